@@ -1,0 +1,29 @@
+/*
+ * regex.h - regular expressions (PCRE2 with JIT) behind limits: a pattern of the configuration, a subject from the
+ * network. Compiled in the master, used in any process after fork. Not for signal handlers.
+ */
+#ifndef BULKHEAD_BASE_REGEX_H
+#define BULKHEAD_BASE_REGEX_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/text.h"
+
+#define REGEX_CAPTURES 10               /* $0 … $9 */
+enum { REGEX_NOCASE = 1, REGEX_DOTALL = 2, REGEX_MULTILINE = 4 };
+
+struct regex;
+struct regex_match {
+	int count;                      /* captures set, at least 1 after a match */
+	struct text at[REGEX_CAPTURES]; /* borrows the subject; absent where a group did not take part */
+};
+
+/* Compiles; the result is freed with the arena. NULL with *e naming the offset in the pattern. */
+struct regex *regex_new(struct arena *a, const char *pattern, unsigned flags, struct err *e);
+/* 1 match, 0 none, -1 a limit was reached (ELOOP). m may be NULL. */
+int regex_run(const struct regex *re, struct text subject, struct regex_match *m);
+unsigned regex_groups(const struct regex *re);
+/* Replaces $1, $0, & is literal; \$ is a dollar. NULL on ENOMEM. */
+char *regex_expand(struct arena *a, const char *template, const struct regex_match *m);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * uri.h - request targets (RFC 9112, 3.2) and paths (RFC 3986): forms, decoding, the normal form, composing. Pure.
+ */
+#ifndef BULKHEAD_HTTP_URI_H
+#define BULKHEAD_HTTP_URI_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "http/head.h"
+
+enum uri_form { URI_ORIGIN, URI_ABSOLUTE, URI_AUTHORITY, URI_ASTERISK };
+struct uri {
+	enum uri_form form;
+	struct text scheme, host, port; /* absolute and authority form; host without brackets for IPv6 */
+	struct text path, query;        /* still encoded; query absent if there is no '?' ; path "/" where absolute-form has none */
+};
+/* Splits a target. 0, or -1: it is none of the four forms for that method, or holds bytes that no URI has. */
+int uri_parse(struct text target, enum http_method m, struct uri *u);
+/*
+ * "example.org", "example.org:80", "[::1]:80" of a Host field (RFC 9112, 3.2): splits, checks characters.
+ * host keeps no brackets; port absent if none. An empty Host is fine (host empty). 0 or -1.
+ */
+int uri_parse_host(struct text field, struct text *host, struct text *port);
+
+enum uri_result { URI_OK, URI_BAD, URI_NOT_FOUND };
+enum { URI_SLASH_DECODE = 1, URI_SLASH_KEEP = 2, URI_SLASH_NOMERGE = 4 };        /* AllowEncodedSlashes On, NoDecode; MergeSlashes Off */
+/*
+ * The normal form of a path: %-decoded once, "." and ".." removed, "//" merged. URI_BAD: bad %-escape, NUL, or ".." above
+ * the root; URI_NOT_FOUND: an encoded slash where `flags` does not allow it. *out is terminated and of the arena.
+ */
+enum uri_result uri_normalize(struct arena *a, struct text path, unsigned flags, char **out);
+/* %-encodes a path for Location and HTML links: everything but unreserved, sub-delims, ":" "@" "/". NULL on ENOMEM. */
+char *uri_escape_path(struct arena *a, const char *path);
+
+#endif
