@@ -9,9 +9,9 @@
 
 enum { SECRET_NOFORK = 1 };             /* children do not see it (MADV_DONTFORK) */
 
-/* n zeroed bytes between guard pages. NULL with errno. Free with secret_free. */
+/* n zeroed bytes between guard pages. NULL with errno: never memory that a core would contain. Free with secret_free. */
 void *secret_alloc(size_t n, unsigned flags);
-void secret_free(void *p, size_t n);    /* wipes; NULL is fine */
+void secret_free(void *p, size_t n);    /* wipes; n as allocated; NULL is fine */
 void secret_wipe(void *p, size_t n);    /* not optimised away */
 /* n bytes from the kernel's generator, never blocking once its pool is ready. 0 or -1. */
 int secret_random(void *p, size_t n);
