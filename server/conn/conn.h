@@ -1,0 +1,61 @@
+/*
+ * conn.h - the serving loop of a child: accept → TLS → HTTP → handler → log. The only meeting place of sockets, TLS and
+ * HTTP. Called by process/child.c once its rights are dropped, and by -X directly.
+ */
+#ifndef BULKHEAD_CONN_CONN_H
+#define BULKHEAD_CONN_CONN_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "conn/counters.h"
+#include "log/ring.h"
+#include "request/host.h"
+
+/* Timeout KeepAlive MaxKeepAliveRequests KeepAliveTimeout LimitRequestLine LimitRequestFields LimitRequestFieldSize
+ * RequestReadTimeout HttpProtocolOptions Protocols … */
+extern struct conf_module conn_module;
+
+struct conn_listener {
+	int fd;                                 /* non-blocking, shared by all children */
+	struct addr addr;
+};
+
+struct activity;
+
+struct conn_options {
+	const struct site *site;
+	const struct conn_listener *listeners;
+	unsigned nlisteners;
+	uint32_t limit;                         /* connections at once */
+	uint64_t max_connections;               /* MaxConnectionsPerChild; 0 = no end */
+	struct conn_counters *counters;
+	struct ring *ring;                      /* NULL: lines go to log/log.h's sink directly through put_line */
+	int ring_wake;                          /* eventfd of the logger, or -1 */
+	/* -X without a ring: writes an access line to a target. May be NULL when ring is set. */
+	void (*put_line)(unsigned target, const char *line, size_t n);
+	struct activity *activity;              /* may be NULL */
+	/* Descriptors of the client connections for the crash handler's shutdown; `nfds` entries, -1 = free. May be NULL. */
+	volatile int *client_fds;
+	unsigned nclient_fds;
+	int master;                             /* pidfd (or other descriptor that becomes readable when the master is gone), or -1 */
+	int control;                            /* readable when a signal handler wrote: self-pipe or eventfd; -1 = none */
+	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
+	const volatile sig_atomic_t *stop;      /* set: end now */
+	void (*ready)(void *ctx);               /* called once when the loop is about to start */
+	void *ready_ctx;
+	int64_t drain_ms;                       /* the longest a drain may take; 0 = no limit */
+};
+
+/* Prepares everything that opens files or allocates for the process (epoll, reserve descriptor): before the sandbox. 0 or -1. */
+struct conn_server;
+struct conn_server *conn_new(const struct conn_options *o, struct err *e);
+/* Runs until drained or stopped. Returns the exit code: 0 drained, stopped or MaxConnectionsPerChild reached; 1 failure. */
+int conn_run(struct conn_server *s);
+void conn_free(struct conn_server *s);
+
+#endif

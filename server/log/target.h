@@ -1,0 +1,54 @@
+/*
+ * target.h - where log lines end: files, programs, syslog. The table of a generation is made while the configuration
+ * is read (only names), opened by the master as root, and handed to the logger by descriptor: nobody else holds them.
+ */
+#ifndef BULKHEAD_LOG_TARGET_H
+#define BULKHEAD_LOG_TARGET_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG };
+struct log_target {
+	enum log_target_kind kind;
+	const char *name;               /* absolute path, command line without '|', or facility:tag */
+	struct conf_pos pos;            /* the directive that named it first */
+	int fd;                         /* -1 until opened */
+	pid_t pid;                      /* of a program */
+};
+/* The same name gives the same index. Index 0 is the main server's error log. */
+struct log_targets {
+	struct log_target *at;
+	unsigned n, cap;
+};
+/* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "syslog[:facility[:tag]]". Index or -1. */
+int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e);
+/* Master: opens files (O_APPEND|O_CREAT 0644, O_CLOEXEC), starts programs. 0 or -1 with *e naming the directive. */
+int log_targets_open(struct log_targets *t, struct err *e);
+/* Closes descriptors; programs see the end of their input and finish. */
+void log_targets_close(struct log_targets *t);
+
+/* mod_log_config's and core's directives: ErrorLog LogLevel CustomLog LogFormat TransferLog BufferedLogs HostnameLookups … */
+extern struct conf_module log_module;
+
+struct log_format;
+struct log_access {                     /* one CustomLog */
+	unsigned target;
+	const struct log_format *format;
+	const char *env;                /* env=NAME or NULL */
+	bool env_not;                   /* env=!NAME */
+	struct log_access *next;
+};
+#include "log/log.h"
+/* log_module's host structure, after merging: what a host logs. */
+struct log_host {
+	struct log_settings settings;           /* complete after merging */
+	const char *error_name;                 /* as written, for -S */
+	const struct log_access *access;        /* in order; a host without its own CustomLog has the main server's */
+};
+/* The table that the configuration being read collects into; set by the reader before conf_apply. */
+void log_targets_use(struct log_targets *t);
+
+#endif

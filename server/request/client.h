@@ -1,0 +1,48 @@
+/*
+ * client.h - who speaks: what request/, handler/ and log lines may know of a connection. Filled by conn/, which knows
+ * sockets and TLS; so that %{SSL_PROTOCOL}x, Require ip and 421 need neither here.
+ */
+#ifndef BULKHEAD_REQUEST_CLIENT_H
+#define BULKHEAD_REQUEST_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/text.h"
+#include "log/log.h"
+
+struct host;
+struct client;
+
+struct client_ops {
+	/* An SSL_* (or HTTPS) variable of the connection; absent text where it has no value. */
+	struct text (*variable)(struct client *c, const char *name, struct arena *a);
+	/* Whether the handshake's TLS policy is at least that of this host (else 421, RFC 9110 15.5.20). */
+	bool (*policy_covers)(struct client *c, const struct host *host);
+};
+
+struct client {
+	const struct client_ops *ops;
+	struct addr peer, local;
+	char peer_text[ADDR_TEXT];              /* address alone */
+	bool secure;                            /* inside TLS */
+	struct text sni;                        /* the name the client asked for in TLS; absent if none */
+	const struct host *tls_host;            /* the host whose certificate was shown; NULL in plain HTTP */
+	uint64_t id;                            /* of the connection, unique in its child */
+	unsigned requests;                      /* on this connection, this one included */
+	bool nokeepalive;                       /* env nokeepalive: close after this response */
+	struct log_about about;                 /* for messages: peer and settings of the host in use */
+};
+
+static inline struct text client_variable(struct client *c, const char *name, struct arena *a)
+{
+	return c->ops->variable ? c->ops->variable(c, name, a) : (struct text){ 0 };
+}
+static inline bool client_policy_covers(struct client *c, const struct host *h)
+{
+	return !c->ops->policy_covers || c->ops->policy_covers(c, h);
+}
+
+#endif

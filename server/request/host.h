@@ -1,0 +1,70 @@
+/*
+ * host.h - the sites of one configuration: the main server and its virtual hosts, and which of them answers.
+ * Built by the master while it reads the configuration; only read in children.
+ */
+#ifndef BULKHEAD_REQUEST_HOST_H
+#define BULKHEAD_REQUEST_HOST_H
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/text.h"
+#include "conf/conf.h"
+
+struct section;
+
+struct host_addr {
+	struct addr addr;               /* any address: addr_is_any */
+	bool any_ip, any_port;          /* "*" and "_default_"; "*" as port or none */
+};
+
+struct host {
+	const char *name;               /* ServerName without scheme and port, lower case; the main server's where a host has none */
+	bool named;                     /* has a ServerName of its own */
+	uint16_t port;                  /* of ServerName; 0 = none */
+	const char *scheme;             /* of ServerName; NULL = none */
+	const char **aliases;           /* ServerAlias, lower case, may hold * and ?; ended by NULL */
+	struct host_addr *addrs;
+	unsigned naddrs;                /* 0 = the main server */
+	struct conf_pos pos;            /* of <VirtualHost>; file NULL for the main server */
+	void **config;                  /* the modules' host structures, by conf_module.index; merged by host_finish */
+	void **section;                 /* the modules' section structures of the host's top level, merged */
+	struct section *sections;       /* <Directory>, <Files>, <Location> in order of the text, the main server's first (after host_finish) */
+	struct host *next;              /* in order of the text */
+	unsigned number;                /* 0 = the main server */
+};
+
+struct site {
+	struct arena *arena;
+	struct conf_module *const *modules;
+	unsigned nmodules;
+	struct host *main;
+	struct host *hosts;             /* the virtual hosts */
+	unsigned nhosts;                /* main included */
+	struct host_set *sets;          /* by address: made by host_finish */
+};
+
+/* What setters find in conf_target.owner while a configuration is read. */
+struct reading {
+	struct site *site;
+	struct host *host;              /* the one whose lines are read */
+	struct section *section;        /* the innermost section, or NULL */
+	void *process;                  /* process/config.h's own */
+};
+
+/* An empty site with a main server whose structures every module has created. */
+struct site *site_new(struct arena *a, struct conf_module *const *modules, struct conf_env *env);
+/* Merges main → hosts and sections, builds the tables. Reports faults; 0 or -1. */
+int site_finish(struct site *s, struct conf_env *env);
+
+/* The host that answers at a local address when no name is given (the first of the best-matching set), or main. Never NULL. */
+struct host *host_default(const struct site *s, const struct addr *local);
+/* The host of that name (no port; any case; a trailing dot is ignored) at a local address; host_default's if none has it. */
+struct host *host_by_name(const struct site *s, const struct addr *local, struct text name);
+/* Whether the host itself answers to the name (ServerName or ServerAlias). */
+bool host_has_name(const struct host *h, struct text name);
+/* Calls visit for each address set: -S. `is_default` marks the first host of a set. */
+void host_visit(const struct site *s, void (*visit)(void *ctx, const char *address, const struct host *h, bool is_default, bool only), void *ctx);
+
+static inline void *host_config(const struct host *h, const struct conf_module *m) { return h->config[m->index]; }
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * request.h - one request on its way through the phases. It lives in an arena of its own, freed whole.
+ * Made by conn/h1.c (later h2.c) from a request head; known to request/, handler/ and conn/.
+ */
+#ifndef BULKHEAD_REQUEST_REQUEST_H
+#define BULKHEAD_REQUEST_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "http/condition.h"
+#include "http/fields.h"
+#include "http/head.h"
+#include "http/uri.h"
+#include "request/client.h"
+#include "request/host.h"
+#include "request/stream.h"
+
+struct handler;
+struct activity;
+
+/* The phases in their order; request/phases.c holds the table. */
+enum phase {
+	PHASE_HOST, PHASE_URI, PHASE_REWRITE_HOST, PHASE_LOCATION, PHASE_MAP, PHASE_DIRECTORY, PHASE_REWRITE_DIRECTORY,
+	PHASE_ACCESS, PHASE_AUTHENTICATION, PHASE_TYPE, PHASE_HANDLER, PHASE_RESPONSE, PHASES
+};
+
+struct request {
+	struct arena *arena;
+	struct stream *stream;
+	struct client *client;
+	const struct site *site;
+	struct host *host;
+	struct activity *activity;              /* of the process, for crash reports; may be NULL */
+	struct request *original;               /* the one this was redirected from inside the server; NULL = from the client */
+	unsigned redirects;                     /* how many internal redirects led here */
+
+	/* As it came: set by conn/ before phases_run. Texts live as long as the arena. */
+	struct text line;                       /* %r */
+	struct text method;
+	enum http_method method_id;
+	struct text target;
+	unsigned major, minor;
+	struct fields in;
+	bool has_body;
+	uint64_t body_length;                   /* UINT64_MAX: chunked */
+	struct timespec received;               /* CLOCK_REALTIME when its first byte came */
+	int64_t started_us;                     /* CLOCK_MONOTONIC, for %D */
+	bool keepalive;                         /* the connection stays open after it; phases and handlers may clear it */
+
+	/* What the phases found. */
+	enum phase phase;
+	struct uri uri;                         /* parts of the target */
+	const char *hostname;                   /* the name asked for, lower case, no port; "" if none */
+	const char *path;                       /* normal form, decoded; "*" for OPTIONS * */
+	const char *query;                      /* as it came, without '?'; NULL = none */
+	const char *filename;                   /* PHASE_MAP: where the path leads; PHASE_DIRECTORY: the file that exists */
+	const char *path_info;                  /* what is left behind the file; NULL = nothing */
+	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
+	struct stat st;                         /* of fd (or of the directory) where found */
+	bool found;
+	void **section;                         /* the merged section structures, by conf_module.index */
+	const char *user, *auth_type;           /* authenticated; NULL = not */
+	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
+	const struct handler *handler;
+	void *handler_data;                     /* the handler's own */
+	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_… */
+
+	/* The response. */
+	unsigned status;                        /* 200 at first */
+	struct fields out;                      /* sent with successes */
+	struct fields always;                   /* sent with every status */
+	int64_t length;                         /* of the body; -1 = not known (chunked, or until close) */
+	time_t modified;                        /* -1 = not known */
+	const char *etag;                       /* with its quotes; NULL = none */
+	bool no_body;                           /* HEAD, 204, 304: fields as for GET, nothing behind them */
+	bool head_sent;
+	const char *refused;                    /* why access was denied, for the log; NULL = it was not */
+};
+
+/* A zeroed request with its tables in the arena, status 200, length -1, fd -1. NULL on ENOMEM. */
+struct request *request_new(struct arena *a);
+static inline void *request_config(const struct request *r, const struct conf_module *m) { return r->section[m->index]; }
+/* A variable of r->env ("" counts as set); absent text if not set. */
+struct text request_env(const struct request *r, const char *name);
+
+#endif

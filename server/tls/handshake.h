@@ -1,0 +1,72 @@
+/*
+ * handshake.h - one TLS connection in a child: the ClientHello decides all (PRE hook), then driving, records, alerts.
+ * Knows no socket: bytes come and go through struct tls_io, whose buffers belong to the process, not the connection.
+ */
+#ifndef BULKHEAD_TLS_HANDSHAKE_H
+#define BULKHEAD_TLS_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "log/log.h"
+#include "tls/hello.h"
+#include "tls/policy.h"
+
+/* Provided by conn/: where encrypted bytes come from and go to. Both return -1 with EAGAIN when they cannot now. */
+struct tls_io {
+	void *ctx;
+	ssize_t (*pull)(void *ctx, void *buf, size_t n);                /* 0 = end of stream */
+	ssize_t (*push)(void *ctx, const struct iovec *iov, int n);     /* gathers; conn/ sends at the end of its turn */
+};
+/* Provided by conn/: which host's policy answers. sni absent: the address's default host. */
+struct tls_chooser {
+	void *ctx;
+	/* Returns the policy, or NULL: refuse with unrecognized_name (SSLStrictSNIVHostCheck). */
+	const struct tls_policy *(*choose)(void *ctx, struct text sni);
+};
+
+struct tls;             /* one connection */
+
+/* Process-wide, master: checks GnuTLS's derivation of ticket names against ours. 0, or -1: restored seeds are off (said so). */
+int tls_init(struct err *e);
+/*
+ * Process-wide, child (and -X): the shared cache and ticket seeds, and the clock. `cache` may be NULL.
+ * Called after shmcache_child_init.
+ */
+struct shmcache;
+void tls_child_init(struct shmcache *cache, const struct tls_cache_settings *settings);
+
+enum tls_result { TLS_DONE, TLS_READ, TLS_WRITE, TLS_FAILED };
+
+/* Starts a server session. Both structures are borrowed until tls_free. NULL on ENOMEM. */
+struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser);
+/*
+ * Drives the handshake as far as it goes. TLS_FAILED: the alert has been pushed where one is due; tls_failure() says why
+ * in a sentence; the caller flushes and lingers.
+ */
+enum tls_result tls_step(struct tls *t);
+const char *tls_failure(const struct tls *t);
+/* Whether the failure deserves info (a client that went away) rather than a note at info with the sentence. */
+bool tls_failure_quiet(const struct tls *t);
+
+/* Decrypted bytes: > 0, 0 = the client ended its side (close_notify), -1 EAGAIN, -2 failed (alert pushed). */
+ssize_t tls_read(struct tls *t, void *buf, size_t n);
+/* Encrypts at most one record a call: accepted bytes, -1 EAGAIN, -2 failed. */
+ssize_t tls_write(struct tls *t, const void *buf, size_t n);
+/* Whether decrypted bytes wait inside: epoll does not see them. */
+size_t tls_pending(const struct tls *t);
+/* Pushes close_notify (orderly end). 0, or -1 EAGAIN. */
+int tls_bye(struct tls *t);
+void tls_free(struct tls *t);                           /* NULL is fine; wipes */
+
+/* After TLS_DONE. */
+const struct tls_policy *tls_policy_in_use(const struct tls *t);
+struct text tls_sni(const struct tls *t);               /* absent if none */
+bool tls_resumed(const struct tls *t);
+struct text tls_alpn(const struct tls *t);              /* absent if none */
+const struct hello *tls_hello(const struct tls *t);     /* also before TLS_DONE once it has come; NULL before */
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * hello.h - a ClientHello as it came (RFC 8446, 4.1.2; RFC 5246, 7.4.1.2). Pure: bytes in, structure out. Read once; it
+ * chooses host, policy, certificate and ticket key, and later explains a failure. Borrows the bytes.
+ */
+#ifndef BULKHEAD_TLS_HELLO_H
+#define BULKHEAD_TLS_HELLO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+#define HELLO_MAX 64                    /* of each list as many are kept; more are counted, not kept */
+
+struct hello {
+	uint16_t legacy_version;
+	uint16_t versions[HELLO_MAX];   /* supported_versions, or the legacy version alone */
+	unsigned nversions;
+	uint16_t suites[256];
+	unsigned nsuites;
+	uint16_t groups[HELLO_MAX], shares[HELLO_MAX], signatures[HELLO_MAX];
+	unsigned ngroups, nshares, nsignatures;
+	struct text session_id;
+	struct text sni;                /* host_name; absent if none; checked: letters, digits, '-', '.', '_' */
+	bool bad_sni;                   /* a server_name extension that is no host name */
+	struct text alpn;               /* the protocol_name_list's bytes */
+	bool has_ticket;                /* extension 35 is there (1.2) */
+	struct text ticket_name;        /* first 16 bytes of the 1.2 ticket or the first 1.3 PSK identity; absent if none */
+	bool psk_ke_modes;              /* extension 45: the client can use 1.3 tickets */
+	bool extended_master_secret;
+	bool offers13, offers12;
+};
+/* body = the handshake message without its 4-byte header. 0, or -1: malformed (a hello without extensions is legal). */
+int hello_parse(struct text body, struct hello *h);
+
+enum hello_peek { HELLO_MORE, HELLO_TLS, HELLO_NOT, HELLO_BAD };
+/*
+ * Judges the first bytes of a connection: HELLO_TLS = a TLS record that begins a ClientHello (type 22, version 3.x, handshake
+ * type 1, plausible lengths); HELLO_NOT = not TLS; HELLO_BAD = looks like TLS but is none (answer with an alert, do not wait).
+ */
+enum hello_peek hello_peek(const unsigned char *p, size_t n);
+
+#endif

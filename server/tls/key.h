@@ -1,0 +1,61 @@
+/*
+ * key.h - using private keys without having them: sign, decrypt, public part. No function takes PEM: the keys are
+ * parsed by the keyholder (or, under -X, by the one process) with cert/load.h, never by the master or a child.
+ *
+ * Two back ends behind one table: the keyholder by ipc (tls/key.c, the client half of tls/keyproto.h), and direct.
+ * A child waits for its answer, at most KEY_TIMEOUT_MS; a keyholder that died is replaced behind the same socket.
+ */
+#ifndef BULKHEAD_TLS_KEY_H
+#define BULKHEAD_TLS_KEY_H
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define KEY_TIMEOUT_MS 5000
+#define KEY_MAX_SIGNATURE 1024
+
+/* A key of this generation, as the keyholder reported it. */
+struct key_ref {
+	uint32_t id;                            /* index in the generation's list of keys */
+	gnutls_pk_algorithm_t algorithm;
+	unsigned bits;
+	unsigned char spki[32];                 /* SHA-256 of the SubjectPublicKeyInfo: pairs it with certificates */
+};
+
+enum key_operation { KEY_SIGN_HASH, KEY_SIGN_DATA, KEY_DECRYPT };
+struct key_ops {
+	/* 0 and *out_len, or a GNUTLS_E_* code. `algorithm` is a gnutls_sign_algorithm_t (0 for decrypt). */
+	int (*run)(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
+		   unsigned char *out, size_t cap, size_t *out_len);
+};
+/* The process's back end; set once at its start. Borrowed. */
+void key_use(const struct key_ops *ops, void *ctx);
+
+/* The keyholder by ipc: `fd` is this process's end of its socket. */
+extern const struct key_ops key_ops_keyholder;          /* ctx = int * */
+/* Direct: ctx = struct key_store * (below). */
+extern const struct key_ops key_ops_direct;
+
+/* A private key for GnuTLS that calls the back end (gnutls_privkey_import_ext4). 0 or GNUTLS_E_*. */
+int key_import(gnutls_privkey_t *out, const struct key_ref *ref);
+
+/*
+ * Keys themselves: only the keyholder, -X and the checking job make one. Key memory is locked as far as GnuTLS lets us
+ * and the process that holds it is never dumpable.
+ */
+struct key_store;
+struct key_store *key_store_new(void);
+/*
+ * Loads a PEM or DER private key from a descriptor (borrowed) as the next id. `name` for messages. Encrypted keys are
+ * refused by name. 0 and *ref, or -1 with *e: what is wrong with it, and the mend.
+ */
+int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e);
+/* The back end's operation on a store, with its checks: known algorithms, known DigestInfo prefixes, lengths. 0 or GNUTLS_E_*. */
+int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
+		  unsigned char *out, size_t cap, size_t *out_len);
+void key_store_free(struct key_store *s);               /* wipes */
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * keyproto.h - what children and master say to the keyholder over base/ipc.h. Every message is checked by length; a bad
+ * request gets KEY_MSG_ERROR and never ends the keyholder.
+ */
+#ifndef BULKHEAD_TLS_KEYPROTO_H
+#define BULKHEAD_TLS_KEYPROTO_H
+
+#include "base/ipc.h"
+#include "tls/key.h"
+
+enum {
+	KEY_MSG_LOAD = 1,       /* master → keyholder: one descriptor; data = the file's name */
+	KEY_MSG_LOADED,         /* keyholder → master: struct key_ref */
+	KEY_MSG_FAILED,         /* keyholder → master: struct err: the key cannot be used */
+	KEY_MSG_READY,          /* master → keyholder: no more keys; serve. keyholder → master: serving */
+	KEY_MSG_RUN,            /* child → keyholder: struct key_request and its input */
+	KEY_MSG_RESULT,         /* keyholder → child: the signature or plain text */
+	KEY_MSG_ERROR,          /* keyholder → child: int32_t GNUTLS_E_* */
+};
+struct key_request {
+	uint32_t key, operation, algorithm, length;
+	/* the input follows */
+};
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * policy.h - a host's TLS policy: mod_ssl's directives, what they come to, and its label. Made in the master while the
+ * configuration is read; only read in children.
+ */
+#ifndef BULKHEAD_TLS_POLICY_H
+#define BULKHEAD_TLS_POLICY_H
+
+#include <stdbool.h>
+
+#include "cert/load.h"
+#include "conf/conf.h"
+#include "tls/key.h"
+
+extern struct conf_module tls_module;
+
+struct tls_policy;      /* = tls_module's host structure */
+
+/* A key file that some host names: SSLCertificateKeyFile, or SSLCertificateFile where it has no own. */
+struct tls_key_file {
+	const char *path;
+	const char *certificate;        /* its certificate file, for messages */
+	struct conf_pos pos;
+};
+
+bool tls_policy_enabled(const void *host_config);                       /* SSLEngine on */
+/* SSLEngine, on or off, was written for that host or above it. */
+bool tls_policy_decided(const void *host_config);
+
+/*
+ * The way from read directives to a working host, in the master, for each host in order of the text:
+ *   1. tls_policy_keys: which key files the host needs (at most TLS_MAX_KEYS).
+ *   2. the caller has them loaded (keyholder, or key_store_add under -X and in the check) and gives the references.
+ *   3. tls_policy_finish: reads certificates and chains, pairs them with the keys by their public part (F07 names both
+ *      files and the key ids), evaluates protocols and suites, computes the label, makes GnuTLS credentials.
+ * name = the host's name for messages. 0 or -1 with faults reported through env.
+ */
+#define TLS_MAX_KEYS 8
+unsigned tls_policy_keys(const void *host_config, struct tls_key_file out[TLS_MAX_KEYS]);
+int tls_policy_finish(void *host_config, const char *name, const struct key_ref *refs, unsigned n, struct conf_env *env);
+/* Frees what GnuTLS allocated for it: when a generation ends. */
+void tls_policy_free(void *host_config);
+
+/* The label that goes into ticket keys and cache keys: protocol, host, verify mode, CA and suites, values only. 32 bytes. */
+const unsigned char *tls_policy_label(const struct tls_policy *p);
+/* Whether a handshake under `shown` is good enough for requests to `asked` (421). */
+bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked);
+/* The suites a host allows, in order, as OpenSSL names: for -S and messages. Of env's memory. */
+const char *tls_policy_summary(const void *host_config, struct conf_env *env);
+
+/* Process-wide settings of the main server. */
+struct tls_cache_settings {
+	bool enabled;                   /* SSLSessionCache other than none */
+	size_t bytes;                   /* shmcb:PATH(bytes); default 512000 */
+	int64_t timeout_s;              /* SSLSessionCacheTimeout, 1..604800; default 300 */
+	int mutex_kind;                 /* 0 OFD/fcntl record locks, 1 flock, 2 pthread (answered with a warning) */
+	const char *mutex_dir;          /* Mutex file:DIR ssl-cache; NULL = DefaultRuntimeDir */
+	const char *mutex_file;         /* SSLMutex file:PATH of old configurations; NULL */
+	int64_t mutex_timeout_ms;       /* MutexTimeout; default 50 */
+	struct conf_pos pos;
+};
+const struct tls_cache_settings *tls_cache_settings(const void *main_host_config);
+
+#endif
