@@ -1,0 +1,124 @@
+/*
+ * crashdump.h - every crash explains itself: a handler in the child, a pool of crash slots in shared memory, and a
+ * report written by an unprivileged job. A library of its own: libc, libunwind, elfutils (libdw, libelf).
+ *
+ * The master                 the child                                     the job (forked by the master)
+ * ------------------------   -------------------------------------------   -----------------------------------------
+ * mmap MAP_SHARED|ANONYMOUS
+ * crash_pool_init
+ * crash_core_check (report)
+ * fork ───────────────────►  crash_files_open       (before setresuid)
+ *                            setresuid …
+ *                            crash_install          (before seccomp)
+ *                            … crashes: snapshot into a slot, release(),
+ *                            clients shut down, core rules, true signal
+ * waitpid ◄────────────────
+ * crash_pool_find
+ * crash_pool_summary (log)
+ * job ──────────────────────────────────────────────────────────────────►  (uid dropped) crash_core_find, crash_report
+ * log the answer ◄────────────────────────────────────────────────────────  one line
+ * crash_pool_free
+ *
+ * What a snapshot holds comes from a process that may have been taken over: the master and the job check each length
+ * and number of it, and only copies are looked at.
+ */
+#ifndef BULKHEAD_CRASHDUMP_CRASHDUMP_H
+#define BULKHEAD_CRASHDUMP_CRASHDUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "crashdump/activity.h"
+
+/* ------------------------------------------------------------------------------------------ the pool (snapshot.c) */
+
+/* Bytes of a pool of that many slots (about 200 KiB each; a slot costs memory only once it was used). Eight are plenty:
+ * a slot is busy from a crash until its report is written. */
+size_t crash_pool_size(unsigned slots);
+/* Master. `mem` is page-aligned MAP_SHARED|MAP_ANONYMOUS memory of crash_pool_size(slots) zero bytes, made before any
+ * fork. Returns 0, or -1 with EINVAL. */
+int crash_pool_init(void *mem, unsigned slots);
+/* Master, after it reaped `pid`: the slot with that process's snapshot (perhaps an unfinished one), or -1. Call it for
+ * EVERY child that ended, so that no slot stays taken. */
+int crash_pool_find(void *pool, pid_t pid);
+/* Master: wipes the slot's stack bytes and gives it back. An invalid number is ignored. */
+void crash_pool_free(void *pool, int slot);
+
+struct crash_summary {
+	pid_t pid;
+	int signal, code;               /* si_signo, si_code */
+	uint64_t address;               /* si_addr, or the number of the system call for SIGSYS */
+	bool complete;                  /* the snapshot reached its end */
+	unsigned handler_us;            /* time spent on the snapshot */
+	char role[16];
+	unsigned slot, generation;
+	char request[640];              /* "GET /path for 192.0.2.1 on www.example.org, phase send", or "" */
+};
+/* Master: the snapshot in few words, printable, without symbols: for the line in the log at once. Returns 0, or -1
+ * with EINVAL when the slot holds nothing sensible. */
+int crash_pool_summary(const void *pool, int slot, struct crash_summary *out);
+
+/* ------------------------------------------------------------------------- in the child (install.c, handler.c) */
+
+/* Descriptors that a child must open before it drops its uid (and before chroot and Landlock). Both are -1 when /proc
+ * is not there: then a report has no map of memory, and cores are as the kernel's default has them. */
+struct crash_files {
+	int coredump_filter;    /* 0 is written to it at once: nothing but the handler can bring memory into a core */
+	int maps;               /* /proc/self/maps, of the process that opened it */
+};
+/* Child, right after fork and close_range. Returns 0, or -1 with errno when one could not be opened. */
+int crash_files_open(struct crash_files *files);
+
+struct crash_options {
+	void *pool;                             /* NULL: no snapshot, the rest is done nevertheless */
+	struct activity *activity;              /* copied into the snapshot; may be NULL */
+	void (*release)(void);                  /* async-signal-safe: frees the session cache's locks; may be NULL */
+	void (*shutdown_clients)(void);         /* async-signal-safe, instead of client_fds; may be NULL */
+	const volatile int *client_fds;         /* client_count descriptors, -1 = none: each gets shutdown(SHUT_RDWR) */
+	unsigned client_count;
+	struct crash_files files;               /* of crash_files_open; { -1, -1 } is allowed */
+	unsigned watchdog_s;                    /* a step of the handler that hangs is left after so long; 0 = 3 s */
+	const char *role;                       /* "child", "keyholder", … */
+	unsigned slot, generation;
+};
+/* Child, after its uid is dropped and before seccomp. Makes a guarded alternate stack, warms libunwind up, notes the
+ * modules and their build-ids, and takes SEGV BUS ILL FPE ABRT SYS TRAP where the action is still SIG_DFL: handlers of
+ * sanitizers stay. Does nothing at all under a debugger (TracerPid), which wants the signals first.
+ * The options are copied; what they point to must stay. Main thread only. Returns how many signals were taken (0 under a
+ * debugger), or -1 with errno. */
+int crash_install(const struct crash_options *options);
+/* The system calls that the handler and libunwind make, ended by -1: what seccomp must allow besides a process's own.
+ * arguments worth narrowing: prctl(PR_SET_DUMPABLE), tgkill and rt_tgsigqueueinfo of the own pid, madvise(MADV_DONTDUMP). */
+extern const int crash_system_calls[];
+
+/* ----------------------------------------------------------------------------------------- in the job (report.c) */
+
+struct crash_report_options {
+	int dir_fd;                     /* CoreDumpDirectory, opened by the master before the uid was dropped */
+	const char *dir;                /* its name, for texts */
+	int status;                     /* as waitpid gave it */
+	const char *core;               /* path of the core, or NULL */
+	const char *core_reason;        /* why there is none (of crash_core_find), or NULL */
+	const char *version;            /* "Bulkhead/0.1" */
+};
+/* Job, as the children's user: writes the raw record, then symbolises, then replaces it by the full report
+ * bulkhead-crash-YYYYMMDD-HHMMSS-PID.txt (UTC, mode 0600) in the directory. The form: docs/crash-report-format.md.
+ * `answer` gets one printable line for the log: what, where, for which request, and the report's path; 640 bytes are
+ * enough. Returns 0, or -1 with errno: then `answer` says what failed (the crash is named nevertheless), and the raw
+ * record may be there. Uses up to about 100 MB and 0.3 s; must not have libunwind or threads about. */
+int crash_report(const void *pool, int slot, const struct crash_report_options *options, char *answer, size_t n);
+
+/* -------------------------------------------------------------------------------------------------- cores (cores.c) */
+
+/* Job, as the children's user, before crash_report: finds the core that the kernel left in dir_fd (the child's working
+ * directory) for `pid`, and renames a plain "core", which the next crash would overwrite, to core.PID.
+ * Returns 0 with the path in `out`, or -1 with the reason in `out` (a clause such as "RLIMIT_CORE is 0"). */
+int crash_core_find(int dir_fd, const char *dir, pid_t pid, int status, char *out, size_t n);
+/* Master at start, and -t: whether the kernel will write cores of children into `dir`. say() is called once for each
+ * obstacle with a sentence and its mend (NULL: none). Rights of the user on the directory are the caller's test: as that
+ * user, create and unlink a file. Returns the number of obstacles: 0 = cores will be written there. */
+int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentence, const char *remedy), void *ctx);
+
+#endif
