@@ -9,7 +9,8 @@
  *   conf_apply(t->first, modules, CONF_SERVER, &target, &env);              hands each directive to its setter
  *
  * Every fault is reported through env->report with file and line; reading and applying go on, so that one run tells
- * all faults. Memory comes from env->alloc and lives as long as the caller's arena.
+ * all faults (the first CONF_ERRORS_TOLD of them; then one line says that more follow, and env->errors has the number).
+ * Memory comes from env->alloc and lives as long as the caller's arena.
  */
 #ifndef BULKHEAD_CONF_CONF_H
 #define BULKHEAD_CONF_CONF_H
@@ -19,6 +20,8 @@
 #include <stdint.h>
 
 /* ------------------------------------------------------------------------------------------------ where and what */
+
+#define CONF_ERRORS_TOLD 100            /* errors that reach env->report in one run */
 
 enum conf_severity {
 	CONF_ERROR,             /* the configuration is refused */
@@ -36,9 +39,10 @@ struct conf_define {
 	struct conf_define *next;
 };
 
-/* What the language needs of its surroundings. The caller owns it; it outlives the tree. */
+/* What the language needs of its surroundings. The caller owns it, zeroes what it does not set; it outlives the tree. */
 struct conf_env {
 	void *ctx;
+	/* `pos` may be NULL, `remedy` too. Both texts are without full stop. */
 	void (*report)(void *ctx, enum conf_severity, const struct conf_pos *pos, const char *sentence, const char *remedy);
 	bool (*has_module)(void *ctx, const char *name);        /* <IfModule>: "mod_ssl.c" or "ssl_module" */
 	void *(*alloc)(void *ctx, size_t n);                    /* zeroed; never NULL (the caller bails out by itself) */
@@ -47,6 +51,13 @@ struct conf_env {
 	struct conf_define *defines;                            /* Define and -D; changed by the reader */
 	bool dump_includes;                                     /* collect the included files in the tree (-t -D DUMP_INCLUDES) */
 	unsigned errors;                                        /* counted by conf_report */
+	/* All below may be NULL or false. */
+	const char *(*unknown)(void *ctx, const char *name);    /* a remedy for a name that no table has; NULL: none known */
+	bool (*has_directive)(void *ctx, const char *name);     /* <IfDirective>, <IfSection>; without it both are refused */
+	const char *version;                                    /* <IfVersion>: "2.4.71"; without it that is refused */
+	bool no_include;                                        /* Include is refused (.htaccess; no folder is touched) */
+	bool no_define;                                         /* Define and UnDefine are refused (.htaccess) */
+	struct conf_told *told;                                 /* private: what was said once already */
 };
 
 /* ------------------------------------------------------------------------------------------------ the tree */
@@ -64,12 +75,24 @@ struct conf_node {
 	bool section;
 };
 
+struct conf_included {
+	const char *path;
+	struct conf_pos from;           /* the Include line; file NULL for the main file */
+	unsigned depth;                 /* 0 for the main file */
+	struct conf_included *next;
+};
+
 struct conf_tree {
 	struct conf_node *first;        /* in order of the lines */
 	struct conf_node *last;
+	struct conf_included *included; /* in order of reading, if env->dump_includes */
 };
 
-/* Reads a file and all it includes. Always a tree; faults are counted in env->errors. */
+/*
+ * Reads a file and all it includes. Always a tree; faults are counted in env->errors. Files are opened by env->open;
+ * folders that an Include names are read directly, and so is the existence of what <IfFile> names. A ServerRoot line
+ * outside all sections sets env->root at once.
+ */
 struct conf_tree *conf_read(const char *path, struct conf_env *env);
 /* The same from a text: -C and -c arguments, .htaccess, tests. `name` stands for the file in messages. */
 struct conf_tree *conf_read_text(const char *text, const char *name, struct conf_env *env);
@@ -101,7 +124,8 @@ enum conf_args {
 	CONF_ITERATE,           /* one word or more, the setter is called for each: argc 1 */
 	CONF_ITERATE2,          /* a first word and one or more: the setter is called with each pair: argc 2 */
 	CONF_RAW,               /* argv[0] is the rest of the line as it stands */
-	CONF_SECTION,           /* a section: argv[0] is its argument as it stands; the setter applies call->node->child itself */
+	CONF_SECTION,           /* a section: argv[0] is its argument as it stands, which may be empty unless min is 1;
+				   the setter applies call->node->child itself */
 };
 
 /* Which of a module's two structures a directive belongs to. */
@@ -124,8 +148,9 @@ struct conf_directive {
 	conf_setter *set;
 	/* For the shared setters below: where the value goes, and its bounds. */
 	size_t offset;                  /* in the structure of the scope */
-	int64_t low, high;              /* conf_set_number, conf_set_seconds … */
-	const void *extra;              /* conf_set_choice: struct conf_choice table; else the module's own */
+	int64_t low, high;              /* conf_set_number; conf_set_seconds (in seconds); both 0: any from 0 on */
+	const void *extra;              /* conf_set_choice: struct conf_choice table, ended by a row without a word;
+					   conf_set_notice, conf_set_refused: a text; else the module's own */
 };
 
 /*
@@ -143,9 +168,14 @@ struct conf_module {
 	void *(*merge_host)(struct conf_env *env, const void *base, const void *over);
 	void *(*create_section)(struct conf_env *env);
 	void *(*merge_section)(struct conf_env *env, const void *base, const void *over);
+	/* Called once for every host after merging, the main server first: resolves names, checks what needs the whole. 0 or -1 (reported). */
+	int (*finish_host)(struct conf_env *env, void *config, const char *host_name);
 };
 
-/* Where directives go: the arrays are indexed by conf_module.index. */
+/*
+ * Where directives go: the arrays are indexed by conf_module.index. An entry that is NULL is made by the module's
+ * create_host or create_section when its first directive comes; so only modules that are spoken to have a structure.
+ */
 struct conf_target {
 	void **host;                    /* the modules' structures of the server or virtual host */
 	void **section;                 /* those of the innermost section */
@@ -189,14 +219,17 @@ char *conf_printf(struct conf_env *env, const char *fmt, ...) __attribute__((for
 /* Reports an error at the directive ("KeepAlive: …" is put in front). Returns -1. remedy may be NULL. */
 int conf_fail(struct conf_call *call, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void conf_warn(struct conf_call *call, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Without effect here, told once: a CONF_NOTICE. */
+/* Without effect here: a CONF_NOTICE. The same sentence about the same directive is told once. */
 void conf_note(struct conf_call *call, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A report that belongs to no directive call. */
 void conf_report(struct conf_env *env, enum conf_severity, const struct conf_pos *pos, const char *remedy, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 /* A path below env->root unless absolute. */
 char *conf_path(struct conf_env *env, const char *path);
-/* The next word of a line, quotes removed and \" resolved as Apache does; *line moves on. NULL at the end. */
+/*
+ * The next word of a line, quotes removed and \" resolved as Apache does; *line moves on. NULL at the end.
+ * A word may be empty (""): setters of CONF_TAKE meet such a word only where it is optional and others follow it.
+ */
 char *conf_word(struct conf_env *env, const char **line);
 
 /* Shared setters: the value goes to config + directive->offset. */
@@ -204,8 +237,8 @@ conf_setter conf_set_string;            /* const char * */
 conf_setter conf_set_path;              /* const char *, made absolute */
 conf_setter conf_set_flag;              /* int: 1 or 0 (structures start with -1 = unset) */
 conf_setter conf_set_number;            /* int64_t within [low, high]; digits only, an optional sign */
-conf_setter conf_set_seconds;           /* int64_t milliseconds; the text in seconds or with a unit (ms s mi h) */
-conf_setter conf_set_choice;            /* int; extra = struct conf_choice[] */
+conf_setter conf_set_seconds;           /* int64_t milliseconds; the text in seconds or with a unit (ms s mi min h) */
+conf_setter conf_set_choice;            /* int; extra = struct conf_choice[]; the words in any case */
 conf_setter conf_set_notice;            /* known, checked for its arguments only; a notice with extra (const char *) as its reason */
 conf_setter conf_set_refused;           /* known, but refused here: extra (const char *) is the remedy */
 struct conf_choice { const char *word; int value; };

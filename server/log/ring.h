@@ -30,8 +30,13 @@ void ring_generation(struct ring *r, uint32_t generation);
 int ring_put(struct ring *r, unsigned target, const struct iovec *iov, int n);
 bool ring_room(const struct ring *r, size_t n);
 void ring_drop(struct ring *r);
-/* Descriptor (eventfd) to wake the reader: the writer rings it after a turn with records, at most once until drained. */
+/*
+ * Writer, after a turn with records: whether the reader must be woken (by the eventfd the master made). True once, until
+ * the reader has called ring_awake.
+ */
 bool ring_wants_wake(struct ring *r);
+/* Reader: called when woken, BEFORE it takes records, so that what comes later wakes it again. */
+void ring_awake(struct ring *r);
 
 struct ring_record {
 	uint32_t generation;

@@ -7,8 +7,10 @@
 
 #include <sys/types.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "log/log.h"
 
 enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG };
 struct log_target {
@@ -48,7 +50,7 @@ struct log_host {
 	const char *error_name;                 /* as written, for -S */
 	const struct log_access *access;        /* in order; a host without its own CustomLog has the main server's */
 };
-/* The table that the configuration being read collects into; set by the reader before conf_apply. */
-void log_targets_use(struct log_targets *t);
+/* The table that the configuration being read collects into, and the arena of its formats; set by the reader before conf_apply. */
+void log_targets_use(struct log_targets *t, struct arena *a);
 
 #endif

@@ -1,0 +1,194 @@
+/*
+ * log.c - composes error log lines and hands them to the process's sink. Runs in every process; one sink each.
+ */
+#include "log/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define LINE_MAX_BYTES 8192             /* as Apache's MAX_STRING_LEN: a longer message is cut */
+
+static struct log_sink sink = { .kind = LOG_SINK_FD, .fd = 2, .plain = true };
+static struct log_settings process_settings = { .level = { [0 ... LOG_SUBJECTS - 1] = LOG_L_WARN } };
+
+static const char *const level_names[] = {
+	"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
+	"trace1", "trace2", "trace3", "trace4", "trace5", "trace6", "trace7", "trace8",
+};
+
+/* The words of LogLevel and of the lines: Apache's modules, as far as a part of ours speaks under that name. */
+static const struct {
+	const char *name;
+	const char *modules;            /* the modules whose level it follows, blank-separated, without "mod_" and "_module" */
+} subjects[LOG_SUBJECTS] = {
+	[LOG_CORE] = { "core", "core so unixd log_config" },
+	[LOG_SSL] = { "ssl", "ssl socache_shmcb" },
+	[LOG_HTTP] = { "http", "http reqtimeout" },
+	[LOG_MPM] = { "mpm_prefork", "mpm_prefork mpm_event mpm_worker" },
+	[LOG_AUTHZ] = { "authz_core", "authz_core authz_host access_compat auth_basic authn_core authn_file authz_user" },
+	[LOG_REWRITE] = { "rewrite", "rewrite" },
+	[LOG_ALIAS] = { "alias", "alias userdir vhost_alias" },
+	[LOG_HEADERS] = { "headers", "headers env setenvif expires" },
+	[LOG_MIME] = { "mime", "mime negotiation deflate filter" },
+	[LOG_DIR] = { "dir", "dir autoindex" },
+	[LOG_CRASH] = { "crash", "crash" },
+};
+
+void log_open(const struct log_sink *s, const struct log_settings *defaults)
+{
+	sink = *s;
+	if (defaults)
+		process_settings = *defaults;
+}
+
+void log_settings_init(struct log_settings *s, enum log_level level)
+{
+	for (int i = 0; i < LOG_SUBJECTS; i++)
+		s->level[i] = (signed char)level;
+	s->target = 0;
+}
+
+int log_level_parse(const char *word, enum log_level *out)
+{
+	for (unsigned i = 0; i < sizeof level_names / sizeof *level_names; i++)
+		if (!strcasecmp(word, level_names[i])) {
+			*out = (enum log_level)i;
+			return 0;
+		}
+	return -1;
+}
+
+const char *log_level_name(enum log_level l)
+{
+	return (unsigned)l < sizeof level_names / sizeof *level_names ? level_names[l] : "error";
+}
+
+/* "ssl", "ssl_module", "mod_ssl.c" → "ssl" */
+static struct text bare_module(const char *name)
+{
+	struct text t = text_of(name);
+
+	if (t.n > 6 && !strncasecmp(t.p, "mod_", 4) && !strcasecmp(t.p + t.n - 2, ".c"))
+		return (struct text){ t.p + 4, t.n - 6 };
+	if (t.n > 2 && !strcasecmp(t.p + t.n - 2, ".c"))
+		t.n -= 2;
+	if (t.n > 7 && !strncasecmp(t.p + t.n - 7, "_module", 7))
+		t.n -= 7;
+	return t;
+}
+
+int log_subject_find(const char *name)
+{
+	struct text bare = bare_module(name);
+
+	for (int i = 0; i < LOG_SUBJECTS; i++) {
+		struct text rest = text_of(subjects[i].modules), word;
+
+		while (text_split(&rest, ' ', &word))
+			if (text_eq_nocase(word, bare))
+				return i;
+	}
+	return -1;
+}
+
+static const struct log_settings *settings_of(const struct log_about *about)
+{
+	return about && about->settings ? about->settings : &process_settings;
+}
+
+bool log_enabled(const struct log_about *about, enum log_subject s, enum log_level l)
+{
+	return (int)l <= settings_of(about)->level[s];
+}
+
+/* One line whatever the message holds: control bytes (a client may have sent them) are shown, not obeyed. */
+static void put_message(struct buf *b, const char *p)
+{
+	for (; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c >= 0x20 && c != 0x7f)
+			buf_putc(b, *p);
+		else if (c == '\n' || c == '\t')
+			buf_puts(b, c == '\n' ? "\\n" : "\\t");
+		else
+			buf_printf(b, "\\x%02x", c);
+	}
+}
+
+static void put_time(struct buf *b)
+{
+	struct timespec now;
+	struct tm tm;
+	char day[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(day, sizeof day, "%a %b %d %H:%M:%S", &tm);
+	buf_printf(b, "[%s.%06ld %d] ", day, now.tv_nsec / 1000, tm.tm_year + 1900);
+}
+
+static void send_line(unsigned target, const char *line, size_t n)
+{
+	if (sink.kind == LOG_SINK_RING) {
+		struct iovec iov = { (void *)(uintptr_t)line, n };
+
+		if (ring_put(sink.ring, target, &iov, 1) < 0)
+			ring_drop(sink.ring);
+		return;
+	}
+	int fd = sink.fd_of ? sink.fd_of(target) : sink.fd;
+	while (n && fd >= 0) {
+		ssize_t done = write(fd, line, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return;                 /* nobody is left to be told */
+		line += done;
+		n -= (size_t)done;
+	}
+}
+
+void log_vput(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX_BYTES], message[LINE_MAX_BYTES], peer[ADDR_TEXT];
+	struct buf b;
+	int saved = errno;
+
+	if (!log_enabled(about, s, l))
+		return;
+	vsnprintf(message, sizeof message, fmt, ap);
+	buf_init(&b, line, sizeof line - 1);    /* room for the newline */
+	if (sink.plain) {
+		buf_puts(&b, "bulkhead: ");
+	} else {
+		put_time(&b);
+		buf_printf(&b, "[%s:%s] [pid %d] ", subjects[s].name, log_level_name(l), (int)getpid());
+	}
+	if (errnum)
+		buf_printf(&b, "(%d)%s: ", errnum, strerrordesc_np(errnum) ? strerrordesc_np(errnum) : "Unknown error");
+	if (about && about->peer && about->peer->len)
+		buf_printf(&b, "[client %s] ", addr_text(about->peer, peer));
+	if (id)
+		buf_printf(&b, "%s: ", id);
+	put_message(&b, message);
+	line[b.n] = '\n';
+	send_line(settings_of(about)->target, line, b.n + 1);
+	errno = saved;
+}
+
+void log_put(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vput(about, s, l, id, errnum, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,161 @@
+/*
+ * target.c - where log lines end. Names are collected while the configuration is read; files are opened and programs
+ * started by the master, as root; the logger (or -X itself) only writes to the descriptors.
+ */
+#include "log/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_TARGETS 4096
+#define MAX_ARGUMENTS 64
+
+static int same_name(const struct log_target *t, enum log_target_kind kind, const char *name)
+{
+	return t->kind == kind && !strcmp(t->name, name);
+}
+
+static struct log_target *new_target(struct log_targets *t, struct conf_env *env)
+{
+	if (t->n == t->cap) {
+		unsigned cap = t->cap ? t->cap * 2 : 16;
+		struct log_target *at = conf_alloc(env, cap * sizeof *at);
+
+		if (t->n)
+			memcpy(at, t->at, t->n * sizeof *at);
+		t->at = at;
+		t->cap = cap;
+	}
+	return &t->at[t->n++];
+}
+
+int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e)
+{
+	enum log_target_kind kind = LOG_TARGET_FILE;
+	const char *full;
+
+	if (!strncasecmp(name, "syslog", 6) && (!name[6] || name[6] == ':')) {
+		err_set(e, "logging to syslog is not available in this release");
+		return err_remedy(e, "log to a file, or to a program: \"|/usr/bin/logger -t bulkhead\"");
+	}
+	if (*name == '|') {
+		kind = LOG_TARGET_PIPE;
+		full = name + 1 + (name[1] == '|');
+		full += strspn(full, " \t");
+		if (!*full || (*full == '$' && !full[1])) {
+			err_set(e, "\"%s\" names no program behind the '|'", name);
+			return err_remedy(e, "write the program's absolute path: \"|/usr/bin/rotatelogs logs/access.%%Y 86400\"");
+		}
+		full = conf_strdup(env, full);
+	} else if (!*name) {
+		err_set(e, "the name of the log is empty");
+		return err_remedy(e, "name a file or \"|program\"");
+	} else {
+		full = conf_path(env, name);
+	}
+	for (unsigned i = 0; i < t->n; i++)
+		if (same_name(&t->at[i], kind, full))
+			return (int)i;
+	if (t->n == MAX_TARGETS) {
+		err_set(e, "more than %d logs", MAX_TARGETS);
+		return err_remedy(e, "let hosts share a log and tell them apart by %%v");
+	}
+	*new_target(t, env) = (struct log_target){ .kind = kind, .name = full, .pos = *pos, .fd = -1, .pid = -1 };
+	return (int)t->n - 1;
+}
+
+static int open_file(struct log_target *t, struct err *e)
+{
+	t->fd = open(t->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	if (t->fd >= 0)
+		return 0;
+	int saved = errno;
+	char parent[512];
+	const char *slash = strrchr(t->name, '/');
+	struct stat st;
+
+	err_at(e, t->pos.file, t->pos.line);
+	snprintf(parent, sizeof parent, "%.*s", slash && slash != t->name ? (int)(slash - t->name) : 1, t->name);
+	errno = saved;
+	err_sys(e, "cannot open the log %s", t->name);
+	if (saved == ENOENT && stat(parent, &st) < 0)
+		return err_remedy(e, "mkdir -p %s", parent);
+	if (saved == EACCES)
+		return err_remedy(e, "start as root, or name a log in a folder that this user may write");
+	return err_remedy(e, "name another file, or mend what stands in the way");
+}
+
+/* "$command" through the shell, else words without one, as Apache does. Runs in the child of start_program. */
+static void exec_program(const char *command)
+{
+	char *argv[MAX_ARGUMENTS + 1], *copy = strdup(command), *save = NULL;
+	int n = 0;
+
+	if (*command == '$') {
+		execl("/bin/sh", "sh", "-c", command + 1, (char *)NULL);
+		return;
+	}
+	if (!copy)
+		return;
+	for (char *w = strtok_r(copy, " \t", &save); w && n < MAX_ARGUMENTS; w = strtok_r(NULL, " \t", &save))
+		argv[n++] = w;
+	argv[n] = NULL;
+	execv(argv[0], argv);
+}
+
+static int start_program(struct log_target *t, struct err *e)
+{
+	int fd[2];
+	sigset_t none;
+
+	err_at(e, t->pos.file, t->pos.line);
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return err_sys(e, "no pipe for the log program %s", t->name);
+	t->pid = fork();
+	if (t->pid < 0) {
+		err_sys(e, "cannot start the log program %s", t->name);
+		close(fd[0]);
+		close(fd[1]);
+		return -1;
+	}
+	if (t->pid == 0) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGPIPE, SIG_DFL);
+		signal(SIGCHLD, SIG_DFL);
+		if (dup2(fd[0], 0) < 0)
+			_exit(126);
+		exec_program(t->name);
+		_exit(127);
+	}
+	close(fd[0]);
+	t->fd = fd[1];
+	return 0;
+}
+
+int log_targets_open(struct log_targets *t, struct err *e)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		struct log_target *at = &t->at[i];
+
+		if (at->fd >= 0)
+			continue;
+		if ((at->kind == LOG_TARGET_FILE ? open_file(at, e) : start_program(at, e)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void log_targets_close(struct log_targets *t)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		if (t->at[i].fd >= 0)
+			close(t->at[i].fd);
+		t->at[i].fd = -1;
+	}
+}
