@@ -25,8 +25,9 @@ struct hello {
 	bool bad_sni;                   /* a server_name extension that is no host name */
 	struct text alpn;               /* the protocol_name_list's bytes */
 	bool has_ticket;                /* extension 35 is there (1.2) */
+	bool sends_ticket;              /* … and carries a ticket */
 	struct text ticket_name;        /* first 16 bytes of the 1.2 ticket or the first 1.3 PSK identity; absent if none */
-	bool psk_ke_modes;              /* extension 45: the client can use 1.3 tickets */
+	bool psk_ke_modes;              /* extension 45 with psk_dhe_ke: the client can use 1.3 tickets */
 	bool extended_master_secret;
 	bool offers13, offers12;
 };
@@ -39,5 +40,11 @@ enum hello_peek { HELLO_MORE, HELLO_TLS, HELLO_NOT, HELLO_BAD };
  * type 1, plausible lengths); HELLO_NOT = not TLS; HELLO_BAD = looks like TLS but is none (answer with an alert, do not wait).
  */
 enum hello_peek hello_peek(const unsigned char *p, size_t n);
+/*
+ * The fatal alert, a record of 7 bytes in clear, that answers such first bytes where no TLS session is begun: HELLO_BAD's,
+ * with the number that fits them, or (40) a good ClientHello on a port without TLS.
+ */
+#define HELLO_ALERT 7
+void hello_alert(const unsigned char *p, size_t n, unsigned char out[HELLO_ALERT]);
 
 #endif

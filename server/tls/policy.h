@@ -18,13 +18,24 @@ struct tls_policy;      /* = tls_module's host structure */
 /* A key file that some host names: SSLCertificateKeyFile, or SSLCertificateFile where it has no own. */
 struct tls_key_file {
 	const char *path;
-	const char *certificate;        /* its certificate file, for messages */
-	struct conf_pos pos;
+	const char *certificate;        /* the certificate file named at the same place, for messages */
+	struct conf_pos pos;            /* of the directive that names path */
 };
 
 bool tls_policy_enabled(const void *host_config);                       /* SSLEngine on */
 /* SSLEngine, on or off, was written for that host or above it. */
 bool tls_policy_decided(const void *host_config);
+/* Turns it on for a host that decided nothing itself: one that "Listen 443 https" serves. */
+void tls_policy_enable(void *host_config);
+/* SSLStrictSNIVHostCheck on: requests of clients that sent no name are for this host alone refused (403), not the handshake. */
+bool tls_policy_strict_sni(const void *host_config);
+
+/* SSLOptions: tls_module's section structure. */
+enum tls_option {
+	TLS_OPT_STDENVVARS = 1, TLS_OPT_EXPORTCERTDATA = 2, TLS_OPT_FAKEBASICAUTH = 4, TLS_OPT_STRICTREQUIRE = 8,
+	TLS_OPT_OPTRENEGOTIATE = 16, TLS_OPT_LEGACYDN = 32,
+};
+unsigned tls_section_options(const void *section_config);               /* of merged sections; NULL is fine */
 
 /*
  * The way from read directives to a working host, in the master, for each host in order of the text:
