@@ -11,6 +11,8 @@
 #include "conf/conf.h"
 
 struct section;
+struct section_index;
+struct section_cache;
 
 struct host_addr {
 	struct addr addr;               /* any address: addr_is_any */
@@ -26,9 +28,10 @@ struct host {
 	struct host_addr *addrs;
 	unsigned naddrs;                /* 0 = the main server */
 	struct conf_pos pos;            /* of <VirtualHost>; file NULL for the main server */
-	void **config;                  /* the modules' host structures, by conf_module.index; merged by host_finish */
+	void **config;                  /* the modules' host structures, by conf_module.index; merged by site_finish */
 	void **section;                 /* the modules' section structures of the host's top level, merged */
-	struct section *sections;       /* <Directory>, <Files>, <Location> in order of the text, the main server's first (after host_finish) */
+	struct section *sections;       /* the host's own <Directory>, <Files>, <Location> in order of the text */
+	struct section_index *index;    /* what applies in which order, the main server's included: made by site_finish (sections.c) */
 	struct host *next;              /* in order of the text */
 	unsigned number;                /* 0 = the main server */
 };
@@ -40,7 +43,9 @@ struct site {
 	struct host *main;
 	struct host *hosts;             /* the virtual hosts */
 	unsigned nhosts;                /* main included */
-	struct host_set *sets;          /* by address: made by host_finish */
+	struct host_set *sets;          /* by address: made by site_finish */
+	unsigned nsections;             /* for section.id */
+	struct section_cache *cache;    /* merged sets: filled in the children (sections.c) */
 };
 
 /* What setters find in conf_target.owner while a configuration is read. */
@@ -53,7 +58,10 @@ struct reading {
 
 /* An empty site with a main server whose structures every module has created. */
 struct site *site_new(struct arena *a, struct conf_module *const *modules, struct conf_env *env);
-/* Merges main → hosts and sections, builds the tables. Reports faults; 0 or -1. */
+/*
+ * Merges main → hosts, builds the tables. Reports faults; 0 or -1. Every host's structures go through merge_host and
+ * merge_section, the main server's over fresh ones, so that a module may complete them there.
+ */
 int site_finish(struct site *s, struct conf_env *env);
 
 /* The host that answers at a local address when no name is given (the first of the best-matching set), or main. Never NULL. */
@@ -64,6 +72,9 @@ struct host *host_by_name(const struct site *s, const struct addr *local, struct
 bool host_has_name(const struct host *h, struct text name);
 /* Calls visit for each address set: -S. `is_default` marks the first host of a set. */
 void host_visit(const struct site *s, void (*visit)(void *ctx, const char *address, const struct host *h, bool is_default, bool only), void *ctx);
+
+/* Setters for core.c's table. */
+conf_setter host_set_virtual_host, host_set_name, host_set_alias;
 
 static inline void *host_config(const struct host *h, const struct conf_module *m) { return h->config[m->index]; }
 

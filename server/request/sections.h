@@ -1,0 +1,66 @@
+/*
+ * sections.h - <Directory>, <Files>, <Location> and their kin: which apply to a request, in Apache's order, and what
+ * they come to when merged. Read by the master; matched and merged in the children.
+ *
+ * Order, the last wins: the host's top level; <Directory> from short to long (equal ones in order of the text, the main
+ * server's before the host's); <DirectoryMatch>; <Files> and <FilesMatch> (top level first, then those inside directories);
+ * <Location> and <LocationMatch> in order of the text.
+ *
+ * A merged set is made once per (host, list of sections) and kept in the child: at most SECTIONS_KEPT, the one unused
+ * for longest goes first. What these functions return stays valid as long as the request's arena.
+ *
+ * How a request meets them:
+ *   PHASE_LOCATION   sections_location(r)            r->section = top level + <Location>: for Alias and Redirect
+ *   PHASE_DIRECTORY  sections_for_path(r, dir)       at each level of the walk: Options, AllowOverride
+ *                    sections_apply(r)               once r->filename stands: r->section = all that applies
+ */
+#ifndef BULKHEAD_REQUEST_SECTIONS_H
+#define BULKHEAD_REQUEST_SECTIONS_H
+
+#include "conf/conf.h"
+#include "request/host.h"
+#include "request/request.h"
+
+#define SECTIONS_KEPT 1024
+
+enum section_kind { SECTION_DIRECTORY, SECTION_FILES, SECTION_LOCATION };
+
+struct regex;
+struct section {
+	enum section_kind kind;
+	const char *pattern;            /* normal form for a literal directory: no trailing slash but for "/" */
+	size_t length;
+	unsigned depth;                 /* SECTION_DIRECTORY: components; "/" has 0 */
+	bool wild;                      /* has * ? or [ */
+	struct regex *regex;            /* the Match and ~ forms; else NULL */
+	unsigned id;                    /* unique in the site, from 1, in order of the text */
+	struct conf_pos pos;
+	void **config;                  /* the modules' section structures, by conf_module.index */
+	struct section *files;          /* <Files> inside a <Directory> */
+	struct section *next;           /* in order of the text */
+};
+
+/*
+ * The merged structures for a directory (absolute path, a trailing slash does not matter) as far as the walk needs them:
+ * the host's top level and every <Directory> without regular expression that matches it or a parent. NULL on ENOMEM.
+ */
+void **sections_for_path(struct request *r, const char *dir);
+/*
+ * Sets r->section to all that applies to r->filename and r->path. `directory`: r->filename is a directory itself (it then
+ * has no <Files>). r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM or when
+ * a pattern met its limits (answer 500: an access rule may hang on it).
+ */
+int sections_apply(struct request *r, bool directory);
+/* Before anything is mapped: top level and <Location>. 0 or -1. */
+int sections_location(struct request *r);
+
+/* Called by site_new and site_finish. */
+struct section_index;
+struct section_cache;
+struct section_cache *section_cache_new(struct arena *a);
+int sections_finish(struct site *s, struct host *h, struct conf_env *env);
+
+/* Setters of the sections, for core.c's table. */
+conf_setter sections_set_directory, sections_set_files, sections_set_location, sections_set_limit;
+
+#endif
