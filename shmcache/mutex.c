@@ -1,0 +1,324 @@
+/*
+ * mutex.c - the lockfile: one byte a shard, and one far byte that says the instance lives.
+ *
+ * The master opens the file and holds the instance's byte; each child opens a description of its own and locks the
+ * shards' bytes with it. The kernel frees both whenever their holder ends. Record locks of one description do not
+ * exclude each other: that is why a child must not use the master's, and why it must not fork.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shmcache/internal.h"
+
+int (*shmc_statfs)(const char *path, struct statfs *s) = statfs;
+
+/* The name of a file system whose locks another machine keeps (or that keeps none), NULL for a local one. */
+static const char *network_fs(unsigned long magic)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} known[] = {
+		{ 0x6969, "NFS" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB" }, { 0x517b, "SMB" }, { 0x01021997, "9p" },
+		{ 0x65735546, "FUSE" }, { 0x5346414f, "AFS" }, { 0x6b414653, "AFS" }, { 0x00c36400, "Ceph" },
+		{ 0x73757245, "Coda" }, { 0x01161970, "GFS2" }, { 0x7461636f, "OCFS2" }, { 0x0bd00bd0, "Lustre" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (known[i].magic == (magic & 0xffffffff))
+			return known[i].name;
+	return NULL;
+}
+
+static int refuse_network(const char *path, struct shmcache_err *e)
+{
+	char dir[SHMC_PATH];
+	struct statfs s;
+	const char *slash = strrchr(path, '/'), *fs;
+
+	if (path[0] != '/' || slash[1] == '\0' || strlen(path) >= sizeof(dir))
+		return shmc_fail(e, "give the absolute path of a file, for example below /run", "lockfile '%s' cannot be used",
+		                 path);
+	snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	if (shmc_statfs(dir, &s) < 0)
+		return shmc_fail(e, "make the folder, or give the lockfile another place, for example below /run",
+		                 "folder %s of the lockfile: %s", dir, strerror(errno));
+	fs = network_fs((unsigned long)s.f_type);
+	if (fs != NULL)
+		return shmc_fail(e, "put the lockfile on a local file system, for example below /run",
+		                 "lockfile %s lies on %s, where locks are slow, or stay behind, or are none", path, fs);
+	return 0;
+}
+
+static struct flock record(short type, off_t byte, off_t len)
+{
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = len };
+}
+
+int shmc_instance_take(int fd)
+{
+	struct flock l = record(F_WRLCK, SHMC_INSTANCE, 1);
+
+	return fcntl(fd, F_OFD_SETLK, &l);
+}
+
+bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino)
+{
+	struct flock l = record(F_WRLCK, SHMC_INSTANCE, 1);
+	struct stat st;
+	bool lives = false;
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino && fcntl(fd, F_OFD_GETLK, &l) == 0)
+		lives = l.l_type != F_UNLCK;
+	close(fd);
+	return lives;
+}
+
+/* The pid that the holder wrote into the lockfile; 0 where it is not known or gone. */
+static long holder(int fd)
+{
+	char text[32];
+	char proc[64];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	long pid;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	pid = strtol(text, NULL, 10);
+	if (pid <= 0)
+		return 0;
+	snprintf(proc, sizeof(proc), "/proc/%ld", pid);
+	return access(proc, F_OK) == 0 ? pid : 0;
+}
+
+static int in_use(int fd, const char *path, struct shmcache_err *e)
+{
+	int why = errno;
+	long pid = holder(fd);
+
+	if (why != EAGAIN && why != EACCES)
+		return shmc_fail(e, "put the lockfile on another file system, for example below /run", "locking %s: %s", path,
+		                 strerror(why));
+	if (pid > 0)
+		return shmc_fail(e, "stop that process, or give this instance a lockfile of its own",
+		                 "lockfile %s is in use by the process with pid %ld", path, pid);
+	return shmc_fail(e, "stop the other instance (fuser names it), or give this one a lockfile of its own",
+	                 "lockfile %s is in use by another process", path);
+}
+
+/* Is it a file that only we can have meant? A stranger's could be locked by him for ever. */
+static int suits(int fd, const char *path, struct stat *st, struct shmcache_err *e)
+{
+	if (fstat(fd, st) < 0)
+		return shmc_fail(e, "", "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st->st_mode))
+		return shmc_fail(e, "give the path of a file", "lockfile %s is not a plain file", path);
+	if (st->st_uid != geteuid())
+		return shmc_fail(e, "remove it, or choose a folder that nobody else may write",
+		                 "lockfile %s belongs to another user (uid %u)", path, (unsigned)st->st_uid);
+	if ((st->st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
+		return shmc_fail(e, "", "setting the mode of %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static void note_pid(int fd)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	/* Only a help for people and for the error above: a full disk is no reason to stop. */
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		return;
+}
+
+int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct shmcache_err *e)
+{
+	struct stat st, named;
+
+	if (refuse_network(path, e) < 0)
+		return -1;
+	/* Another instance that ends takes the name away: what we locked must still be what the path names. */
+	for (int i = 0; i < SHMC_TRIES; i++) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+		if (fd < 0)
+			return shmc_fail(e, "make the folder writable for this user, or give the lockfile another place",
+			                 "opening lockfile %s: %s", path, strerror(errno));
+		if (suits(fd, path, &st, e) < 0) {
+			close(fd);
+			return -1;
+		}
+		if (shmc_instance_take(fd) < 0) {
+			in_use(fd, path, e);
+			close(fd);
+			return -1;
+		}
+		if (stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino) {
+			note_pid(fd);
+			*dev = st.st_dev;
+			*ino = st.st_ino;
+			return fd;
+		}
+		close(fd);
+	}
+	return shmc_fail(e, "find what removes it", "lockfile %s vanishes again and again", path);
+}
+
+/* ------------------------------------------------------------------------------------------------ child */
+
+static int same_file(int fd, const struct shmcache *c)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_dev == c->lock_dev && st.st_ino == c->lock_ino;
+}
+
+/* A fresh description of the very same file; -1 where neither /proc nor the path leads there. */
+static int own_description(const struct shmcache *c)
+{
+	char proc[64];
+	int fd;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", c->lockfd);
+	fd = open(proc, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = open(c->lockfile, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	/* The path may name a file that was made anew meanwhile: its locks would exclude nobody. */
+	if (fd >= 0 && !same_file(fd, c)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+int shmc_lock_init(struct shmcache *c, struct shmcache_err *e)
+{
+	c->lock = own_description(c);
+	c->how = c->kind;
+	if (c->lock >= 0)
+		return 0;
+	if (c->kind == SHMCACHE_LOCK_FLOCK)
+		return shmc_fail(e, "mount /proc, or choose another kind of lock than flock",
+		                 "the lockfile %s cannot be opened anew, and flock locks of one description exclude nobody",
+		                 c->lockfile);
+	/* Classic locks belong to the process, not to the description, and exclude the others' OFD locks as well. */
+	c->lock = fcntl(c->lockfd, F_DUPFD_CLOEXEC, 0);
+	c->how = SHMCACHE_LOCK_FCNTL;
+	return c->lock >= 0 ? 0 : shmc_fail(e, "", "no descriptor for the lockfile: %s", strerror(errno));
+}
+
+static int try_lock(const struct shmcache *c, uint32_t shard)
+{
+	struct flock l = record(F_WRLCK, (off_t)shard, 1);
+
+	switch (c->how) {
+	case SHMCACHE_LOCK_FLOCK: return flock(c->lock, LOCK_EX | LOCK_NB);
+	case SHMCACHE_LOCK_FCNTL: return fcntl(c->lock, F_SETLK, &l);
+	default: return fcntl(c->lock, F_OFD_SETLK, &l);
+	}
+}
+
+static uint64_t microseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Held for a microsecond as a rule: first only give way, then sleep. ppoll, since sandboxes know it where they forbid nanosleep. */
+static void pause_for(unsigned round)
+{
+	static const long ns[] = { 20000, 100000, 1000000 };
+	struct timespec t = { .tv_sec = 0 };
+
+	if (round < 3) {
+		sched_yield();
+		return;
+	}
+	t.tv_nsec = ns[round - 3 < 2 ? round - 3 : 2];
+	ppoll(NULL, 0, &t, NULL);
+}
+
+static void count_wait(struct shmc_shard_head *h, uint64_t us)
+{
+	unsigned i = 0;
+
+	for (uint64_t limit = 1; i < 7 && us >= limit; limit *= 4)
+		i++;
+	shmc_count(h, N_WAITS + i);
+}
+
+static int give_up(struct shmc_shard_head *h)
+{
+	shmc_count(h, N_LOCK_TIMEOUT);
+	errno = ETIMEDOUT;
+	return -1;
+}
+
+int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
+{
+	uint64_t start, now;
+
+	if (try_lock(c, shard) == 0)
+		return 0;
+	shmc_count(h, N_LOCK_BUSY);
+	start = now = microseconds();
+	for (unsigned round = 0; now - start < (uint64_t)c->timeout_ms * 1000; round++) {
+		/* A holder that is stopped in a debugger costs one full wait a second, not one a store. */
+		if (round >= 3 && now < c->impatient[shard])
+			return give_up(h);
+		pause_for(round);
+		if (try_lock(c, shard) == 0) {
+			count_wait(h, microseconds() - start);
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
+			errno = EIO;
+			return -1;
+		}
+		now = microseconds();
+	}
+	c->impatient[shard] = now + 1000000;
+	return give_up(h);
+}
+
+void shmc_unlock(struct shmcache *c, uint32_t shard)
+{
+	struct flock l = record(F_UNLCK, (off_t)shard, 1);
+
+	switch (c->how) {
+	case SHMCACHE_LOCK_FLOCK: (void)flock(c->lock, LOCK_UN); break;
+	case SHMCACHE_LOCK_FCNTL: (void)fcntl(c->lock, F_SETLK, &l); break;
+	default: (void)fcntl(c->lock, F_OFD_SETLK, &l); break;
+	}
+}
+
+void shmcache_crash_release(const struct shmcache *c)
+{
+	struct flock l = record(F_UNLCK, 0, SHMC_MAX_SHARDS);
+	int saved = errno;
+
+	if (c != NULL && c->lock >= 0) {
+		if (c->how == SHMCACHE_LOCK_FLOCK)
+			(void)flock(c->lock, LOCK_UN);
+		else
+			(void)fcntl(c->lock, c->how == SHMCACHE_LOCK_FCNTL ? F_SETLK : F_OFD_SETLK, &l);
+	}
+	errno = saved;
+}

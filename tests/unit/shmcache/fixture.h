@@ -1,0 +1,135 @@
+/*
+ * fixture.h - a cache in a folder of its own for the tests of shmcache/. Included by each test after cmocka.h.
+ */
+#ifndef SHMCACHE_FIXTURE_H
+#define SHMCACHE_FIXTURE_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shmcache/internal.h"
+
+struct fixture {
+	char dir[64], lockfile[96], name[64];
+	struct shmcache_err err;
+};
+
+static inline void fixture_init(struct fixture *f)
+{
+	static unsigned n;
+
+	memset(f, 0, sizeof(*f));
+	snprintf(f->dir, sizeof(f->dir), "/tmp/shmcache-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->lockfile, sizeof(f->lockfile), "%s/lock", f->dir);
+	snprintf(f->name, sizeof(f->name), "/shmcache-test-%ld-%u", (long)getpid(), n++);
+}
+
+static inline void fixture_fini(struct fixture *f)
+{
+	unlink(f->lockfile);
+	rmdir(f->dir);
+}
+
+/* Master only. */
+static inline struct shmcache *fixture_create(struct fixture *f, size_t bytes, enum shmcache_lock_kind kind)
+{
+	struct shmcache_lock_options lock = { .lockfile = f->lockfile, .kind = kind };
+	struct shmcache_plan plan;
+	struct shmcache *c;
+
+	assert_int_equal(shmcache_plan(bytes, 0, &plan, &f->err), 0);
+	c = shmcache_create(&plan, f->name, &lock, &f->err);
+	if (c == NULL)
+		fail_msg("%s (%s)", f->err.text, f->err.remedy);
+	return c;
+}
+
+/* Master and child at once. */
+static inline struct shmcache *fixture_open(struct fixture *f, size_t bytes)
+{
+	struct shmcache *c;
+
+	fixture_init(f);
+	c = fixture_create(f, bytes, SHMCACHE_LOCK_OFD);
+	if (shmcache_child_init(c, &f->err) < 0)
+		fail_msg("%s (%s)", f->err.text, f->err.remedy);
+	return c;
+}
+
+static inline void fixture_end(struct fixture *f, struct shmcache *c)
+{
+	shmcache_unlink(c);
+	shmcache_close(c);
+	fixture_fini(f);
+}
+
+/* A key and data that follow from a number, so that content tells which entry it is. */
+static inline void key_of(uint64_t n, unsigned char key[SHMCACHE_KEY])
+{
+	for (size_t i = 0; i < SHMCACHE_KEY; i += 8) {
+		uint64_t x = (n * 4 + i / 8 + 1) * 0x9e3779b97f4a7c15u;
+
+		x ^= x >> 29;
+		memcpy(key + i, &x, 8);
+	}
+}
+
+static inline void data_of(uint64_t n, uint32_t turn, unsigned char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		data[i] = (unsigned char)((n * 31 + turn * 7 + i) ^ (n >> 8) ^ (turn >> 8));
+}
+
+static inline int put(struct shmcache *c, uint64_t n, uint32_t turn, size_t len, uint32_t ttl)
+{
+	unsigned char key[SHMCACHE_KEY], data[SHMCACHE_MAX_DATA + 64];
+
+	key_of(n, key);
+	data_of(n, turn, data, len);
+	return shmcache_store(c, key, data, len, ttl);
+}
+
+/* 1 there and right, 0 a miss, -1 there and wrong. */
+static inline int get(struct shmcache *c, uint64_t n, uint32_t turn, size_t want)
+{
+	unsigned char key[SHMCACHE_KEY], data[SHMCACHE_MAX_DATA], right[SHMCACHE_MAX_DATA];
+	size_t len;
+
+	key_of(n, key);
+	if (shmcache_fetch(c, key, data, sizeof(data), &len) == 0)
+		return 0;
+	data_of(n, turn, right, want);
+	return len == want && memcmp(data, right, len) == 0 ? 1 : -1;
+}
+
+static inline void drop(struct shmcache *c, uint64_t n)
+{
+	unsigned char key[SHMCACHE_KEY];
+
+	key_of(n, key);
+	shmcache_remove(c, key);
+}
+
+/* All shards keep the invariants. */
+static inline void assert_whole(struct shmcache *c)
+{
+	for (unsigned i = 0; i < shmcache_geometry(c)->shards; i++)
+		assert_int_equal(shmcache_check(c, i, false), 0);
+}
+
+/* Waits for a child; its exit status, or 256 + signal. */
+static inline int ended(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+#endif
