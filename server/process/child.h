@@ -1,0 +1,19 @@
+/*
+ * child.h - a serving process: maps its own slot, gives up its rights, runs the loop of conn/conn.h.
+ */
+#ifndef BULKHEAD_PROCESS_CHILD_H
+#define BULKHEAD_PROCESS_CHILD_H
+
+#include <sys/types.h>
+
+#include "process/generation.h"
+
+struct child_start {
+	const struct generation *generation;
+	unsigned slot;
+	int key_fd;                     /* its socket to the keyholder, -1 = none */
+};
+/* In the forked process; never returns. */
+_Noreturn void child_run(const struct child_start *s);
+
+#endif

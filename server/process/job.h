@@ -1,0 +1,80 @@
+/*
+ * job.h - one-shot helpers: forked by the master with few rights, a limit of time and memory, a sandbox and a pipe for
+ * the result; never waited for. First users: the check of a configuration before a restart, and crash reports.
+ */
+#ifndef BULKHEAD_PROCESS_JOB_H
+#define BULKHEAD_PROCESS_JOB_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "process/config.h"
+
+#define JOB_MAX_RESULT 65536            /* bytes kept of a job's answer */
+#define JOB_MAX 8                       /* at once */
+
+enum job_rights {
+	JOB_READS_ALL,          /* root with the one capability to read files: checks what only root may read */
+	JOB_AS_USER,            /* the children's user, no capability */
+};
+struct job_kind {
+	const char *name;
+	enum job_rights rights;
+	int64_t time_ms;                /* killed after so long */
+	uint64_t memory;                /* RLIMIT_AS in bytes; 0 = none */
+	/* In the job, with all rights dropped: writes its answer to result_fd, returns the exit code. */
+	int (*run)(void *arg, int result_fd);
+};
+struct job_result {
+	bool ok;                        /* ended by itself with exit code 0 */
+	bool timeout;                   /* killed at its limit */
+	int status;                     /* of waitpid */
+	const char *text;               /* the answer, terminated; n bytes; cut at JOB_MAX_RESULT */
+	size_t n;
+};
+typedef void job_done(void *ctx, const struct job_result *r);
+
+/* Whom JOB_AS_USER becomes, and what both kinds keep. */
+struct job_place {
+	const struct process_settings *settings;
+	const int *keep;                /* descriptors that the job needs */
+	unsigned nkeep;
+};
+/* Forks the job; done is called once, from job_reaped or job_tick. The number of the job (> 0), or -1 with *e. */
+int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done, void *ctx, struct err *e);
+/* For the master's loop: which descriptors to watch (at most JOB_MAX are appended), what to do with those that are ready,
+ * the next deadline (INT64_MAX = none), time-outs. */
+unsigned job_poll(struct pollfd *p, unsigned room);
+void job_input(int fd);
+int64_t job_deadline(void);
+void job_tick(int64_t now);
+/* True if the pid was a job. */
+bool job_reaped(pid_t pid, int status);
+/* Kills them all: at the end. Their done is called with ok = false. */
+void job_cancel_all(void);
+
+/* -------------------------------------------------------------------------------------------- the first two kinds */
+
+/* The check of a configuration. `answer` gets all reports as one line each, "E text", "W text", "N text"; ok = no E. */
+struct job_check {
+	const struct config_source *src;
+	void (*check)(struct config *cfg);      /* see master.h */
+};
+extern const struct job_kind job_kind_check;
+
+/* A report of the crash in a slot of the pool. */
+struct job_crash {
+	void *pool;
+	int slot;
+	pid_t pid;
+	int status;
+	int dir_fd;                     /* CoreDumpDirectory; -1 = none */
+	const char *dir;
+};
+extern const struct job_kind job_kind_crash;
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * logger.h - the one process that writes logs: drains the rings of all slots into the log targets of each generation.
+ * It lives as long as the server; the master starts it, hands it tables of descriptors, and replaces it.
+ */
+#ifndef BULKHEAD_PROCESS_LOGGER_H
+#define BULKHEAD_PROCESS_LOGGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "process/config.h"
+
+/* Starts it. It runs as LogUser of cfg. 0 or -1 with *e. */
+int logger_start(const struct config *cfg, struct err *e);
+/* The targets of a generation, opened; borrowed until logger_drop. A dead logger's successor gets all tables again. */
+int logger_table(uint32_t generation, const struct log_targets *t);
+/* One target has another descriptor: a program was started anew. */
+void logger_retarget(uint32_t generation, unsigned target, int fd);
+/* No process of that generation is left: its lines are written and its descriptors closed. */
+void logger_drop(uint32_t generation);
+/* True if the pid was the logger. */
+bool logger_reaped(pid_t pid, int status, int64_t now);
+void logger_tick(const struct config *cfg, int64_t now);
+int64_t logger_due(void);
+/* The end of the server: lets it write what is left, at most wait_ms. */
+void logger_stop(int wait_ms);
+
+#endif

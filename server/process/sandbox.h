@@ -1,0 +1,21 @@
+/*
+ * sandbox.h - which system calls a role may make: one table a role (sandbox.c), everything else is SIGSYS. Called by
+ * role.c as the last step.
+ */
+#ifndef BULKHEAD_PROCESS_SANDBOX_H
+#define BULKHEAD_PROCESS_SANDBOX_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum sandbox { SANDBOX_NONE, SANDBOX_CHILD, SANDBOX_KEYHOLDER, SANDBOX_LOGGER, SANDBOX_JOB, SANDBOX_CHECK, SANDBOXES };
+
+/* Loads the filter; no_new_privs is set already. `extra` ended by -1, or NULL. 0, or -1 with *e. */
+int sandbox_enter(enum sandbox which, const int *extra, struct err *e);
+/* NULL, or why this program or kernel has no sandbox: a sentence, for the log at start. */
+const char *sandbox_missing(void);
+/* The name of a system call for messages: "execve", or "call 999"; buf has 32 bytes. */
+const char *sandbox_call_name(int number, char *buf);
+
+#endif

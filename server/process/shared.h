@@ -1,0 +1,99 @@
+/*
+ * shared.h - what outlives generations: slots with counters and log rings, the session cache with its ticket seeds,
+ * the crash slots, and a few descriptors through which the roles wake each other. Made once by the master.
+ *
+ * Slots are one memfd of pages a slot; a child maps its own only:
+ *
+ *     page 0           struct shared_head: written by the master
+ *     page 1           the logger's journal: written by the logger
+ *     slot 0           page 0 counters and readiness | page 1 activity | pages 2 … 17 log ring: written by the child
+ *     slot 1 …
+ *
+ * Whoever reads a page that another process writes checks each value.
+ */
+#ifndef BULKHEAD_PROCESS_SHARED_H
+#define BULKHEAD_PROCESS_SHARED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "conn/counters.h"
+#include "log/ring.h"
+#include "process/config.h"
+
+struct activity;
+struct shmcache;
+
+struct shared_head {
+	uint32_t nslots;
+	_Atomic uint32_t used;          /* slots that were ever used: the logger looks no further */
+};
+/* What the logger is writing at this moment: read by its successor (logger.c). */
+struct shared_journal {
+	_Atomic uint32_t busy;
+	uint32_t slot, generation, target;
+	uint64_t upto;                  /* the ring's position behind the lines being written */
+	uint64_t bytes, done;           /* their length; what is written of it for sure */
+	int64_t size;                   /* of the file before the write; -1: not a file */
+	int64_t offset;                 /* of the open file description before the write */
+};
+struct shared_slot {
+	struct conn_counters *counters;
+	_Atomic uint32_t *ready;        /* the child's loop has begun */
+	struct activity *activity;
+	struct ring *ring;
+};
+
+struct shared {
+	bool root;                      /* the server was started as root */
+	pid_t master;
+	int master_pidfd;               /* becomes readable when the master is gone; -1 = no such system call */
+	int wake;                       /* eventfd: a child became ready, busy or spare */
+	int log_wake;                   /* eventfd: some ring has lines */
+	int life[2];                    /* pipe: children hold [1]; the logger reads the end of all of them from [0] */
+	int slots_fd;
+	unsigned nslots;
+	unsigned char *map;             /* of all slots; NULL in a child */
+	size_t map_size;
+	void *crash_pool;
+	int core_dir_fd;                /* CoreDumpDirectory, -1 = none */
+	const char *core_dir;
+	struct shmcache *cache;         /* NULL = none */
+};
+extern struct shared shared;
+
+#define SHARED_CRASH_SLOTS 16
+
+/* Master, once: everything but the cache. 0 or -1 with *e. */
+int shared_create(const struct config *cfg, unsigned server_limit, struct err *e);
+/* Master, for each generation: the session cache, made when the first configuration with TLS comes and kept from then
+ * on; CoreDumpDirectory. 0 or -1 with *e. */
+int shared_prepare(const struct config *cfg, struct err *e);
+/* Master: rotates the ticket seeds when that is due; returns when it is due next (ms of CLOCK_MONOTONIC). */
+int64_t shared_seeds_tick(int64_t now);
+/* Master, at its end. */
+void shared_remove(void);
+
+struct shared_head *shared_head(void);                          /* master, logger */
+struct shared_journal *shared_journal(void);                    /* logger */
+void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
+/* Child: maps its own slot in place of all. 0 or -1 with *e. */
+int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
+/* Child: descriptors of the cache that must survive until shared_child_cache; at most 3, -1 = none. */
+void shared_cache_fds(int fds[3]);
+int shared_child_cache(struct err *e);
+/* Every other role but the logger: lets go of slots, cache and crash slots. keep_pool: a job that reads a crash slot. */
+void shared_forget(bool keep_pool);
+/* The logger: lets go of all but the slots. */
+void shared_forget_cache(void);
+/* For the crash handler: async-signal-safe. */
+void shared_crash_release(void);
+
+int64_t shared_now(void);               /* ms of CLOCK_MONOTONIC */
+/* -X: cache and seeds without slots. */
+int shared_direct(const struct config *cfg, struct err *e);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * slots.h - the master's table of child slots: which process has which, in what state, and how it ended.
+ *
+ *   FREE → STARTING → SERVING → DRAINING → ENDING → KILLED → FREE        (slots.c has the table state × event)
+ */
+#ifndef BULKHEAD_PROCESS_SLOTS_H
+#define BULKHEAD_PROCESS_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "process/policy.h"
+
+struct generation;
+
+enum slot_state { SLOT_FREE, SLOT_STARTING, SLOT_SERVING, SLOT_DRAINING, SLOT_ENDING, SLOT_KILLED, SLOT_STATES };
+enum slot_event { SLOT_FORKED, SLOT_READY, SLOT_DRAIN, SLOT_END, SLOT_KILL, SLOT_REAPED, SLOT_EVENTS };
+
+struct slot {
+	enum slot_state state;
+	pid_t pid;                      /* 0 when free */
+	struct generation *generation;  /* also while a free slot waits to be tried again for it; NULL = anybody's */
+	int64_t born;
+	int key_fd;                     /* the keyholder's end of this child's socket, kept for the keyholder's successor; -1 */
+	struct policy_backoff backoff;
+};
+
+/* Once, after shared_create. */
+int slots_init(unsigned n, struct err *e);
+/* Forks children of g until `count` were begun, back-off or table allows no more. Returns how many were begun. */
+unsigned slots_spawn(struct generation *g, unsigned count, int64_t now);
+/* Takes notice of children that became ready. Returns how many are serving for g. */
+void slots_look(struct generation *g, struct policy_view *v);
+/* Lets one spare child of g go. */
+void slots_retire_one(struct generation *g);
+/* To every living child of g: drain, end or kill. */
+void slots_tell(struct generation *g, enum slot_event how);
+/* True if the pid was a child: its end is logged and its slot freed. */
+bool slots_reaped(pid_t pid, int status, int64_t now);
+/* Living children of g. */
+unsigned slots_living(const struct generation *g);
+/* When a slot of g that waits may be tried again; INT64_MAX = none waits. */
+int64_t slots_due(const struct generation *g, int64_t now);
+/* Free slots forget that they belonged to g. */
+void slots_forget(struct generation *g);
+/* Visits the keyholder's ends of g's living children whose slot is `which` modulo `modulo`. */
+unsigned slots_key_fds(const struct generation *g, unsigned which, unsigned modulo, int *fds, unsigned room);
+/* How an exit status reads: "exit signal Segmentation fault (11), core dumped". buf has 128 bytes; returns buf. */
+char *slots_status_words(int status, char *buf);
+enum policy_end slots_class(int status, bool killed_by_us);
+
+#endif
