@@ -35,13 +35,14 @@ int err_sys(struct err *e, const char *fmt, ...)
 {
 	if (e && e->text[0] == '\0') {
 		int saved = errno;
+		size_t n;
 		struct buf b;
 		va_list ap;
 		va_start(ap, fmt);
-		vsnprintf(e->text, sizeof e->text, fmt, ap);
+		put_once(e->text, sizeof e->text, fmt, ap);
 		va_end(ap);
-		buf_init(&b, e->text, sizeof e->text);
-		b.n = strlen(e->text);
+		n = strlen(e->text);
+		buf_init(&b, e->text + n, sizeof e->text - n);
 		buf_puts(&b, ": ");
 		buf_puts(&b, strerror(saved));
 		errno = saved;

@@ -259,9 +259,7 @@ static const char *path_element(const char *p, char c)
 			return matched ? rest : NULL;
 		break;
 	case '\\':
-		if (p[1])
-			p++;
-		break;
+		return p[1] && p[1] == c ? p + 2 : NULL;
 	default:
 		break;
 	}
