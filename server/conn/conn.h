@@ -44,6 +44,8 @@ struct conn_options {
 	unsigned nclient_fds;
 	int master;                             /* pidfd (or other descriptor that becomes readable when the master is gone), or -1 */
 	int control;                            /* readable when a signal handler wrote: self-pipe or eventfd; -1 = none */
+	int busy_wake;                          /* eventfd (or -1): add 1 when counters->open reaches 7/8 of limit, falls below it again, or
+						 * draining is set: the master then looks whether more or fewer children are needed */
 	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
 	const volatile sig_atomic_t *stop;      /* set: end now */
 	void (*ready)(void *ctx);               /* called once when the loop is about to start */
