@@ -1,0 +1,236 @@
+/*
+ * load.c - certificates and keys from files. The certificate half runs wherever certificates are looked at (master,
+ * jobs, tools); the key half only in the keyholder, under -X, in the checking job and in tools.
+ */
+#include "cert/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A whole file. The caller wipes where that matters, and frees. 0 or -1 with *e. */
+static int read_all(int fd, const char *name, gnutls_datum_t *out, struct err *e)
+{
+	size_t n = 0, cap = 16384;
+	unsigned char *p = malloc(cap + 1);
+
+	while (p) {
+		ssize_t got = read(fd, p + n, cap - n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			if (got < 0)
+				err_sys(e, "%s cannot be read", name);
+			p[n] = '\0';
+			*out = (gnutls_datum_t){ p, (unsigned)n };
+			return got < 0 ? -1 : 0;
+		}
+		n += (size_t)got;
+		if (n == cap) {
+			/* Not realloc: what is left behind by it may be a piece of a key. */
+			unsigned char *more = cap < CERT_MAX_FILE ? malloc(cap * 4 + 1) : NULL;
+			if (more)
+				memcpy(more, p, n);
+			explicit_bzero(p, n);
+			free(p);
+			p = more;
+			cap *= 4;
+			if (!p && cap > CERT_MAX_FILE)
+				return err_set(e, "%s is longer than %d bytes: it is no certificate or key", name, CERT_MAX_FILE);
+		}
+	}
+	return err_set(e, "out of memory");
+}
+
+static void forget(gnutls_datum_t *d)
+{
+	if (d->data) {
+		explicit_bzero(d->data, d->size);
+		free(d->data);
+	}
+	d->data = NULL;
+}
+
+static bool contains(const gnutls_datum_t *d, const char *words)
+{
+	return memmem(d->data, d->size, words, strlen(words)) != NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ certificates */
+
+static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, const char *path, struct err *e)
+{
+	unsigned room = CERT_MAX_CHAIN - c->n, n = room;
+	bool pem = contains(data, "-----BEGIN ");
+	int r;
+
+	if (room == 0) {
+		err_set(e, "%s: more than %d certificates for one host", path, CERT_MAX_CHAIN);
+		return err_remedy(e, "put the host's certificate and its intermediate ones into the file, not a whole store");
+	}
+	r = gnutls_x509_crt_list_import(c->at + c->n, &n, data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER,
+					GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
+	if (r > 0) {
+		c->n += (unsigned)r;
+		return 0;
+	}
+	if (r == GNUTLS_E_SHORT_MEMORY_BUFFER) {
+		err_set(e, "%s holds more than %u certificates", path, room);
+		return err_remedy(e, "put the host's certificate and its intermediate ones into the file, not a whole store");
+	}
+	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || (pem && !contains(data, "CERTIFICATE-----"))) {
+		if (pem && contains(data, "PRIVATE KEY-----"))
+			err_set(e, "%s holds a private key, but no certificate", path);
+		else
+			err_set(e, "%s holds no certificate", path);
+		return err_remedy(e, "it must hold lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or be DER");
+	}
+	err_set(e, "the certificate in %s cannot be read: %s", path, gnutls_strerror(r));
+	return err_remedy(e, "see what is in it with: openssl x509 -in %s -noout -text", path);
+}
+
+int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
+{
+	gnutls_datum_t data = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r;
+
+	if (fd < 0) {
+		err_sys(e, "the certificate file %s cannot be opened", path);
+		return err_remedy(e, errno == ENOENT ? "name the file that holds the certificate, or make one" :
+						       "mend the rights of the file and of the folders above it");
+	}
+	r = read_all(fd, path, &data, e);
+	if (r == 0)
+		r = add_certificates(c, &data, path, e);
+	forget(&data);                          /* the key may be in the same file */
+	close(fd);
+	return r;
+}
+
+int cert_chain_load(struct cert_chain *c, const char *path, struct err *e)
+{
+	c->n = 0;
+	return cert_chain_append(c, path, e);
+}
+
+void cert_chain_free(struct cert_chain *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		gnutls_x509_crt_deinit(c->at[i]);
+	c->n = 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ public parts */
+
+static int pubkey_id(gnutls_pubkey_t pub, unsigned char out[32])
+{
+	gnutls_datum_t der = { 0 };
+	int r = gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &der);
+
+	if (r >= 0)
+		r = gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, out);
+	gnutls_free(der.data);
+	return r < 0 ? r : 0;
+}
+
+int cert_spki(gnutls_x509_crt_t crt, unsigned char out[32])
+{
+	gnutls_pubkey_t pub;
+	int r = gnutls_pubkey_init(&pub);
+
+	if (r < 0)
+		return r;
+	r = gnutls_pubkey_import_x509(pub, crt, 0);
+	if (r >= 0)
+		r = pubkey_id(pub, out);
+	gnutls_pubkey_deinit(pub);
+	return r;
+}
+
+int cert_key_spki(gnutls_privkey_t key, unsigned char out[32])
+{
+	gnutls_pubkey_t pub;
+	int r = gnutls_pubkey_init(&pub);
+
+	if (r < 0)
+		return r;
+	r = gnutls_pubkey_import_privkey(pub, key, 0, 0);
+	if (r >= 0)
+		r = pubkey_id(pub, out);
+	gnutls_pubkey_deinit(pub);
+	return r;
+}
+
+char *cert_key_id_text(const unsigned char spki[32], char *buf)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 8; i++) {
+		buf[3 * i] = hex[spki[i] >> 4];
+		buf[3 * i + 1] = hex[spki[i] & 15];
+		buf[3 * i + 2] = i < 7 ? ':' : '\0';
+	}
+	return buf;
+}
+
+gnutls_pk_algorithm_t cert_algorithm(gnutls_x509_crt_t crt, unsigned *bits)
+{
+	int r = gnutls_x509_crt_get_pk_algorithm(crt, bits);
+
+	return r < 0 ? GNUTLS_PK_UNKNOWN : (gnutls_pk_algorithm_t)r;
+}
+
+/* ------------------------------------------------------------------------------------------------ private keys */
+
+/* GnuTLS says DECRYPTION_FAILED for an encrypted key without a phrase, whatever its form: look at the text instead. */
+static bool encrypted(const gnutls_datum_t *d)
+{
+	return contains(d, "-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(d, "Proc-Type: 4,ENCRYPTED");
+}
+
+static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int code, struct err *e)
+{
+	if (encrypted(d) || code == GNUTLS_E_DECRYPTION_FAILED) {
+		err_set(e, "the private key in %s is encrypted, and pass phrases are not supported in this release", name);
+		return err_remedy(e, "write it without one, readable by root alone: openssl pkey -in %s -out NEW && chmod 600 NEW", name);
+	}
+	if (d->size == 0 || (pem && !contains(d, "PRIVATE KEY-----"))) {
+		err_set(e, "%s holds no private key", name);
+		return err_remedy(e, "name the key's file in SSLCertificateKeyFile");
+	}
+	err_set(e, "the private key in %s cannot be read: %s", name, gnutls_strerror(code));
+	return err_remedy(e, "see whether it is a key: openssl pkey -in %s -noout", name);
+}
+
+int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e)
+{
+	gnutls_datum_t data = { 0 };
+	gnutls_privkey_t key;
+	bool pem;
+	int r;
+
+	if (read_all(fd, name, &data, e) != 0) {
+		forget(&data);
+		return -1;
+	}
+	pem = contains(&data, "-----BEGIN ");
+	r = gnutls_privkey_init(&key);
+	if (r >= 0) {
+		r = encrypted(&data) ? GNUTLS_E_DECRYPTION_FAILED :
+		    gnutls_privkey_import_x509_raw(key, &data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, NULL, 0);
+		if (r < 0)
+			gnutls_privkey_deinit(key);
+	}
+	if (r < 0)
+		explain_key(&data, name, pem, r, e);
+	forget(&data);
+	if (r < 0)
+		return -1;
+	*out = key;
+	return 0;
+}

@@ -1,0 +1,423 @@
+/*
+ * key.c - private keys as GnuTLS asks for them: handed to the process's back end. The client half of the keyholder's
+ * protocol runs in children; the store of keys in the keyholder, under -X and in the checking job.
+ */
+#include "tls/key.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/secret.h"
+#include "cert/load.h"
+#include "tls/keyproto.h"
+
+#define PREMASTER 48                    /* RFC 5246, 7.4.7.1 */
+#define KEY_RESEND_MS 1500              /* a keyholder that died with our question in its hands will not answer it */
+
+static const struct key_ops *backend;
+static void *backend_ctx;
+
+void key_use(const struct key_ops *ops, void *ctx)
+{
+	backend = ops;
+	backend_ctx = ctx;
+}
+
+/* ------------------------------------------------------------------------------------------------ for GnuTLS */
+
+static int run(const struct key_ref *ref, enum key_operation op, unsigned algorithm, const gnutls_datum_t *in, gnutls_datum_t *out)
+{
+	unsigned char answer[KEY_MAX_SIGNATURE];
+	size_t n = 0;
+	int r;
+
+	out->data = NULL;               /* freed unasked when we fail */
+	out->size = 0;
+	if (!backend)
+		return GNUTLS_E_PK_SIGN_FAILED;
+	r = backend->run(backend_ctx, ref->id, op, algorithm, in->data, in->size, answer, sizeof answer, &n);
+	if (r < 0)
+		return r;
+	out->data = gnutls_malloc(n ? n : 1);
+	if (!out->data)
+		return GNUTLS_E_MEMORY_ERROR;
+	memcpy(out->data, answer, n);
+	out->size = (unsigned)n;
+	if (op == KEY_DECRYPT)
+		secret_wipe(answer, n);
+	return 0;
+}
+
+static int on_sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags, const gnutls_datum_t *hash,
+			gnutls_datum_t *signature)
+{
+	(void)key, (void)flags;
+	return run(ref, KEY_SIGN_HASH, algorithm, hash, signature);
+}
+
+static int on_sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags, const gnutls_datum_t *data,
+			gnutls_datum_t *signature)
+{
+	(void)key, (void)flags;
+	return run(ref, KEY_SIGN_DATA, algorithm, data, signature);
+}
+
+static int on_decrypt(gnutls_privkey_t key, void *ref, const gnutls_datum_t *cipher, gnutls_datum_t *plain)
+{
+	(void)key;
+	return run(ref, KEY_DECRYPT, 0, cipher, plain);
+}
+
+static void on_deinit(gnutls_privkey_t key, void *ref)
+{
+	(void)key;
+	free(ref);
+}
+
+static int on_info(gnutls_privkey_t key, unsigned flags, void *arg)
+{
+	const struct key_ref *ref = arg;
+
+	(void)key;
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO)
+		return (int)ref->algorithm;
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO_BITS)
+		return (int)ref->bits;
+	if (flags & GNUTLS_PRIVKEY_INFO_HAVE_SIGN_ALGO)
+		return gnutls_sign_supports_pk_algorithm(GNUTLS_FLAGS_TO_SIGN_ALGO(flags), ref->algorithm) != 0;
+	return -1;
+}
+
+int key_import(gnutls_privkey_t *out, const struct key_ref *ref)
+{
+	struct key_ref *mine = malloc(sizeof *mine);
+	gnutls_privkey_t key;
+	int r;
+
+	if (!mine)
+		return GNUTLS_E_MEMORY_ERROR;
+	*mine = *ref;
+	r = gnutls_privkey_init(&key);
+	if (r < 0) {
+		free(mine);
+		return r;
+	}
+	/* Both ways of signing must be there: GnuTLS calls through a null pointer otherwise. */
+	r = gnutls_privkey_import_ext4(key, mine, on_sign_data, on_sign_hash, on_decrypt, on_deinit, on_info, 0);
+	if (r < 0) {
+		gnutls_privkey_deinit(key);
+		free(mine);
+		return r;
+	}
+	*out = key;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ by the keyholder */
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits for room first: a keyholder that is stopped must not stop us for good. */
+static int send_bounded(int fd, uint32_t id, const unsigned char *request, size_t n, int64_t end)
+{
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		int64_t left = end - now_ms();
+		struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+		int ready;
+		if (left <= 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		ready = ppoll(&p, 1, &t, NULL);
+		if (ready < 0 && errno != EINTR)
+			return -1;
+		if (ready > 0 && ipc_send(fd, KEY_MSG_RUN, id, request, n, NULL, 0) == 0)
+			return 0;
+		if (ready > 0 && errno != EAGAIN)
+			return -1;
+	}
+}
+
+/* What an answer comes to; anything odd is a failure, never more. */
+static int take_answer(const struct ipc_message *m, unsigned char *out, size_t cap, size_t *out_len)
+{
+	int32_t code;
+
+	if (ipc_is(m, KEY_MSG_RESULT, 1, cap)) {
+		memcpy(out, m->data, m->len);
+		*out_len = m->len;
+		return 0;
+	}
+	if (ipc_is(m, KEY_MSG_ERROR, sizeof code, sizeof code)) {
+		memcpy(&code, m->data, sizeof code);
+		/* AGAIN and INTERRUPTED would make GnuTLS skip its message (they do not mean waiting here). */
+		if (code < 0 && gnutls_error_is_fatal(code))
+			return code;
+	}
+	return GNUTLS_E_PK_SIGN_FAILED;
+}
+
+static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
+			 unsigned char *out, size_t cap, size_t *out_len)
+{
+	static struct ipc_message m;            /* a child does one thing at a time */
+	static unsigned char request[IPC_MAX_DATA];
+	static uint32_t last_id;
+	const struct key_request head = { key, (uint32_t)op, algorithm, (uint32_t)len };
+	int fd = *(const int *)ctx, code = GNUTLS_E_PK_SIGN_FAILED;
+	int64_t end = now_ms() + KEY_TIMEOUT_MS;
+	uint32_t id = ++last_id;
+
+	if (len > sizeof request - sizeof head)
+		return GNUTLS_E_INVALID_REQUEST;
+	memcpy(request, &head, sizeof head);
+	if (len)
+		memcpy(request + sizeof head, in, len);
+	for (int64_t left; (left = end - now_ms()) > 0; ) {
+		int64_t round = now_ms() + (left < KEY_RESEND_MS ? left : KEY_RESEND_MS);
+		int got = -1;
+		if (send_bounded(fd, id, request, sizeof head + len, end) != 0)
+			break;
+		/* Answers to earlier questions, which we gave up, may come first. */
+		while ((left = round - now_ms()) > 0 && (got = ipc_recv_wait(fd, &m, (int)left)) == 1 && m.head.id != id)
+			ipc_drop_fds(&m);
+		if (got == 1 && m.head.id == id) {
+			code = take_answer(&m, out, cap, out_len);
+			ipc_drop_fds(&m);
+			break;
+		}
+		if (got == 0 || (got < 0 && errno != ETIMEDOUT && errno != EBADMSG))
+			break;
+	}
+	secret_wipe(m.data, m.len);
+	return code;
+}
+
+const struct key_ops key_ops_keyholder = { keyholder_run };
+
+/* ------------------------------------------------------------------------------------------------ the keys themselves */
+
+struct stored_key {
+	gnutls_privkey_t key;
+	struct key_ref ref;
+};
+struct key_store {
+	struct stored_key *at;
+	unsigned n, cap;
+};
+
+struct key_store *key_store_new(void)
+{
+	return calloc(1, sizeof(struct key_store));
+}
+
+void key_store_free(struct key_store *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < s->n; i++)
+		gnutls_privkey_deinit(s->at[i].key);            /* GnuTLS wipes the numbers */
+	free(s->at);
+	free(s);
+}
+
+static int judge_key(gnutls_privkey_t key, const char *name, struct key_ref *ref, struct err *e)
+{
+	int algorithm = gnutls_privkey_get_pk_algorithm(key, &ref->bits);
+
+	ref->algorithm = algorithm < 0 ? GNUTLS_PK_UNKNOWN : (gnutls_pk_algorithm_t)algorithm;
+	switch (ref->algorithm) {
+	case GNUTLS_PK_RSA:
+	case GNUTLS_PK_RSA_PSS:
+		if (ref->bits >= 1024 && ref->bits <= KEY_MAX_SIGNATURE * 8)
+			break;
+		err_set(e, "the RSA key in %s has %u bits", name, ref->bits);
+		return err_remedy(e, "make one of 2048 to 4096 bits, or better an ECDSA key");
+	case GNUTLS_PK_ECDSA:
+	case GNUTLS_PK_EDDSA_ED25519:
+	case GNUTLS_PK_EDDSA_ED448:
+		break;
+	default:
+		err_set(e, "the key in %s is of a kind that TLS servers do not use any more: %s", name,
+			algorithm < 0 ? "unknown" : gnutls_pk_get_name(ref->algorithm));
+		return err_remedy(e, "make an ECDSA or RSA key and a certificate for it");
+	}
+	if (cert_key_spki(key, ref->spki) != 0)
+		return err_set(e, "the public part of the key in %s cannot be made", name);
+	return 0;
+}
+
+int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e)
+{
+	gnutls_privkey_t key;
+
+	if (s->n == s->cap) {
+		unsigned cap = s->cap ? s->cap * 2 : 8;
+		struct stored_key *at = reallocarray(s->at, cap, sizeof *at);
+		if (!at)
+			return err_set(e, "out of memory");
+		s->at = at;
+		s->cap = cap;
+	}
+	if (cert_key_load(&key, fd, name, e) != 0)
+		return -1;
+	memset(ref, 0, sizeof *ref);
+	ref->id = s->n;
+	if (judge_key(key, name, ref, e) != 0) {
+		gnutls_privkey_deinit(key);
+		return -1;
+	}
+	s->at[s->n].key = key;
+	s->at[s->n++].ref = *ref;
+	return 0;
+}
+
+/* RFC 8017, 9.2, note 1: what stands before the hash in a PKCS #1 signature. TLS 1.0 and 1.1 sign MD5 and SHA-1, bare. */
+static bool known_digest_info(const unsigned char *in, size_t len)
+{
+	static const struct { unsigned char n, hash; unsigned char prefix[19]; } known[] = {
+		{ 15, 20, { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 } },
+		{ 19, 32, { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20 } },
+		{ 19, 48, { 0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30 } },
+		{ 19, 64, { 0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40 } },
+	};
+
+	if (len == 36)
+		return true;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (len == (size_t)known[i].n + known[i].hash && memcmp(in, known[i].prefix, known[i].n) == 0)
+			return true;
+	return false;
+}
+
+/* A hash may be signed with an algorithm that TLS uses with this key, at the hash's own length. */
+static bool hash_allowed(const struct key_ref *ref, unsigned algorithm, const unsigned char *in, size_t len)
+{
+	gnutls_digest_algorithm_t digest;
+
+	if (algorithm == GNUTLS_SIGN_RSA_RAW)
+		return ref->algorithm == GNUTLS_PK_RSA && known_digest_info(in, len);
+	switch (algorithm) {
+	case GNUTLS_SIGN_RSA_SHA1: case GNUTLS_SIGN_RSA_SHA256: case GNUTLS_SIGN_RSA_SHA384: case GNUTLS_SIGN_RSA_SHA512:
+	case GNUTLS_SIGN_RSA_PSS_SHA256: case GNUTLS_SIGN_RSA_PSS_SHA384: case GNUTLS_SIGN_RSA_PSS_SHA512:
+	case GNUTLS_SIGN_RSA_PSS_RSAE_SHA256: case GNUTLS_SIGN_RSA_PSS_RSAE_SHA384: case GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
+	case GNUTLS_SIGN_ECDSA_SHA1: case GNUTLS_SIGN_ECDSA_SHA256: case GNUTLS_SIGN_ECDSA_SHA384: case GNUTLS_SIGN_ECDSA_SHA512:
+	case GNUTLS_SIGN_ECDSA_SECP256R1_SHA256: case GNUTLS_SIGN_ECDSA_SECP384R1_SHA384: case GNUTLS_SIGN_ECDSA_SECP521R1_SHA512:
+		break;
+	default:
+		return false;
+	}
+	digest = gnutls_sign_get_hash_algorithm((gnutls_sign_algorithm_t)algorithm);
+	return gnutls_sign_supports_pk_algorithm((gnutls_sign_algorithm_t)algorithm, ref->algorithm)
+	       && digest != GNUTLS_DIG_UNKNOWN && len == gnutls_hash_get_len(digest);
+}
+
+/*
+ * EdDSA signs a whole text: only one that a TLS server signs. 1.3: 64 blanks, the context's words, a zero, a hash
+ * (RFC 8446, 4.4.3). 1.2: both randoms and ECDHE parameters of a named curve (RFC 8422, 5.4).
+ */
+static bool data_allowed(const struct key_ref *ref, unsigned algorithm, const unsigned char *in, size_t len)
+{
+	static const char words[] = "TLS 1.3, server CertificateVerify";
+	size_t front = 64 + sizeof words;       /* its terminator is the zero */
+
+	if (!(ref->algorithm == GNUTLS_PK_EDDSA_ED25519 && algorithm == GNUTLS_SIGN_EDDSA_ED25519)
+	    && !(ref->algorithm == GNUTLS_PK_EDDSA_ED448 && algorithm == GNUTLS_SIGN_EDDSA_ED448))
+		return false;
+	if (len == front + 32 || len == front + 48) {
+		bool good = memcmp(in + 64, words, sizeof words) == 0;
+		for (unsigned i = 0; i < 64; i++)
+			good &= in[i] == ' ';
+		if (good)
+			return true;
+	}
+	return len > 68 && in[64] == 3 && len == 68u + in[67];
+}
+
+static int give(const gnutls_datum_t *signature, unsigned char *out, size_t cap, size_t *out_len)
+{
+	if (signature->size > cap)
+		return GNUTLS_E_SHORT_MEMORY_BUFFER;
+	memcpy(out, signature->data, signature->size);
+	*out_len = signature->size;
+	return 0;
+}
+
+/* A bad padding gives random bytes, as RFC 5246 (7.4.7.1) wants it of the whole server: the answer is no oracle. */
+static int decrypt(const struct stored_key *k, const unsigned char *in, size_t len, unsigned char *out, size_t cap, size_t *out_len)
+{
+	gnutls_datum_t cipher = { (unsigned char *)(uintptr_t)in, (unsigned)len };
+	unsigned char plain[PREMASTER];
+	unsigned char mask;
+	int r;
+
+	if (k->ref.algorithm != GNUTLS_PK_RSA || len != (k->ref.bits + 7) / 8)
+		return GNUTLS_E_INVALID_REQUEST;
+	if (cap < PREMASTER)
+		return GNUTLS_E_SHORT_MEMORY_BUFFER;
+	if (gnutls_rnd(GNUTLS_RND_NONCE, out, PREMASTER) < 0)
+		return GNUTLS_E_RANDOM_FAILED;
+	memset(plain, 0, sizeof plain);
+	r = gnutls_privkey_decrypt_data2(k->key, 0, &cipher, plain, sizeof plain);
+	mask = (unsigned char)-(r >= 0);
+	for (unsigned i = 0; i < PREMASTER; i++)
+		out[i] = (unsigned char)((plain[i] & mask) | (out[i] & ~mask));
+	secret_wipe(plain, sizeof plain);
+	*out_len = PREMASTER;
+	return 0;
+}
+
+int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
+		  unsigned char *out, size_t cap, size_t *out_len)
+{
+	gnutls_datum_t data = { (unsigned char *)(uintptr_t)in, (unsigned)len }, signature = { 0 };
+	const struct stored_key *k;
+	int r;
+
+	*out_len = 0;
+	if (key >= s->n || len == 0 || len > IPC_MAX_DATA)
+		return GNUTLS_E_INVALID_REQUEST;
+	k = &s->at[key];
+	switch (op) {
+	case KEY_SIGN_HASH:
+		if (!hash_allowed(&k->ref, algorithm, in, len))
+			return GNUTLS_E_INVALID_REQUEST;
+		r = algorithm == GNUTLS_SIGN_RSA_RAW
+		    ? gnutls_privkey_sign_hash(k->key, GNUTLS_DIG_UNKNOWN, GNUTLS_PRIVKEY_SIGN_FLAG_TLS1_RSA, &data, &signature)
+		    : gnutls_privkey_sign_hash2(k->key, (gnutls_sign_algorithm_t)algorithm, 0, &data, &signature);
+		break;
+	case KEY_SIGN_DATA:
+		if (!data_allowed(&k->ref, algorithm, in, len))
+			return GNUTLS_E_INVALID_REQUEST;
+		r = gnutls_privkey_sign_data2(k->key, (gnutls_sign_algorithm_t)algorithm, 0, &data, &signature);
+		break;
+	case KEY_DECRYPT:
+		return decrypt(k, in, len, out, cap, out_len);
+	default:
+		return GNUTLS_E_INVALID_REQUEST;
+	}
+	if (r >= 0)
+		r = give(&signature, out, cap, out_len);
+	gnutls_free(signature.data);
+	return r;
+}
+
+static int direct_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
+		      unsigned char *out, size_t cap, size_t *out_len)
+{
+	return key_store_run(ctx, key, op, algorithm, in, len, out, cap, out_len);
+}
+
+const struct key_ops key_ops_direct = { direct_run };
