@@ -27,6 +27,8 @@ const int crash_system_calls[] = {
 	SYS_gettid, SYS_getpid, SYS_getuid, SYS_sched_yield, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
 	SYS_setitimer, SYS_clock_gettime, SYS_pread64, SYS_write, SYS_shutdown, SYS_madvise, SYS_prctl,
 	SYS_rt_tgsigqueueinfo, SYS_tgkill,
+	/* glibc's last words before abort(), without which a SIGSYS would hide the SIGABRT */
+	SYS_writev,
 	/* libunwind: asks whether memory can be read */
 	SYS_mmap, SYS_munmap, SYS_mincore, SYS_pipe2, SYS_read, SYS_close,
 	-1

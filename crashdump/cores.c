@@ -1,0 +1,201 @@
+/*
+ * cores.c - core files: will the kernel write one into a directory, and if not why; and which one it wrote. The master
+ * asks at start and -t, the job looks for the file as the children's user.
+ */
+#include "crashdump/crashdump.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/procfs.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ENTRIES_MAX 4096        /* names of a directory that are looked at for a core */
+
+/* One line of a file of /proc without its end; "" when it cannot be read. */
+static void read_line(const char *path, char *out, size_t n)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : read(fd, out, n - 1);
+
+	if (fd >= 0)
+		close(fd);
+	out[got < 0 ? 0 : got] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+static void read_pattern(char *out, size_t n)
+{
+	read_line("/proc/sys/kernel/core_pattern", out, n);
+}
+
+static bool uses_pid(const char *pattern)
+{
+	char text[16];
+
+	read_line("/proc/sys/kernel/core_uses_pid", text, sizeof text);
+	return strstr(pattern, "%p") || strstr(pattern, "%P") || strcmp(text, "0") != 0;
+}
+
+/* Why a core does not come into the working directory; false: it does. `out` gets a clause. */
+static bool obstacle(const char *pattern, bool dumped, char *out, size_t n)
+{
+	struct rlimit limit;
+
+	if (pattern[0] == '|')
+		snprintf(out, n, "the kernel pipes cores to \"%.160s\" (kernel.core_pattern)", pattern + 1);
+	else if (!pattern[0])
+		snprintf(out, n, "kernel.core_pattern is empty or cannot be read");
+	else if (strchr(pattern, '/'))
+		snprintf(out, n, "the kernel writes cores to \"%.160s\" (kernel.core_pattern)", pattern);
+	else if (!dumped && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
+		snprintf(out, n, "the hard limit RLIMIT_CORE is 0");
+	else
+		return false;
+	return true;
+}
+
+int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentence, const char *remedy), void *ctx)
+{
+	char pattern[256], text[512];
+	struct rlimit limit;
+	int count = 0;
+
+	read_pattern(pattern, sizeof pattern);
+	if (!pattern[0] || pattern[0] == '|' || strchr(pattern, '/')) {
+		char why[256];
+
+		obstacle(pattern, false, why, sizeof why);
+		snprintf(text, sizeof text, "no core files will be written to %s: %s", dir, why);
+		say(ctx, text, "sysctl kernel.core_pattern=core.%p");
+		count++;
+	}
+	/* A pipe is fed whatever the limit is. The hard limit counts: children raise theirs to it. */
+	if (pattern[0] != '|' && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0) {
+		snprintf(text, sizeof text, "no core files will be written to %s: the hard limit RLIMIT_CORE is 0", dir);
+		say(ctx, text, "ulimit -c unlimited before the start, or LimitCORE=infinity in the service's unit");
+		count++;
+	} else if (pattern[0] != '|' && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max < (16u << 20)) {
+		snprintf(text, sizeof text, "core files in %s will be cut at %llu bytes by the hard limit RLIMIT_CORE", dir,
+			 (unsigned long long)limit.rlim_max);
+		say(ctx, text, "ulimit -c unlimited before the start, or LimitCORE=infinity in the service's unit");
+		count++;
+	}
+	return count;
+}
+
+/* -------------------------------------------------------------------------------------------------- finding the file */
+
+/* The process whose core this is, by its own notes; 0 when it is no core. */
+static pid_t core_pid(Elf *elf)
+{
+	size_t count;
+	GElf_Phdr ph;
+
+	if (!elf || elf_kind(elf) != ELF_K_ELF || elf_getphdrnum(elf, &count))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		GElf_Nhdr note;
+		size_t at = 0, name, desc;
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_NOTE ||
+		    !(data = elf_getdata_rawchunk(elf, (int64_t)ph.p_offset, ph.p_filesz, ELF_T_NHDR)))
+			continue;
+		while ((at = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
+			struct elf_prpsinfo info;
+
+			if (note.n_type != NT_PRPSINFO || note.n_descsz < sizeof info)
+				continue;
+			memcpy(&info, (char *)data->d_buf + desc, sizeof info);
+			return info.pr_pid;
+		}
+	}
+	return 0;
+}
+
+/* Whether the file is a core of that process: a stranger's file, or another crash's, is left alone. */
+static bool is_core_of(int dir_fd, const char *name, pid_t pid)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	bool ours = false;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	    elf_version(EV_CURRENT) != EV_NONE) {
+		Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+
+		ours = core_pid(elf) == pid;
+		elf_end(elf);
+	}
+	close(fd);
+	return ours;
+}
+
+/* For patterns with more than a pid: the file that begins like the pattern and is this process's core. */
+static bool search(int dir_fd, const char *pattern, pid_t pid, char *name, size_t n)
+{
+	size_t literal = strcspn(pattern, "%");
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool found = false;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	for (unsigned i = 0; i < ENTRIES_MAX && !found && (e = readdir(dir)); i++) {
+		if (strncmp(e->d_name, pattern, literal) != 0 || !is_core_of(dir_fd, e->d_name, pid))
+			continue;
+		snprintf(name, n, "%s", e->d_name);
+		found = true;
+	}
+	closedir(dir);
+	return found;
+}
+
+int crash_core_find(int dir_fd, const char *dir, pid_t pid, int status, char *out, size_t n)
+{
+	char pattern[256], name[320];
+
+	read_pattern(pattern, sizeof pattern);
+	if (obstacle(pattern, WIFSIGNALED(status) && WCOREDUMP(status), out, n))
+		return -1;
+	if (WIFSIGNALED(status) && !WCOREDUMP(status)) {
+		snprintf(out, n, "the kernel wrote none (a full disk, a directory that the user cannot write, or a sandbox)");
+		return -1;
+	}
+	snprintf(name, sizeof name, "core.%d", (int)pid);
+	if (is_core_of(dir_fd, name, pid)) {
+		snprintf(out, n, "%s/%s", dir, name);
+		return 0;
+	}
+	if (!strchr(pattern, '%') && is_core_of(dir_fd, pattern, pid)) {
+		char mine[320];
+
+		snprintf(mine, sizeof mine, "%.256s.%d", pattern, (int)pid);
+		/* The next crash would write over a name without number. */
+		if (!uses_pid(pattern) && renameat2(dir_fd, pattern, dir_fd, mine, RENAME_NOREPLACE) == 0)
+			snprintf(out, n, "%s/%s", dir, mine);
+		else
+			snprintf(out, n, "%s/%s", dir, pattern);
+		return 0;
+	}
+	if (strchr(pattern, '%') && search(dir_fd, pattern, pid, name, sizeof name)) {
+		snprintf(out, n, "%s/%s", dir, name);
+		return 0;
+	}
+	snprintf(out, n, "it is not in %s under the name that kernel.core_pattern \"%.64s\" gives", dir, pattern);
+	return -1;
+}

@@ -1,0 +1,570 @@
+/*
+ * symbols.c - from a snapshot to named frames, by elfutils' libdwfl with callbacks of our own: memory is the snapshot's
+ * stack slice, registers are the snapshot's, files are those of its map whose build-id is still the one that was
+ * loaded. Runs in the job, unprivileged: it reads program files that a broken process named.
+ *
+ * Two mends of what unwind tables cannot do: the caller of an address without code (bad call) is what lies on top of
+ * the stack; and where the tables end too early, the next word of the stack that follows a call in a named function
+ * is taken (scan) and unwinding goes on from there.
+ */
+#include "crashdump/symbols.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crashdump/print.h"
+
+#define SCANS_MAX 8             /* restarts after an end of the tables */
+
+/* libdwfl's callbacks for files get no argument; the job reads one snapshot at a time. */
+static struct reader {
+	const struct crash_snapshot *s;
+	struct crash_trace *out;
+	Dwfl *dwfl;
+	/* where unwinding begins next */
+	uint64_t pc, sp, fp;
+	bool first;                     /* from the interrupted instruction: all registers are known */
+	bool fp_known;
+	bool bad_call;                  /* all but the program counter and the stack pointer as interrupted */
+	enum crash_trust trust;         /* of the frame where it begins */
+	bool began;
+	uint64_t last_sp;               /* of the outermost frame so far */
+	bool lost;                      /* the last frame's program counter lies in no code */
+} reader;
+
+/* ---------------------------------------------------------------------------------------------------------- files */
+
+bool symbols_module(const struct crash_snapshot *s, uint64_t address, uint64_t *start, struct crash_range *named)
+{
+	const char *at = s->maps, *end = s->maps + s->maps_length;
+	struct crash_range r;
+	const char *name = "";
+	size_t length = 0;
+
+	*start = 0;
+	while (snapshot_range(&at, end, &r)) {
+		if (r.name_length && (r.name_length != length || memcmp(r.name, name, length) != 0)) {
+			name = r.name;
+			length = r.name_length;
+			*start = r.low;
+		}
+		if (address < r.low || address >= r.high)
+			continue;
+		*named = r;
+		return r.name_length && (r.file || r.name[0] == '[');
+	}
+	return false;
+}
+
+void symbols_build_id(const struct crash_snapshot *s, uint64_t module_start, char *hex)
+{
+	hex[0] = '\0';
+	for (unsigned i = 0; i < s->modules; i++) {
+		if (s->module[i].start != module_start)
+			continue;
+		for (unsigned j = 0; j < s->module[i].id_length; j++)
+			sprintf(hex + 2 * j, "%02x", s->module[i].id[j]);
+		return;
+	}
+}
+
+static const struct crash_module *module_at(uint64_t start)
+{
+	for (unsigned i = 0; i < reader.s->modules; i++)
+		if (reader.s->module[i].start == start && reader.s->module[i].id_length)
+			return &reader.s->module[i];
+	return NULL;
+}
+
+static bool same_build(Elf *elf, const struct crash_module *m)
+{
+	const void *id;
+	ssize_t n = dwelf_elf_gnu_build_id(elf, &id);
+
+	return n == m->id_length && !memcmp(id, m->id, (size_t)n);
+}
+
+/* Opens a file if it is a regular ELF file of the build that was loaded. The path comes from the broken process. */
+static int open_module(const char *path, const struct crash_module *m, Elf **elf)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	*elf = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? elf_begin(fd, ELF_C_READ_MMAP, NULL) : NULL;
+	if (*elf && elf_kind(*elf) == ELF_K_ELF && (!m || same_build(*elf, m)))
+		return fd;
+	elf_end(*elf);
+	*elf = NULL;
+	close(fd);
+	return -1;
+}
+
+static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base, char **file, Elf **elf)
+{
+	static const char deleted[] = " (deleted)";
+	const struct crash_module *m = module_at(base);
+	size_t length = strlen(name);
+	bool gone = length > sizeof deleted && !strcmp(name + length - (sizeof deleted - 1), deleted);
+	char path[512];
+	struct print note = { .text = reader.out->note, .length = strlen(reader.out->note),
+			      .room = sizeof reader.out->note };
+	int fd = -1;
+
+	(void)module;
+	(void)userdata;
+	*elf = NULL;
+	if (name[0] != '/' || length >= sizeof path)
+		return -1;
+	memcpy(path, name, length + 1);
+	if (gone)
+		path[length - (sizeof deleted - 1)] = '\0';
+	if (m || !gone)
+		fd = open_module(path, m, elf);
+	/* The job runs the same program as the dead child: it still has the file that an update took away. */
+	if (fd < 0 && m && !strcmp(path, reader.s->executable))
+		fd = open_module("/proc/self/exe", m, elf);
+	if (fd < 0) {
+		if (m || gone) {
+			print_add(&note, "%s", note.length ? "; " : "");
+			print_bytes(&note, path, strlen(path));
+			print_add(&note, " was replaced or removed since it was loaded: no names");
+		}
+		return -1;
+	}
+	*file = strdup(path);
+	return fd;
+}
+
+static char debug_path[] = ":.debug:/usr/lib/debug", *debug_path_at = debug_path;
+
+static const Dwfl_Callbacks file_callbacks = {
+	.find_elf = find_elf, .find_debuginfo = dwfl_standard_find_debuginfo, .debuginfo_path = &debug_path_at,
+};
+
+/* ---------------------------------------------------------------------------------------------- memory, registers */
+
+static bool stack_word(uint64_t address, uint64_t *out)
+{
+	const struct crash_snapshot *s = reader.s;
+
+	if (address < s->stack_address || s->stack_length < 8 || address - s->stack_address > s->stack_length - 8)
+		return false;
+	memcpy(out, s->stack + (address - s->stack_address), 8);
+	return true;
+}
+
+static bool memory_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *result, void *arg)
+{
+	uint64_t word;
+
+	(void)dwfl;
+	(void)arg;
+	if (!stack_word(address, &word))
+		return false;
+	*result = word;
+	return true;
+}
+
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
+{
+	(void)dwfl;
+	if (*thread_arg)
+		return 0;
+	*thread_arg = arg;
+	return reader.s->pid;
+}
+
+static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread_arg)
+{
+	(void)dwfl;
+	*thread_arg = arg;
+	return tid == reader.s->pid;
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *arg)
+{
+	Dwarf_Word words[REGISTERS_MAX];
+	bool all = reader.first || reader.bad_call;
+
+	(void)arg;
+	for (unsigned i = 0; i < REGISTERS; i++)
+		words[i] = reader.s->registers[i];
+	words[REGISTER_PC] = reader.pc;
+	words[REGISTER_SP] = reader.sp;
+	words[REGISTER_FP] = all ? words[REGISTER_FP] : reader.fp;
+#ifdef REGISTER_LR
+	dwfl_thread_state_register_pc(thread, reader.pc);       /* has no number of its own there */
+#else
+	if (!dwfl_thread_state_registers(thread, REGISTER_PC, 1, &words[REGISTER_PC]))
+		return false;
+#endif
+	if (all)
+		return dwfl_thread_state_registers(thread, 0, REGISTER_PC, words);
+	if (reader.fp_known && !dwfl_thread_state_registers(thread, REGISTER_FP, 1, &words[REGISTER_FP]))
+		return false;
+	return dwfl_thread_state_registers(thread, REGISTER_SP, 1, &words[REGISTER_SP]);
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread, .get_thread = get_thread, .memory_read = memory_read,
+	.set_initial_registers = set_registers,
+};
+
+/* ---------------------------------------------------------------------------------------------------------- names */
+
+static void describe(const struct crash_snapshot *s, struct crash_frame *f)
+{
+	struct crash_range r;
+	uint64_t start, address = f->activation ? f->pc : f->pc - 1;
+	struct print p = { .text = f->module, .room = sizeof f->module };
+
+	if (!symbols_module(s, address, &start, &r))
+		return;
+	print_bytes(&p, r.name, r.name_length);
+	f->module_offset = f->pc - start;
+	symbols_build_id(s, start, f->build_id);
+}
+
+static void source_line(Dwfl_Module *module, uint64_t address, struct crash_frame *f)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(module, address);
+	const char *file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : NULL;
+
+	if (file)
+		print_clean(f->file, sizeof f->file, file);
+}
+
+static struct crash_frame *append(const struct crash_frame *f)
+{
+	if (reader.out->count == SYMBOLS_FRAMES)
+		return NULL;
+	reader.out->frame[reader.out->count] = *f;
+	return &reader.out->frame[reader.out->count++];
+}
+
+static const char *die_name(Dwarf_Die *die)
+{
+	Dwarf_Attribute attribute;
+
+	return dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+}
+
+/* The function that calls the inlined one at `die`: its source is where the call stands. */
+static void call_place(Dwarf_Die *die, Dwarf_Die *unit, struct crash_frame *outer)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Word file, line;
+	Dwarf_Files *files;
+
+	outer->file[0] = '\0';
+	outer->line = 0;
+	if (dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attribute), &file) ||
+	    dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attribute), &line) || line > INT32_MAX ||
+	    dwarf_getsrcfiles(unit, &files, NULL))
+		return;
+	const char *name = dwarf_filesrc(files, file, NULL, NULL);
+	if (name)
+		print_clean(outer->file, sizeof outer->file, name);
+	outer->line = (int)line;
+}
+
+/* Appends one frame for each function inlined around the address, innermost first; leaves in `f` the real one. */
+static void inlined_calls(Dwfl_Module *module, uint64_t address, struct crash_frame *f)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias), *scopes = NULL, *chain = NULL;
+	enum crash_trust trust = f->trust;
+	int n;
+
+	if (!unit || dwarf_getscopes(unit, address - bias, &scopes) <= 0)
+		return;
+	n = dwarf_getscopes_die(&scopes[0], &chain);
+	for (int i = 0; i < n; i++) {
+		struct crash_frame inner = *f;
+		const char *name;
+
+		if (dwarf_tag(&chain[i]) != DW_TAG_inlined_subroutine)
+			continue;
+		name = die_name(&chain[i]);
+		print_clean(inner.function, sizeof inner.function, name ? name : "?");
+		inner.function_offset = 0;
+		inner.trust = CRASH_TRUST_INLINED;
+		append(&inner);
+		call_place(&chain[i], unit, f);
+	}
+	f->trust = trust;
+	free(chain);
+	free(scopes);
+}
+
+static void add_frame(uint64_t pc, bool activation, enum crash_trust trust)
+{
+	struct crash_frame f = { .pc = pc, .trust = trust, .activation = activation };
+	uint64_t address = activation ? pc : pc - 1;
+	Dwfl_Module *module = dwfl_addrmodule(reader.dwfl, address);
+	const char *name;
+	GElf_Off offset;
+	GElf_Sym symbol;
+
+	describe(reader.s, &f);
+	if (module && (name = dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL))) {
+		print_clean(f.function, sizeof f.function, name);
+		f.function_offset = offset + (activation ? 0 : 1);
+	}
+	if (module && f.function[0]) {
+		source_line(module, address, &f);
+		inlined_calls(module, address, &f);
+	}
+	append(&f);
+}
+
+/* ------------------------------------------------------------------------------------------------------ unwinding */
+
+static bool is_code(uint64_t address)
+{
+	struct crash_range r;
+
+	return snapshot_find(reader.s->maps, reader.s->maps_length, address, &r) && r.executable;
+}
+
+static int on_frame(Dwfl_Frame *frame, void *arg)
+{
+	Dwarf_Addr pc;
+	Dwarf_Word word;
+	bool activation;
+
+	(void)arg;
+	if (!dwfl_frame_pc(frame, &pc, &activation))
+		return DWARF_CB_ABORT;
+	if (dwfl_frame_reg(frame, REGISTER_SP, &word) == 0)
+		reader.last_sp = word;
+	reader.fp_known = dwfl_frame_reg(frame, REGISTER_FP, &word) == 0;
+	if (reader.fp_known)
+		reader.fp = word;
+	if (!reader.began) {
+		/* A restart begins one byte before the return address, inside the call: that finds the right row. */
+		reader.began = true;
+		if (reader.first)
+			add_frame(pc, true, CRASH_TRUST_CONTEXT);
+		else
+			add_frame(pc + 1, false, reader.trust);
+	} else if (!is_code(activation ? pc : pc - 1)) {
+		reader.lost = true;
+		return DWARF_CB_ABORT;
+	} else {
+		add_frame(pc, activation, CRASH_TRUST_CFI);
+	}
+	return reader.out->count < SYMBOLS_FRAMES ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+/* Bytes of the program file in front of a return address; how many there are. */
+static size_t bytes_before(Dwfl_Module *module, uint64_t address, unsigned char *out, size_t want)
+{
+	Dwarf_Addr bias;
+	Elf *elf = dwfl_module_getelf(module, &bias);
+	size_t count;
+	GElf_Phdr ph;
+
+	if (!elf || elf_getphdrnum(elf, &count))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t at = address - bias - want;
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_LOAD || at < ph.p_vaddr ||
+		    at - ph.p_vaddr > ph.p_filesz || ph.p_filesz - (at - ph.p_vaddr) < want)
+			continue;
+		data = elf_getdata_rawchunk(elf, (int64_t)(ph.p_offset + (at - ph.p_vaddr)), want, ELF_T_BYTE);
+		if (!data || !data->d_buf || data->d_size < want)
+			return 0;
+		memcpy(out, data->d_buf, want);
+		return want;
+	}
+	return 0;
+}
+
+#if defined __x86_64__
+/* E8 rel32, or FF /2 with any addressing form, ends exactly here. */
+static bool call_before(const unsigned char b[8])
+{
+	static const unsigned char modrm_length[4] = { 2, 3, 6, 2 };
+
+	if (b[3] == 0xe8)
+		return true;
+	for (unsigned length = 2; length <= 7; length++) {
+		const unsigned char *p = b + 8 - length;
+		unsigned mod = p[1] >> 6, form = p[1] & 7, need = modrm_length[mod];
+
+		if (p[0] != 0xff || ((p[1] >> 3) & 7) != 2)
+			continue;
+		if (mod != 3 && form == 4)
+			need++;                         /* a SIB byte follows */
+		if (mod == 0 && form == 5)
+			need = 6;                       /* relative to the program counter */
+		if (mod == 0 && form == 4 && length == 7 && (p[2] & 7) == 5)
+			need = 7;
+		if (need == length)
+			return true;
+	}
+	return false;
+}
+#else
+/* BL, BLR and its authenticating forms. */
+static bool call_before(const unsigned char b[8])
+{
+	uint32_t word;
+
+	memcpy(&word, b + 4, 4);
+	return (word & 0xfc000000) == 0x94000000 || (word & 0xfefff000) == 0xd63f0000;
+}
+#endif
+
+static bool is_return_address(uint64_t word)
+{
+	Dwfl_Module *module = word > 8 && is_code(word - 1) ? dwfl_addrmodule(reader.dwfl, word - 1) : NULL;
+	unsigned char before[8];
+	GElf_Off offset;
+	GElf_Sym symbol;
+
+	return module && dwfl_module_addrinfo(module, word - 1, &offset, &symbol, NULL, NULL, NULL) &&
+	       bytes_before(module, word, before, sizeof before) && call_before(before);
+}
+
+/* The next plausible return address from `sp` on: unwinding begins there. */
+static bool scan(uint64_t sp)
+{
+	uint64_t word;
+
+	if (sp < reader.s->stack_address)
+		sp = reader.s->stack_address;
+	for (sp = (sp + 7) & ~(uint64_t)7; stack_word(sp, &word); sp += 8) {
+		if (!is_return_address(word))
+			continue;
+		reader.pc = word - 1;
+		reader.sp = sp + 8;
+		reader.first = reader.bad_call = false;
+		reader.trust = CRASH_TRUST_SCAN;
+		return true;
+	}
+	return false;
+}
+
+/* An address without code was called: prints it, and begins at its caller. */
+static bool start_at_caller(void)
+{
+	const struct crash_snapshot *s = reader.s;
+	uint64_t sp = s->registers[REGISTER_SP], caller;
+
+	add_frame(s->registers[REGISTER_PC], true, CRASH_TRUST_CONTEXT);
+#ifdef REGISTER_LR
+	caller = s->registers[REGISTER_LR];
+#else
+	if (!stack_word(sp, &caller))
+		return scan(sp);
+	sp += 8;
+#endif
+	if (!is_code(caller - 1))
+		return scan(s->registers[REGISTER_SP]);
+	reader.pc = caller - 1;
+	reader.sp = sp;
+	reader.bad_call = true;
+	reader.trust = CRASH_TRUST_BADCALL;
+	return true;
+}
+
+static void unwind(void)
+{
+	const struct crash_snapshot *s = reader.s;
+	uint64_t pc = s->registers[REGISTER_PC];
+	bool more = true;
+
+	reader.last_sp = s->registers[REGISTER_SP];
+	if ((s->signal == SIGSEGV && s->code > 0 && s->address == pc) || !is_code(pc)) {
+		more = start_at_caller();
+	} else {
+		reader.first = true;
+		reader.pc = pc;
+		reader.sp = s->registers[REGISTER_SP];
+	}
+	for (unsigned i = 0; more && i < SCANS_MAX; i++) {
+		uint64_t sp = reader.sp;
+
+		reader.began = reader.lost = false;
+		if (dwfl_getthread_frames(reader.dwfl, s->pid, on_frame, NULL) == 0) {
+			reader.out->whole = true;
+			return;
+		}
+		if (reader.out->count == SYMBOLS_FRAMES)
+			return;
+		more = scan(reader.began ? reader.last_sp : sp);
+	}
+}
+
+static Dwfl *open_modules(const struct crash_snapshot *s)
+{
+	Dwfl *dwfl = dwfl_begin(&file_callbacks);
+	FILE *maps = s->maps_length ? fmemopen((void *)(uintptr_t)s->maps, s->maps_length, "r") : NULL;
+
+	if (!dwfl || !maps || dwfl_linux_proc_maps_report(dwfl, maps) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0) {
+		dwfl_end(dwfl);
+		dwfl = NULL;
+	}
+	if (maps)
+		fclose(maps);
+	return dwfl;
+}
+
+int symbols_trace(const struct crash_snapshot *s, struct crash_trace *out)
+{
+	memset(out, 0, sizeof *out);
+	memset(&reader, 0, sizeof reader);
+	reader.s = s;
+	reader.out = out;
+	unsetenv("DEBUGINFOD_URLS");            /* a report asks nobody in the network */
+	if (s->pid > 0 && (reader.dwfl = open_modules(s)) &&
+	    dwfl_attach_state(reader.dwfl, NULL, s->pid, &thread_callbacks, &reader))
+		unwind();
+	if (out->count < s->frames && !out->whole && out->count <= 1) {
+		/* Nothing came of it: the trace of the dying process, with names where files can be read. */
+		out->count = 0;
+		for (unsigned i = 0; reader.dwfl && i < s->frames; i++)
+			add_frame(s->frame[i], i == 0, CRASH_TRUST_RAW);
+		if (!reader.dwfl)
+			symbols_raw(s, out);
+	}
+	dwfl_end(reader.dwfl);
+	return out->count ? 0 : -1;
+}
+
+void symbols_raw(const struct crash_snapshot *s, struct crash_trace *out)
+{
+	memset(out, 0, sizeof *out);
+	for (unsigned i = 0; i < s->frames && i < SYMBOLS_FRAMES; i++) {
+		struct crash_frame *f = &out->frame[out->count++];
+
+		*f = (struct crash_frame){ .pc = s->frame[i], .trust = CRASH_TRUST_RAW, .activation = i == 0 };
+		describe(s, f);
+	}
+}
+
+const char *symbols_trust(enum crash_trust trust)
+{
+	static const char *const words[] = {
+		[CRASH_TRUST_CONTEXT] = "context", [CRASH_TRUST_CFI] = "cfi", [CRASH_TRUST_INLINED] = "inlined",
+		[CRASH_TRUST_BADCALL] = "badcall", [CRASH_TRUST_SCAN] = "scan", [CRASH_TRUST_RAW] = "raw",
+	};
+
+	return words[trust];
+}
