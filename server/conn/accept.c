@@ -1,0 +1,160 @@
+/*
+ * accept.c - the listeners in a child. They are shared by all children and waited for with EPOLLEXCLUSIVE, which wakes
+ * the first sleeper in the order of EPOLL_CTL_ADD, always the same one: so each child takes itself to the end of that
+ * order every 16 accepts. It does so every second too: a wake-up that went to a child that died before its accept is
+ * heard by whoever adds the listener next, since adding looks at the queue.
+ */
+#include "conn/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "log/log.h"
+
+#define REQUEUE_ACCEPTS 16
+#define REQUEUE_MS 1000
+#define EMFILE_PAUSE_MS 100
+
+static void ready(struct watch *w, uint32_t events);
+
+static void add(struct listener *l)
+{
+	loop_watch(l->server->loop, &l->watch, EPOLLIN | EPOLLEXCLUSIVE);
+	l->accepted = 0;
+}
+
+static void requeue(struct listener *l)
+{
+	loop_watch(l->server->loop, &l->watch, 0);
+	add(l);
+}
+
+void accept_start(struct conn_server *s)
+{
+	if (s->listening || s->draining)
+		return;
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		add(&s->listeners[i]);
+	s->listening = true;
+	deadline_set(s->loop, &s->requeue, loop_now(s->loop) + REQUEUE_MS);
+}
+
+void accept_pause(struct conn_server *s)
+{
+	if (!s->listening)
+		return;
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		loop_remove(s->loop, &s->listeners[i].watch);
+	s->listening = false;
+	deadline_clear(s->loop, &s->requeue);
+}
+
+void accept_resume_if_room(struct conn_server *s)
+{
+	if (s->open <= s->o.limit - (s->o.limit + 7) / 8 && !s->resume.place)
+		accept_start(s);
+}
+
+void accept_stop(struct conn_server *s)
+{
+	accept_pause(s);
+	deadline_clear(s->loop, &s->resume);
+	for (unsigned i = 0; i < s->o.nlisteners; i++) {
+		if (s->listeners[i].watch.fd >= 0)
+			close(s->listeners[i].watch.fd);
+		s->listeners[i].watch.fd = -1;
+	}
+}
+
+/*
+ * No descriptor is left. Others may have some: stand back for a moment. One client is told by the reserve, so that
+ * nobody waits for ever where all children are in this state.
+ */
+static void out_of_descriptors(struct listener *l)
+{
+	struct conn_server *s = l->server;
+	int err = errno;
+
+	if (!s->told_emfile)
+		log_put(NULL, LOG_MPM, LOG_L_ERROR, "BH0500", err, "no descriptor is left for a new connection; open ones go on: "
+			"raise the limit of open files (ulimit -n, LimitNOFILE=) or lower MaxRequestWorkers");
+	s->told_emfile = true;
+	if (s->reserve >= 0) {
+		close(s->reserve);
+		int fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	accept_pause(s);
+	deadline_set(s->loop, &s->resume, loop_now(s->loop) + EMFILE_PAUSE_MS);
+}
+
+static void resume_due(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, resume));
+
+	accept_resume_if_room(s);
+}
+
+static void requeue_due(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, requeue));
+
+	if (!s->listening)
+		return;
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		requeue(&s->listeners[i]);
+	deadline_set(s->loop, d, loop_now(s->loop) + REQUEUE_MS);
+}
+
+static void ready(struct watch *w, uint32_t events)
+{
+	struct listener *l = (struct listener *)(void *)((char *)w - offsetof(struct listener, watch));
+	struct conn_server *s = l->server;
+	struct addr peer = { .len = sizeof peer.ss }, local = { .len = sizeof local.ss };
+	int one = 1;
+
+	(void)events;
+	int fd = accept4(w->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			out_of_descriptors(l);
+		return;                 /* another child was quicker, or the client has gone */
+	}
+	s->told_emfile = false;
+	if (getsockname(fd, &local.sa, &local.len) < 0)
+		local = l->addr;
+	addr_unmap(&peer);
+	addr_unmap(&local);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	s->accepted++;
+	counter_add(&s->o.counters->accepted, 1);
+	if (++l->accepted >= REQUEUE_ACCEPTS)
+		requeue(l);
+	conn_open(s, fd, &peer, &local);
+	if (s->o.max_connections && s->accepted >= s->o.max_connections)
+		conn_drain(s);
+	else if (s->open >= s->o.limit)
+		accept_pause(s);
+}
+
+int accept_init(struct conn_server *s, struct err *e)
+{
+	s->listeners = calloc(s->o.nlisteners ? s->o.nlisteners : 1, sizeof *s->listeners);
+	if (!s->listeners)
+		return err_set(e, "out of memory");
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		s->listeners[i] = (struct listener){
+			.watch = { .fd = s->o.listeners[i].fd, .ready = ready, .first = true }, .server = s, .addr = s->o.listeners[i].addr };
+	s->requeue.due = requeue_due;
+	s->resume.due = resume_due;
+	s->requeue.at = s->resume.at = INT64_MAX;
+	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return 0;
+}

@@ -1,0 +1,588 @@
+/*
+ * conn.c - the server of a child and the life of its connections: state × event.
+ *
+ *   state      readable            writable      deadline             goes to
+ *   PEEK       first bytes         -             closes               HANDSHAKE, HEAD, BYE
+ *   HANDSHAKE  tls_step            tls_step      closes               HEAD, BYE
+ *   HEAD       head                -             408, or closes       REQUEST, BYE
+ *   REQUEST    body                response      408, or breaks       HEAD, BYE
+ *   BYE        -                   what is left  breaks               LINGER, closed
+ *   LINGER     dropped             -             closed               closed
+ *
+ * Each event is one turn of one connection: left-overs in, work, flush, left-overs out, what to wait for next.
+ */
+#include "conn/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log/target.h"
+#include "tls/variables.h"
+
+#define LINGER_MS 2000                  /* the longest wait for a client to close after us */
+#define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
+
+/* The alert for a client that speaks TLS to a plain port (RFC 8446, 6): fatal handshake_failure. */
+static const char plain_port_alert[] = { 0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28 };
+
+/* ------------------------------------------------------------------------------------------------ the client, as request/ sees it */
+
+static struct conn *conn_of(struct client *c)
+{
+	return (struct conn *)(void *)((char *)c - offsetof(struct conn, client));
+}
+
+static struct text variable(struct client *client, const char *name, struct arena *a)
+{
+	struct conn *c = conn_of(client);
+
+	if (c->tls)
+		return tls_variable(c->tls, name, a);
+	return (struct text){ 0 };
+}
+
+static bool policy_covers(struct client *client, const struct host *host)
+{
+	struct conn *c = conn_of(client);
+
+	if (!c->tls || host == client->tls_host)
+		return true;
+	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module));
+}
+
+static const struct client_ops client_ops = { variable, policy_covers };
+
+void conn_use_host(struct conn *c, const struct host *h)
+{
+	const struct log_host *logs = host_config(h, &log_module);
+
+	c->host = h;
+	c->settings = host_config(h, &conn_module);
+	c->client.about.settings = &logs->settings;
+}
+
+/* ------------------------------------------------------------------------------------------------ states */
+
+static bool state_is_active(enum conn_state s)
+{
+	return s == CONN_HANDSHAKE || s == CONN_REQUEST;
+}
+
+void conn_state(struct conn *c, enum conn_state state)
+{
+	struct conn_server *s = c->server;
+
+	if (state_is_active(state) != state_is_active(c->state)) {
+		s->active += state_is_active(state) ? 1u : -1u;
+		counter_set32(&s->o.counters->active, s->active);
+	}
+	c->state = state;
+}
+
+void conn_deadline(struct conn *c, int64_t ms_from_now)
+{
+	if (deadline_set(c->server->loop, &c->deadline, loop_now(c->server->loop) + ms_from_now) < 0)
+		conn_break(c, "out of memory");
+}
+
+void conn_bye(struct conn *c)
+{
+	conn_state(c, CONN_BYE);
+	conn_deadline(c, c->settings->timeout);
+}
+
+void conn_break(struct conn *c, const char *why)
+{
+	if (!c->gone && why)
+		log_debugx(&c->client.about, LOG_HTTP, "BH0501", "connection %llu ends: %s", (unsigned long long)c->client.id, why);
+	c->gone = true;
+}
+
+/* ------------------------------------------------------------------------------------------------ open and close */
+
+static void wake_master(struct conn_server *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->o.busy_wake >= 0 && write(s->o.busy_wake, &one, sizeof one) < 0 && errno != EAGAIN)
+		log_debugx(NULL, LOG_MPM, NULL, "the master could not be woken");
+}
+
+/* Tells how many connections are open, and the master when that makes this child busy, or spare again. */
+static void count_open(struct conn_server *s, unsigned open_now)
+{
+	bool busy = (uint64_t)open_now * 8 >= (uint64_t)s->o.limit * 7;
+
+	s->open = open_now;
+	counter_set32(&s->o.counters->open, open_now);
+	if (busy != s->busy)
+		wake_master(s);
+	s->busy = busy;
+}
+
+static void turn(struct watch *w, uint32_t events);
+static void due(struct deadline *d);
+
+static void claim_slot(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	c->slot = UINT32_MAX;
+	if (s->nfree) {
+		c->slot = s->free_slots[--s->nfree];
+		s->o.client_fds[c->slot] = c->watch.fd;
+	}
+}
+
+static void release_slot(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	if (c->slot != UINT32_MAX) {
+		s->o.client_fds[c->slot] = -1;
+		s->free_slots[s->nfree++] = c->slot;
+	}
+}
+
+static uint64_t now_ms(const struct conn_server *s)
+{
+	return (uint64_t)loop_now(s->loop);
+}
+
+static void conn_close(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	h1_end(c);
+	conn_state(c, CONN_PEEK);               /* no longer counted as active */
+	loop_remove(s->loop, &c->watch);
+	deadline_clear(s->loop, &c->deadline);
+	release_slot(c);
+	tls_free(c->tls);
+	if (s->o.activity)
+		activity_event(s->o.activity, now_ms(s), ACTIVITY_CLOSE, (uint32_t)c->watch.fd);
+	close(c->watch.fd);
+	free(c->raw_left.p);
+	free(c->in_left.p);
+	free(c->wire_left.p);
+	list_remove(&c->item);
+	free(c);
+	count_open(s, s->open - 1);
+	accept_resume_if_room(s);
+}
+
+void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local)
+{
+	struct conn *c = calloc(1, sizeof *c);
+	static uint64_t last_id;
+
+	if (!c) {
+		log_errorx(NULL, LOG_CORE, "BH0502", "no memory for a new connection: it is closed");
+		close(fd);
+		return;
+	}
+	c->server = s;
+	c->watch = (struct watch){ .fd = fd, .ready = turn };
+	c->deadline = (struct deadline){ .due = due, .at = INT64_MAX };
+	c->io = output_tls_io;
+	c->io.ctx = c;
+	c->client = (struct client){ .ops = &client_ops, .peer = *peer, .local = *local, .id = ++last_id };
+	addr_ip(peer, c->client.peer_text);
+	c->client.about.peer = &c->client.peer;
+	conn_use_host(c, host_default(s->o.site, local));
+	list_append(&s->conns, &c->item);
+	count_open(s, s->open + 1);
+	claim_slot(c);
+	if (s->o.activity)
+		activity_event(s->o.activity, now_ms(s), ACTIVITY_ACCEPT, (uint32_t)fd);
+	conn_deadline(c, c->settings->read_handshake);
+	turn(&c->watch, EPOLLIN);               /* often the first bytes are there already */
+}
+
+/* ------------------------------------------------------------------------------------------------ what each state does */
+
+static const struct tls_policy *choose(void *ctx, struct text sni)
+{
+	struct conn *c = ctx;
+	const struct host *first = host_default(c->server->o.site, &c->client.local);
+	const struct host *h = sni.p ? host_by_name(c->server->o.site, &c->client.local, sni) : first;
+	const void *policy = host_config(h, &tls_module);
+
+	if (!tls_policy_enabled(policy))
+		h = first;
+	c->client.tls_host = h;
+	conn_use_host(c, h);
+	return host_config(h, &tls_module);
+}
+
+static void begin_http(struct conn *c)
+{
+	conn_state(c, CONN_HEAD);
+	c->head_began = loop_now(c->server->loop);
+	conn_deadline(c, c->settings->read_header);
+	if (h1_begin(c) < 0)
+		conn_break(c, "out of memory");
+}
+
+static void begin_handshake(struct conn *c)
+{
+	c->chooser = (struct tls_chooser){ .ctx = c, .choose = choose };
+	c->tls = tls_start(&c->io, &c->chooser);
+	c->client.secure = true;
+	conn_state(c, CONN_HANDSHAKE);
+	if (!c->tls)
+		conn_break(c, "out of memory");
+}
+
+static void do_peek(struct conn *c)
+{
+	struct conn_server *s = c->server;
+	bool tls = tls_policy_enabled(host_config(c->host, &tls_module));
+	ssize_t got = input_raw(c);
+
+	if (got == 0 || got == -2) {
+		conn_break(c, "it was closed before it said anything");
+		return;
+	}
+	switch (peek_first(s->raw + s->raw_at, s->raw_n - s->raw_at, tls)) {
+	case PEEK_MORE:
+		return;
+	case PEEK_TLS:
+		begin_handshake(c);
+		return;
+	case PEEK_HTTP_ON_TLS:
+		c->plain_on_tls = true;
+		log_infox(&c->client.about, LOG_SSL, "BH0503", "plain HTTP on a TLS port: answered with 400 and the https:// link");
+		begin_http(c);
+		return;
+	case PEEK_HTTP:
+		begin_http(c);
+		return;
+	case PEEK_TLS_ON_PLAIN:
+		log_infox(&c->client.about, LOG_SSL, "BH0504", "a TLS handshake on a port without TLS: the virtual host there has no \"SSLEngine on\"");
+		output_must(c, plain_port_alert, sizeof plain_port_alert);
+		break;
+	case PEEK_RUBBISH:
+		log_infox(&c->client.about, LOG_SSL, "BH0505", "neither TLS nor HTTP came on a TLS port: the connection is closed");
+		output_must(c, plain_port_alert, sizeof plain_port_alert);
+		break;
+	}
+	c->lingers = true;
+	conn_bye(c);
+}
+
+static void handshake_failed(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	counter_add(&s->o.counters->handshake_failures, 1);
+	if (s->o.activity)
+		activity_event(s->o.activity, now_ms(s), ACTIVITY_TLS_FAILED, 0);
+	if (!tls_failure_quiet(c->tls))
+		log_infox(&c->client.about, LOG_SSL, "BH0506", "TLS handshake failed: %s", tls_failure(c->tls));
+	else
+		log_debugx(&c->client.about, LOG_SSL, "BH0506", "TLS handshake ended: %s", tls_failure(c->tls));
+	c->orderly = true;                      /* the alert was our last word */
+	c->lingers = true;
+	conn_bye(c);
+}
+
+static void do_handshake(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	switch (tls_step(c->tls)) {
+	case TLS_DONE:
+		c->client.sni = tls_sni(c->tls);
+		counter_add(&s->o.counters->handshakes, 1);
+		if (tls_resumed(c->tls))
+			counter_add(&s->o.counters->resumed, 1);
+		if (s->o.activity)
+			activity_event(s->o.activity, now_ms(s), ACTIVITY_HANDSHAKE, tls_resumed(c->tls));
+		begin_http(c);
+		return;
+	case TLS_READ:
+		if (c->eof)
+			conn_break(c, "the client went away in the handshake");
+		return;
+	case TLS_WRITE:
+		return;                         /* what is queued leaves at the end of the turn */
+	case TLS_FAILED:
+		handshake_failed(c);
+	}
+}
+
+/* All is sent? Then our side is closed; whoever may still be sending is listened to for a moment. */
+static void do_bye(struct conn *c)
+{
+	if (c->tls && !c->orderly) {
+		tls_bye(c->tls);
+		c->orderly = true;
+	}
+	if (output_flush(c) != 0)
+		return;
+	if (c->eof || !c->lingers) {
+		c->gone = true;
+		return;
+	}
+	shutdown(c->watch.fd, SHUT_WR);
+	conn_state(c, CONN_LINGER);
+	c->linger_until = loop_now(c->server->loop) + LINGER_MS;
+	conn_deadline(c, LINGER_MS);
+}
+
+static void do_linger(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	s->raw_at = s->raw_n = s->in_at = s->in_n = 0;
+	for (int i = 0; i < 8; i++) {
+		ssize_t got = recv(c->watch.fd, s->raw, RAW_SIZE, MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+			c->gone = true;
+			return;
+		}
+		if (got < 0)
+			return;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ a turn */
+
+static void note_activity(struct conn *c)
+{
+	struct activity *a = c->server->o.activity;
+
+	if (a)
+		activity_begin(a, now_ms(c->server), c->client.id, c->client.secure ? "https" : "http", c->client.peer_text, c->host->name);
+	if (a && c->state == CONN_HANDSHAKE)
+		activity_phase(a, "handshake");
+}
+
+static void run_state(struct conn *c)
+{
+	if (c->state == CONN_PEEK)
+		do_peek(c);
+	if (c->state == CONN_HANDSHAKE && !c->gone)
+		do_handshake(c);
+	if ((c->state == CONN_HEAD || c->state == CONN_REQUEST) && !c->gone)
+		h1_run(c);
+	if (c->state == CONN_BYE && !c->gone)
+		do_bye(c);
+	else if (c->state == CONN_LINGER && !c->gone)
+		do_linger(c);
+}
+
+static uint32_t wanted(const struct conn *c)
+{
+	uint32_t out = c->blocked || c->wire_left.n || c->again ? EPOLLOUT : 0;
+
+	switch (c->state) {
+	case CONN_PEEK: case CONN_HANDSHAKE: case CONN_LINGER:
+		return EPOLLIN | out;
+	case CONN_HEAD: case CONN_REQUEST:
+		return (h1_reads(c) && !out ? EPOLLIN : 0) | out | (out || h1_reads(c) ? 0 : EPOLLRDHUP);
+	case CONN_BYE:
+		return EPOLLOUT;
+	}
+	return EPOLLIN;
+}
+
+/* Ends a turn: sends, keeps what is left over, says what to wait for. The connection may be gone afterwards. */
+static void end_turn(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	if (!c->gone)
+		output_flush(c);
+	if (c->state == CONN_BYE && !c->gone && !c->wire_left.n)
+		do_bye(c);
+	if (!c->gone)
+		input_end(c);
+	if (s->o.activity)
+		activity_end(s->o.activity);
+	if (!c->gone && loop_watch(s->loop, &c->watch, wanted(c)) < 0)
+		conn_break(c, strerrordesc_np(errno));
+	if (c->gone)
+		conn_close(c);
+}
+
+static void turn(struct watch *w, uint32_t events)
+{
+	struct conn *c = (struct conn *)(void *)((char *)w - offsetof(struct conn, watch));
+
+	input_begin(c);
+	note_activity(c);
+	if ((events & (EPOLLERR | EPOLLHUP)) && c->state != CONN_LINGER && !(events & EPOLLIN))
+		conn_break(c, "the client went away");
+	if (!c->gone && c->wire_left.n && output_flush(c) == 1) {
+		end_turn(c);                    /* still no room: nothing else until there is */
+		return;
+	}
+	if (!c->gone && (events & EPOLLRDHUP) && c->state == CONN_REQUEST && !h1_reads(c))
+		conn_break(c, "the client went away while its answer was made");
+	if (!c->gone && (events & EPOLLOUT) && c->state == CONN_REQUEST)
+		h1_writable(c);
+	if (!c->gone)
+		run_state(c);
+	end_turn(c);
+}
+
+static void due(struct deadline *d)
+{
+	struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, deadline));
+	struct activity *a = c->server->o.activity;
+
+	if (a)
+		activity_event(a, now_ms(c->server), ACTIVITY_TIMEOUT, (uint32_t)c->state);
+	input_begin(c);
+	note_activity(c);
+	switch (c->state) {
+	case CONN_PEEK: case CONN_HANDSHAKE:
+		log_infox(&c->client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
+			  (long long)(c->settings->read_handshake / 1000));
+		conn_break(c, NULL);
+		break;
+	case CONN_HEAD: case CONN_REQUEST:
+		h1_timeout(c);
+		break;
+	case CONN_BYE: case CONN_LINGER:
+		c->gone = true;
+		break;
+	}
+	end_turn(c);
+}
+
+/* ------------------------------------------------------------------------------------------------ the server */
+
+void conn_drain(struct conn_server *s)
+{
+	if (s->draining)
+		return;
+	s->draining = true;
+	counter_set32(&s->o.counters->draining, 1);
+	wake_master(s);
+	if (s->o.activity)
+		activity_event(s->o.activity, now_ms(s), ACTIVITY_DRAIN, s->open);
+	accept_stop(s);
+	if (s->o.drain_ms)
+		deadline_set(s->loop, &s->drain_end, loop_now(s->loop) + s->o.drain_ms);
+	/* Nobody has asked anything yet on these; whoever is about to may do so until KeepAliveTimeout, and is answered. */
+}
+
+static void drain_over(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, drain_end));
+
+	if (s->open)
+		log_infox(NULL, LOG_MPM, "BH0508", "%u connections are still open at the end of the time for finishing: they are closed", s->open);
+	s->ended = true;
+}
+
+static void master_gone(struct watch *w, uint32_t events)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, master));
+
+	(void)events;
+	loop_remove(s->loop, w);
+	log_errorx(NULL, LOG_MPM, "BH0509", "the master process is gone: this child finishes what is under way and ends");
+	conn_drain(s);
+	deadline_set(s->loop, &s->drain_end, loop_now(s->loop) + ORPHAN_MS);
+}
+
+static void control_rings(struct watch *w, uint32_t events)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, control));
+	char bytes[64];
+
+	(void)events;
+	if (read(w->fd, bytes, sizeof bytes) < 0 && errno != EAGAIN && errno != EINTR)
+		loop_remove(s->loop, w);
+}
+
+struct conn_server *conn_new(const struct conn_options *o, struct err *e)
+{
+	struct conn_server *s = calloc(1, sizeof *s);
+
+	if (!s)
+		goto nomem;
+	s->o = *o;
+	list_init(&s->conns);
+	s->reserve = -1;
+	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
+	s->master = (struct watch){ .fd = o->master, .ready = master_gone };
+	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
+	s->in = malloc(IN_SIZE);
+	s->raw = malloc(RAW_SIZE);
+	s->stage = malloc(RECORD_SIZE);
+	s->wire = malloc(WIRE_SIZE);
+	s->loop = loop_new();
+	if (!s->in || !s->raw || !s->stage || !s->wire || !s->loop)
+		goto nomem;
+	if (o->client_fds) {
+		s->free_slots = calloc(o->nclient_fds, sizeof *s->free_slots);
+		if (!s->free_slots)
+			goto nomem;
+		for (unsigned i = o->nclient_fds; i-- > 0;)
+			s->free_slots[s->nfree++] = i;
+	}
+	if (accept_init(s, e) < 0)
+		goto fail;
+	counter_set32(&o->counters->limit, o->limit);
+	return s;
+nomem:
+	err_set(e, "out of memory for the serving loop");
+fail:
+	conn_free(s);
+	return NULL;
+}
+
+void conn_free(struct conn_server *s)
+{
+	if (!s)
+		return;
+	while (s->loop && !list_empty(&s->conns))
+		conn_close(list_entry(s->conns.next, struct conn, item));
+	if (s->reserve >= 0)
+		close(s->reserve);
+	loop_free(s->loop);
+	free(s->listeners);
+	free(s->free_slots);
+	free(s->in);
+	free(s->raw);
+	free(s->stage);
+	free(s->wire);
+	free(s);
+}
+
+int conn_run(struct conn_server *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->master.fd >= 0)
+		loop_watch(s->loop, &s->master, EPOLLIN);
+	if (s->control.fd >= 0)
+		loop_watch(s->loop, &s->control, EPOLLIN);
+	accept_start(s);
+	if (s->o.ready)
+		s->o.ready(s->o.ready_ctx);
+	while (!s->ended && !(s->draining && !s->open)) {
+		if (loop_turn(s->loop) < 0) {
+			log_error(NULL, LOG_CORE, "BH0511", "the event loop failed");
+			return 1;
+		}
+		atomic_store_explicit(&s->o.counters->turn, now_ms(s), memory_order_relaxed);
+		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
+			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
+		if (s->o.stop && *s->o.stop)
+			break;
+		if (s->o.drain && *s->o.drain)
+			conn_drain(s);
+	}
+	return 0;
+}

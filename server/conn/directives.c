@@ -1,0 +1,193 @@
+/*
+ * directives.c - the directives about connections: core's time-outs and limits, mod_reqtimeout's, Protocols. Runs in the
+ * master and in checking jobs while a configuration is read.
+ */
+#include "conn/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FIELD(name) offsetof(struct conn_settings, name)
+
+static void *create_host(struct conf_env *env)
+{
+	struct conn_settings *s = conf_alloc(env, sizeof *s);
+
+	memset(s, 0xff, sizeof *s);             /* every field: -1 = unset */
+	return s;
+}
+
+static void *merge_host(struct conf_env *env, const void *base, const void *over)
+{
+	struct conn_settings *s = conf_alloc(env, sizeof *s);
+	const struct conn_settings *b = base;
+
+	*s = *(const struct conn_settings *)over;
+#define INHERIT(field) do { if (s->field == -1) s->field = b->field; } while (0)
+	INHERIT(timeout);
+	INHERIT(keepalive_timeout);
+	INHERIT(keepalive);
+	INHERIT(max_requests);
+	INHERIT(limit_line);
+	INHERIT(limit_fields);
+	INHERIT(limit_field);
+	INHERIT(read_handshake);
+	INHERIT(read_header);
+	INHERIT(read_header_max);
+	INHERIT(read_header_rate);
+	INHERIT(read_body);
+	INHERIT(read_body_max);
+	INHERIT(read_body_rate);
+#undef INHERIT
+	return s;
+}
+
+static int finish_host(struct conf_env *env, void *config, const char *host_name)
+{
+	struct conn_settings *s = config;
+
+	(void)env;
+	(void)host_name;
+#define DEFAULT(field, value) do { if (s->field == -1) s->field = (value); } while (0)
+	DEFAULT(timeout, 60000);
+	DEFAULT(keepalive, 1);
+	DEFAULT(keepalive_timeout, 5000);
+	DEFAULT(max_requests, 100);
+	DEFAULT(limit_line, 8190);
+	DEFAULT(limit_fields, 100);
+	DEFAULT(limit_field, 8190);
+	DEFAULT(read_handshake, 10000);
+	if (s->read_header == -1) {
+		s->read_header = 20000;
+		s->read_header_max = 40000;
+		s->read_header_rate = 500;
+	}
+	if (s->read_body == -1) {
+		s->read_body = 20000;
+		s->read_body_max = 0;
+		s->read_body_rate = 500;
+	}
+#undef DEFAULT
+	if (!s->read_handshake)
+		s->read_handshake = s->timeout;
+	return 0;
+}
+
+/* "20", "20-40", "20,MinRate=500", "20-40,MinRate=500": seconds and bytes a second. 0 or -1. */
+static int parse_stage(const char *text, int64_t *low, int64_t *high, int64_t *rate)
+{
+	struct text rest = text_of(text), part, number;
+	uint64_t v;
+
+	*high = *rate = 0;
+	if (!text_split(&rest, ',', &part))
+		return -1;
+	struct text range = part;
+	text_split(&range, '-', &number);
+	if (text_u64(number, 86400, &v) < 0)
+		return -1;
+	*low = (int64_t)v * 1000;
+	if (range.p) {
+		if (text_u64(range, 86400, &v) < 0 || (int64_t)v * 1000 < *low)
+			return -1;
+		*high = (int64_t)v * 1000;
+	}
+	if (!rest.p)
+		return 0;
+	if (rest.n < 8 || strncasecmp(rest.p, "MinRate=", 8) || text_u64((struct text){ rest.p + 8, rest.n - 8 }, 1 << 30, &v) < 0 || !v)
+		return -1;
+	*rate = (int64_t)v;
+	return 0;
+}
+
+static int set_read_timeout(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct conn_settings *s = config;
+
+	for (int i = 0; i < argc; i++) {
+		char *value = strchr(argv[i], '=');
+		int64_t unused;
+		size_t n = value ? (size_t)(value - argv[i]) : 0;
+		int bad = -1;
+
+		if (value && n == 9 && !strncasecmp(argv[i], "handshake", n))
+			bad = parse_stage(value + 1, &s->read_handshake, &unused, &unused);
+		else if (value && n == 6 && !strncasecmp(argv[i], "header", n))
+			bad = parse_stage(value + 1, &s->read_header, &s->read_header_max, &s->read_header_rate);
+		else if (value && n == 4 && !strncasecmp(argv[i], "body", n))
+			bad = parse_stage(value + 1, &s->read_body, &s->read_body_max, &s->read_body_rate);
+		if (bad)
+			return conf_fail(call, "for example: handshake=10 header=20-40,MinRate=500 body=20,MinRate=500", "\"%s\" is none of its stages", argv[i]);
+	}
+	return 0;
+}
+
+static int set_protocols(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config;
+	for (int i = 0; i < argc; i++) {
+		if (!strcasecmp(argv[i], "http/1.1"))
+			continue;
+		if (!strcasecmp(argv[i], "h2") || !strcasecmp(argv[i], "h2c"))
+			conf_note(call, NULL, "HTTP/2 (%s) is not available in this release: clients are served with HTTP/1.1", argv[i]);
+		else
+			return conf_fail(call, "the protocols are http/1.1, h2 and h2c", "\"%s\" is no protocol known here", argv[i]);
+	}
+	return 0;
+}
+
+static int set_http_options(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const char *const words[] = { "Strict", "Unsafe", "LenientMethods", "RegisteredMethods", "Allow0.9", "Require1.0" };
+
+	(void)config;
+	for (int i = 0; i < argc; i++) {
+		unsigned w = 0;
+
+		while (w < 6 && strcasecmp(argv[i], words[w]))
+			w++;
+		if (w == 6)
+			return conf_fail(call, "the options are Strict Unsafe LenientMethods RegisteredMethods Allow0.9 Require1.0", "\"%s\" is no option", argv[i]);
+		if (w == 1 || w == 4)
+			conf_note(call, NULL, "%s is not available in this release: requests are read strictly, and HTTP/0.9 is refused", words[w]);
+		if (w == 3)
+			return conf_fail(call, "leave it out, and restrict methods with <LimitExcept>", "%s is not available in this release", words[w]);
+	}
+	return 0;
+}
+
+static const char h2_reason[] = "HTTP/2 is not available in this release";
+#define H2(n) { .name = n, .help = "Accepted: HTTP/2 is not available in this release", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3, \
+		.set = conf_set_notice, .extra = h2_reason }
+
+static const struct conf_directive directives[] = {
+	{ .name = "Timeout", .help = "Seconds that a client may take or give no byte", .value = "60", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_seconds, .offset = FIELD(timeout), .low = 1, .high = 86400000 },
+	{ .name = "KeepAlive", .help = "Whether connections stay open for further requests", .value = "On", .contexts = CONF_RSRC, .args = CONF_FLAG,
+	  .set = conf_set_flag, .offset = FIELD(keepalive) },
+	{ .name = "KeepAliveTimeout", .help = "Seconds (or ms) to wait for a further request", .value = "5", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_seconds, .offset = FIELD(keepalive_timeout), .low = 0, .high = 86400000 },
+	{ .name = "MaxKeepAliveRequests", .help = "Requests on one connection; 0 = no limit", .value = "100", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_number, .offset = FIELD(max_requests), .low = 0, .high = INT32_MAX },
+	{ .name = "LimitRequestLine", .help = "Bytes of a request line", .value = "8190", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_number, .offset = FIELD(limit_line), .low = 1, .high = 60000 },
+	{ .name = "LimitRequestFields", .help = "Field lines of a request; 0 = no limit", .value = "100", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_number, .offset = FIELD(limit_fields), .low = 0, .high = 32767 },
+	{ .name = "LimitRequestFieldSize", .help = "Bytes of one field line of a request", .value = "8190", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_number, .offset = FIELD(limit_field), .low = 1, .high = 60000 },
+	{ .name = "RequestReadTimeout", .help = "Seconds for handshake, head and body, and the slowest rate", .value = "handshake=10 header=20-40,MinRate=500 body=20,MinRate=500",
+	  .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3, .set = set_read_timeout },
+	{ .name = "Protocols", .help = "The protocols that are spoken", .value = "http/1.1", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .set = set_protocols },
+	{ .name = "ProtocolsHonorOrder", .help = "Accepted: one protocol is spoken", .value = "On", .contexts = CONF_RSRC, .args = CONF_FLAG,
+	  .set = conf_set_notice, .extra = h2_reason },
+	{ .name = "HttpProtocolOptions", .help = "How strictly requests are read", .value = "Strict LenientMethods Require1.0", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3,
+	  .set = set_http_options },
+	H2("H2Direct"), H2("H2Push"), H2("H2Upgrade"), H2("H2ModernTLSOnly"), H2("H2MaxSessionStreams"), H2("H2WindowSize"), H2("H2EarlyHints"),
+	{ 0 }
+};
+
+struct conf_module conn_module = {
+	.name = "http_module", .source = "mod_http.c", .aka = "http_core.c reqtimeout_module mod_reqtimeout.c", .directives = directives,
+	.create_host = create_host, .merge_host = merge_host, .finish_host = finish_host,
+};

@@ -1,0 +1,162 @@
+/*
+ * internal.h - what the files of conn/ share: the server (one a process) and its connections.
+ *
+ * Buffers belong to the server, not to the connection: bytes read in a turn lie in server->in (decrypted) and
+ * server->raw (as they came), bytes to send are gathered in server->stage (one TLS record) and server->wire. What is
+ * left over at the end of a connection's turn moves into its `left` buffers; an idle connection owns none.
+ */
+#ifndef BULKHEAD_CONN_INTERNAL_H
+#define BULKHEAD_CONN_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "conn/conn.h"
+#include "conn/loop.h"
+#include "crashdump/activity.h"
+#include "http/head.h"
+#include "request/client.h"
+#include "tls/handshake.h"
+
+#define IN_SIZE 65536           /* the longest request head, and the most body bytes handled at once */
+#define RAW_SIZE 65536
+#define RECORD_SIZE 16384       /* of a TLS record: RFC 8446, 5.1 */
+#define WIRE_SIZE (96 * 1024)   /* gathers 64 KiB, and then the record that was being filled */
+#define WIRE_FULL (64 * 1024)
+
+struct conn_settings {          /* conn_module's host structure; milliseconds */
+	int64_t timeout, keepalive_timeout;
+	int keepalive;
+	int64_t max_requests;
+	int64_t limit_line, limit_fields, limit_field;
+	int64_t read_handshake, read_header, read_header_max, read_header_rate, read_body, read_body_max, read_body_rate;
+};
+
+struct left { char *p; size_t n; };
+
+enum conn_state {
+	CONN_PEEK,              /* no byte yet, or too few to tell what is spoken */
+	CONN_HANDSHAKE,
+	CONN_HEAD,              /* waits for a request, or reads its head */
+	CONN_REQUEST,           /* a handler is at work, or its response is being sent */
+	CONN_BYE,               /* all is said: what is left is sent, then the connection ends */
+	CONN_LINGER,            /* our side is closed; reads and drops until the client closes too */
+};
+
+struct h1;
+struct server_host;
+
+struct conn {
+	struct watch watch;
+	struct deadline deadline;
+	struct list item;               /* server->conns */
+	struct conn_server *server;
+	enum conn_state state;
+	unsigned slot;                  /* in options->client_fds */
+	const struct host *host;        /* the address's default, then the last request's */
+	const struct conn_settings *settings;
+	struct client client;
+	struct tls_io io;
+	struct tls_chooser chooser;
+	struct tls *tls;                /* NULL: plain */
+	struct h1 *h1;                  /* from the first byte of HTTP on */
+	struct left raw_left, in_left, wire_left;
+	bool eof;                       /* the client ended its side, or is gone */
+	bool gone;                      /* the connection is broken: nothing can be sent */
+	bool plain_on_tls;              /* HTTP where TLS was expected (F10) */
+	bool blocked;                   /* the socket took no more: wait for EPOLLOUT */
+	bool again;                     /* more is to be done without a new event: ask for EPOLLOUT */
+	bool orderly;                   /* TLS: close_notify has been pushed */
+	bool kept;                      /* waits for a further request: KeepAliveTimeout counts */
+	int64_t head_began;             /* ms: when the first byte of the present head came; 0 = none yet */
+	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
+	int64_t linger_until;
+};
+
+struct listener {
+	struct watch watch;
+	struct conn_server *server;
+	struct addr addr;
+	unsigned accepted;              /* since it was added last */
+};
+
+struct conn_server {
+	struct conn_options o;
+	struct loop *loop;
+	struct listener *listeners;
+	struct watch master, control;
+	struct deadline requeue, resume, drain_end;
+	struct list conns;
+	unsigned open;
+	unsigned *free_slots, nfree;    /* of options->client_fds */
+	bool listening, draining, ended;
+	bool busy;                      /* as told to the master: open >= 7/8 of the limit */
+	int reserve;                    /* a descriptor kept for EMFILE */
+	bool told_emfile;
+	uint64_t accepted;
+	unsigned active;
+	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
+	char *in, *raw, *stage, *wire;
+	size_t in_n, in_at, raw_n, raw_at, stage_n, wire_n;
+	bool drained_socket;            /* a short read: nothing more is there until epoll says so */
+};
+
+/* accept.c: listeners. */
+int accept_init(struct conn_server *s, struct err *e);
+void accept_start(struct conn_server *s);
+void accept_pause(struct conn_server *s);
+/* A connection went: listens again below 7/8 of the limit. */
+void accept_resume_if_room(struct conn_server *s);
+void accept_stop(struct conn_server *s);        /* for good: closes the listeners */
+
+/* conn.c: the life of a connection. */
+void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local);
+void conn_use_host(struct conn *c, const struct host *h);
+void conn_state(struct conn *c, enum conn_state state);
+void conn_deadline(struct conn *c, int64_t ms_from_now);
+void conn_drain(struct conn_server *s);
+/* An orderly end once everything is sent. */
+void conn_bye(struct conn *c);
+/* Broken: closed at the end of this turn, nothing more is sent. */
+void conn_break(struct conn *c, const char *why);
+
+/* peek.c: what is spoken. Reads c's raw bytes. */
+enum peek { PEEK_MORE, PEEK_TLS, PEEK_HTTP, PEEK_TLS_ON_PLAIN, PEEK_HTTP_ON_TLS, PEEK_RUBBISH };
+enum peek peek_first(const char *p, size_t n, bool tls_expected);
+
+/* input and output of the connection whose turn it is: output.c. */
+/* Makes room and reads more decrypted bytes into server->in. >0 bytes came, 0 end of stream, -1 nothing now, -2 broken. */
+ssize_t input_more(struct conn *c);
+ssize_t input_raw(struct conn *c);                      /* the same for server->raw */
+void input_begin(struct conn *c);                       /* left-overs into the buffers */
+void input_end(struct conn *c);                         /* what is left out of them; 0 or breaks the connection (ENOMEM) */
+extern const struct tls_io output_tls_io;               /* a template: ctx is the connection */
+#define FILE_TURN (256 * 1024)          /* file bytes a turn, so that one download does not hold up the others */
+/* Queues bytes; returns how many were taken: fewer when the socket is blocked. */
+size_t output_put(struct conn *c, const void *p, size_t n);
+/* Queues file bytes; how many were taken, -1: the file ended early or cannot be read. `more`: body follows. */
+ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n);
+/* Queues all of it, whatever the socket says: for heads and framing, which must stay whole. 0 or -1 (broken). */
+int output_must(struct conn *c, const void *p, size_t n);
+/* How many bytes output_must should be given now; 0 = wait until the socket takes more. */
+size_t output_space(struct conn *c);
+/* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
+int output_flush(struct conn *c);
+bool output_pending(const struct conn *c);
+
+/* h1.c: HTTP/1 on a connection. */
+int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
+/* Goes on as far as it can: reads heads, feeds bodies, answers. */
+void h1_run(struct conn *c);
+/* Room to write again. */
+void h1_writable(struct conn *c);
+/* A deadline passed while a head or body was awaited or a response was being sent. */
+void h1_timeout(struct conn *c);
+bool h1_idle(const struct conn *c);
+/* Whether it wants bytes from the client now. */
+bool h1_reads(const struct conn *c);
+void h1_end(struct conn *c);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * loop.h - the child's event loop: epoll, deadlines in one heap, work put off to the end of a turn. One a process; made
+ * before the sandbox. Our own, since libev cannot pass EPOLLEXCLUSIVE.
+ */
+#ifndef BULKHEAD_CONN_LOOP_H
+#define BULKHEAD_CONN_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+/* A descriptor that is watched. Lives in its owner; loop_remove before it goes. */
+struct watch {
+	void (*ready)(struct watch *w, uint32_t events);
+	int fd;
+	uint32_t events;                /* what epoll was last told; 0 = not in the set */
+	bool first;                     /* handled before others in a turn: listeners */
+};
+/* Sets what is waited for: EPOLLIN | EPOLLOUT …; 0 takes it out of the set. Costs no call when nothing changes. 0 or -1. */
+int loop_watch(struct loop *l, struct watch *w, uint32_t events);
+void loop_remove(struct loop *l, struct watch *w);
+
+/* A time at which something is due. Moving it later is free: it is sorted again only when its old time has come. */
+struct deadline {
+	void (*due)(struct deadline *d);
+	int64_t at;                     /* ms of CLOCK_MONOTONIC; INT64_MAX = none */
+	int64_t sorted_at;              /* its place in the heap */
+	unsigned place;                 /* 1-based index in the heap; 0 = not in it */
+};
+/* 0, or -1 (ENOMEM: the deadline is not kept). */
+int deadline_set(struct loop *l, struct deadline *d, int64_t at);
+void deadline_clear(struct loop *l, struct deadline *d);
+
+/* NULL with errno. */
+struct loop *loop_new(void);
+void loop_free(struct loop *l);
+/* ms of CLOCK_MONOTONIC at the beginning of this turn. */
+int64_t loop_now(const struct loop *l);
+/* One turn: waits until something happens or is due, and handles it. 0, or -1 with errno when epoll itself failed. */
+int loop_turn(struct loop *l);
+/* us of CLOCK_MONOTONIC, read now. */
+int64_t loop_clock_us(void);
+
+#endif
