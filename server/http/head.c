@@ -273,7 +273,7 @@ static bool worth_parsing(const char *p, size_t n, size_t at, const struct head_
 		bool cr = length && p[end - 1] == '\r';
 		if ((lf && (!cr || length == 1)) || length - cr > limits->field)
 			return true;
-		if (limits->fields && lines == limits->fields && p[at] != '\r')
+		if (p[at] == '\r' ? at + 1 < n : limits->fields && lines == limits->fields)
 			return true;
 		at = end + 1;
 	}
