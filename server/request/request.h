@@ -69,6 +69,7 @@ struct request {
 	const struct handler *handler;
 	void *handler_data;                     /* the handler's own */
 	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_… */
+	struct fields notes;                    /* of "Header note", for %{X}n; not initialised until the first */
 
 	/* The response. */
 	unsigned status;                        /* 200 at first */

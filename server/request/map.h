@@ -1,0 +1,23 @@
+/*
+ * map.h - from a path to a place in the file system: Redirect, Alias and their kin, DocumentRoot (mod_alias).
+ * Phase functions: 0 = go on, PHASE_ANSWERED, or the status that the caller answers with response_error.
+ */
+#ifndef BULKHEAD_REQUEST_MAP_H
+#define BULKHEAD_REQUEST_MAP_H
+
+#include "conf/conf.h"
+#include "request/request.h"
+
+/* Alias AliasMatch ScriptAlias ScriptAliasMatch Redirect RedirectMatch RedirectPermanent RedirectTemp */
+extern struct conf_module alias_module;
+
+/*
+ * PHASE_MAP: the host's Redirects (answered here), then its Aliases, then DocumentRoot. Sets r->filename, absolute,
+ * "." and ".." already gone with r->path; nothing of the file system has been looked at. Where neither leads anywhere
+ * r->filename stays NULL: only a handler that needs no file can answer (the default handler says 404).
+ */
+unsigned map_run(struct request *r);
+/* The Redirects of r's merged sections (<Directory>, <Location> …). After access and authentication, before the handler. */
+unsigned map_redirect(struct request *r);
+
+#endif
