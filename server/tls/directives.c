@@ -1,0 +1,555 @@
+/*
+ * directives.c - mod_ssl's directives (and core's Mutex, which names the place of the session cache's lockfile). What
+ * can restrict access and is not here yet refuses the start; what only changes how well things go is told once. Runs in
+ * the master and in checking jobs.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "tls/host.h"
+
+#define CACHE_MIN 8192
+#define CACHE_MAX ((uint64_t)1 << 30)
+#define TIMEOUT_MAX 604800              /* GnuTLS cuts what is longer, and divides by zero for 0 */
+
+const struct tls_group tls_groups[TLS_GROUPS] = {
+	{ 0x001d, "X25519", { "X25519", "x25519", "x25519" } },
+	{ 0x0017, "SECP256R1", { "prime256v1", "P-256", "secp256r1" } },
+	{ 0x0018, "SECP384R1", { "secp384r1", "P-384", "secp384r1" } },
+	{ 0x0019, "SECP521R1", { "secp521r1", "P-521", "secp521r1" } },
+	{ 0x001e, "X448", { "X448", "x448", "x448" } },
+};
+
+/* ------------------------------------------------------------------------------------------------ SSLEngine, protocols */
+
+static int set_engine(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+
+	(void)argc;
+	if (!strcasecmp(argv[0], "on") || !strcasecmp(argv[0], "off")) {
+		p->engine = !strcasecmp(argv[0], "on");
+		p->engine_pos = call->node->pos;
+		return 0;
+	}
+	if (!strcasecmp(argv[0], "optional"))
+		return conf_fail(call, "write \"on\" in the host of the TLS port and serve plain HTTP from another port",
+				 "upgrading plain connections to TLS (RFC 2817) is not supported");
+	return conf_fail(call, "write On or Off", "\"%s\" is not understood: it must be On or Off", argv[0]);
+}
+
+static const struct { const char *word; unsigned bits; } protocol_words[] = {
+	{ "all", PROTO_ALL }, { "TLSv1", PROTO_TLS10 }, { "TLSv1.1", PROTO_TLS11 }, { "TLSv1.2", PROTO_TLS12 }, { "TLSv1.3", PROTO_TLS13 },
+	{ "SSLv2", 0 }, { "SSLv3", 0 },
+};
+
+static int set_protocol(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+	unsigned all = 0;
+
+	for (int n = 0; n < argc; n++) {
+		const char *word = argv[n];
+		char sign = *word == '+' || *word == '-' ? *word++ : '\0';
+		size_t i, count = sizeof protocol_words / sizeof *protocol_words;
+		for (i = 0; i < count && strcasecmp(word, protocol_words[i].word); i++)
+			;
+		if (i == count)
+			return conf_fail(call, "write all, TLSv1.3, TLSv1.2, TLSv1.1 or TLSv1, with + or - before the word", "\"%s\" is no protocol",
+					 word);
+		if (!protocol_words[i].bits && sign != '-')
+			return conf_fail(call, "take the word out: SSL 2 and 3 are broken (RFC 6176, RFC 7568)", "%s is not supported", word);
+		if (sign == '-') {
+			all &= ~protocol_words[i].bits;
+		} else if (sign == '+') {
+			all |= protocol_words[i].bits;
+		} else {
+			if (all)
+				conf_warn(call, "put a + or - before the word", "\"%s\" replaces what stands before it", word);
+			all = protocol_words[i].bits;
+		}
+	}
+	if (!all)
+		return conf_fail(call, "write: SSLProtocol all", "no protocol is left");
+	if (all & (PROTO_TLS10 | PROTO_TLS11))
+		conf_warn(call, "leave them out unless a client that cannot be replaced needs them", "TLS 1.0 and 1.1 are out of date (RFC 8996)");
+	p->protocols = (int)all;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ suites, groups */
+
+static void say_of_word(void *ctx, const char *word, const char *why)
+{
+	conf_warn(ctx, NULL, "%s %s", word, why);
+}
+
+static int set_ciphers(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+	struct suite_list list;
+	struct err e = { 0 };
+	bool tls13 = false;
+
+	if (argc == 2) {
+		tls13 = !strcasecmp(argv[0], "TLSv1.3");
+		if (!tls13 && strcasecmp(argv[0], "SSL"))
+			return conf_fail(call, "write SSL or TLSv1.3, then the suites; a list with blanks needs quotes", "\"%s\" is no protocol here",
+					 argv[0]);
+	}
+	if (!tls13 && !strcmp(argv[argc - 1], "PROFILE=SYSTEM")) {
+		conf_note(call, NULL, "PROFILE=SYSTEM means the server's own choice here: there is no system policy to follow");
+		p->ciphers = NULL;
+		return 0;
+	}
+	if ((tls13 ? cipherstring_eval13(argv[argc - 1], &list, &e) : cipherstring_eval(argv[argc - 1], &list, say_of_word, call, &e)) != 0)
+		return conf_fail(call, e.remedy[0] ? conf_strdup(call->env, e.remedy) : NULL, "%s", e.text);
+	*(tls13 ? &p->ciphers13 : &p->ciphers) = argv[argc - 1];
+	*(tls13 ? &p->ciphers13_pos : &p->ciphers_pos) = call->node->pos;
+	return 0;
+}
+
+static const struct tls_group *find_group(struct text name)
+{
+	for (size_t i = 0; i < TLS_GROUPS; i++)
+		for (size_t k = 0; k < 3; k++)
+			if (text_is_nocase(name, tls_groups[i].names[k]))
+				return &tls_groups[i];
+	return NULL;
+}
+
+static int set_groups(struct conf_call *call, struct tls_policy *p, const char *value)
+{
+	struct text rest = text_of(value), name;
+	const struct tls_group *groups[TLS_GROUPS];
+	unsigned n = 0;
+
+	while (text_split(&rest, ':', &name)) {
+		const struct tls_group *g = find_group(name);
+		bool twice = false;
+		if (!g) {
+			conf_warn(call, "X25519, prime256v1, secp384r1, secp521r1 and X448 can be used", "the group %.*s is not available and left out",
+				  (int)name.n, name.p);
+			continue;
+		}
+		for (unsigned i = 0; i < n; i++)
+			twice |= groups[i] == g;
+		if (!twice)
+			groups[n++] = g;
+	}
+	if (n == 0)
+		return conf_fail(call, "write: X25519:prime256v1:secp384r1", "\"%s\" leaves no group", value);
+	memcpy(p->groups, groups, n * sizeof *groups);
+	p->ngroups = n;
+	return 0;
+}
+
+static int set_openssl_command(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+	bool dh = !strcasecmp(argv[0], "DHParameters");
+
+	(void)argc;
+	if (!strcasecmp(argv[0], "Curves") || !strcasecmp(argv[0], "Groups"))
+		return set_groups(call, p, argv[1]);
+	if (!strcasecmp(argv[0], "ECDHParameters") && strcasecmp(argv[1], "Automatic") && strcasecmp(argv[1], "Auto"))
+		return set_groups(call, p, argv[1]);
+	if (dh || !strcasecmp(argv[0], "ECDHParameters")) {
+		conf_note(call, NULL, "without effect here: %s", dh ? "the standard groups of RFC 7919 are used" : "this is so anyway");
+		return 0;
+	}
+	return conf_fail(call, "write SSLProtocol, SSLCipherSuite and SSLHonorCipherOrder; Groups and Curves can be set here",
+			 "the OpenSSL command \"%s\" has no counterpart", argv[0]);
+}
+
+/* ------------------------------------------------------------------------------------------------ files */
+
+static int add_file(struct conf_call *call, struct tls_file *files, unsigned *n, const char *path)
+{
+	if (*n == TLS_MAX_KEYS)
+		return conf_fail(call, NULL, "more than %d of them in one host", TLS_MAX_KEYS);
+	files[*n].path = conf_path(call->env, path);
+	files[(*n)++].pos = call->node->pos;
+	return 0;
+}
+
+static int set_certificate(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+
+	(void)argc;
+	return add_file(call, p->certs, &p->ncerts, argv[0]);
+}
+
+static int set_key(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+
+	(void)argc;
+	return add_file(call, p->keys, &p->nkeys, argv[0]);
+}
+
+static int set_chain(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+
+	(void)argc;
+	p->chain = (struct tls_file){ conf_path(call->env, argv[0]), call->node->pos };
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ session cache */
+
+/* "shmcb", "shmcb:PATH", "shmcb:PATH(SIZE)": the path has no meaning here, the size has. */
+static int set_shmcb(struct conf_call *call, struct tls_cache_settings *c, const char *argument)
+{
+	const char *open = argument ? strrchr(argument, '(') : NULL;
+	uint64_t bytes;
+	size_t n;
+
+	c->enabled = true;
+	if (!open)
+		return 0;
+	n = strlen(open);
+	if (open[n - 1] != ')' || text_u64((struct text){ open + 1, n - 2 }, UINT64_MAX, &bytes) != 0)
+		return conf_fail(call, "write: shmcb:PATH(512000)", "the size in \"%s\" is not a number of bytes", argument);
+	if (bytes < CACHE_MIN || bytes > CACHE_MAX)
+		return conf_fail(call, "write: shmcb:PATH(512000)", "%" PRIu64 " bytes: the cache must have from %d to %" PRIu64 " bytes", bytes, CACHE_MIN,
+				 CACHE_MAX);
+	c->bytes = (size_t)bytes;
+	return 0;
+}
+
+static int set_session_cache(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_cache_settings *c = &((struct tls_policy *)config)->cache;
+	struct text rest = text_of(argv[0]), kind;
+	const char *colon = strchr(argv[0], ':');
+
+	(void)argc;
+	text_split(&rest, ':', &kind);
+	c->pos = call->node->pos;
+	if (text_is_nocase(kind, "none") || text_is_nocase(kind, "nonenotnull")) {
+		c->enabled = false;
+		return 0;
+	}
+	if (text_is_nocase(kind, "shmcb"))
+		return set_shmcb(call, c, colon ? colon + 1 : NULL);
+	if (text_is_nocase(kind, "dbm")) {
+		conf_note(call, "write: shmcb:PATH(512000)", "sessions are kept in shared memory, not in a dbm file");
+		c->enabled = true;
+		return 0;
+	}
+	return conf_fail(call, "write: SSLSessionCache shmcb:PATH(512000)", "the kind \"%.*s\" of session cache does not exist here", (int)kind.n,
+			 kind.p);
+}
+
+static int set_session_timeout(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_cache_settings *c = &((struct tls_policy *)config)->cache;
+	uint64_t seconds;
+
+	(void)argc;
+	if (text_u64(text_of(argv[0]), INT64_MAX, &seconds) != 0)
+		return conf_fail(call, "write: SSLSessionCacheTimeout 300", "\"%s\" is not a number of seconds", argv[0]);
+	if (call->context != CONF_SERVER) {
+		conf_note(call, "write it outside of the hosts", "there is one time for all hosts, that of the main server");
+		return 0;
+	}
+	if (seconds < 1 || seconds > TIMEOUT_MAX) {
+		conf_warn(call, NULL, "%s is out of range, which is 1 to %d seconds: %d is taken", argv[0], TIMEOUT_MAX, seconds ? TIMEOUT_MAX : 1);
+		seconds = seconds ? TIMEOUT_MAX : 1;
+	}
+	c->timeout_s = (int64_t)seconds;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ Mutex, SSLMutex */
+
+enum mutex_kind { MUTEX_OFD, MUTEX_FLOCK };
+
+/* The mechanism's part of both directives. `place` = what stands behind the colon, or NULL. */
+static int read_mechanism(struct conf_call *call, struct text mechanism, const char *place, int *kind)
+{
+	static const char *const lockfile[] = { "default", "yes", "file", "fcntl", "flock" };
+	static const char *const other[] = { "pthread", "sem", "posixsem", "sysvsem" };
+
+	for (size_t i = 0; i < sizeof lockfile / sizeof *lockfile; i++)
+		if (text_is_nocase(mechanism, lockfile[i])) {
+			if (place && i < 2)
+				return conf_fail(call, "write: file:PATH", "%s takes no path", lockfile[i]);
+			*kind = i == 4 ? MUTEX_FLOCK : MUTEX_OFD;
+			return 0;
+		}
+	for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+		if (text_is_nocase(mechanism, other[i])) {
+			conf_warn(call, "write: default", "a mutex of kind %s stays locked when its holder is killed: a lockfile is used", other[i]);
+			*kind = MUTEX_OFD;
+			return 0;
+		}
+	if (text_is_nocase(mechanism, "none") || text_is_nocase(mechanism, "no"))
+		return conf_fail(call, "write: default", "without a mutex the session cache would be damaged by its own processes");
+	return conf_fail(call, "write: Mutex default, or Mutex file:PATH", "the mechanism \"%.*s\" of Mutex is unknown", (int)mechanism.n,
+			 mechanism.p);
+}
+
+static struct text split_place(const char *word, const char **place)
+{
+	const char *colon = strchr(word, ':');
+
+	*place = colon && colon[1] ? colon + 1 : NULL;
+	return (struct text){ word, colon ? (size_t)(colon - word) : strlen(word) };
+}
+
+static int set_mutex(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const char *const others[] = { "ssl-stapling", "ssl-stapling-refresh", "mpm-accept", "authdigest-client", "authdigest-opaque",
+					      "ldap-cache", "rewrite-map", "watchdog-callback", "proxy", "proxy-balancer-shm", "cache-socache",
+					      "authn-socache", "cgid-pipe" };
+	struct tls_policy *p = config;
+	const char *place;
+	bool named = false, all = true;
+	struct text mechanism = split_place(argv[0], &place);
+	int kind;
+
+	if (read_mechanism(call, mechanism, place, &kind) != 0)
+		return -1;
+	for (int i = 1; i < argc; i++) {
+		bool other = false;
+		if (!strcasecmp(argv[i], "OmitPID"))
+			continue;
+		all &= !strcasecmp(argv[i], "default");
+		if (!strcasecmp(argv[i], "default") || !strcasecmp(argv[i], "ssl-cache")) {
+			named |= !strcasecmp(argv[i], "ssl-cache");
+			continue;
+		}
+		for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+			other |= !strcasecmp(argv[i], others[k]);
+		if (!other)
+			return conf_fail(call, "the one of this server is named ssl-cache", "there is no mutex \"%s\"", argv[i]);
+	}
+	if (!named && (!all || p->cache_mutex_named))
+		return 0;                       /* for others, or beaten by what was written for ours */
+	p->cache_mutex_named |= named;
+	p->cache.mutex_kind = kind;
+	p->cache.mutex_dir = place ? conf_path(call->env, place) : NULL;
+	return 0;
+}
+
+static int set_old_mutex(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+	const char *place;
+	struct text mechanism = split_place(argv[0], &place);
+
+	(void)argc;
+	if (read_mechanism(call, mechanism, place, &p->cache.mutex_kind) != 0)
+		return -1;
+	p->cache.mutex_file = place ? conf_path(call->env, place) : NULL;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ SSLOptions */
+
+static int set_options(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const struct { const char *word; unsigned bit; } options[] = {
+		{ "StdEnvVars", TLS_OPT_STDENVVARS }, { "ExportCertData", TLS_OPT_EXPORTCERTDATA }, { "FakeBasicAuth", TLS_OPT_FAKEBASICAUTH },
+		{ "StrictRequire", TLS_OPT_STRICTREQUIRE }, { "OptRenegotiate", TLS_OPT_OPTRENEGOTIATE },
+		{ "LegacyDNStringFormat", TLS_OPT_LEGACYDN },
+	};
+	struct tls_section *s = config;
+	bool cleared = false;
+
+	for (int n = 0; n < argc; n++) {
+		const char *word = argv[n];
+		char sign = *word == '+' || *word == '-' ? *word++ : '\0';
+		size_t i, count = sizeof options / sizeof *options;
+		for (i = 0; i < count && strcasecmp(word, options[i].word); i++)
+			;
+		if (i == count)
+			return conf_fail(call, "StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, OptRenegotiate and LegacyDNStringFormat are known",
+					 "\"%s\" is no option", word);
+		if (!sign && !cleared) {
+			*s = (struct tls_section){ .whole = true };
+			cleared = true;
+		}
+		if (sign == '-') {
+			s->add &= ~options[i].bit;
+			s->del |= options[i].bit;
+		} else {
+			s->add |= options[i].bit;
+			s->del &= ~options[i].bit;
+		}
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ checked, little or no effect */
+
+static int set_random_seed(struct conf_call *call, void *config, int argc, char **argv)
+{
+	uint64_t bytes;
+
+	(void)config;
+	if (strcasecmp(argv[0], "startup") && strcasecmp(argv[0], "connect"))
+		return conf_fail(call, "write startup or connect", "\"%s\" is not understood", argv[0]);
+	if (argc == 3 && text_u64(text_of(argv[2]), INT32_MAX, &bytes) != 0)
+		return conf_fail(call, "write: SSLRandomSeed startup builtin", "\"%s\" is not a number of bytes", argv[2]);
+	if (!strcasecmp(argv[1], "builtin") || !strcmp(argv[1], "file:/dev/random") || !strcmp(argv[1], "file:/dev/urandom"))
+		return 0;
+	if (strncasecmp(argv[1], "file:", 5) && strncasecmp(argv[1], "exec:", 5) && strncasecmp(argv[1], "egd:", 4) && argv[1][0] != '/')
+		return conf_fail(call, "write: SSLRandomSeed startup builtin", "\"%s\" is no source of randomness", argv[1]);
+	conf_note(call, NULL, "%s is not asked: randomness comes from the kernel", argv[1]);
+	return 0;
+}
+
+static int set_phrase_dialog(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config, (void)argc;
+	if (!strcasecmp(argv[0], "builtin"))
+		return 0;
+	if (strncasecmp(argv[0], "exec:", 5) && argv[0][0] != '|')
+		return conf_fail(call, "write builtin, exec:PATH or |PATH", "\"%s\" is not understood", argv[0]);
+	conf_note(call, "write keys without a pass phrase, readable by root alone", "encrypted keys are not supported in this release: the program is not asked");
+	return 0;
+}
+
+static int set_verify_client(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config, (void)argc;
+	if (!strcasecmp(argv[0], "none"))
+		return 0;
+	if (strcasecmp(argv[0], "optional") && strcasecmp(argv[0], "require") && strcasecmp(argv[0], "optional_no_ca"))
+		return conf_fail(call, "write none, optional, require or optional_no_ca", "\"%s\" is not understood", argv[0]);
+	return conf_fail(call, "protect the place by a password or by address (Require), or take the line out",
+			 "client certificates are not available in this release; \"%s\" would let in whom it should keep out", argv[0]);
+}
+
+static int set_verify_depth(struct conf_call *call, void *config, int argc, char **argv)
+{
+	uint64_t depth;
+
+	(void)config, (void)argc;
+	if (text_u64(text_of(argv[0]), 100, &depth) != 0)
+		return conf_fail(call, "write a number from 0 to 100", "\"%s\" is not a number", argv[0]);
+	return 0;
+}
+
+/* On is refused with the reason in extra, Off is so anyway. */
+static int set_never_on(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config, (void)argc;
+	return strcasecmp(argv[0], "on") ? 0 : conf_fail(call, "write off, or take the line out", "%s", (const char *)call->directive->extra);
+}
+
+/* On has no effect yet, Off is so anyway. */
+static int set_not_yet(struct conf_call *call, void *config, int argc, char **argv)
+{
+	return strcasecmp(argv[0], "on") ? 0 : conf_set_notice(call, config, argc, argv);
+}
+
+static int set_crypto_device(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config, (void)argc;
+	return !strcasecmp(argv[0], "builtin") ? 0 :
+	       conf_fail(call, "write: SSLCryptoDevice builtin", "OpenSSL's engine \"%s\" has no counterpart here", argv[0]);
+}
+
+/* ------------------------------------------------------------------------------------------------ the table */
+
+static const char no_client_certificates[] = "it is about certificates of clients, and SSLVerifyClient is none";
+static const char no_stapling[] = "OCSP responses are not stapled in this release";
+static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
+
+#define AT(member) .offset = offsetof(struct tls_policy, member)
+#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_AUTHCONFIG, .scope = CONF_OF_SECTION
+#define ONE .args = CONF_TAKE, .min = 1, .max = 1
+#define NOTICE(why) .set = conf_set_notice, .extra = (why)
+#define PROXY .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy), .help = "checked by name only: TLS to other servers"
+#define STAPLE .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, NOTICE(no_stapling), .help = "checked by name only: stapled OCSP responses"
+
+const struct conf_directive tls_directives[] = {
+	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },
+	{ "SSLProtocol", "protocol versions: all, TLSv1.3, TLSv1.2, TLSv1.1, TLSv1, with + and -", "all", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1,
+	  .set = set_protocol },
+	{ "SSLCipherSuite", "cipher suites, as OpenSSL writes them; after the word TLSv1.3 those of TLS 1.3", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE,
+	  .min = 1, .max = 2, .set = set_ciphers },
+	{ "SSLHonorCipherOrder", "the order of SSLCipherSuite counts, not the client's", "off (on while SSLCipherSuite is not given)", .contexts = CONF_RSRC,
+	  .args = CONF_FLAG, .set = conf_set_flag, AT(honor_order) },
+	{ "SSLOpenSSLConfCmd", "Groups or Curves: those for the key exchange, in order", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 2,
+	  .set = set_openssl_command },
+	{ "SSLCertificateFile", "the host's certificate, with its chain behind it; several for several kinds of keys", NULL, .contexts = CONF_RSRC, ONE,
+	  .set = set_certificate },
+	{ "SSLCertificateKeyFile", "the private key, where it is not in the certificate's file", NULL, .contexts = CONF_RSRC, ONE, .set = set_key },
+	{ "SSLCertificateChainFile", "intermediate certificates that the certificate's file does not hold", NULL, .contexts = CONF_RSRC, ONE,
+	  .set = set_chain },
+	{ "SSLStrictSNIVHostCheck", "refuse requests of clients that named no host in TLS", "off", .contexts = CONF_RSRC, .args = CONF_FLAG,
+	  .set = conf_set_flag, AT(strict_sni) },
+	{ "SSLSessionTickets", "let clients keep their sessions in tickets", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag, AT(tickets) },
+	{ "SSLSessionTicketKeyFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE,
+	  NOTICE("ticket keys are made by the server and kept over restarts") },
+	{ "SSLSessionCache", "where sessions are kept for all processes: shmcb:PATH(BYTES) or none", "shmcb:(512000)", .contexts = CONF_GLOBAL, ONE,
+	  .set = set_session_cache },
+	{ "SSLSessionCacheTimeout", "how long a session can be resumed, in seconds: 1 to 604800", "300", .contexts = CONF_RSRC, ONE, .set = set_session_timeout },
+	{ "Mutex", "the lockfile of the session cache: default, file:DIR, fcntl:DIR or flock:DIR, then names (ssl-cache)", "default", .contexts = CONF_GLOBAL,
+	  .args = CONF_TAKE, .min = 1, .set = set_mutex },
+	{ "SSLMutex", "as Mutex, of Apache 2.2: file:PATH names the lockfile itself", NULL, .contexts = CONF_GLOBAL, ONE, .set = set_old_mutex },
+	{ "MutexTimeout", "how long storing a session waits for the lock", "50ms", .contexts = CONF_GLOBAL, ONE, .set = conf_set_seconds,
+	  AT(cache.mutex_timeout_ms), .low = 0, .high = 10 },
+	{ "SSLOptions", "what requests in TLS bring along: StdEnvVars, ExportCertData …, with + and -", NULL, .contexts = CONF_ALL, .override = CONF_OR_OPTIONS,
+	  .scope = CONF_OF_SECTION, .args = CONF_TAKE, .min = 1, .set = set_options },
+
+	{ "SSLRandomSeed", "checked only: randomness comes from the kernel", NULL, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 3,
+	  .set = set_random_seed },
+	{ "SSLPassPhraseDialog", "checked only: encrypted keys are not supported yet", "builtin", .contexts = CONF_GLOBAL, ONE, .set = set_phrase_dialog },
+	{ "SSLCryptoDevice", "only builtin", "builtin", .contexts = CONF_GLOBAL, ONE, .set = set_crypto_device },
+	{ "SSLFIPS", "only off", "off", .contexts = CONF_GLOBAL, .args = CONF_FLAG, .set = set_never_on, .extra = "FIPS mode is not available" },
+	{ "SSLCompression", "only off", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
+	  .extra = "compression inside TLS gives secrets away (CRIME) and does not exist here" },
+	{ "SSLInsecureRenegotiation", "only off", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
+	  .extra = "renegotiation without RFC 5746 lets others speak in a client's name and does not exist here" },
+
+	{ "SSLVerifyClient", "only none: client certificates are not available yet", "none", EVERYWHERE, ONE, .set = set_verify_client },
+	{ "SSLVerifyDepth", "checked only: client certificates are not available yet", "1", EVERYWHERE, ONE, .set = set_verify_depth },
+	{ "SSLRenegBufferSize", "checked by name only", NULL, EVERYWHERE, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCACertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCACertificatePath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCADNRequestFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCADNRequestPath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCARevocationFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCARevocationPath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLCARevocationCheck", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_client_certificates) },
+	{ "SSLOCSPEnable", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPDefaultResponder", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPOverrideResponder", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
+	{ "SSLOCSPNoverify", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
+	{ "SSLOCSPProxyURL", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPResponderCertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPResponderTimeout", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPResponseMaxAge", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPResponseTimeSkew", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
+	{ "SSLOCSPUseRequestNonce", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
+
+	{ "SSLUseStapling", "checked only: stapling comes later", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_not_yet, .extra = no_stapling },
+	{ "SSLStaplingCache", STAPLE }, { "SSLStaplingErrorCacheTimeout", STAPLE }, { "SSLStaplingFakeTryLater", STAPLE },
+	{ "SSLStaplingForceURL", STAPLE }, { "SSLStaplingResponderTimeout", STAPLE }, { "SSLStaplingResponseMaxAge", STAPLE },
+	{ "SSLStaplingResponseTimeSkew", STAPLE }, { "SSLStaplingReturnResponderErrors", STAPLE }, { "SSLStaplingStandardCacheTimeout", STAPLE },
+
+	{ "SSLRequire", "refused: it restricts access", NULL, EVERYWHERE, .args = CONF_RAW, .set = conf_set_refused,
+	  .extra = "use Require (Require ssl, Require ip …), or take the place out" },
+	{ "SSLUserName", "refused: client certificates are not available yet", NULL, EVERYWHERE, ONE, .set = conf_set_refused,
+	  .extra = "take the line out: without client certificates there is no name to take" },
+	{ "SSLSRPVerifierFile", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
+	{ "SSLSRPUnknownUserSeed", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
+	{ "SSLProxyEngine", "refused when on: nothing is fetched over TLS yet", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
+	  .extra = "fetching from other servers over TLS is not available in this release" },
+	{ "SSLProxyProtocol", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, NOTICE(no_proxy), .help = "checked by name only: TLS to other servers" },
+	{ "SSLProxyCipherSuite", PROXY }, { "SSLProxyVerify", PROXY }, { "SSLProxyVerifyDepth", PROXY }, { "SSLProxyCACertificateFile", PROXY },
+	{ "SSLProxyCACertificatePath", PROXY }, { "SSLProxyCARevocationFile", PROXY }, { "SSLProxyCARevocationPath", PROXY },
+	{ "SSLProxyCARevocationCheck", PROXY }, { "SSLProxyCheckPeerCN", PROXY }, { "SSLProxyCheckPeerExpire", PROXY }, { "SSLProxyCheckPeerName", PROXY },
+	{ "SSLProxyMachineCertificateFile", PROXY }, { "SSLProxyMachineCertificatePath", PROXY }, { "SSLProxyMachineCertificateChainFile", PROXY },
+	{ NULL },
+};

@@ -1,0 +1,74 @@
+/*
+ * host.h - what a host's TLS policy consists of, for the files of tls/ alone. Filled by directives.c while the text is
+ * read, completed by policy.c, only read by the others.
+ */
+#ifndef BULKHEAD_TLS_HOST_H
+#define BULKHEAD_TLS_HOST_H
+
+#include "tls/cipherstring.h"
+#include "tls/policy.h"
+
+enum tls_protocol { PROTO_TLS10 = 1, PROTO_TLS11 = 2, PROTO_TLS12 = 4, PROTO_TLS13 = 8, PROTO_ALL = PROTO_TLS12 | PROTO_TLS13 };
+
+/* A group for the key exchange (a curve) by its three names. */
+struct tls_group {
+	uint16_t id;                    /* IANA's number */
+	const char *gnutls;             /* "SECP256R1" */
+	const char *names[3];           /* OpenSSL's, in any case */
+};
+#define TLS_GROUPS 5
+extern const struct tls_group tls_groups[TLS_GROUPS];
+
+struct tls_file {
+	const char *path;               /* NULL = not named */
+	struct conf_pos pos;
+};
+
+/* A certificate of the host with its chain and the key it belongs to. */
+struct tls_certificate {
+	struct cert_chain chain;
+	struct key_ref key;
+	gnutls_datum_t leaf;            /* DER */
+	gnutls_pk_algorithm_t algorithm;
+	uint16_t curve;                 /* group number of an ECDSA key, else 0 */
+};
+
+struct tls_policy {
+	/* As written; CONF_UNSET or NULL where nothing was. */
+	int engine, tickets, honor_order, strict_sni;
+	int protocols;                  /* bits of tls_protocol */
+	const char *ciphers, *ciphers13;
+	struct conf_pos ciphers_pos, ciphers13_pos, engine_pos;
+	const struct tls_group *groups[TLS_GROUPS];
+	unsigned ngroups;
+	struct tls_file certs[TLS_MAX_KEYS], keys[TLS_MAX_KEYS], chain;
+	unsigned ncerts, nkeys;
+	struct tls_cache_settings cache;        /* the main server's counts */
+	bool cache_mutex_named;                 /* Mutex … ssl-cache was there: a default one no longer counts */
+
+	/* Since tls_policy_finish. */
+	const char *name;
+	struct tls_certificate at[TLS_MAX_KEYS];        /* ECDSA and EdDSA first */
+	unsigned n;
+	gnutls_certificate_credentials_t credentials;
+	struct suite_list suites, suites13;             /* those that can be used, in order */
+	gnutls_priority_t prio[SUITES_MAX];             /* of suites: each for itself */
+	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */
+	unsigned char label[32];
+	unsigned char rules[32];                        /* as label, without the host: equal rules cover each other */
+};
+
+/* Whether the server's own order of suites counts, not the client's. */
+bool tls_policy_own_order(const struct tls_policy *p);
+
+/* "TLSv1.2 TLSv1.3" of a set of bits. buf has 48 bytes; returns buf. */
+char *tls_protocol_words(unsigned protocols, char *buf);
+
+/* directives.c */
+extern const struct conf_directive tls_directives[];
+struct tls_section {
+	unsigned add, del;              /* bits of tls_option */
+	bool whole;                     /* written without signs: what was above is gone */
+};
+
+#endif

@@ -1,0 +1,525 @@
+/*
+ * policy.c - a host's TLS policy: merged from what was written, then completed with certificates, keys, suites and its
+ * label. Runs in the master and in checking jobs; children only read what came out.
+ */
+#include "tls/policy.h"
+
+#include <gnutls/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tls/host.h"
+#include "tls/priorities.h"
+
+/* ------------------------------------------------------------------------------------------------ merging */
+
+static void *create_host(struct conf_env *env)
+{
+	struct tls_policy *p = conf_alloc(env, sizeof *p);
+
+	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
+	p->cache = (struct tls_cache_settings){ .enabled = true, .bytes = 512000, .timeout_s = 300, .mutex_timeout_ms = 50 };
+	return p;
+}
+
+/* A host's own certificates replace the main server's, keys included: they belong together. */
+static void merge_files(struct tls_policy *p, const struct tls_policy *base, const struct tls_policy *over)
+{
+	if (over->ncerts || !over->nkeys) {
+		const struct tls_policy *from = over->ncerts ? over : base;
+		memcpy(p->certs, from->certs, sizeof p->certs);
+		memcpy(p->keys, from->keys, sizeof p->keys);
+		p->ncerts = from->ncerts;
+		p->nkeys = from->nkeys;
+	} else {
+		memcpy(p->certs, base->certs, sizeof p->certs);
+		p->ncerts = base->ncerts;
+	}
+	if (!p->chain.path)
+		p->chain = base->chain;
+}
+
+static void *merge_host(struct conf_env *env, const void *base_config, const void *over_config)
+{
+	const struct tls_policy *base = base_config, *over = over_config;
+	struct tls_policy *p = conf_alloc(env, sizeof *p);
+
+	*p = *over;
+	if (over->engine == CONF_UNSET) {
+		p->engine = base->engine;
+		p->engine_pos = base->engine_pos;
+	}
+	if (over->tickets == CONF_UNSET)
+		p->tickets = base->tickets;
+	if (over->honor_order == CONF_UNSET)
+		p->honor_order = base->honor_order;
+	if (over->strict_sni == CONF_UNSET)
+		p->strict_sni = base->strict_sni;
+	if (over->protocols == CONF_UNSET)
+		p->protocols = base->protocols;
+	if (!over->ciphers) {
+		p->ciphers = base->ciphers;
+		p->ciphers_pos = base->ciphers_pos;
+	}
+	if (!over->ciphers13) {
+		p->ciphers13 = base->ciphers13;
+		p->ciphers13_pos = base->ciphers13_pos;
+	}
+	if (!over->ngroups) {
+		memcpy(p->groups, base->groups, sizeof p->groups);
+		p->ngroups = base->ngroups;
+	}
+	merge_files(p, base, over);
+	p->cache = base->cache;
+	return p;
+}
+
+static void *create_section(struct conf_env *env)
+{
+	return conf_alloc(env, sizeof(struct tls_section));
+}
+
+static void *merge_section(struct conf_env *env, const void *base_config, const void *over_config)
+{
+	const struct tls_section *base = base_config, *over = over_config;
+	struct tls_section *s = conf_alloc(env, sizeof *s);
+
+	*s = *over;
+	if (!over->whole) {
+		s->add = (base->add & ~over->del) | over->add;
+		s->del = (base->del & ~over->add) | over->del;
+		s->whole = base->whole;
+	}
+	return s;
+}
+
+struct conf_module tls_module = {
+	.name = "ssl_module", .source = "mod_ssl.c", .aka = "socache_shmcb_module mod_socache_shmcb.c", .directives = tls_directives,
+	.create_host = create_host, .merge_host = merge_host, .create_section = create_section, .merge_section = merge_section,
+};
+
+/* ------------------------------------------------------------------------------------------------ questions */
+
+bool tls_policy_enabled(const void *host_config)
+{
+	return ((const struct tls_policy *)host_config)->engine == 1;
+}
+
+bool tls_policy_decided(const void *host_config)
+{
+	return ((const struct tls_policy *)host_config)->engine != CONF_UNSET;
+}
+
+void tls_policy_enable(void *host_config)
+{
+	((struct tls_policy *)host_config)->engine = 1;
+}
+
+bool tls_policy_strict_sni(const void *host_config)
+{
+	return ((const struct tls_policy *)host_config)->strict_sni == 1;
+}
+
+unsigned tls_section_options(const void *section_config)
+{
+	const struct tls_section *s = section_config;
+
+	return s ? s->add : 0;
+}
+
+/* The default list is ours and so is its order: ChaCha20 costs ten times as much here. A list of the administrator's is Apache's way. */
+bool tls_policy_own_order(const struct tls_policy *p)
+{
+	return p->honor_order == CONF_UNSET ? !p->ciphers && !p->ciphers13 : p->honor_order;
+}
+
+const struct tls_cache_settings *tls_cache_settings(const void *main_host_config)
+{
+	return &((const struct tls_policy *)main_host_config)->cache;
+}
+
+const unsigned char *tls_policy_label(const struct tls_policy *p)
+{
+	return p->label;
+}
+
+bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked)
+{
+	return shown == asked || (shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0);
+}
+
+char *tls_protocol_words(unsigned protocols, char *buf)
+{
+	static const struct { unsigned bit; const char *word; } all[] = {
+		{ PROTO_TLS10, "TLSv1" }, { PROTO_TLS11, "TLSv1.1" }, { PROTO_TLS12, "TLSv1.2" }, { PROTO_TLS13, "TLSv1.3" },
+	};
+	struct buf b;
+
+	buf_init(&b, buf, 48);
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (protocols & all[i].bit)
+			buf_printf(&b, "%s%s", b.n ? " " : "", all[i].word);
+	return buf;
+}
+
+const char *tls_policy_summary(const void *host_config, struct conf_env *env)
+{
+	const struct tls_policy *p = host_config;
+	char text[4096];
+	struct buf b;
+
+	if (!tls_policy_enabled(p))
+		return "off";
+	buf_init(&b, text, sizeof text);
+	buf_puts(&b, tls_protocol_words((unsigned)p->protocols, (char[48]){ 0 }));
+	for (unsigned i = 0; i < p->suites13.n; i++)
+		buf_printf(&b, "%c%s", i ? ':' : ' ', p->suites13.at[i]->openssl);
+	for (unsigned i = 0; i < p->suites.n; i++)
+		buf_printf(&b, "%c%s", i || p->suites13.n ? ':' : ' ', p->suites.at[i]->openssl);
+	return conf_strdup(env, text);
+}
+
+/* ------------------------------------------------------------------------------------------------ key files */
+
+unsigned tls_policy_keys(const void *host_config, struct tls_key_file out[TLS_MAX_KEYS])
+{
+	const struct tls_policy *p = host_config;
+	unsigned most = p->ncerts > p->nkeys ? p->ncerts : p->nkeys, n = 0;
+
+	if (!tls_policy_enabled(p) || !p->ncerts)
+		return 0;
+	for (unsigned i = 0; i < most; i++) {
+		const struct tls_file *f = i < p->nkeys ? &p->keys[i] : &p->certs[i];
+		bool twice = false;
+		for (unsigned k = 0; k < n; k++)
+			twice |= strcmp(out[k].path, f->path) == 0;
+		if (!twice)
+			out[n++] = (struct tls_key_file){ f->path, p->certs[i < p->ncerts ? i : p->ncerts - 1].path, f->pos };
+	}
+	return n;
+}
+
+/* F08. A group that root gave the file to (ssl-cert) is an administrator's deliberate choice. */
+static void check_rights(const struct tls_key_file *f, struct conf_env *env)
+{
+	struct stat st;
+
+	if (stat(f->path, &st) != 0 || !S_ISREG(st.st_mode))
+		return;
+	if ((st.st_mode & S_IROTH) || ((st.st_mode & S_IRGRP) && st.st_uid != 0))
+		conf_report(env, CONF_WARNING, &f->pos, conf_printf(env, "chmod 600 %s", f->path),
+			    "the private key in %s can be read by others (mode %04o)", f->path, (unsigned)(st.st_mode & 07777));
+}
+
+/* ------------------------------------------------------------------------------------------------ certificates */
+
+static int fail(struct conf_env *env, const struct conf_pos *pos, const struct err *e)
+{
+	conf_report(env, CONF_ERROR, pos, e->remedy[0] ? conf_strdup(env, e->remedy) : NULL, "%s", e->text);
+	return -1;
+}
+
+static uint16_t curve_of(gnutls_x509_crt_t crt)
+{
+	gnutls_pubkey_t pub;
+	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
+
+	if (gnutls_pubkey_init(&pub) < 0)
+		return 0;
+	if (gnutls_pubkey_import_x509(pub, crt, 0) >= 0)
+		gnutls_pubkey_export_ecc_raw2(pub, &curve, NULL, NULL, 0);
+	gnutls_pubkey_deinit(pub);
+	switch (curve) {
+	case GNUTLS_ECC_CURVE_SECP256R1:
+		return 23;
+	case GNUTLS_ECC_CURVE_SECP384R1:
+		return 24;
+	case GNUTLS_ECC_CURVE_SECP521R1:
+		return 25;
+	default:
+		return 0;
+	}
+}
+
+/* Pairs a certificate with the key of its public part, whatever the order of the lines (F07). */
+static int pair(struct tls_certificate *c, const struct tls_file *file, const struct tls_key_file *keys, const struct key_ref *refs, unsigned n,
+		struct conf_env *env)
+{
+	unsigned char id[32];
+	char mine[24], theirs[24];
+	unsigned guess = 0;
+
+	if (cert_spki(c->chain.at[0], id) != 0) {
+		conf_report(env, CONF_ERROR, &file->pos, NULL, "the public key of the certificate in %s cannot be read", file->path);
+		return -1;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (memcmp(refs[i].spki, id, sizeof id) == 0) {
+			c->key = refs[i];
+			return 0;
+		}
+		if (strcmp(keys[i].certificate, file->path) == 0)
+			guess = i;
+	}
+	cert_key_id_text(id, mine);
+	if (n == 0)
+		conf_report(env, CONF_ERROR, &file->pos, NULL, "no key could be loaded for the certificate in %s (key id %s)", file->path, mine);
+	else
+		conf_report(env, CONF_ERROR, &file->pos, "name the key that the certificate was made for, or have the certificate made anew for this key",
+			    "the certificate in %s (key id %s) and the private key in %s (key id %s) do not match", file->path, mine, keys[guess].path,
+			    cert_key_id_text(refs[guess].spki, theirs));
+	return -1;
+}
+
+static int load_certificate(struct tls_certificate *c, const struct tls_file *file, const struct tls_key_file *keys, const struct key_ref *refs,
+			    unsigned n, struct conf_env *env)
+{
+	struct err e = { 0 };
+	unsigned bits;
+
+	if (cert_chain_load(&c->chain, file->path, &e) != 0)
+		return fail(env, &file->pos, &e);
+	if (pair(c, file, keys, refs, n, env) != 0)
+		return -1;
+	c->algorithm = cert_algorithm(c->chain.at[0], &bits);
+	c->curve = c->algorithm == GNUTLS_PK_ECDSA ? curve_of(c->chain.at[0]) : 0;
+	if (gnutls_x509_crt_export2(c->chain.at[0], GNUTLS_X509_FMT_DER, &c->leaf) < 0) {
+		conf_report(env, CONF_ERROR, &file->pos, NULL, "the certificate in %s cannot be written as DER", file->path);
+		return -1;
+	}
+	return 0;
+}
+
+/* SSLCertificateChainFile goes behind the certificates that its first one issued. */
+static int add_chain(struct tls_policy *p, struct conf_env *env)
+{
+	struct cert_chain more;
+	struct err e = { 0 };
+	bool used = false;
+	int r = 0;
+
+	if (!p->chain.path)
+		return 0;
+	if (cert_chain_load(&more, p->chain.path, &e) != 0)
+		return fail(env, &p->chain.pos, &e);
+	for (unsigned i = 0; i < p->n && r == 0; i++) {
+		struct cert_chain *chain = &p->at[i].chain;
+		if (!gnutls_x509_crt_check_issuer(chain->at[chain->n - 1], more.at[0]))
+			continue;
+		used = true;
+		if (cert_chain_append(chain, p->chain.path, &e) != 0)
+			r = fail(env, &p->chain.pos, &e);
+	}
+	cert_chain_free(&more);
+	if (!used)
+		conf_report(env, CONF_WARNING, &p->chain.pos, "put the certificate that issued the host's first into the file",
+			    "the first certificate in %s did not issue the host's certificate: the file is left out", p->chain.path);
+	return r;
+}
+
+/* TLS 1.3 takes the first certificate that the client can check: the cheap kinds first (ECDSA signs 30 times as fast as RSA). */
+static int rank(const struct tls_certificate *c)
+{
+	return c->algorithm == GNUTLS_PK_ECDSA ? 0 : c->algorithm == GNUTLS_PK_EDDSA_ED25519 || c->algorithm == GNUTLS_PK_EDDSA_ED448 ? 1 : 2;
+}
+
+static void order_certificates(struct tls_policy *p)
+{
+	for (unsigned i = 1; i < p->n; i++) {
+		struct tls_certificate c = p->at[i];
+		unsigned k = i;
+		for (; k && rank(&p->at[k - 1]) > rank(&c); k--)
+			p->at[k] = p->at[k - 1];
+		p->at[k] = c;
+	}
+}
+
+static int give_certificate(struct tls_policy *p, const struct tls_certificate *c)
+{
+	gnutls_pcert_st *row = gnutls_calloc(c->chain.n, sizeof *row);
+	gnutls_privkey_t key = NULL;
+	unsigned n = 0;
+	int r = row ? key_import(&key, &c->key) : GNUTLS_E_MEMORY_ERROR;
+
+	for (; r >= 0 && n < c->chain.n; n++)
+		if ((r = gnutls_pcert_import_x509(&row[n], c->chain.at[n], 0)) < 0)
+			break;
+	if (r >= 0 && (r = gnutls_certificate_set_key(p->credentials, NULL, 0, row, (int)n, key)) >= 0)
+		return 0;                       /* row and key are the credentials' now */
+	while (n)
+		gnutls_pcert_deinit(&row[--n]);
+	gnutls_free(row);
+	if (key)
+		gnutls_privkey_deinit(key);
+	return r;
+}
+
+static int make_credentials(struct tls_policy *p, struct conf_env *env)
+{
+	int r = gnutls_certificate_allocate_credentials(&p->credentials);
+
+	if (r >= 0) {
+		/* The public parts were compared; a signature to prove it would need the keyholder. */
+		gnutls_certificate_set_flags(p->credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
+		r = gnutls_certificate_set_known_dh_params(p->credentials, GNUTLS_SEC_PARAM_MEDIUM);
+	}
+	for (unsigned i = 0; r >= 0 && i < p->n; i++)
+		r = give_certificate(p, &p->at[i]);
+	if (r < 0)
+		conf_report(env, CONF_ERROR, &p->certs[0].pos, NULL, "host %s: its certificates cannot be used: %s", p->name, gnutls_strerror(r));
+	return r < 0 ? -1 : 0;
+}
+
+static int load_certificates(struct tls_policy *p, const struct key_ref *refs, unsigned nrefs, struct conf_env *env)
+{
+	struct tls_key_file keys[TLS_MAX_KEYS];
+	unsigned nkeys;
+	int r = 0;
+
+	if (!p->ncerts) {
+		conf_report(env, CONF_ERROR, p->engine_pos.file ? &p->engine_pos : NULL,
+			    "add SSLCertificateFile and SSLCertificateKeyFile, or write SSLEngine off",
+			    "host %s has SSLEngine on, but no certificate", p->name);
+		return -1;
+	}
+	nkeys = tls_policy_keys(p, keys);
+	for (unsigned i = 0; i < nkeys; i++)
+		check_rights(&keys[i], env);
+	for (p->n = 0; p->n < p->ncerts; p->n++)
+		if (load_certificate(&p->at[p->n], &p->certs[p->n], keys, refs, nrefs < nkeys ? nrefs : nkeys, env) != 0) {
+			p->n++;                 /* freed with the rest */
+			r = -1;
+			break;
+		}
+	if (r != 0 || add_chain(p, env) != 0)
+		return -1;
+	order_certificates(p);
+	return make_credentials(p, env);
+}
+
+/* ------------------------------------------------------------------------------------------------ suites */
+
+static bool has_certificate_for(const struct tls_policy *p, const struct suite *s)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		bool rsa = p->at[i].algorithm == GNUTLS_PK_RSA || p->at[i].algorithm == GNUTLS_PK_RSA_PSS;
+		if (s->auth == AUTH_RSA ? rsa && !(s->kx == KX_RSA && p->at[i].algorithm != GNUTLS_PK_RSA) : !rsa)
+			return true;
+	}
+	return false;
+}
+
+/* Leaves what the protocols and certificates allow. */
+static void keep_usable(struct tls_policy *p)
+{
+	bool old = p->protocols & (PROTO_TLS10 | PROTO_TLS11), tls12 = p->protocols & PROTO_TLS12;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->suites.n; i++) {
+		const struct suite *s = p->suites.at[i];
+		if ((tls12 || (old && s->since < 0x0303)) && has_certificate_for(p, s))
+			p->suites.at[n++] = s;
+	}
+	p->suites.n = n;
+	if (!(p->protocols & PROTO_TLS13))
+		p->suites13.n = 0;
+}
+
+static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
+{
+	const char *text = p->ciphers;
+	struct err e = { 0 };
+	bool before13;
+
+	if (p->protocols == CONF_UNSET)
+		p->protocols = PROTO_ALL;
+	before13 = p->protocols & (PROTO_TLS10 | PROTO_TLS11 | PROTO_TLS12);
+	if (!text)
+		text = conf_printf(env, "%s%s", cipher_default, p->protocols & (PROTO_TLS10 | PROTO_TLS11) ? cipher_default_old : "");
+	if (cipherstring_eval(text, &p->suites, NULL, NULL, &e) != 0)
+		return fail(env, &p->ciphers_pos, &e);
+	if (cipherstring_eval13(p->ciphers13 ? p->ciphers13 : cipher_default13, &p->suites13, &e) != 0)
+		return fail(env, &p->ciphers13_pos, &e);
+	keep_usable(p);
+	if (p->suites.n || !before13)
+		return 0;
+	conf_report(env, p->suites13.n ? CONF_WARNING : CONF_ERROR, p->ciphers ? &p->ciphers_pos : &p->certs[0].pos,
+		    "choose suites that fit the certificate (ECDHE-ECDSA-… or ECDHE-RSA-…), or add a certificate of the other kind",
+		    "host %s: no suite of SSLCipherSuite goes with its certificate (%s) and protocols before TLS 1.3", p->name,
+		    gnutls_pk_get_name(p->at[0].algorithm));
+	return p->suites13.n ? 0 : -1;
+}
+
+static int make_priorities(struct tls_policy *p, struct conf_env *env)
+{
+	bool own = tls_policy_own_order(p);
+	struct err e = { 0 };
+
+	if (!p->ngroups)
+		for (; p->ngroups < 4; p->ngroups++)    /* X25519, P-256, P-384, P-521 */
+			p->groups[p->ngroups] = &tls_groups[p->ngroups];
+	for (unsigned i = 0; i < p->suites.n; i++)
+		if (!(p->prio[i] = priority_of_suite(p, p->suites.at[i], &e)))
+			return fail(env, &p->ciphers_pos, &e);
+	for (unsigned i = 0; i < (own && p->suites13.n ? 1 : p->suites13.n); i++)
+		for (unsigned g = 0; g < p->ngroups; g++)
+			if (!(p->prio13[i][g] = priority_of_tls13(p, i, g, &e)))
+				return fail(env, &p->ciphers13_pos, &e);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the label */
+
+/* Values only, no addresses nor times: the same configuration gives the same label after a restart. */
+static void make_label(struct tls_policy *p)
+{
+	char text[2048];
+	struct buf b;
+
+	buf_init(&b, text, sizeof text);
+	buf_printf(&b, "tls policy 1\nprotocols %x\nverify none\nauthorities -\nsuites", (unsigned)p->protocols);
+	for (unsigned i = 0; i < p->suites.n; i++)
+		buf_printf(&b, " %04x", p->suites.at[i]->id);
+	for (unsigned i = 0; i < p->suites13.n; i++)
+		buf_printf(&b, " %04x", p->suites13.at[i]->id);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->rules);
+	buf_printf(&b, "\nhost %s\n", p->name);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);
+}
+
+int tls_policy_finish(void *host_config, const char *name, const struct key_ref *refs, unsigned n, struct conf_env *env)
+{
+	struct tls_policy *p = host_config;
+
+	if (!tls_policy_enabled(p))
+		return 0;
+	p->name = conf_strdup(env, name);
+	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0 || make_priorities(p, env) != 0)
+		return -1;
+	make_label(p);
+	return 0;
+}
+
+void tls_policy_free(void *host_config)
+{
+	struct tls_policy *p = host_config;
+
+	if (p->credentials)
+		gnutls_certificate_free_credentials(p->credentials);
+	p->credentials = NULL;
+	for (unsigned i = 0; i < p->n; i++) {
+		cert_chain_free(&p->at[i].chain);
+		gnutls_free(p->at[i].leaf.data);
+	}
+	p->n = 0;
+	for (unsigned i = 0; i < SUITES_MAX; i++) {
+		priority_put(p->prio[i]);
+		p->prio[i] = NULL;
+	}
+	for (unsigned i = 0; i < SUITES13_MAX; i++)
+		for (unsigned g = 0; g < TLS_GROUPS; g++) {
+			priority_put(p->prio13[i][g]);
+			p->prio13[i][g] = NULL;
+		}
+}
