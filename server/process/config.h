@@ -19,7 +19,8 @@
 /* What the command line gives: the same for every reading in the life of a master. */
 struct config_source {
 	const char *root;               /* -d; NULL = built-in */
-	const char *file;               /* -f, made absolute; NULL = built-in path; "" = the embedded defaults (make run) */
+	const char *file;               /* -f, made absolute; NULL = built-in path */
+	const char *text;               /* the configuration itself, read in place of a file (--demo); NULL = there is a file */
 	const char *const *defines;     /* -D NAME; ended by NULL */
 	const char *const *before;      /* -C directives, processed before the file; ended by NULL */
 	const char *const *after;       /* -c directives, processed after it */

@@ -1,0 +1,253 @@
+/*
+ * config.c - the one hub that knows every room's directive table: reads a configuration into one object. Runs in the
+ * master, in checking jobs and on the command line; touches no socket and starts nothing.
+ */
+#include "process/config.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/version.h"
+#include "conn/conn.h"
+#include "process/settings.h"
+#include "request/access.h"
+#include "request/core.h"
+#include "request/env.h"
+#include "request/headers.h"
+#include "request/map.h"
+#include "request/mime.h"
+#include "request/walk.h"
+#include "tls/policy.h"
+
+/* In the order of -M. */
+struct conf_module *const config_modules[] = {
+	&core_module, &process_module, &conn_module, &log_module, &tls_module, &authz_core_module, &alias_module, &dir_module,
+	&mime_module, &headers_module, &env_module, &setenvif_module, NULL
+};
+
+/* Memory that ran out while reading: back to config_read, which gives everything back. */
+struct guarded {
+	struct config cfg;              /* first: what others see */
+	jmp_buf no_memory;
+	bool reading;                   /* no_memory leads somewhere */
+};
+
+_Noreturn static void no_memory(struct guarded *g)
+{
+	static const char text[] = "bulkhead: out of memory while the configuration was made ready\n";
+
+	if (g->reading)
+		longjmp(g->no_memory, 1);
+	if (write(2, text, sizeof text - 1) < 0)
+		_exit(70);
+	_exit(71);
+}
+
+/* ------------------------------------------------------------------------------------------------ surroundings of conf/ */
+
+static void *env_alloc(void *ctx, size_t n)
+{
+	struct guarded *g = ctx;
+	void *p = arena_zalloc(g->cfg.arena, n);
+
+	if (!p)
+		no_memory(g);
+	return p;
+}
+
+static int env_open(void *ctx, const char *path)
+{
+	(void)ctx;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+static void env_report(void *ctx, enum conf_severity severity, const struct conf_pos *pos, const char *sentence, const char *remedy)
+{
+	struct config *cfg = ctx;
+	struct config_report *r = env_alloc(ctx, sizeof *r), **link = &cfg->reports;
+
+	r->severity = severity;
+	r->pos = pos ? *pos : (struct conf_pos){ 0 };
+	r->sentence = arena_strdup(cfg->arena, sentence);
+	r->remedy = remedy && *remedy ? arena_strdup(cfg->arena, remedy) : NULL;
+	if (!r->sentence || (remedy && *remedy && !r->remedy))
+		no_memory(ctx);
+	while (*link)
+		link = &(*link)->next;
+	*link = r;
+	*(severity == CONF_ERROR ? &cfg->errors : severity == CONF_WARNING ? &cfg->warnings : &cfg->notices) += 1;
+}
+
+static bool named(const char *list, const char *name)
+{
+	struct text rest = text_of(list), word;
+
+	while (text_split(&rest, ' ', &word))
+		if (text_is(word, name))
+			return true;
+	return false;
+}
+
+bool config_has_module(const char *name)
+{
+	for (struct conf_module *const *m = config_modules; *m; m++)
+		if (!strcmp((*m)->name, name) || !strcmp((*m)->source, name) || ((*m)->aka && named((*m)->aka, name)))
+			return true;
+	return false;
+}
+
+static bool env_has_module(void *ctx, const char *name)
+{
+	(void)ctx;
+	return config_has_module(name);
+}
+
+static bool env_has_directive(void *ctx, const char *name)
+{
+	(void)ctx;
+	return conf_find(config_modules, name, NULL) != NULL;
+}
+
+static const char *env_unknown(void *ctx, const char *name)
+{
+	(void)ctx;
+	return settings_remedy(name);
+}
+
+void config_report_add(struct config *cfg, enum conf_severity severity, const struct conf_pos *pos, const char *remedy, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	env_report(cfg, severity, pos, text, remedy);
+}
+
+/* ------------------------------------------------------------------------------------------------ reading */
+
+static void add_define(struct conf_env *env, const char *word)
+{
+	struct conf_define *d = conf_alloc(env, sizeof *d);
+	const char *equals = strchr(word, '=');
+
+	d->name = equals ? conf_printf(env, "%.*s", (int)(equals - word), word) : conf_strdup(env, word);
+	d->value = equals ? conf_strdup(env, equals + 1) : NULL;
+	d->next = env->defines;
+	env->defines = d;
+}
+
+static void read_lines(struct config *cfg, struct conf_tree *into, const char *const *lines, const char *option)
+{
+	for (; lines && *lines; lines++)
+		conf_join(into, conf_read_text(*lines, option, &cfg->env));
+}
+
+static void read_tree(struct config *cfg, const struct config_source *src)
+{
+	struct conf_tree *tree = conf_read_text("", "", &cfg->env);
+
+	read_lines(cfg, tree, src->before, "-C");
+	if (src->text)
+		conf_join(tree, conf_read_text(src->text, cfg->file, &cfg->env));
+	else
+		conf_join(tree, conf_read(cfg->file, &cfg->env));
+	read_lines(cfg, tree, src->after, "-c");
+	cfg->tree = tree;
+	cfg->root = cfg->env.root;
+}
+
+static void apply(struct config *cfg)
+{
+	cfg->site = site_new(cfg->arena, config_modules, &cfg->env);
+	struct reading reading = { .site = cfg->site, .host = cfg->site->main };
+	struct conf_target target = { .host = cfg->site->main->config, .section = cfg->site->main->section, .owner = &reading };
+
+	log_targets_use(&cfg->targets, cfg->arena);
+	conf_apply(cfg->tree->first, config_modules, CONF_SERVER, &target, &cfg->env);
+	/* After a fault the rest would be judged by half a configuration. */
+	if (!cfg->errors)
+		site_finish(cfg->site, &cfg->env);
+	cfg->process = host_config(cfg->site->main, &process_module);
+	settings_finish(cfg);
+}
+
+/* The files that the tree's nodes came from, in order, each once. */
+static void list_includes(struct config *cfg)
+{
+	const char **list = conf_alloc(&cfg->env, 4096 * sizeof *list);
+	unsigned n = 0;
+
+	list[n++] = cfg->file;
+	for (const struct conf_node *node = cfg->tree->first; node;) {
+		unsigned i = 0;
+
+		while (i < n && strcmp(list[i], node->pos.file))
+			i++;
+		if (i == n && n < 4095 && node->pos.file[0] == '/')
+			list[n++] = node->pos.file;
+		if (node->child) {
+			node = node->child;
+			continue;
+		}
+		while (node && !node->next)
+			node = node->parent;
+		node = node ? node->next : NULL;
+	}
+	cfg->includes = list;
+}
+
+static const char *main_file(struct config *cfg, const struct config_source *src)
+{
+	if (src->text)
+		return conf_strdup(&cfg->env, src->file ? src->file : "built-in configuration");
+	if (!src->file)
+		return conf_path(&cfg->env, src->root ? "conf/bulkhead.conf" : BULKHEAD_SYSCONFDIR "/bulkhead.conf");
+	return conf_path(&cfg->env, src->file);
+}
+
+struct config *config_read(const struct config_source *src)
+{
+	struct arena *arena = arena_new(65536);
+	struct guarded *g = arena ? arena_zalloc(arena, sizeof *g) : NULL;
+
+	if (!g || setjmp(g->no_memory)) {
+		arena_free(arena);
+		return NULL;
+	}
+	g->reading = true;
+	struct config *cfg = &g->cfg;
+	cfg->arena = arena;
+	cfg->env = (struct conf_env){
+		.ctx = g, .report = env_report, .has_module = env_has_module, .has_directive = env_has_directive, .alloc = env_alloc,
+		.open = env_open, .unknown = env_unknown, .root = src->root ? src->root : BULKHEAD_SYSCONFDIR,
+		.version = BULKHEAD_APACHE, .dump_includes = src->dump_includes,
+	};
+	conf_modules_number(config_modules);
+	for (const char *const *d = src->defines; d && *d; d++)
+		add_define(&cfg->env, *d);
+	cfg->file = main_file(cfg, src);
+	read_tree(cfg, src);
+	apply(cfg);
+	list_includes(cfg);
+	g->reading = false;
+	return cfg;
+}
+
+void config_free(struct config *cfg)
+{
+	if (!cfg)
+		return;
+	if (cfg->site)
+		for (struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next)
+			tls_policy_free(host_config(h, &tls_module));
+	log_targets_close(&cfg->targets);
+	arena_free(cfg->arena);
+}

@@ -1,0 +1,334 @@
+/*
+ * settings.c - the process-wide directives: accounts, numbers of children, places, Listen, LoadModule. Runs wherever a
+ * configuration is read.
+ */
+#include "process/settings.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define FIELD(name) offsetof(struct process_settings, name)
+#define DEFAULT_USER "www-data"
+
+/* Process-wide: hosts have none of their own. */
+static void *create_host(struct conf_env *env)
+{
+	struct process_settings *s = conf_alloc(env, sizeof *s);
+
+	s->start_servers = s->min_spare = s->max_spare = s->server_limit = s->max_workers = s->connections_per_child = s->max_connections = -1;
+	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
+	s->uid = (uid_t)-1;
+	s->gid = (gid_t)-1;
+	return s;
+}
+
+static void *merge_host(struct conf_env *env, const void *base, const void *over)
+{
+	(void)env;
+	(void)over;
+	return (void *)(uintptr_t)base;
+}
+
+/* ------------------------------------------------------------------------------------------------ Listen */
+
+static int add_listen(struct conf_call *call, struct process_settings *s, const struct addr *a, const char *text, bool https)
+{
+	struct config_listen *grown;
+
+	for (unsigned i = 0; i < s->nlistens; i++)
+		if (addr_same(&s->listens[i].addr, a) && (!addr_is_any(a) || (strchr(text, ':') != NULL) == (strchr(s->listens[i].text, ':') != NULL)))
+			return conf_fail(call, "remove one of the two", "%s is listened on already: %s:%u", text, s->listens[i].pos.file, s->listens[i].pos.line);
+	grown = conf_alloc(call->env, (s->nlistens + 1) * sizeof *grown);
+	if (s->nlistens)
+		memcpy(grown, s->listens, s->nlistens * sizeof *grown);
+	grown[s->nlistens++] = (struct config_listen){ .addr = *a, .text = text, .https = https, .pos = call->node->pos };
+	s->listens = grown;
+	return 0;
+}
+
+static int parse_port(const char *text, uint16_t *port)
+{
+	uint64_t v;
+
+	if (text_u64(text_of(text), 65535, &v) < 0 || !v)
+		return -1;
+	*port = (uint16_t)v;
+	return 0;
+}
+
+/* A name: its first address. The master asks the resolver while it reads its configuration, never later. */
+static int resolve(const char *name, uint16_t port, struct addr *a)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *found;
+
+	if (getaddrinfo(name, NULL, &hints, &found))
+		return -1;
+	memcpy(&a->ss, found->ai_addr, found->ai_addrlen);
+	a->len = found->ai_addrlen;
+	freeaddrinfo(found);
+	addr_set_port(a, port);
+	return 0;
+}
+
+static int set_listen(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const char how[] = "write Listen 443, Listen 192.0.2.1:443 or Listen [::]:443, with https behind it if you like";
+	struct process_settings *s = config;
+	char *text = conf_strdup(call->env, argv[0]), *colon = strrchr(text, ':');
+	const char *port_text = colon ? colon + 1 : text;
+	struct addr a = { 0 };
+	uint16_t port;
+
+	if (argc > 1 && strcasecmp(argv[1], "https") && strcasecmp(argv[1], "http"))
+		return conf_fail(call, how, "\"%s\" is no protocol: http or https", argv[1]);
+	if (parse_port(port_text, &port) < 0)
+		return conf_fail(call, how, "\"%s\" is no port from 1 to 65535", port_text);
+	if (!colon) {
+		addr_parse(&a, "*", port);
+	} else {
+		char *host = conf_printf(call->env, "%.*s", (int)(colon - text), text);
+
+		if (addr_parse(&a, host, port) < 0 && resolve(host, port, &a) < 0)
+			return conf_fail(call, how, "\"%s\" is neither an address nor a name that can be resolved", host);
+	}
+	return add_listen(call, s, &a, text, argc > 1 ? !strcasecmp(argv[1], "https") : port == 443);
+}
+
+/* ------------------------------------------------------------------------------------------------ modules */
+
+/* Known modules that are not here, and what to use in their place. */
+static const struct {
+	const char *module;             /* without mod_ and _module */
+	const char *prefixes;           /* its directives begin so; blank-separated */
+	const char *remedy;
+} absent[] = {
+	{ "rewrite", "Rewrite", "mod_rewrite is not available in this release: use Redirect and Alias where they do" },
+	{ "proxy", "Proxy Balancer NoProxy AllowCONNECT <Proxy", "mod_proxy is not available in this release" },
+	{ "cgi", "ScriptLog ScriptSock CGI", "CGI is not available in this release" },
+	{ "php", "php_", "PHP runs in a FastCGI pool (php-fpm), which is not available in this release" },
+	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass, once that is available" },
+	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass, once that is available" },
+	{ "security2", "Sec", "mod_security does not exist here: put it in front" },
+	{ "auth_openidc", "OIDC", "mod_auth_openidc does not exist here" },
+	{ "shib", "Shib", "mod_shib does not exist here" },
+	{ "dav", "Dav", "WebDAV does not exist here" },
+	{ "ldap", "LDAP AuthLDAP", "LDAP does not exist here" },
+	{ "cache", "Cache Socache", "mod_cache does not exist here" },
+	{ "md", "MD <MDomain", "managed certificates do not exist here: let an ACME client write the files that SSLCertificateFile names" },
+	{ "dbd", "DBD AuthDBD AuthnDBD", "databases are not reached from here" },
+	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
+	{ "auth_basic", "Auth", "authentication is not available in this release" },
+	{ "access_compat", "Order Allow Deny Satisfy", "write Require lines: Require all granted, Require ip 192.0.2.0/24" },
+	{ "autoindex", "Index AddIcon AddAlt AddDescription HeaderName ReadmeName DefaultIcon FancyIndexing", "listings are not available in this release" },
+	{ "expires", "Expires", "use Header set Cache-Control \"max-age=…\"" },
+	{ "deflate", "Deflate Brotli", "compression is not available in this release" },
+	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },
+	{ "status", "ExtendedStatus SeeRequestTail", "the status page is not available in this release" },
+	{ "info", "AddModuleInfo", "the info page is not available in this release" },
+	{ "remoteip", "RemoteIP", "mod_remoteip is not available in this release" },
+	{ "userdir", "UserDir", "mod_userdir is not available in this release" },
+	{ "vhost_alias", "Virtual", "mod_vhost_alias is not available in this release" },
+	{ "negotiation", "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", "negotiation is not available in this release" },
+	{ "macro", "Use <Macro UndefMacro", "macros are not available in this release: write the lines out" },
+	{ "substitute", "Substitute", "mod_substitute does not exist here" },
+	{ "actions", "Action Script", "CGI is not available in this release" },
+	{ "mime_magic", "MimeMagic", "types come from TypesConfig and AddType" },
+};
+/* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
+static const char shipped[] = "access_compat allowmethods asis authn_anon authn_core authn_dbd authn_dbm authn_file authn_socache authnz_ldap "
+	"auth_digest auth_form authz_dbd authz_dbm authz_groupfile authz_owner authz_user brotli buffer cache_disk cern_meta cgid charset_lite data "
+	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache filter http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
+	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
+	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "
+	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain slotmem_shm socache_dbm socache_memcache "
+	"socache_redis speling suexec systemd unique_id usertrack xml2enc gnutls php5 php7 php";
+
+static bool in_list(const char *list, struct text name)
+{
+	struct text rest = text_of(list), word;
+
+	while (text_split(&rest, ' ', &word))
+		if (text_eq(word, name))
+			return true;
+	return false;
+}
+
+static int set_load_module(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct text bare = text_of(argv[0]);
+
+	(void)config;
+	(void)argc;
+	if (config_has_module(argv[0]))
+		return 0;
+	if (bare.n > 7 && !strcmp(bare.p + bare.n - 7, "_module"))
+		bare.n -= 7;
+	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++)
+		if (text_is(bare, absent[i].module)) {
+			conf_note(call, absent[i].remedy, "%s is not there: <IfModule> leaves its sections out", argv[0]);
+			return 0;
+		}
+	if (in_list(shipped, bare))
+		conf_note(call, NULL, "%s is not there: <IfModule> leaves its sections out", argv[0]);
+	else
+		conf_note(call, "modules are not loaded here: what exists is built in (bulkhead -M)", "%s is unknown: its directives will be refused", argv[0]);
+	return 0;
+}
+
+const char *settings_remedy(const char *directive)
+{
+	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++) {
+		struct text rest = text_of(absent[i].prefixes), prefix;
+
+		while (text_split(&rest, ' ', &prefix))
+			if (!strncasecmp(directive, prefix.p, prefix.n))
+				return absent[i].remedy;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ places and numbers */
+
+/* Its effect on relative names was had while the file was read (conf/). */
+static int set_root(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config;
+	(void)argc;
+	if (access(argv[0], X_OK) < 0 && errno == ENOENT)
+		return conf_fail(call, "create the folder, or name the one where conf/ and logs/ are", "%s does not exist", argv[0]);
+	return 0;
+}
+
+static const char no_effect[] = "it has no effect here";
+
+#define NUMBER(n, f, lo, hi, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
+		.set = conf_set_number, .offset = FIELD(f), .low = lo, .high = hi }
+#define PLACE(n, f, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
+		.set = conf_set_path, .offset = FIELD(f) }
+#define WORD(n, f, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
+		.set = conf_set_string, .offset = FIELD(f) }
+#define NOTICE(n, lo, hi) { .name = n, .help = "Accepted: it has no effect here", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = lo, .max = hi, \
+		.set = conf_set_notice, .extra = no_effect }
+
+static const struct conf_directive directives[] = {
+	{ .name = "Listen", .help = "A port, or address and port, to listen on; https behind it expects TLS", .contexts = CONF_GLOBAL, .args = CONF_TAKE,
+	  .min = 1, .max = 2, .set = set_listen },
+	NUMBER("ListenBacklog", listen_backlog, 1, INT32_MAX, "511", "Connections that may wait to be accepted"),
+	WORD("User", user, DEFAULT_USER, "The account of the children, a name or #number"),
+	WORD("Group", group, DEFAULT_USER, "The group of the children, a name or #number"),
+	WORD("KeyUser", key_user, "_bulkhead-key", "The account of the processes that hold the private keys"),
+	WORD("LogUser", log_user, "_bulkhead-log", "The account of the process that writes the logs"),
+	{ .name = "ServerRoot", .help = "The folder that relative names are below", .value = BULKHEAD_SYSCONFDIR, .contexts = CONF_GLOBAL, .args = CONF_TAKE,
+	  .min = 1, .max = 1, .set = set_root },
+	PLACE("PidFile", pid_file, "/run/bulkhead/bulkhead.pid", "The file that holds the master's pid"),
+	PLACE("DefaultRuntimeDir", runtime_dir, "/run/bulkhead", "The folder for the lockfile and other things of a running server"),
+	PLACE("CoreDumpDirectory", core_dir, BULKHEAD_STATEDIR "/crash", "The folder for crash reports and cores"),
+	PLACE("ChrootDir", chroot_dir, NULL, "The folder that becomes the children's root"),
+	NUMBER("StartServers", start_servers, 0, 4096, "cores; 5 with ConnectionsPerChild 1", "Children at the start"),
+	NUMBER("MinSpareServers", min_spare, 0, 4096, "1; 5 with ConnectionsPerChild 1", "Children that must have room"),
+	NUMBER("MaxSpareServers", max_spare, 0, 4096, "10", "Children with room beyond which some are ended"),
+	NUMBER("ServerLimit", server_limit, 1, 4096, "256", "The most children"),
+	NUMBER("MaxRequestWorkers", max_workers, 1, 1000000, "256 a core, at least 1024", "Connections at once, in all"),
+	NUMBER("MaxClients", max_workers, 1, 1000000, NULL, "The old name of MaxRequestWorkers"),
+	NUMBER("ConnectionsPerChild", connections_per_child, 1, 65536, "1024", "Connections that one child serves at once; 1 = each alone"),
+	NUMBER("MaxConnectionsPerChild", max_connections, 0, INT64_MAX, "0", "Connections after which a child is replaced; 0 = never"),
+	NUMBER("MaxRequestsPerChild", max_connections, 0, INT64_MAX, NULL, "The old name of MaxConnectionsPerChild"),
+	{ .name = "GracefulShutdownTimeout", .help = "Seconds after which a graceful stop or restart closes what is still open; 0 = never", .value = "0",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(graceful_timeout_ms), .low = 0, .high = 86400000 },
+	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
+	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
+	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },
+	{ .name = "LoadFile", .help = "Accepted: no file is loaded", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = no_effect },
+	NOTICE("ScoreBoardFile", 1, 1), NOTICE("LockFile", 1, 1), NOTICE("AcceptMutex", 1, 1), NOTICE("NameVirtualHost", 1, 1),
+	NOTICE("ThreadsPerChild", 1, 1), NOTICE("ThreadLimit", 1, 1), NOTICE("MinSpareThreads", 1, 1), NOTICE("MaxSpareThreads", 1, 1),
+	NOTICE("AsyncRequestWorkerFactor", 1, 1), NOTICE("MaxMemFree", 1, 1), NOTICE("ThreadStackSize", 1, 1), NOTICE("AcceptFilter", 2, 2),
+	NOTICE("ListenCoresBucketsRatio", 1, 1), NOTICE("SeeRequestTail", 1, 1),
+	{ 0 }
+};
+
+struct conf_module process_module = {
+	.name = "mpm_prefork_module", .source = "prefork.c",
+	.aka = "mod_mpm_prefork.c unixd_module mod_unixd.c version_module mod_version.c watchdog_module mod_watchdog.c",
+	.directives = directives, .create_host = create_host, .merge_host = merge_host,
+};
+
+/* ------------------------------------------------------------------------------------------------ accounts and defaults */
+
+/* Where a directive stands at the top level; for messages about what it leads to. */
+static struct conf_pos position(const struct config *cfg, const char *name)
+{
+	struct conf_pos pos = { 0 };
+
+	for (const struct conf_node *n = cfg->tree->first; n; n = n->next)
+		if (!strcasecmp(n->name, name))
+			pos = n->pos;
+	return pos;
+}
+
+static int number_of(const char *text, uint32_t *out)
+{
+	uint64_t v;
+
+	if (*text != '#' || text_u64(text_of(text + 1), UINT32_MAX - 1, &v) < 0)
+		return -1;
+	*out = (uint32_t)v;
+	return 0;
+}
+
+static void resolve_accounts(struct config *cfg)
+{
+	struct process_settings *s = cfg->process;
+	struct conf_pos user_pos = position(cfg, "User"), group_pos = position(cfg, "Group");
+	struct passwd *pw = NULL;
+	struct group *gr = NULL;
+	uint32_t id;
+
+	s->user = s->user ? s->user : DEFAULT_USER;
+	if (number_of(s->user, &id) == 0) {
+		s->uid = id;
+		pw = getpwuid(id);
+	} else if ((pw = getpwnam(s->user))) {
+		s->uid = pw->pw_uid;
+	} else {
+		config_report_add(cfg, CONF_ERROR, &user_pos, strchr(s->user, '$') ? "set it in the environment: Debian does so in /etc/apache2/envvars, which bulkheadctl reads"
+				  : "create it (adduser --system --group NAME) or name an account that exists", "User: there is no account \"%s\"", s->user);
+	}
+	if (!s->group) {
+		s->gid = pw ? pw->pw_gid : (gid_t)-1;
+	} else if (number_of(s->group, &id) == 0) {
+		s->gid = id;
+	} else if ((gr = getgrnam(s->group))) {
+		s->gid = gr->gr_gid;
+	} else {
+		config_report_add(cfg, CONF_ERROR, &group_pos, strchr(s->group, '$') ? "set it in the environment: Debian does so in /etc/apache2/envvars, which bulkheadctl reads"
+				  : "create it (addgroup --system NAME) or name a group that exists", "Group: there is no group \"%s\"", s->group);
+	}
+	if (s->uid == 0)
+		config_report_add(cfg, CONF_ERROR, &user_pos, "name an account without rights, as User www-data", "User: children never run as root");
+	if (!s->group && s->gid == (gid_t)-1 && s->uid != (uid_t)-1)
+		config_report_add(cfg, CONF_ERROR, &user_pos, "add a Group line", "Group: the account \"%s\" tells none", s->user);
+}
+
+void settings_finish(struct config *cfg)
+{
+	struct process_settings *s = cfg->process;
+
+	if (geteuid() == 0)
+		resolve_accounts(cfg);
+	if (!s->runtime_dir)
+		s->runtime_dir = "/run/bulkhead";
+	if (!s->pid_file)
+		s->pid_file = conf_printf(&cfg->env, "%s/bulkhead.pid", s->runtime_dir);
+	if (!s->core_dir)
+		s->core_dir = BULKHEAD_STATEDIR "/crash";
+	if (s->max_connections < 0)
+		s->max_connections = 0;
+	if (!cfg->errors && !s->nlistens)
+		config_report_add(cfg, CONF_ERROR, NULL, "add a line like Listen 80 or Listen 443 https", "no Listen line: there is nothing to serve on");
+}

@@ -1,0 +1,15 @@
+/*
+ * settings.h - the process-wide directives (process_module), their defaults, and what is known of modules that are not
+ * here. For config.c.
+ */
+#ifndef BULKHEAD_PROCESS_SETTINGS_H
+#define BULKHEAD_PROCESS_SETTINGS_H
+
+#include "process/config.h"
+
+/* Defaults, accounts, and what can only be judged once all is read. Faults are reported. */
+void settings_finish(struct config *cfg);
+/* What to do about a directive that belongs to a module that is not here; NULL where the name says nothing. */
+const char *settings_remedy(const char *directive);
+
+#endif
