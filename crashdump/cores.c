@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef CORES_KERNEL
+#define CORES_KERNEL "/proc/sys/kernel"
+#endif
 #define ENTRIES_MAX 4096        /* names of a directory that are looked at for a core */
 
 /* One line of a file of /proc without its end; "" when it cannot be read. */
@@ -33,14 +36,14 @@ static void read_line(const char *path, char *out, size_t n)
 
 static void read_pattern(char *out, size_t n)
 {
-	read_line("/proc/sys/kernel/core_pattern", out, n);
+	read_line(CORES_KERNEL "/core_pattern", out, n);
 }
 
 static bool uses_pid(const char *pattern)
 {
 	char text[16];
 
-	read_line("/proc/sys/kernel/core_uses_pid", text, sizeof text);
+	read_line(CORES_KERNEL "/core_uses_pid", text, sizeof text);
 	return strstr(pattern, "%p") || strstr(pattern, "%P") || strcmp(text, "0") != 0;
 }
 

@@ -26,6 +26,8 @@
 #define READS_ANYTHING
 #endif
 
+#define PAGE 4096u              /* of the loader's list: where pages are larger, madvise refuses, and it stays hidden */
+
 static struct handler_setup setup;
 
 static struct {
@@ -323,6 +325,14 @@ static bool is_stack(const struct crash_range *r)
 	return crash.tid != (int)syscall(SYS_getpid) && !r->name_length && sp >= r->low && sp < r->high;
 }
 
+/* Takes back the mark from the loader's list of modules, where it lies outside the heap. */
+static void show_loader(const struct crash_range *r)
+{
+	for (unsigned i = 0; !r->name_length && i < setup.pages; i++)
+		if (setup.page[i] >= r->low && setup.page[i] < r->high)
+			syscall(SYS_madvise, (void *)setup.page[i], PAGE, MADV_DODUMP);
+}
+
 /* Marks heap and anonymous memory as not for cores. true: nothing was missed. */
 static bool hide_memory(void)
 {
@@ -336,6 +346,7 @@ static bool hide_memory(void)
 			continue;
 		if (syscall(SYS_madvise, (void *)(uintptr_t)r.low, (size_t)(r.high - r.low), MADV_DONTDUMP) < 0)
 			return false;
+		show_loader(&r);
 	}
 	return at == crash.maps + crash.maps_length;
 }

@@ -9,6 +9,8 @@
 #include "crashdump/crashdump.h"
 #include "crashdump/snapshot.h"
 
+#define HANDLER_PAGES 48
+
 /* Made before any crash and constant afterwards. */
 struct handler_setup {
 	struct crash_options options;
@@ -18,6 +20,9 @@ struct handler_setup {
 	struct crash_module module[SNAPSHOT_MODULES];
 	const char *const *abort_message;       /* where glibc keeps its last words; NULL: not known */
 	uintptr_t altstack;                     /* lowest address of the alternate stack */
+	/* Pages of the loader's list of modules: harmless, and a debugger needs them to find the libraries. */
+	unsigned pages;
+	uintptr_t page[HANDLER_PAGES];
 };
 
 /* Keeps a copy. Before sigaction. */

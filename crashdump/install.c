@@ -119,6 +119,54 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
+/* Thread-local variables may hold secrets, and the loader puts them beside its list. */
+struct tls_span { uintptr_t low, high; };
+
+static int note_tls(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct tls_span *span = arg;
+	uintptr_t low = (uintptr_t)info->dlpi_tls_data;
+
+	(void)size;
+	for (unsigned i = 0; low && i < info->dlpi_phnum; i++) {
+		if (info->dlpi_phdr[i].p_type != PT_TLS)
+			continue;
+		if (low < span->low)
+			span->low = low;
+		if (low + info->dlpi_phdr[i].p_memsz > span->high)
+			span->high = low + info->dlpi_phdr[i].p_memsz;
+	}
+	return 0;
+}
+
+static void note_page(struct handler_setup *setup, uintptr_t address, const struct tls_span *tls)
+{
+	uintptr_t page = address & ~(uintptr_t)4095;
+
+	if (page + 4096 > tls->low && page < tls->high)
+		return;
+	for (unsigned i = 0; i < setup->pages; i++)
+		if (setup->page[i] == page)
+			return;
+	if (setup->pages < HANDLER_PAGES)
+		setup->page[setup->pages++] = page;
+}
+
+/* The loader's first modules lie in pages of its own, which hold nothing else (later ones lie in the heap). */
+static void note_loader(struct handler_setup *setup)
+{
+	uintptr_t self = (uintptr_t)__builtin_thread_pointer();
+	struct tls_span tls = { self - 4096, self + 4096 };     /* with the thread's descriptor */
+
+	dl_iterate_phdr(note_tls, &tls);
+	for (const struct link_map *m = _r_debug.r_map; m; m = m->l_next) {
+		note_page(setup, (uintptr_t)m, &tls);
+		note_page(setup, (uintptr_t)m + sizeof *m - 1, &tls);
+		note_page(setup, (uintptr_t)m->l_name, &tls);
+		note_page(setup, (uintptr_t)m->l_name + strlen(m->l_name), &tls);
+	}
+}
+
 /* An alternate stack with a guard page below. */
 static int make_altstack(struct handler_setup *setup)
 {
@@ -149,6 +197,7 @@ static void gather(struct handler_setup *setup, const struct crash_options *opti
 		activity_string(setup->role, sizeof setup->role, options->role);
 	setup->executable[n < 0 ? 0 : n] = '\0';
 	dl_iterate_phdr(note_module, setup);
+	note_loader(setup);
 	setup->abort_message = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 }
 

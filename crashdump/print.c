@@ -12,6 +12,8 @@ void print_add(struct print *p, const char *fmt, ...)
 	va_list ap;
 	int n;
 
+	if (p->full)
+		return;
 	va_start(ap, fmt);
 	n = vsnprintf(p->text + p->length, p->room - p->length, fmt, ap);
 	va_end(ap);
@@ -25,7 +27,7 @@ void print_add(struct print *p, const char *fmt, ...)
 
 void print_bytes(struct print *p, const char *bytes, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
+	for (size_t i = 0; i < length && !p->full; i++) {
 		unsigned char c = (unsigned char)bytes[i];
 
 		if (c < ' ' || c > '~')

@@ -10,7 +10,8 @@
 
 #include "crashdump/activity.h"
 
-/* A growing text in a buffer of fixed room; what does not fit is left out and `full` is set. */
+/* A growing text in a buffer of fixed room; the first piece that does not fit sets `full`, and
+ * it and all after it are left out. */
 struct print {
 	char *text;
 	size_t length, room;

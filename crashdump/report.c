@@ -242,6 +242,7 @@ static void write_handler(struct report *r)
 static int compose(struct report *r)
 {
 	r->p.length = 0;
+	r->p.full = false;
 	print_add(&r->p, "crash-report: 1\nsignature: ");
 	classify_signature(r->s, r->trace, &r->p);
 	print_add(&r->p, "\n");

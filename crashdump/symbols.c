@@ -24,7 +24,7 @@
 
 #include "crashdump/print.h"
 
-#define SCANS_MAX 8             /* restarts after an end of the tables */
+#define SCANS_MAX 16            /* restarts after an end of the tables */
 
 /* libdwfl's callbacks for files get no argument; the job reads one snapshot at a time. */
 static struct reader {
@@ -456,6 +456,8 @@ static bool scan(uint64_t sp)
 		reader.sp = sp + 8;
 		reader.first = reader.bad_call = false;
 		reader.trust = CRASH_TRUST_SCAN;
+		/* A function that keeps a frame pointer saved its caller's just below the return address. */
+		reader.fp_known = stack_word(sp - 8, &reader.fp) && reader.fp > sp && stack_word(reader.fp, &word);
 		return true;
 	}
 	return false;

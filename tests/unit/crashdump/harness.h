@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "crashdump/crashdump.h"
+#include "crashdump/snapshot.h"
 
 #define HARNESS_SLOTS 2
 #define HARNESS_USER  33        /* www-data */
@@ -40,6 +41,7 @@ struct run {
 	void (*release)(void);
 	unsigned watchdog_s;
 	bool sandbox;                   /* seccomp with crash_system_calls and little else */
+	void (*meddle)(struct crash_snapshot *);        /* in the parent, before the job */
 	bool unarmed;                   /* no handler: the kernel's default */
 	int signal_after_ms;            /* the parent sends SIGSEGV after so long; 0 = never */
 };
@@ -250,6 +252,8 @@ static inline struct outcome harness_run(const struct run *run)
 	o.slot = crash_pool_find(pool, o.pid);
 	if (o.slot >= 0)
 		assert_int_equal(crash_pool_summary(pool, o.slot, &o.summary), 0);
+	if (run->meddle && o.slot >= 0)
+		run->meddle((struct crash_snapshot *)(void *)((char *)pool + SNAPSHOT_STRIDE * (unsigned)o.slot));
 	run_job(&o, dir_fd);
 	load_report(&o);
 	crash_pool_free(pool, o.slot);
