@@ -1,6 +1,6 @@
 /*
  * core.h - what Apache's core decides for a server, a virtual host and a section: names, roots, Options, error documents,
- * limits, SetHandler. Filled by the master while it reads the configuration (core.c), only read in children.
+ * limits. Filled by the master while it reads the configuration (core.c), only read in children.
  *
  *   const struct core_section *c = core_section_of(r);     of the request's merged sections (never NULL)
  *   const struct core_host *h = core_host_of(r->host);
@@ -63,12 +63,6 @@ struct core_section {
 	int signature;                  /* enum core_signature */
 	int path_info;                  /* enum core_path_info */
 	int etag, etag_add, etag_remove;        /* FileETag: read with core_etag */
-	int content_digest;
-	const char *handler;            /* SetHandler; "none" = as if there were none */
-	struct conf_pos handler_pos;
-	int filters_set;                /* SetOutputFilter or SetInputFilter stands here */
-	const char *filters_denied;     /* "SetOutputFilter INCLUDES": what is not there and would change what is delivered */
-	struct conf_pos filters_pos;
 };
 
 extern struct conf_module core_module;

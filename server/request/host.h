@@ -58,10 +58,7 @@ struct reading {
 
 /* An empty site with a main server whose structures every module has created. */
 struct site *site_new(struct arena *a, struct conf_module *const *modules, struct conf_env *env);
-/*
- * Merges main → hosts, builds the tables. Reports faults; 0 or -1. Every host's structures go through merge_host and
- * merge_section, the main server's over fresh ones, so that a module may complete them there.
- */
+/* Merges main → hosts, calls finish_host of every module for each, builds the tables. Reports faults; 0 or -1. */
 int site_finish(struct site *s, struct conf_env *env);
 
 /* The host that answers at a local address when no name is given (the first of the best-matching set), or main. Never NULL. */

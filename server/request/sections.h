@@ -31,11 +31,11 @@ struct section {
 	const char *pattern;            /* normal form for a literal directory: no trailing slash but for "/" */
 	size_t length;
 	unsigned depth;                 /* SECTION_DIRECTORY: components; "/" has 0 */
-	bool wild;                      /* has * ? or [ */
+	bool wild;                      /* has *, ? or [ … ] */
 	struct regex *regex;            /* the Match and ~ forms; else NULL */
 	unsigned id;                    /* unique in the site, from 1, in order of the text */
 	struct conf_pos pos;
-	void **config;                  /* the modules' section structures, by conf_module.index */
+	void **config;                  /* the modules' section structures, by index; NULL where none of its directives stands here */
 	struct section *files;          /* <Files> inside a <Directory> */
 	struct section *next;           /* in order of the text */
 };
@@ -46,19 +46,21 @@ struct section {
  */
 void **sections_for_path(struct request *r, const char *dir);
 /*
- * Sets r->section to all that applies to r->filename and r->path. `directory`: r->filename is a directory itself (it then
- * has no <Files>). r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM or when
- * a pattern met its limits (answer 500: an access rule may hang on it).
+ * Sets r->section to all that applies to r->filename (a directory itself where r->found and r->st say so) and r->path.
+ * r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM or when a pattern met its
+ * limits (answer 500: an access rule may hang on it).
  */
-int sections_apply(struct request *r, bool directory);
+int sections_apply(struct request *r);
 /* Before anything is mapped: top level and <Location>. 0 or -1. */
 int sections_location(struct request *r);
 
-/* Called by site_new and site_finish. */
-struct section_index;
-struct section_cache;
-struct section_cache *section_cache_new(struct arena *a);
-int sections_finish(struct site *s, struct host *h, struct conf_env *env);
+/* For site_new and site_finish: every module's fresh section structure; the cache; a host's order of sections. */
+void **sections_structures(struct conf_module *const *modules, struct conf_env *env);
+struct section_cache *sections_cache_new(struct arena *a);      /* NULL on ENOMEM */
+void sections_finish(struct site *s, struct host *h, struct conf_env *env);
+
+/* The bits of a method as <Limit> and Require method count: GET and HEAD are one, as in Apache. */
+unsigned sections_method_bits(enum http_method m);
 
 /* Setters of the sections, for core.c's table. */
 conf_setter sections_set_directory, sections_set_files, sections_set_location, sections_set_limit;

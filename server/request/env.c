@@ -1,0 +1,320 @@
+/*
+ * env.c - variables: the directives of mod_env and mod_setenvif, compiled by the master, run in the children.
+ *
+ * Both keep their lines as a row of steps in order of the text, outer sections first: merging appends. The steps of the
+ * host's own top level are a prefix of every merged row, which is how env_sections knows what env_early has done.
+ */
+#include "request/env.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/regex.h"
+
+/* ---------------------------------------------------------------------------------------------- rows */
+
+/* A variable and what becomes of it: value NULL takes it away. */
+struct assign {
+	const char *name, *value;
+	bool expand;                    /* value has $1 … */
+};
+
+enum subject {
+	SUBJECT_FIELD, SUBJECT_FIELDS, SUBJECT_ADDRESS, SUBJECT_SERVER_ADDRESS, SUBJECT_METHOD, SUBJECT_PROTOCOL, SUBJECT_URI,
+};
+struct step {
+	enum subject subject;           /* mod_setenvif's; unused in mod_env's */
+	const char *field;              /* SUBJECT_FIELD: a field of the request, else a variable */
+	struct regex *fields;           /* SUBJECT_FIELDS: the first field with such a name */
+	struct regex *pattern;
+	const struct assign *assigns;
+	unsigned nassigns;
+};
+
+struct row {
+	const struct step **at;
+	unsigned n;
+};
+
+static void *create_section(struct conf_env *env)
+{
+	return conf_alloc(env, sizeof(struct row));
+}
+
+static void row_append(struct conf_env *env, struct row *row, const struct step *const *steps, unsigned n)
+{
+	const struct step **grown;
+
+	if (n == 0)
+		return;
+	grown = conf_alloc(env, (row->n + n) * sizeof *grown);
+	if (row->n)
+		memcpy(grown, row->at, row->n * sizeof *grown);
+	memcpy(grown + row->n, steps, n * sizeof *grown);
+	row->at = grown;
+	row->n += n;
+}
+
+static void *merge_section(struct conf_env *env, const void *pbase, const void *pover)
+{
+	const struct row *over = pover;
+	struct row *m = conf_alloc(env, sizeof *m);
+
+	*m = *(const struct row *)pbase;
+	row_append(env, m, over->at, over->n);
+	return m;
+}
+
+static void assign(struct request *r, const char *name, const char *value)
+{
+	if (value)
+		fields_set(&r->env, name, value);
+	else
+		fields_remove(&r->env, name);
+}
+
+/* ---------------------------------------------------------------------------------------------- mod_env */
+
+static int env_add(struct conf_call *call, struct row *row, const char *name, const char *value)
+{
+	struct assign *a = conf_alloc(call->env, sizeof *a);
+	struct step *step = conf_alloc(call->env, sizeof *step);
+	const struct step *one = step;
+
+	if (!*name || strchr(name, '='))
+		return conf_fail(call, "write SetEnv NAME VALUE", "\"%s\" is no name of a variable", name);
+	a->name = conf_strdup(call->env, name);
+	a->value = value ? conf_strdup(call->env, value) : NULL;
+	step->assigns = a;
+	step->nassigns = 1;
+	row_append(call->env, row, &one, 1);
+	return 0;
+}
+
+static int set_env(struct conf_call *call, void *config, int argc, char **argv)
+{
+	return env_add(call, config, argv[0], argc > 1 ? argv[1] : "");
+}
+
+static int unset_env(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)argc;
+	return env_add(call, config, argv[0], NULL);
+}
+
+static int pass_env(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const char *value = getenv(argv[0]);
+
+	(void)argc;
+	if (!value) {
+		conf_warn(call, "set it where the server is started, or write SetEnv", "the environment has no variable %s: nothing is passed on", argv[0]);
+		return 0;
+	}
+	return env_add(call, config, argv[0], value);
+}
+
+#define LINES .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION
+
+static const struct conf_directive env_directives[] = {
+	{ "SetEnv", "sets a variable for programs and header lines", NULL, LINES, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_env },
+	{ "UnsetEnv", "takes variables away", NULL, LINES, .args = CONF_ITERATE, .set = unset_env },
+	{ "PassEnv", "passes variables of the server's environment on", NULL, LINES, .args = CONF_ITERATE, .set = pass_env },
+	{ .name = NULL },
+};
+
+struct conf_module env_module = {
+	.name = "env_module",
+	.source = "mod_env.c",
+	.directives = env_directives,
+	.create_section = create_section,
+	.merge_section = merge_section,
+};
+
+void env_late(struct request *r)
+{
+	const struct row *row = request_config(r, &env_module);
+
+	for (unsigned i = 0; i < row->n; i++)
+		assign(r, row->at[i]->assigns[0].name, row->at[i]->assigns[0].value);
+}
+
+/* ---------------------------------------------------------------------------------------------- mod_setenvif: reading */
+
+static struct arena *site_arena(struct conf_call *call)
+{
+	return ((struct reading *)call->target->owner)->site->arena;
+}
+
+static struct regex *compile(struct conf_call *call, const char *pattern, bool nocase)
+{
+	struct err e = { .text = "" };
+	struct regex *re = regex_new(site_arena(call), pattern, REGEX_DOTALL | (nocase ? REGEX_NOCASE : 0u), &e);
+
+	if (!re)
+		conf_fail(call, NULL, "%s", e.text);
+	return re;
+}
+
+/* "Request_URI", a field's name, or a regular expression for names of fields. */
+static int subject_parse(struct conf_call *call, struct step *step, const char *word)
+{
+	static const struct { const char *word; enum subject subject; } words[] = {
+		{ "Remote_Addr", SUBJECT_ADDRESS }, { "Remote_Host", SUBJECT_ADDRESS }, { "Server_Addr", SUBJECT_SERVER_ADDRESS },
+		{ "Request_Method", SUBJECT_METHOD }, { "Request_Protocol", SUBJECT_PROTOCOL }, { "Request_URI", SUBJECT_URI },
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasecmp(words[i].word, word) == 0) {
+			step->subject = words[i].subject;
+			if (strcasecmp(word, "Remote_Host") == 0)
+				conf_note(call, "match Remote_Addr", "names of clients are not looked up: Remote_Host is the address");
+			return 0;
+		}
+	if (strncasecmp(word, "OID(", 4) == 0)
+		return conf_fail(call, NULL, "extensions of client certificates are not available in this release");
+	step->field = conf_strdup(call->env, word);
+	step->subject = SUBJECT_FIELD;
+	if (strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == strlen(word))
+		return 0;
+	step->subject = SUBJECT_FIELDS;
+	step->fields = compile(call, word, true);
+	return step->fields ? 0 : -1;
+}
+
+/* VAR, VAR=value, !VAR */
+static int assigns_parse(struct conf_call *call, struct step *step, int argc, char **argv)
+{
+	struct assign *all = conf_alloc(call->env, (size_t)argc * sizeof *all);
+
+	for (int i = 0; i < argc; i++) {
+		char *word = conf_strdup(call->env, argv[i]), *value = strchr(word, '=');
+		if (value)
+			*value++ = '\0';
+		all[i].name = word[0] == '!' ? word + 1 : word;
+		all[i].value = word[0] == '!' ? NULL : value ? value : "1";
+		all[i].expand = value && (strchr(value, '$') || strchr(value, '\\'));
+		if (!*all[i].name)
+			return conf_fail(call, "write NAME, NAME=value or !NAME", "\"%s\" names no variable", argv[i]);
+	}
+	step->assigns = all;
+	step->nassigns = (unsigned)argc;
+	return 0;
+}
+
+static int set_env_if(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const char *name = call->directive->name;
+	bool browser = strncasecmp(name, "Browser", 7) == 0, nocase = strcasecmp(name + strlen(name) - 6, "NoCase") == 0;
+	struct step *step = conf_alloc(call->env, sizeof *step);
+	const struct step *one = step;
+
+	if (browser)
+		step->field = "User-Agent";
+	else if (subject_parse(call, step, argv[0]) != 0)
+		return -1;
+	else
+		argv++, argc--;
+	step->pattern = compile(call, argv[0], nocase);
+	if (!step->pattern || assigns_parse(call, step, argc - 1, argv + 1) != 0)
+		return -1;
+	row_append(call->env, config, &one, 1);
+	return 0;
+}
+
+static const struct conf_directive setenvif_directives[] = {
+	{ "SetEnvIf", "sets variables where a part of the request matches", NULL, LINES, .args = CONF_TAKE, .min = 3, .set = set_env_if },
+	{ "SetEnvIfNoCase", "SetEnvIf in any case", NULL, LINES, .args = CONF_TAKE, .min = 3, .set = set_env_if },
+	{ "BrowserMatch", "SetEnvIf User-Agent", NULL, LINES, .args = CONF_TAKE, .min = 2, .set = set_env_if },
+	{ "BrowserMatchNoCase", "SetEnvIfNoCase User-Agent", NULL, LINES, .args = CONF_TAKE, .min = 2, .set = set_env_if },
+	{ "SetEnvIfExpr", "sets variables where an expression holds", NULL, LINES, .args = CONF_RAW, .set = conf_set_refused,
+	  .extra = "expressions come with a later release: write SetEnvIf" },
+	{ .name = NULL },
+};
+
+struct conf_module setenvif_module = {
+	.name = "setenvif_module",
+	.source = "mod_setenvif.c",
+	.directives = setenvif_directives,
+	.create_section = create_section,
+	.merge_section = merge_section,
+};
+
+/* ---------------------------------------------------------------------------------------------- mod_setenvif: running */
+
+static struct text fields_by_pattern(const struct request *r, const struct regex *names)
+{
+	for (unsigned i = 0; i < r->in.n; i++)
+		if (regex_run(names, r->in.at[i].name, NULL) == 1)
+			return r->in.at[i].value;
+	return (struct text){ NULL, 0 };
+}
+
+static struct text subject_text(const struct request *r, const struct step *step, char *buf)
+{
+	struct text t;
+
+	switch (step->subject) {
+	case SUBJECT_ADDRESS:
+		return text_of(r->client->peer_text);
+	case SUBJECT_SERVER_ADDRESS:
+		return text_of(addr_ip(&r->client->local, buf));
+	case SUBJECT_METHOD:
+		return r->method;
+	case SUBJECT_PROTOCOL: {
+		struct buf b;
+		buf_init(&b, buf, ADDR_TEXT);
+		buf_printf(&b, "HTTP/%u.%u", r->major, r->minor);
+		return text_of(buf);
+	}
+	case SUBJECT_URI:
+		return text_of(r->path);
+	case SUBJECT_FIELDS:
+		return fields_by_pattern(r, step->fields);
+	case SUBJECT_FIELD:
+		break;
+	}
+	t = fields_combined(&r->in, step->field);
+	return t.p ? t : request_env(r, step->field);
+}
+
+static void step_run(struct request *r, const struct step *step)
+{
+	char buf[ADDR_TEXT];
+	struct text subject = subject_text(r, step, buf);
+	struct regex_match m;
+
+	if (!subject.p)
+		subject = TEXT("");             /* so that "^$" finds what is missing */
+	if (regex_run(step->pattern, subject, &m) != 1)
+		return;
+	for (unsigned i = 0; i < step->nassigns; i++) {
+		const struct assign *a = &step->assigns[i];
+		assign(r, a->name, a->expand ? regex_expand(r->arena, a->value, &m) : a->value);
+	}
+}
+
+static void steps_run(struct request *r, const struct row *row, unsigned from)
+{
+	for (unsigned i = from; i < row->n; i++)
+		step_run(r, row->at[i]);
+	/* What the variables ask of the connection; the forms of a response that they ask for are conn/'s. */
+	if (row->n > from && (request_env(r, "nokeepalive").p || request_env(r, "downgrade-1.0").p)) {
+		r->client->nokeepalive = true;
+		r->keepalive = false;
+	}
+}
+
+void env_early(struct request *r)
+{
+	steps_run(r, r->host->section[setenvif_module.index], 0);
+}
+
+void env_sections(struct request *r)
+{
+	const struct row *early = r->host->section[setenvif_module.index];
+
+	steps_run(r, request_config(r, &setenvif_module), early->n);
+}

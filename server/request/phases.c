@@ -1,0 +1,431 @@
+/*
+ * phases.c - the phases of a request in their order, from its target to its handler. Runs in the children.
+ *
+ * Each phase is a row of the table; it goes on, has answered, or names a status. The phases of what does not exist yet
+ * (rewriting, authentication) are closed: no directive that would need them is accepted, so that they are passed with
+ * nothing to do, never with a rule left out.
+ */
+#include "request/phases.h"
+
+#include <string.h>
+
+#include "crashdump/activity.h"
+#include "log/target.h"
+#include "request/access.h"
+#include "request/core.h"
+#include "request/env.h"
+#include "request/handler.h"
+#include "request/headers.h"
+#include "request/map.h"
+#include "request/mime.h"
+#include "request/response.h"
+#include "request/sections.h"
+#include "request/walk.h"
+
+#define ROUNDS 10                       /* index files found one after another: a file ends it, so that two are enough */
+#define ALLOWED "GET, HEAD, POST, OPTIONS"
+
+/* ---------------------------------------------------------------------------------------------- host */
+
+static unsigned bad(struct request *r, const char *why)
+{
+	log_infox(&r->client->about, LOG_HTTP, "BH0301", "request refused with 400: %s", why);
+	r->keepalive = false;
+	return 400;
+}
+
+static void use_host(struct request *r, struct host *h)
+{
+	const struct site *s = r->site;
+
+	r->host = h;
+	r->section = h->section;
+	if (log_module.index < s->nmodules && s->modules[log_module.index] == &log_module) {
+		const struct log_host *logs = host_config(h, &log_module);
+		r->client->about.settings = &logs->settings;
+	}
+	if (r->activity)
+		activity_host(r->activity, h->name);
+}
+
+/* By the name asked for; without one the host whose certificate was shown, or the first of the address. */
+static struct host *host_of(const struct request *r)
+{
+	if (*r->hostname)
+		return host_by_name(r->site, &r->client->local, text_of(r->hostname));
+	return r->client->tls_host ? (struct host *)(uintptr_t)r->client->tls_host : host_default(r->site, &r->client->local);
+}
+
+/* The name asked for, lower case, without the dot at its end. */
+static const char *name_of(struct request *r, struct text host)
+{
+	char *name;
+
+	if (host.n && host.p[host.n - 1] == '.')
+		host.n--;
+	name = arena_strndup(r->arena, host.n ? host.p : "", host.n);
+	for (char *p = name; p && *p; p++)
+		*p = (char)ascii_lower((unsigned char)*p);
+	return name;
+}
+
+/* RFC 9112, 3.2 and 3.3: one Host field; the target's own name goes before it. */
+static unsigned phase_host(struct request *r)
+{
+	unsigned fields = fields_count(&r->in, "Host");
+	struct text host = { NULL, 0 }, port;
+
+	if (uri_parse(r->target, r->method_id, &r->uri) != 0)
+		return bad(r, "its target is no origin-form, absolute-form or \"*\"");
+	if (fields > 1)
+		return bad(r, "it has several Host fields");
+	if (fields == 0 && (r->major > 1 || r->minor >= 1))
+		return bad(r, "it has no Host field");
+	if (fields && uri_parse_host(fields_get(&r->in, "Host"), &host, &port) != 0)
+		return bad(r, "its Host field is no host name");
+	if (r->uri.form == URI_AUTHORITY) {
+		fields_set(&r->always, "Allow", ALLOWED);
+		return 405;
+	}
+	if (r->uri.form == URI_ABSOLUTE) {
+		if (!text_is_nocase(r->uri.scheme, "http") && !text_is_nocase(r->uri.scheme, "https"))
+			return bad(r, "its target has a scheme that is neither http nor https");
+		host = r->uri.host;
+	}
+	r->hostname = name_of(r, host);
+	if (!r->hostname)
+		return 503;
+	use_host(r, host_of(r));
+	if (r->client->secure && !client_policy_covers(r->client, r->host)) {
+		log_infox(&r->client->about, LOG_SSL, "BH0302",
+			  "request for %s refused with 421: the connection was made for %s, whose TLS settings do not cover it", r->host->name,
+			  r->client->tls_host ? r->client->tls_host->name : "another host");
+		return 421;
+	}
+	headers_early(r);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- target */
+
+/* The request as it came, but for what it would give away (RFC 9110, 9.3.8). */
+static unsigned trace(struct request *r)
+{
+	static const char *const secret[] = { "Authorization", "Cookie", "Proxy-Authorization" };
+	size_t cap = r->line.n + 5;
+	struct buf b;
+	char *p;
+
+	if (core_host_of(r->host)->trace == CORE_TRACE_OFF) {
+		fields_set(&r->always, "Allow", ALLOWED);
+		return 405;
+	}
+	if (r->has_body)
+		return 413;
+	for (unsigned i = 0; i < r->in.n; i++)
+		cap += r->in.at[i].name.n + r->in.at[i].value.n + 4;
+	p = arena_alloc(r->arena, cap);
+	if (!p)
+		return 503;
+	buf_init(&b, p, cap);
+	buf_put(&b, r->line.p, r->line.n);
+	buf_puts(&b, "\r\n");
+	for (unsigned i = 0; i < r->in.n; i++) {
+		bool hide = false;
+		for (size_t k = 0; k < sizeof secret / sizeof secret[0]; k++)
+			hide |= text_is_nocase(r->in.at[i].name, secret[k]);
+		if (hide)
+			continue;
+		buf_put(&b, r->in.at[i].name.p, r->in.at[i].name.n);
+		buf_puts(&b, ": ");
+		buf_put(&b, r->in.at[i].value.p, r->in.at[i].value.n);
+		buf_puts(&b, "\r\n");
+	}
+	buf_puts(&b, "\r\n");
+	response_text(r, 200, "message/http", p, b.n);
+	return PHASE_ANSWERED;
+}
+
+/* OPTIONS *: what the server as a whole can do. */
+static unsigned options_of_server(struct request *r)
+{
+	bool with_trace = core_host_of(r->host)->trace != CORE_TRACE_OFF;
+
+	fields_set(&r->out, "Allow", with_trace ? ALLOWED ", TRACE" : ALLOWED);
+	r->length = 0;
+	if (response_start(r) == 0)
+		stream_end(r->stream);
+	return PHASE_ANSWERED;
+}
+
+static bool expects_the_possible(const struct request *r)
+{
+	struct text all, one;
+
+	if (r->major == 1 && r->minor == 0)
+		return true;                    /* RFC 9110, 10.1.1: not of HTTP/1.0 */
+	all = fields_combined(&r->in, "Expect");
+	while (fields_list_next(&all, &one))
+		if (!text_is_nocase(one, "100-continue"))
+			return false;
+	return true;
+}
+
+static unsigned phase_uri(struct request *r)
+{
+	char *path = NULL;
+
+	r->path = r->uri.form == URI_ASTERISK ? "*" : arena_strndup(r->arena, r->uri.path.p, r->uri.path.n);
+	r->query = r->uri.query.p ? arena_strndup(r->arena, r->uri.query.p, r->uri.query.n) : NULL;
+	if (!r->path || (r->uri.query.p && !r->query))
+		return 503;
+	if (!expects_the_possible(r))
+		return 417;
+	if (r->method_id == HTTP_TRACE)
+		return trace(r);
+	if (r->uri.form == URI_ASTERISK) {
+		env_early(r);
+		return options_of_server(r);
+	}
+	switch (uri_normalize(r->arena, r->uri.path, core_uri_flags(r->host), &path)) {
+	case URI_OK:
+		break;
+	case URI_NO_MEMORY:
+		return 503;
+	case URI_NOT_FOUND:
+		log_infox(&r->client->about, LOG_CORE, "BH0303", "%s answered with 404: it holds an encoded slash, and AllowEncodedSlashes is off", r->path);
+		return 404;
+	case URI_BAD:
+		return bad(r, "its path holds a bad %-escape or a NUL, or leads above the root");
+	}
+	r->path = path;
+	env_early(r);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- sections and files */
+
+/* No directive that this phase would work for is accepted yet. */
+static unsigned phase_closed(struct request *r)
+{
+	(void)r;
+	return 0;
+}
+
+static unsigned unmerged(struct request *r)
+{
+	log_errorx(&r->client->about, LOG_CORE, "BH0304",
+		   "%s answered with 500: its sections could not be merged (a pattern of a section met its limits, or memory ran out)", r->path);
+	return 500;
+}
+
+static unsigned phase_location(struct request *r)
+{
+	return sections_location(r) == 0 ? 0 : unmerged(r);
+}
+
+static unsigned phase_directory(struct request *r)
+{
+	unsigned status = r->filename ? walk_run(r) : 0;
+
+	if (status)
+		return status;
+	return sections_apply(r) == 0 ? 0 : unmerged(r);
+}
+
+static unsigned phase_access(struct request *r)
+{
+	unsigned status;
+
+	env_sections(r);
+	status = access_run(r);
+	if (status)
+		return status;
+	if (r->has_body && r->body_length != UINT64_MAX && r->body_length > core_body_limit(r)) {
+		log_infox(&r->client->about, LOG_CORE, "BH0305", "%s answered with 413: a body of %llu bytes is more than LimitRequestBody (%llu) allows",
+			  r->path, (unsigned long long)r->body_length, (unsigned long long)core_body_limit(r));
+		return 413;
+	}
+	return 0;
+}
+
+static unsigned phase_handler(struct request *r)
+{
+	unsigned status;
+
+	env_late(r);
+	status = map_redirect(r);
+	if (!status)
+		status = walk_index(r);
+	if (status)
+		return status;
+	if (!r->handler)
+		r->handler = handler_find("default-handler");
+	if (!r->handler) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0306", "%s answered with 500: this program has no default handler", r->path);
+		return 500;
+	}
+	if (r->activity)
+		activity_handler(r->activity, r->handler->name);
+	headers_request(r);
+	r->handler->start(r);
+	return PHASE_ANSWERED;
+}
+
+/* ---------------------------------------------------------------------------------------------- the table */
+
+static const struct {
+	const char *name;
+	unsigned (*run)(struct request *r);
+} phases[PHASES] = {
+	[PHASE_HOST] = { "host", phase_host },
+	[PHASE_URI] = { "uri", phase_uri },
+	[PHASE_REWRITE_HOST] = { "rewrite-host", phase_closed },
+	[PHASE_LOCATION] = { "location", phase_location },
+	[PHASE_MAP] = { "map", map_run },
+	[PHASE_DIRECTORY] = { "directory", phase_directory },
+	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", phase_closed },
+	[PHASE_ACCESS] = { "access", phase_access },
+	[PHASE_AUTHENTICATION] = { "authentication", phase_closed },
+	[PHASE_TYPE] = { "type", mime_run },
+	[PHASE_HANDLER] = { "handler", phase_handler },
+	[PHASE_RESPONSE] = { "response", NULL },
+};
+
+const char *phase_name(enum phase p)
+{
+	return (unsigned)p < PHASES ? phases[p].name : "?";
+}
+
+static unsigned run(struct request *r, enum phase from)
+{
+	unsigned status = 0, rounds = 0;
+
+	for (enum phase p = from; p < PHASE_RESPONSE && !status; p++) {
+		r->phase = p;
+		if (r->activity)
+			activity_phase(r->activity, phases[p].name);
+		status = phases[p].run(r);
+		if (status == WALK_AGAIN) {     /* r is the index file's now */
+			status = sections_apply(r) == 0 && ++rounds <= ROUNDS ? 0 : unmerged(r);
+			p = PHASE_REWRITE_DIRECTORY;
+		}
+	}
+	return status;
+}
+
+/* An error document that cannot be had leaves the status it was to answer. */
+static void finish(struct request *r, unsigned status)
+{
+	if (status == PHASE_ANSWERED || status == 0)
+		return;
+	if (r->original && r->status >= 400)
+		status = r->status;
+	response_error(r, status);
+}
+
+void phases_run(struct request *r)
+{
+	use_host(r, r->host ? r->host : host_default(r->site, &r->client->local));
+	finish(r, run(r, PHASE_HOST));
+}
+
+/* ---------------------------------------------------------------------------------------------- internal redirects */
+
+/* What the first request knew is handed on as REDIRECT_…, as Apache does. */
+static int env_handed_on(const struct request *from, struct request *to)
+{
+	int failed = 0;
+	char status[8];
+	struct buf b;
+
+	for (unsigned i = 0; i < from->env.n; i++) {
+		const struct field *f = &from->env.at[i];
+		char *name = arena_printf(to->arena, "REDIRECT_%.*s", (int)f->name.n, f->name.p);
+		failed |= !name || fields_add(&to->env, text_of(name), f->value) != 0;
+	}
+	buf_init(&b, status, sizeof status);
+	buf_printf(&b, "%u", to->status);
+	failed |= fields_add_copy(&to->env, "REDIRECT_STATUS", status);
+	failed |= fields_add_copy(&to->env, "REDIRECT_URL", from->path ? from->path : "");
+	if (from->query)
+		failed |= fields_add_copy(&to->env, "REDIRECT_QUERY_STRING", from->query);
+	return failed ? -1 : 0;
+}
+
+/* Where an ErrorDocument leads: its path in normal form, its query. */
+static int document_target(struct request *to, const char *url)
+{
+	const char *mark = strchr(url, '?');
+	char *path = NULL;
+
+	if (uri_normalize(to->arena, (struct text){ url, mark ? (size_t)(mark - url) : strlen(url) }, core_uri_flags(to->host), &path) != URI_OK || !path)
+		return -1;
+	to->path = path;
+	to->query = mark ? mark + 1 : NULL;
+	return 0;
+}
+
+static struct request *redirected(struct request *r, unsigned keep_status)
+{
+	struct request *to = request_new(r->arena);
+	bool get = keep_status && r->method_id != HTTP_HEAD;
+
+	if (!to)
+		return NULL;
+	to->stream = r->stream;
+	to->client = r->client;
+	to->site = r->site;
+	to->activity = r->activity;
+	to->original = r;
+	to->redirects = r->redirects + 1;
+	to->line = r->line;
+	to->method = get ? TEXT("GET") : r->method;
+	to->method_id = get ? HTTP_GET : r->method_id;
+	to->target = r->target;
+	to->major = r->major;
+	to->minor = r->minor;
+	to->has_body = !keep_status && r->has_body;
+	to->body_length = to->has_body ? r->body_length : 0;
+	to->received = r->received;
+	to->started_us = r->started_us;
+	to->keepalive = r->keepalive;
+	to->uri = r->uri;
+	to->hostname = r->hostname;
+	to->status = keep_status ? keep_status : 200;
+	use_host(to, r->host);
+	for (unsigned i = 0; i < r->in.n; i++)
+		if (fields_add(&to->in, r->in.at[i].name, r->in.at[i].value) != 0)
+			return NULL;
+	return env_handed_on(r, to) == 0 ? to : NULL;
+}
+
+void phases_redirect(struct request *r, const char *path, unsigned keep_status)
+{
+	struct request *to;
+
+	if (r->redirects >= core_redirect_limit(r->host)) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0307",
+			   "%s answered with 500: it was redirected inside the server %u times, as often as LimitInternalRecursion allows", r->path, r->redirects);
+		response_error(r, 500);
+		return;
+	}
+	to = redirected(r, keep_status);
+	if (!to) {
+		stream_abort(r->stream, "out of memory");
+		return;
+	}
+	if (r->activity)
+		activity_phase(r->activity, "redirect");
+	r->stream->request = to;
+	to->path = path;
+	to->query = r->query;
+	if (keep_status && document_target(to, path) != 0) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0308", "the ErrorDocument %s is no path: the built-in page is sent", path);
+		to->path = r->path ? r->path : "/";
+		response_error(to, keep_status);
+		return;
+	}
+	env_early(to);
+	finish(to, run(to, PHASE_REWRITE_HOST));
+}

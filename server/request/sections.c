@@ -1,0 +1,660 @@
+/*
+ * sections.c - sections of the configuration: read by the master into lists, put in Apache's order for each host, then
+ * matched against requests in the children, which keep the merged sets.
+ *
+ * Matching compares prefixes of known length; a regular expression runs only where one is written, and each list was
+ * sorted when the configuration was read. A child serves one site from one thread: the cache and its scratch room
+ * need no lock.
+ */
+#include "request/sections.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/regex.h"
+#include "request/access.h"
+
+#define BUCKETS 512
+#define SET_BLOCK 2048                  /* bytes of a merged set's arena to begin with */
+
+/* What applies to a host, each row in the order it is merged. */
+struct section_index {
+	struct section **dirs, **dir_regexes, **files, **locations;
+	unsigned ndirs, ndir_regexes, nfiles, nlocations;
+};
+
+/* A merged set. It lives while it is in the table or a request uses it. */
+struct merged {
+	struct list used;               /* in cache->used while it is in the table; the least recently used first */
+	struct merged *next;            /* of its bucket */
+	struct arena *arena;            /* this object and all it holds */
+	void **config;
+	const struct host *host;
+	uint32_t hash;
+	unsigned requests;              /* that use it */
+	bool kept;                      /* in the table */
+	unsigned n;
+	unsigned ids[];
+};
+
+struct section_cache {
+	struct merged *buckets[BUCKETS];
+	struct list used;
+	unsigned n;
+	struct section **picked;        /* scratch: what applies to the request at hand */
+	unsigned npicked, room;
+};
+
+/* ---------------------------------------------------------------------------------------------- reading */
+
+void **sections_structures(struct conf_module *const *modules, struct conf_env *env)
+{
+	unsigned n = 0;
+	void **config;
+
+	while (modules[n])
+		n++;
+	config = conf_alloc(env, (n + 1) * sizeof *config);
+	for (unsigned i = 0; i < n; i++)
+		config[i] = modules[i]->create_section ? modules[i]->create_section(env) : NULL;
+	return config;
+}
+
+static void section_regex(struct conf_call *call, struct section *sec, const char *pattern)
+{
+	struct site *s = ((struct reading *)call->target->owner)->site;
+	struct err e = { .text = "" };
+
+	sec->regex = regex_new(s->arena, pattern, REGEX_DOTALL, &e);
+	if (!sec->regex)
+		conf_fail(call, NULL, "%s", e.text);
+}
+
+/* Splits "[~] pattern"; NULL after a report. */
+static const char *section_pattern(struct conf_call *call, int argc, char **argv, const char *what, bool *regex)
+{
+	const char *rest = argc ? argv[0] : "", *word = conf_word(call->env, &rest);
+	size_t n = strlen(call->directive->name);
+
+	*regex = n > 5 && text_is_nocase(text_of(call->directive->name + n - 5), "Match");
+	if (word && !*regex && strcmp(word, "~") == 0) {
+		*regex = true;
+		word = conf_word(call->env, &rest);
+	}
+	if (!word || !*word) {
+		conf_fail(call, NULL, "%s is missing", what);
+		return NULL;
+	}
+	if (conf_word(call->env, &rest)) {
+		conf_fail(call, "put a name that holds blanks in quotes", "only one %s fits in a section", what);
+		return NULL;
+	}
+	return word;
+}
+
+/* Puts a section behind those that are there, and applies what stands in it. */
+static int section_read(struct conf_call *call, struct section *sec, enum conf_context context)
+{
+	struct reading inner = *(struct reading *)call->target->owner;
+	struct conf_target target = *call->target;
+	bool inside = sec->kind == SECTION_FILES && inner.section && inner.section->kind == SECTION_DIRECTORY;
+	struct section **tail = inside ? &inner.section->files : &inner.host->sections;
+
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = sec;
+	sec->id = ++inner.site->nsections;
+	sec->pos = call->node->pos;
+	sec->config = conf_alloc(call->env, (inner.site->nmodules + 1) * sizeof *sec->config);
+	inner.section = sec;
+	target.section = sec->config;
+	target.owner = &inner;
+	return conf_apply(call->node->child, inner.site->modules, context, &target, call->env);
+}
+
+static bool pattern_is_wild(const char *p)
+{
+	const char *open = strchr(p, '[');
+
+	return strpbrk(p, "*?") || (open && strchr(open, ']'));
+}
+
+/* "//", "/./", "/../" and the slash at the end taken out, in place; components counted. */
+static unsigned path_normal(char *path)
+{
+	char *out = path;
+	const char *in = path;
+	unsigned depth = 0;
+
+	while (*in) {
+		size_t n;
+		while (*in == '/')
+			in++;
+		n = strcspn(in, "/");
+		if (n == 0)
+			break;
+		if (n == 2 && in[0] == '.' && in[1] == '.') {
+			while (out > path && *--out != '/')
+				;
+			depth -= depth > 0;
+		} else if (n != 1 || in[0] != '.') {
+			*out++ = '/';
+			memmove(out, in, n);
+			out += n;
+			depth++;
+		}
+		in += n;
+	}
+	if (out == path)
+		*out++ = '/';
+	*out = '\0';
+	return depth;
+}
+
+int sections_set_directory(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct section *sec = conf_alloc(call->env, sizeof *sec);
+	bool regex = false;
+	const char *word = section_pattern(call, argc, argv, "directory", &regex);
+	char *path;
+	int result = 0;
+
+	(void)config;
+	if (!word)
+		return -1;
+	sec->kind = SECTION_DIRECTORY;
+	path = conf_strdup(call->env, word);
+	sec->pattern = path;
+	if (regex) {
+		section_regex(call, sec, word);
+		result = sec->regex ? 0 : -1;
+	} else if (path[0] != '/') {
+		result = conf_fail(call, "write the whole path, from \"/\" on", "\"%s\" is no absolute path: no directory would ever match it", word);
+	} else {
+		sec->wild = pattern_is_wild(path);
+		sec->depth = path_normal(path);
+		sec->length = strlen(path);
+	}
+	return section_read(call, sec, CONF_DIRECTORY) != 0 ? -1 : result;
+}
+
+int sections_set_files(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct section *sec = conf_alloc(call->env, sizeof *sec);
+	bool regex = false;
+	const char *word = section_pattern(call, argc, argv, "file name", &regex);
+
+	(void)config;
+	if (!word)
+		return -1;
+	sec->kind = SECTION_FILES;
+	sec->pattern = word;
+	sec->length = strlen(word);
+	if (regex)
+		section_regex(call, sec, word);
+	else
+		sec->wild = pattern_is_wild(word);
+	if (!regex && strchr(word, '/'))
+		conf_warn(call, "name the file alone, inside a <Directory> section if need be",
+			  "\"%s\" holds a slash, and no file's name does: it never matches", word);
+	return section_read(call, sec, CONF_FILES) != 0 || (regex && !sec->regex) ? -1 : 0;
+}
+
+int sections_set_location(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct section *sec = conf_alloc(call->env, sizeof *sec);
+	bool regex = false;
+	const char *word = section_pattern(call, argc, argv, "URL path", &regex);
+
+	(void)config;
+	if (!word)
+		return -1;
+	sec->kind = SECTION_LOCATION;
+	sec->pattern = word;
+	sec->length = strlen(word);
+	if (regex)
+		section_regex(call, sec, word);
+	else
+		sec->wild = pattern_is_wild(word);
+	return section_read(call, sec, CONF_LOCATION) != 0 || (regex && !sec->regex) ? -1 : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- <Limit> */
+
+unsigned sections_method_bits(enum http_method m)
+{
+	if (m == HTTP_GET || m == HTTP_HEAD)
+		return HTTP_METHOD_BIT(HTTP_GET) | HTTP_METHOD_BIT(HTTP_HEAD);
+	return HTTP_METHOD_BIT(m);
+}
+
+static int limit_methods(struct conf_call *call, const char *rest, bool except, unsigned *bits)
+{
+	const char *word;
+	unsigned words = 0;
+
+	while ((word = conf_word(call->env, &rest))) {
+		enum http_method m = http_method_find(text_of(word));
+		words++;
+		if (m == HTTP_TRACE)
+			return conf_fail(call, "use TraceEnable", "TRACE cannot be limited here");
+		if (m != HTTP_OTHER)
+			*bits |= sections_method_bits(m);
+		else if (except)        /* left out: the rule then holds for it, which is the safe side */
+			conf_warn(call, NULL, "the method %s is not known here: the section applies to it all the same", word);
+		else
+			return conf_fail(call, "use <LimitExcept> with the methods that the rule shall not touch", "the method %s is not known here", word);
+	}
+	return words ? 0 : conf_fail(call, NULL, "no method is named");
+}
+
+int sections_set_limit(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct reading *reading = call->target->owner;
+	struct conf_target target = *call->target;
+	bool except = text_is_nocase(text_of(call->directive->name), "<LimitExcept");
+	unsigned bits = 0;
+
+	(void)config;
+	if (call->target->limit)
+		return conf_fail(call, NULL, "it cannot stand inside another <Limit> or <LimitExcept>");
+	if (limit_methods(call, argc ? argv[0] : "", except, &bits) != 0)
+		return -1;
+	target.limit = except ? ((1u << HTTP_METHODS) - 1) & ~bits : bits;
+	for (const struct conf_node *n = call->node->child; n; n = n->next) {
+		const struct conf_module *module = NULL;
+		if (conf_find(reading->site->modules, n->name, &module) && module != &authz_core_module)
+			conf_report(call->env, CONF_WARNING, &n->pos, "move it out of the section",
+				    "%s inside %s> applies to every method: only access rules are limited to some", n->name, call->directive->name);
+	}
+	return conf_apply(call->node->child, reading->site->modules, call->context, &target, call->env);
+}
+
+/* ---------------------------------------------------------------------------------------------- order */
+
+static void index_add(struct section_index *x, struct section *first)
+{
+	for (struct section *i = first; i; i = i->next) {
+		if (i->kind == SECTION_LOCATION)
+			x->locations[x->nlocations++] = i;
+		else if (i->kind == SECTION_FILES)
+			x->files[x->nfiles++] = i;
+		else if (i->regex)
+			x->dir_regexes[x->ndir_regexes++] = i;
+		else
+			x->dirs[x->ndirs++] = i;
+	}
+}
+
+static void index_count(struct section_index *x, const struct section *first)
+{
+	for (const struct section *i = first; i; i = i->next)
+		if (i->kind == SECTION_LOCATION)
+			x->nlocations++;
+		else if (i->kind == SECTION_FILES)
+			x->nfiles++;
+		else if (i->regex)
+			x->ndir_regexes++;
+		else
+			x->ndirs++;
+}
+
+/* From short to long; those of one depth stay as they are: the main server's first, wherever its lines stand. */
+static void sort_by_depth(struct section_index *x, struct conf_env *env)
+{
+	struct section **sorted = conf_alloc(env, (x->ndirs + 1) * sizeof *sorted);
+	unsigned n = 0;
+
+	for (unsigned depth = 0; n < x->ndirs; depth++)
+		for (unsigned i = 0; i < x->ndirs; i++)
+			if (x->dirs[i]->depth == depth)
+				sorted[n++] = x->dirs[i];
+	x->dirs = sorted;
+}
+
+void sections_finish(struct site *s, struct host *h, struct conf_env *env)
+{
+	struct section_index count = { .ndirs = 0 }, *x = conf_alloc(env, sizeof *x);
+
+	index_count(&count, s->main->sections);
+	if (h != s->main)
+		index_count(&count, h->sections);
+	x->dirs = conf_alloc(env, (count.ndirs + 1) * sizeof *x->dirs);
+	x->dir_regexes = conf_alloc(env, (count.ndir_regexes + 1) * sizeof *x->dirs);
+	x->files = conf_alloc(env, (count.nfiles + 1) * sizeof *x->dirs);
+	x->locations = conf_alloc(env, (count.nlocations + 1) * sizeof *x->dirs);
+	index_add(x, s->main->sections);
+	if (h != s->main)
+		index_add(x, h->sections);
+	sort_by_depth(x, env);
+	h->index = x;
+}
+
+/* ---------------------------------------------------------------------------------------------- the cache */
+
+static void merged_unkeep(struct section_cache *c, struct merged *m)
+{
+	struct merged **i = &c->buckets[m->hash % BUCKETS];
+
+	while (*i != m)
+		i = &(*i)->next;
+	*i = m->next;
+	list_remove(&m->used);
+	m->kept = false;
+	c->n--;
+	if (m->requests == 0)
+		arena_free(m->arena);
+}
+
+static void merged_put(void *arg)
+{
+	struct merged *m = arg;
+
+	if (--m->requests == 0 && !m->kept)
+		arena_free(m->arena);
+}
+
+static void cache_free(void *arg)
+{
+	struct section_cache *c = arg;
+
+	while (c->n)
+		merged_unkeep(c, list_entry(c->used.next, struct merged, used));
+	free(c->picked);
+}
+
+struct section_cache *sections_cache_new(struct arena *a)
+{
+	struct section_cache *c = arena_zalloc(a, sizeof *c);
+
+	if (!c)
+		return NULL;
+	list_init(&c->used);
+	return arena_cleanup(a, cache_free, c) == 0 ? c : NULL;
+}
+
+/* Merging allocates through conf_env, whose alloc never returns NULL: here it leaves by longjmp instead. */
+struct merging {
+	struct arena *arena;
+	jmp_buf failed;
+};
+
+static void *merge_alloc(void *ctx, size_t n)
+{
+	struct merging *g = ctx;
+	void *p = arena_zalloc(g->arena, n);
+
+	if (!p)
+		longjmp(g->failed, 1);
+	return p;
+}
+
+static void merge_report(void *ctx, enum conf_severity severity, const struct conf_pos *pos, const char *sentence, const char *remedy)
+{
+	(void)ctx, (void)severity, (void)pos, (void)sentence, (void)remedy;     /* was told when the configuration was read */
+}
+
+static void merge_all(struct conf_env *env, const struct site *s, const struct host *h, struct section *const *picked, struct merged *m)
+{
+	m->config = conf_alloc(env, (s->nmodules + 1) * sizeof *m->config);
+	memcpy(m->config, h->section, s->nmodules * sizeof *m->config);
+	for (unsigned i = 0; i < m->n; i++) {
+		m->ids[i] = picked[i]->id;
+		for (unsigned k = 0; k < s->nmodules; k++)
+			if (picked[i]->config[k] && s->modules[k]->merge_section)
+				m->config[k] = s->modules[k]->merge_section(env, m->config[k], picked[i]->config[k]);
+	}
+}
+
+static struct merged *merged_new(const struct site *s, const struct host *h, struct section *const *picked, unsigned n)
+{
+	struct merging g = { .arena = arena_new(SET_BLOCK) };
+	struct conf_env env = { .ctx = &g, .alloc = merge_alloc, .report = merge_report, .root = "" };
+	struct merged *m;
+
+	if (!g.arena)
+		return NULL;
+	m = arena_zalloc(g.arena, sizeof *m + n * sizeof m->ids[0]);
+	if (!m || setjmp(g.failed)) {
+		arena_free(g.arena);
+		errno = ENOMEM;
+		return NULL;
+	}
+	m->arena = g.arena;
+	m->host = h;
+	m->n = n;
+	merge_all(&env, s, h, picked, m);
+	return m;
+}
+
+static bool merged_is(const struct merged *m, uint32_t hash, const struct host *h, struct section *const *picked, unsigned n)
+{
+	if (m->hash != hash || m->host != h || m->n != n)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (m->ids[i] != picked[i]->id)
+			return false;
+	return true;
+}
+
+/* The merged set of what was picked. NULL on ENOMEM. */
+static void **picked_merged(struct request *r)
+{
+	struct section_cache *c = r->site->cache;
+	uint32_t hash = 2166136261u ^ r->host->number;
+	struct merged *m;
+
+	if (c->npicked == 0)
+		return r->host->section;
+	for (unsigned i = 0; i < c->npicked; i++)
+		hash = (hash ^ c->picked[i]->id) * 16777619u;
+	hash ^= hash >> 15;
+	for (m = c->buckets[hash % BUCKETS]; m; m = m->next)
+		if (merged_is(m, hash, r->host, c->picked, c->npicked))
+			break;
+	if (!m) {
+		m = merged_new(r->site, r->host, c->picked, c->npicked);
+		if (!m)
+			return NULL;
+		if (c->n == SECTIONS_KEPT)
+			merged_unkeep(c, list_entry(c->used.next, struct merged, used));
+		m->hash = hash;
+		m->next = c->buckets[hash % BUCKETS];
+		c->buckets[hash % BUCKETS] = m;
+		m->kept = true;
+		c->n++;
+		list_append(&c->used, &m->used);
+	} else if (c->used.prev != &m->used) {
+		list_remove(&m->used);
+		list_append(&c->used, &m->used);
+	}
+	if (r->section == m->config)            /* the request holds it already */
+		return m->config;
+	if (arena_cleanup(r->arena, merged_put, m) != 0)
+		return NULL;
+	m->requests++;
+	return m->config;
+}
+
+/* ---------------------------------------------------------------------------------------------- matching */
+
+/* Room for every section of the site, made once a child. */
+static int pick_begin(const struct request *r)
+{
+	struct section_cache *c = r->site->cache;
+
+	c->npicked = 0;
+	if (!c->picked) {
+		c->picked = calloc(r->site->nsections + 1, sizeof *c->picked);
+		if (!c->picked)
+			return -1;
+		c->room = r->site->nsections;
+	}
+	return 0;
+}
+
+static void pick(const struct request *r, struct section *sec)
+{
+	struct section_cache *c = r->site->cache;
+
+	if (c->npicked < c->room)
+		c->picked[c->npicked++] = sec;
+}
+
+/* Runs a list's regular expression: 1, 0, or -1 where it met a limit. */
+static int regex_matches(const struct section *sec, const char *subject, size_t n)
+{
+	return regex_run(sec->regex, (struct text){ subject, n }, NULL);
+}
+
+static bool prefix_matches(const struct section *sec, const char *path, size_t n)
+{
+	if (sec->length > n || memcmp(sec->pattern, path, sec->length) != 0)
+		return false;
+	return sec->length == n || path[sec->length] == '/' || (sec->length && sec->pattern[sec->length - 1] == '/');
+}
+
+/* A pattern with wildcards against as many components of the path as it has itself. */
+static int wild_matches(const struct request *r, const struct section *sec, const char *dir, size_t n)
+{
+	size_t end = 0;
+	char *prefix;
+
+	for (unsigned depth = 0; depth < sec->depth; depth++) {
+		if (end >= n)
+			return 0;
+		end++;
+		while (end < n && dir[end] != '/')
+			end++;
+	}
+	prefix = arena_strndup(r->arena, dir, end);
+	return prefix ? wild_match_path(sec->pattern, prefix) : -1;
+}
+
+static int pick_directories(const struct request *r, const char *dir, size_t n)
+{
+	const struct section_index *x = r->host->index;
+
+	for (unsigned i = 0; i < x->ndirs; i++) {
+		struct section *sec = x->dirs[i];
+		int matches = sec->wild ? wild_matches(r, sec, dir, n) : prefix_matches(sec, dir, n);
+		if (matches < 0)
+			return -1;
+		if (matches)
+			pick(r, sec);
+	}
+	return 0;
+}
+
+static int pick_files(const struct request *r, struct section *const *files, unsigned nfiles, struct section *list, const char *name)
+{
+	for (unsigned i = 0; i < nfiles || list; i++) {
+		struct section *sec = i < nfiles ? files[i] : list;
+		int matches;
+		if (sec->regex)
+			matches = regex_matches(sec, name, strlen(name));
+		else
+			matches = sec->wild ? wild_match_path(sec->pattern, name) : strcmp(sec->pattern, name) == 0;
+		if (matches < 0)
+			return -1;
+		if (matches)
+			pick(r, sec);
+		if (i >= nfiles)
+			list = list->next;
+	}
+	return 0;
+}
+
+static int pick_locations(const struct request *r)
+{
+	const struct section_index *x = r->host->index;
+	const char *path = r->path ? r->path : "";
+	size_t n = strlen(path);
+
+	for (unsigned i = 0; i < x->nlocations; i++) {
+		struct section *sec = x->locations[i];
+		int matches;
+		if (sec->regex)
+			matches = regex_matches(sec, path, n);
+		else
+			matches = sec->wild ? wild_match_path(sec->pattern, path) : prefix_matches(sec, path, n);
+		if (matches < 0)
+			return -1;
+		if (matches)
+			pick(r, sec);
+	}
+	return 0;
+}
+
+/* What applies to r->filename itself: directories, their regular expressions, files. */
+static int pick_for_file(struct request *r)
+{
+	const struct section_index *x = r->host->index;
+	const struct section_cache *c = r->site->cache;
+	size_t n = strlen(r->filename), dir = n;
+	const char *name;
+	unsigned directories;
+
+	while (n > 1 && r->filename[n - 1] == '/')
+		n--;
+	dir = n;
+	if (!r->found || !S_ISDIR(r->st.st_mode))
+		while (dir > 1 && r->filename[--dir] != '/')
+			;
+	if (pick_directories(r, r->filename, dir) != 0)
+		return -1;
+	for (unsigned i = 0; i < x->ndir_regexes; i++) {
+		int matches = regex_matches(x->dir_regexes[i], r->filename, strlen(r->filename));
+		if (matches < 0)
+			return -1;
+		if (matches)
+			pick(r, x->dir_regexes[i]);
+	}
+	name = strrchr(r->filename, '/');
+	name = name ? name + 1 : r->filename;
+	directories = c->npicked;
+	if (pick_files(r, x->files, x->nfiles, NULL, name) != 0)
+		return -1;
+	for (unsigned i = 0; i < directories; i++)
+		if (c->picked[i]->files && pick_files(r, NULL, 0, c->picked[i]->files, name) != 0)
+			return -1;
+	return 0;
+}
+
+void **sections_for_path(struct request *r, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	if (pick_begin(r) != 0 || pick_directories(r, dir, n) != 0)
+		return NULL;
+	return picked_merged(r);
+}
+
+static int apply_picked(struct request *r)
+{
+	void **section = picked_merged(r);
+
+	if (!section)
+		return -1;
+	r->section = section;
+	return 0;
+}
+
+int sections_location(struct request *r)
+{
+	if (pick_begin(r) != 0 || pick_locations(r) != 0)
+		return -1;
+	return apply_picked(r);
+}
+
+int sections_apply(struct request *r)
+{
+	if (pick_begin(r) != 0 || (r->filename && pick_for_file(r) != 0) || pick_locations(r) != 0)
+		return -1;
+	return apply_picked(r);
+}
