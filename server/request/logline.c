@@ -1,0 +1,314 @@
+/*
+ * logline.c - what the items of a LogFormat stand for, of one request. Called in the children by conn/ just before the
+ * last send. An item is asked of the first request of a chain of internal redirects, or of the last: format.h.
+ */
+#include "request/logline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http/uri.h"
+#include "log/format.h"
+#include "request/core.h"
+#include "request/handler.h"
+
+struct line {
+	struct request *first, *last;
+	const struct logline *l;
+	struct timespec end;            /* CLOCK_REALTIME, asked for once */
+	bool have_end;
+};
+
+bool logline_wanted(const struct log_access *access, const struct request *r)
+{
+	return !access->env || (request_env(r, access->env).p != NULL) != access->env_not;
+}
+
+/* ------------------------------------------------------------------------------------------------ kinds of values */
+
+static bool put(struct buf *b, struct text t)
+{
+	if (!t.p)
+		return false;
+	buf_put(b, t.p, t.n);
+	return true;
+}
+
+static bool put_string(struct buf *b, const char *s)
+{
+	return s && *s ? put(b, text_of(s)) : false;
+}
+
+static bool put_number(struct buf *b, uint64_t n)
+{
+	buf_printf(b, "%" PRIu64, n);
+	return true;
+}
+
+/* A field of the response; Content-Length is of the wire form and stands in no table. */
+static bool response_field(const struct request *r, const char *name, struct buf *b)
+{
+	struct text t = fields_combined(&r->out, name);
+
+	if (!t.p)
+		t = fields_combined(&r->always, name);
+	if (!t.p && text_is_nocase(text_of(name), "Content-Length") && r->length >= 0)
+		return put_number(b, (uint64_t)r->length);
+	return put(b, t);
+}
+
+static bool cookie(const struct request *r, const char *name, struct buf *b)
+{
+	struct text all = fields_combined(&r->in, "Cookie"), part;
+
+	while (text_split(&all, ';', &part)) {
+		struct text value = part, key;
+
+		if (!text_split(&value, '=', &key) || !value.p)
+			continue;
+		if (text_is(text_trim(key), name))
+			return put(b, text_trim(value));
+	}
+	return false;
+}
+
+static bool duration(const struct line *line, const struct request *r, const char *unit, struct buf *b)
+{
+	uint64_t us = line->l->now_us - (uint64_t)r->started_us;
+
+	if (r->started_us < 0 || line->l->now_us < (uint64_t)r->started_us)
+		us = 0;
+	if (unit && strcmp(unit, "us") == 0)
+		return put_number(b, us);
+	return put_number(b, unit && strcmp(unit, "ms") == 0 ? us / 1000 : us / 1000000);
+}
+
+/* ------------------------------------------------------------------------------------------------ %t */
+
+static bool clf_time(time_t when, struct buf *b)
+{
+	static char text[40];
+	static time_t cached = -1;
+	struct tm tm;
+
+	if (when != cached) {           /* once a second */
+		static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+		char zone[8];
+
+		if (!localtime_r(&when, &tm))
+			return false;
+		strftime(zone, sizeof(zone), "%z", &tm);
+		snprintf(text, sizeof(text), "[%02d/%.3s/%04d:%02d:%02d:%02d %s]", tm.tm_mday, months + tm.tm_mon * 3, tm.tm_year + 1900,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec, zone);
+		cached = when;
+	}
+	return put(b, text_of(text));
+}
+
+/* %{format}t: "begin:" or "end:" in front, then sec, msec, usec, msec_frac, usec_frac, or what strftime knows. */
+static bool formatted_time(struct line *line, const struct request *r, const char *format, struct buf *b)
+{
+	struct timespec ts = r->received;
+	uint64_t sec, us;
+	char text[256];
+	struct tm tm;
+	size_t n;
+
+	if (strncmp(format, "begin:", 6) == 0) {
+		format += 6;
+	} else if (strncmp(format, "end:", 4) == 0) {
+		format += 4;
+		if (!line->have_end)
+			clock_gettime(CLOCK_REALTIME, &line->end);
+		line->have_end = true;
+		ts = line->end;
+	}
+	sec = (uint64_t)ts.tv_sec;
+	us = (uint64_t)ts.tv_nsec / 1000;
+	if (!*format)
+		return clf_time(ts.tv_sec, b);
+	if (strcmp(format, "sec") == 0)
+		return put_number(b, sec);
+	if (strcmp(format, "msec") == 0)
+		return put_number(b, sec * 1000 + us / 1000);
+	if (strcmp(format, "usec") == 0)
+		return put_number(b, sec * 1000000 + us);
+	if (strcmp(format, "msec_frac") == 0) {
+		buf_printf(b, "%03" PRIu64, us / 1000);
+		return true;
+	}
+	if (strcmp(format, "usec_frac") == 0) {
+		buf_printf(b, "%06" PRIu64, us);
+		return true;
+	}
+	if (!localtime_r(&ts.tv_sec, &tm))
+		return false;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* the administrator's own format, bounded */
+	n = strftime(text, sizeof(text), format, &tm);
+#pragma GCC diagnostic pop
+	buf_put(b, text, n);
+	return n > 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ who and where */
+
+static bool canonical(const struct request *r)
+{
+	return r->section && core_section_of(r)->canonical_name > CORE_CANONICAL_OFF;
+}
+
+/* %V */
+static bool server_name(const struct request *r, struct buf *b)
+{
+	if (!canonical(r) && r->hostname && *r->hostname)
+		return put_string(b, r->hostname);
+	return r->host && put_string(b, r->host->name);
+}
+
+/* %{which}p */
+static bool port(const struct request *r, const char *which, struct buf *b)
+{
+	unsigned local = addr_port(&r->client->local), n = 0;
+	struct text host, text = { 0 };
+	uint64_t asked;
+
+	if (which && strcmp(which, "local") == 0)
+		return put_number(b, local);
+	if (which && strcmp(which, "remote") == 0)
+		return put_number(b, addr_port(&r->client->peer));
+	if (!canonical(r)) {
+		if (r->uri.form == URI_ABSOLUTE && r->uri.host.n)
+			text = r->uri.port;
+		else if (uri_parse_host(fields_get(&r->in, "Host"), &host, &text) < 0)
+			text = (struct text){ 0 };
+		if (text.n && text_u64(text, 65535, &asked) == 0)
+			n = (unsigned)asked;
+	}
+	if (!n && r->host)
+		n = r->host->port;
+	return put_number(b, n ? n : local);
+}
+
+static bool process_id(const char *form, struct buf *b)
+{
+	if (form && strcmp(form, "tid") == 0)
+		return put_number(b, (uint64_t)syscall(SYS_gettid));
+	if (form && strcmp(form, "hextid") == 0) {
+		buf_printf(b, "%lx", (unsigned long)syscall(SYS_gettid));
+		return true;
+	}
+	return put_number(b, (uint64_t)getpid());
+}
+
+/* %{name}c of old mod_ssl: words for variables. */
+static bool old_tls(struct request *r, const char *name, struct buf *b)
+{
+	static const struct { const char *word, *variable; } words[] = {
+		{ "version", "SSL_PROTOCOL" }, { "cipher", "SSL_CIPHER" }, { "subjectdn", "SSL_CLIENT_S_DN" },
+		{ "issuerdn", "SSL_CLIENT_I_DN" }, { "errcode", "SSL_CLIENT_VERIFY" }, { "errstr", "SSL_CLIENT_VERIFY" },
+	};
+
+	for (size_t i = 0; name && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(name, words[i].word) == 0)
+			return put(b, client_variable(r->client, words[i].variable, r->arena));
+	return false;
+}
+
+/* ------------------------------------------------------------------------------------------------ the items */
+
+static bool bytes(const struct stream *s, char code, struct buf *b)
+{
+	switch (code) {
+	case 'b': return s->body_bytes ? put_number(b, s->body_bytes) : false;
+	case 'B': return put_number(b, s->body_bytes);
+	case 'I': return put_number(b, s->in_bytes);
+	case 'O': return put_number(b, s->head_bytes + s->body_bytes);
+	default: return put_number(b, s->in_bytes + s->head_bytes + s->body_bytes);
+	}
+}
+
+static bool of_client(struct line *line, const struct request *r, const struct log_item *item, struct buf *b)
+{
+	char address[ADDR_TEXT];
+
+	switch (item->code) {
+	case 'a':
+	case 'h': return put_string(b, r->client->peer_text);
+	case 'A': return put_string(b, addr_ip(&r->client->local, address));
+	case 'k': return put_number(b, line->l->kept);
+	case 'L': return put_string(b, r->client->about.id);
+	default: buf_putc(b, line->l->aborted ? 'X' : r->keepalive && !r->client->nokeepalive ? '+' : '-'); return true;
+	}
+}
+
+static bool of_fields(struct request *r, const struct log_item *item, struct buf *b)
+{
+	const char *name = item->arg;
+
+	if (!name)
+		return false;
+	switch (item->code) {
+	case 'i': return put(b, fields_combined(&r->in, name));
+	case 'o': return response_field(r, name, b);
+	case 'e': return put(b, request_env(r, name));
+	case 'n': return r->notes.n ? put(b, fields_get(&r->notes, name)) : false;
+	case 'C': return cookie(r, name, b);
+	default: return put(b, client_variable(r->client, name, r->arena));
+	}
+}
+
+static bool value(void *ctx, const struct log_item *item, struct buf *b)
+{
+	struct line *line = ctx;
+	struct request *r = item->final ? line->last : line->first;
+
+	switch (item->code) {
+	case 'a': case 'A': case 'h': case 'k': case 'L': case 'X':
+		return of_client(line, r, item, b);
+	case 'i': case 'o': case 'e': case 'n': case 'C': case 'x':
+		return of_fields(r, item, b);
+	case 'c':
+		return old_tls(r, item->arg, b);
+	case 'b': case 'B': case 'I': case 'O': case 'S':
+		return bytes(r->stream, item->code, b);
+	case 'D': return duration(line, r, "us", b);
+	case 'T': return duration(line, r, item->arg, b);
+	case 'f': return put_string(b, r->filename);
+	case 'H':
+		if (!r->line.n)
+			return false;
+		buf_printf(b, "HTTP/%u.%u", r->major, r->minor);
+		return true;
+	case 'm': return put(b, r->method);
+	case 'p': return port(r, item->arg, b);
+	case 'P': return process_id(item->arg, b);
+	case 'q':
+		if (r->query)
+			buf_printf(b, "?%s", r->query);
+		return true;
+	case 'r': return r->line.n ? put(b, r->line) : false;
+	case 'R': return r->handler && put_string(b, r->handler->name);
+	case 's': return put_number(b, r->status);
+	case 't': return item->arg ? formatted_time(line, r, item->arg, b) : clf_time(r->received.tv_sec, b);
+	case 'u': return put(b, text_of(r->user));
+	case 'U': return put_string(b, r->path);
+	case 'v': return r->host && put_string(b, r->host->name);
+	case 'V': return server_name(r, b);
+	default: return false;          /* %l: nobody asks identd any more; trailers are dropped */
+	}
+}
+
+void logline_render(const struct log_access *access, struct request *r, const struct logline *l, struct buf *buf)
+{
+	struct line line = { .first = r, .last = r, .l = l };
+	struct log_values v = { .ctx = &line, .value = value, .status = r->status };
+
+	while (line.first->original)
+		line.first = line.first->original;
+	log_format_render(access->format, &v, buf);
+}
