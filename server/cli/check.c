@@ -1,0 +1,232 @@
+/*
+ * check.c - what goes wrong on new installations, said before it does: paths that the children's user cannot reach, ports
+ * without hosts and hosts without ports, plain and TLS on one port, cores that the kernel will not write. Runs on the
+ * command line (-t and start) and in the job that checks a restart.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "crashdump/crashdump.h"
+#include "process/keys.h"
+#include "process/listen.h"
+#include "request/core.h"
+#include "tls/policy.h"
+
+#define MAX_PATHS 512
+
+struct check_options check_options;
+
+/* ------------------------------------------------------------------------------------------------ paths, as the user */
+
+struct wanted_path {
+	const char *path, *what;        /* "DocumentRoot" */
+	struct conf_pos pos;
+	enum conf_severity severity;
+	bool writes;
+};
+/* What the looking process found: index, how far it came, and why it stopped there. */
+struct finding {
+	unsigned index, length;
+	int error;
+};
+
+static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
+{
+	unsigned n = 0;
+
+	for (struct host *h = cfg->site->main; h && n < MAX_PATHS; h = h == cfg->site->main ? cfg->site->hosts : h->next) {
+		const struct core_host *core = core_host_of(h);
+
+		if (check_options.no_roots || !core->root || !core->root_pos.file)
+			continue;
+		bool again = false;
+		for (unsigned i = 0; i < n; i++)
+			again |= !strcmp(out[i].path, core->root) && out[i].pos.line == core->root_pos.line;
+		if (!again)
+			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false };
+	}
+	return n;
+}
+
+/* Looks at each part of a path from the left. 0, or the errno with *length of the part that stopped it. */
+static int look(const struct wanted_path *w, unsigned *length)
+{
+	char part[4096];
+	size_t n = strlen(w->path);
+	struct stat st;
+
+	if (n >= sizeof part)
+		return ENAMETOOLONG;
+	for (size_t i = 1; i <= n; i++) {
+		if (i < n && w->path[i] != '/')
+			continue;
+		memcpy(part, w->path, i);
+		part[i] = '\0';
+		*length = (unsigned)i;
+		if (stat(part, &st) < 0)
+			return errno;
+		if (S_ISDIR(st.st_mode) && access(part, X_OK) < 0)
+			return errno;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+	return w->writes && access(w->path, W_OK) < 0 ? errno : 0;
+}
+
+/* In a fork that has become the children's user. */
+static void look_at_all(const struct config *cfg, const struct wanted_path *w, unsigned n, int fd)
+{
+	const struct process_settings *s = cfg->process;
+
+	if (geteuid() == 0 && (initgroups(s->user, s->gid) < 0 || setgid(s->gid) < 0 || setuid(s->uid) < 0))
+		_exit(1);
+	for (unsigned i = 0; i < n; i++) {
+		struct finding f = { .index = i };
+
+		f.error = look(&w[i], &f.length);
+		if (f.error && write(fd, &f, sizeof f) != sizeof f)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void tell_path(struct config *cfg, const struct wanted_path *w, const struct finding *f)
+{
+	char remedy[700];
+	struct stat st;
+	int n = (int)f->length;
+
+	if (f->error == ENOENT)
+		snprintf(remedy, sizeof remedy, "create it: mkdir -p %s", w->path);
+	else if (f->error == ENOTDIR)
+		snprintf(remedy, sizeof remedy, "name a folder");
+	else if (f->error == EACCES && stat(w->path, &st) < 0 && errno == ENOENT)
+		snprintf(remedy, sizeof remedy, "it does not exist");
+	else if (f->error == EACCES)
+		snprintf(remedy, sizeof remedy, "let the user %s through: chmod o+x %.*s", cfg->process->user, n, w->path);
+	else
+		snprintf(remedy, sizeof remedy, "mend the path, or name another");
+	if (f->error == EACCES)
+		config_report_add(cfg, w->severity, &w->pos, remedy, "%s %s cannot be reached by the user %s: %.*s may not be searched", w->what, w->path,
+				  cfg->process->user ? cfg->process->user : "that runs this", n, w->path);
+	else
+		config_report_add(cfg, w->severity, &w->pos, remedy, "%s %s cannot be used: %s%s%.*s", w->what, w->path, strerrordesc_np(f->error),
+				  f->length < strlen(w->path) ? ": " : "", f->length < strlen(w->path) ? n : 0, w->path);
+}
+
+static void check_paths(struct config *cfg)
+{
+	struct wanted_path wanted[MAX_PATHS];
+	unsigned n = collect_paths(cfg, wanted);
+	struct finding f;
+	int fd[2], status;
+
+	if (!n || pipe2(fd, O_CLOEXEC) < 0)
+		return;
+	pid_t pid = fork();
+	if (pid == 0)
+		look_at_all(cfg, wanted, n, fd[1]);
+	close(fd[1]);
+	while (pid > 0 && read(fd[0], &f, sizeof f) == sizeof f)
+		if (f.index < n && f.length <= strlen(wanted[f.index].path))
+			tell_path(cfg, &wanted[f.index], &f);
+	close(fd[0]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* ------------------------------------------------------------------------------------------------ ports */
+
+static bool listens_on(const struct config_listen *l, const struct host_addr *a)
+{
+	if (!a->any_port && addr_port(&l->addr) != addr_port(&a->addr))
+		return false;
+	return a->any_ip || addr_is_any(&l->addr) || addr_same_ip(&l->addr, &a->addr);
+}
+
+static void check_host_ports(struct config *cfg)
+{
+	for (const struct host *h = cfg->site->hosts; h; h = h->next)
+		for (unsigned i = 0; i < h->naddrs; i++) {
+			bool found = false;
+			char text[ADDR_TEXT];
+
+			for (unsigned k = 0; k < cfg->process->nlistens; k++)
+				found |= listens_on(&cfg->process->listens[k], &h->addrs[i]);
+			if (!found)
+				config_report_add(cfg, CONF_WARNING, &h->pos, conf_printf(&cfg->env, "add: Listen %u", addr_port(&h->addrs[i].addr)),
+						  "the virtual host %s is never reached: nothing listens on %s", h->name, addr_text(&h->addrs[i].addr, text));
+		}
+}
+
+/* Which of the hosts at a Listen speak TLS. */
+static void check_listen(struct config *cfg, const struct config_listen *l)
+{
+	const struct host *tls = NULL, *plain = NULL;
+	bool any = false;
+
+	for (const struct host *h = cfg->site->hosts; h; h = h->next)
+		for (unsigned i = 0; i < h->naddrs; i++)
+			if (listens_on(l, &h->addrs[i])) {
+				any = true;
+				*(tls_policy_enabled(host_config(h, &tls_module)) ? &tls : &plain) = h;
+			}
+	if (!any)
+		*(tls_policy_enabled(host_config(cfg->site->main, &tls_module)) ? &tls : &plain) = cfg->site->main;
+	if (l->https && !tls)
+		config_report_add(cfg, CONF_WARNING, &l->pos, "add a <VirtualHost> for it with SSLEngine on, SSLCertificateFile and SSLCertificateKeyFile",
+				  "Listen %s: no host there has \"SSLEngine on\": browsers that expect HTTPS will fail", l->text);
+	if (tls && plain && any)
+		config_report_add(cfg, CONF_WARNING, &plain->pos, "put it on a port of its own, or give it SSLEngine on",
+				  "the virtual host %s is plain on a port where %s (%s:%u) speaks TLS: a port is one or the other", plain->name,
+				  tls->name, tls->pos.file ? tls->pos.file : "main server", tls->pos.line);
+}
+
+/* ------------------------------------------------------------------------------------------------ cores */
+
+static void say_core(void *ctx, const char *sentence, const char *remedy)
+{
+	config_report_add(ctx, CONF_NOTICE, NULL, remedy, "%s", sentence);
+}
+
+void check_config(struct config *cfg)
+{
+	check_paths(cfg);
+	check_host_ports(cfg);
+	for (unsigned i = 0; i < cfg->process->nlistens; i++)
+		check_listen(cfg, &cfg->process->listens[i]);
+	crash_core_check(cfg->process->core_dir, say_core, cfg);
+}
+
+/* Ports that somebody else has: only for -t, since a server that runs has its own. */
+static void check_taken(struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->process->nlistens; i++) {
+		const struct config_listen *l = &cfg->process->listens[i];
+		char who[64];
+		pid_t pid;
+		const char *holder = listen_holder(addr_port(&l->addr), who, &pid);
+
+		if (holder && !strstr(holder, "bulkhead"))
+			config_report_add(cfg, CONF_WARNING, &l->pos, "stop it before the start, or choose another port",
+					  "Listen %s: the port is in use by %s", l->text, holder);
+	}
+}
+
+void check_keys(struct config *cfg)
+{
+	struct key_store *store = NULL;
+
+	check_taken(cfg);
+	if (cfg->errors)
+		return;
+	if (keys_load_direct(cfg, &store) == 0)
+		key_store_free(store);
+}

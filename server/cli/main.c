@@ -1,0 +1,249 @@
+/*
+ * main.c - the command line in Apache's shape: options, what they ask for, and the start of the server.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "log/log.h"
+#include "process/daemon.h"
+#include "process/job.h"
+#include "process/master.h"
+
+#define MAX_WORDS 64            /* of each of -D, -C, -c */
+
+enum mode { MODE_RUN, MODE_SINGLE, MODE_TEST, MODE_SETTINGS, MODE_MODULES };
+
+struct words {
+	const char *at[MAX_WORDS + 1];
+	unsigned n;
+};
+struct options {
+	struct config_source source;
+	struct words defines, before, after;
+	enum mode mode;
+	const char *control;            /* -k */
+	const char *demo;               /* --demo: the folder */
+	enum log_level level;           /* -e */
+};
+
+static int usage(const char *why, const char *word)
+{
+	fprintf(stderr, "bulkhead: %s%s%s\n", why, word ? ": " : "", word ? word : "");
+	dump_help(stderr);
+	return 1;
+}
+
+static int add_word(struct words *w, const char *word)
+{
+	if (w->n == MAX_WORDS)
+		return usage("an option is given more than 64 times", word);
+	w->at[w->n++] = word;
+	return 0;
+}
+
+static bool defined(const struct options *o, const char *name)
+{
+	for (unsigned i = 0; i < o->defines.n; i++)
+		if (!strcasecmp(o->defines.at[i], name))
+			return true;
+	return false;
+}
+
+static int set_control(struct options *o, const char *word)
+{
+	if (!control_known(word))
+		return usage("-k takes start, stop, restart, graceful or graceful-stop, not", word);
+	o->control = word;
+	return 0;
+}
+
+static int set_level(struct options *o, const char *word)
+{
+	if (log_level_parse(word, &o->level) < 0)
+		return usage("-e takes emerg alert crit error warn notice info debug or trace1 … trace8, not", word);
+	return 0;
+}
+
+/* Options that only print. Returns -1 when c is none of them. */
+static int print_only(int c)
+{
+	switch (c) {
+	case 'v': dump_version(); return 0;
+	case 'V': dump_build(); return 0;
+	case 'l': dump_compiled(); return 0;
+	case 'L': dump_directives(); return 0;
+	case 'h': dump_help(stdout); return 0;
+	default: return -1;
+	}
+}
+
+/* 0: go on; else done, *code says how. */
+static int parse(struct options *o, int argc, char **argv, int *code)
+{
+	static const struct option longs[] = { { "demo", required_argument, NULL, 'w' }, { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'v' }, { 0 } };
+	int c;
+
+	opterr = 0;
+	*code = 0;
+	while ((c = getopt_long(argc, argv, ":D:C:c:d:f:e:E:k:vVlLtTSMXh", longs, NULL)) != -1) {
+		if ((*code = print_only(c)) == 0)
+			return 1;
+		*code = 0;
+		switch (c) {
+		case 'D': *code = add_word(&o->defines, optarg); break;
+		case 'C': *code = add_word(&o->before, optarg); break;
+		case 'c': *code = add_word(&o->after, optarg); break;
+		case 'd': o->source.root = optarg; break;
+		case 'f': o->source.file = optarg; break;
+		case 'e': *code = set_level(o, optarg); break;
+		case 'E': *code = freopen(optarg, "a", stderr) ? 0 : usage("cannot open the file of -E", optarg); break;
+		case 'k': *code = set_control(o, optarg); break;
+		case 'T': check_options.no_roots = true; break;
+		case 't': o->mode = o->mode == MODE_RUN ? MODE_TEST : o->mode; break;
+		case 'S': o->mode = MODE_SETTINGS; break;
+		case 'M': o->mode = MODE_MODULES; break;
+		case 'X': o->mode = MODE_SINGLE; break;
+		case 'w': o->demo = optarg; break;
+		case ':': *code = usage("an option lacks its argument", argv[optind - 1]); break;
+		default: *code = usage("no such option", argv[optind - 1]);
+		}
+		if (*code)
+			return 1;
+	}
+	if (optind < argc) {
+		*code = usage("no such argument", argv[optind]);
+		return 1;
+	}
+	if (o->mode == MODE_TEST && (defined(o, "DUMP_VHOSTS") || defined(o, "DUMP_RUN_CFG")))
+		o->mode = MODE_SETTINGS;
+	if (o->mode == MODE_TEST && defined(o, "DUMP_MODULES"))
+		o->mode = MODE_MODULES;
+	o->source.defines = o->defines.at;
+	o->source.before = o->before.at;
+	o->source.after = o->after.at;
+	o->source.dump_includes = defined(o, "DUMP_INCLUDES");
+	return 0;
+}
+
+void cli_print_reports(const struct config *cfg, enum cli_show show)
+{
+	static const char *const words[] = { [CONF_ERROR] = "error", [CONF_WARNING] = "warning", [CONF_NOTICE] = "notice" };
+
+	for (const struct config_report *r = cfg->reports; r; r = r->next) {
+		if (r->severity == CONF_NOTICE && show != CLI_ALL)
+			continue;
+		if (r->pos.file)
+			fprintf(stderr, "%s:%u: %s: %s\n", r->pos.file, r->pos.line, words[r->severity], r->sentence);
+		else
+			fprintf(stderr, "bulkhead: %s: %s\n", words[r->severity], r->sentence);
+		if (r->remedy)
+			fprintf(stderr, "    %s\n", r->remedy);
+	}
+}
+
+/* -t, -S, -M: says what was asked for. The exit code. */
+static int report(const struct options *o, struct config *cfg)
+{
+	if (o->mode == MODE_MODULES && !cfg->errors) {
+		dump_modules();
+		return 0;
+	}
+	if (o->mode == MODE_TEST && !cfg->errors) {
+		check_config(cfg);
+		check_keys(cfg);
+	}
+	cli_print_reports(cfg, o->mode == MODE_TEST ? CLI_ALL : CLI_ERRORS_AND_WARNINGS);
+	if (cfg->errors) {
+		fprintf(stderr, "%u error%s in the configuration: not usable\n", cfg->errors, cfg->errors == 1 ? "" : "s");
+		return 1;
+	}
+	if (o->mode == MODE_SETTINGS) {
+		dump_hosts(cfg);
+		dump_settings(cfg);
+		return 0;
+	}
+	if (o->source.dump_includes)
+		dump_includes(cfg);
+	fprintf(stderr, "Syntax OK\n");
+	return 0;
+}
+
+/* Starts the server from a configuration without errors. Takes cfg. */
+static int start(struct options *o, struct config *cfg)
+{
+	struct master_options mo = { .foreground = defined(o, "FOREGROUND") || o->demo, .ready_fd = -1, .check = check_config };
+	struct err e = { 0 };
+	char text[1600];
+	int code = 0;
+
+	if (o->mode == MODE_SINGLE)
+		return single_run(cfg);
+	unsetenv("SSLKEYLOGFILE");
+	if (!mo.foreground) {
+		int side = daemon_detach(&mo.ready_fd, &code, &e);
+
+		if (side < 0)
+			fprintf(stderr, "bulkhead: %s\n", err_print(&e, text, sizeof text));
+		if (side)
+			return side < 0 ? 1 : code;
+	}
+	if (o->demo)
+		demo_greeting(o->demo);
+	return master_run(&o->source, cfg, &mo);
+}
+
+static int prepare_demo(struct options *o)
+{
+	static char folder[PATH_MAX];
+
+	if (!realpath(o->demo, folder) && (errno != ENOENT || snprintf(folder, sizeof folder, "%s", o->demo) >= (int)sizeof folder))
+		return usage("--demo needs a folder", o->demo);
+	o->source.text = demo_configuration(folder);
+	if (!o->source.text)
+		return 1;
+	if (!realpath(o->demo, folder))
+		return usage("--demo needs a folder", o->demo);
+	o->demo = folder;
+	o->source.root = folder;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options o = { .level = LOG_L_NOTICE };
+	struct log_settings settings;
+	struct config *cfg;
+	int code;
+
+	daemon_fill_stdio();
+	if (parse(&o, argc, argv, &code))
+		return code;
+	log_settings_init(&settings, o.level);
+	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
+	if (o.demo && (code = prepare_demo(&o)))
+		return code;
+	cfg = config_read(&o.source);
+	if (!cfg) {
+		fprintf(stderr, "bulkhead: out of memory while the configuration was read\n");
+		return 1;
+	}
+	if (o.mode == MODE_TEST || o.mode == MODE_SETTINGS || o.mode == MODE_MODULES)
+		return report(&o, cfg);
+	if (o.control && !cfg->errors && (code = control_signal(o.control, cfg)) >= 0)
+		return code;
+	if (!cfg->errors)
+		check_config(cfg);
+	cli_print_reports(cfg, CLI_ERRORS_AND_WARNINGS);
+	if (cfg->errors) {
+		fprintf(stderr, "bulkhead: not started: %u error%s in the configuration\n", cfg->errors, cfg->errors == 1 ? "" : "s");
+		return 1;
+	}
+	return start(&o, cfg);
+}
