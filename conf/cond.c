@@ -51,24 +51,26 @@ static const struct conf_test {
 
 static bool not_here(struct conf_reader *r, const char *name)
 {
-	conf_bad(r, "take the section out, or keep what it holds without it", "%s> is not available in this release", name);
+	conf_bad(r, "take the section out, or keep what it holds without it",
+		 "%s> is not available in this release", name);
 	return false;
 }
 
 static bool judge(struct conf_reader *r, const struct conf_test *test, const char *args)
 {
-	bool not = *args == '!';
+	bool negated = *args == '!';
 	char *word;
 
 	if (test->needs_directives && !r->env->has_directive)
 		return not_here(r, test->name);
-	args += not;
+	args += negated;
 	word = conf_word(r->env, &args);
 	if (!word || !*word) {
-		conf_bad(r, conf_printf(r->env, "write for example %s", test->example), "%s> needs an argument", test->name);
+		conf_bad(r, conf_printf(r->env, "write for example %s", test->example),
+			 "%s> needs an argument", test->name);
 		return false;
 	}
-	return test->holds(r, word) != not;
+	return test->holds(r, word) != negated;
 }
 
 /* ------------------------------------------------------------------------------------------------ <IfVersion> */
@@ -110,7 +112,8 @@ static bool matches(struct conf_reader *r, const char *pattern)
 	bool yes;
 
 	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB)) {
-		conf_bad(r, "it is an extended POSIX expression here", "<IfVersion>: \"%s\" is no regular expression", pattern);
+		conf_bad(r, "it is an extended POSIX expression here",
+			 "<IfVersion>: \"%s\" is no regular expression", pattern);
 		return false;
 	}
 	yes = regexec(&re, r->env->version, 0, NULL, 0) == 0;
@@ -124,7 +127,7 @@ static bool judge_version(struct conf_reader *r, const char *args)
 	static const char *const operators[] = { "=", "==", ">", ">=", "<", "<=", "~" };
 	const char *line = args, *op = "=", *word, *second;
 	unsigned ours[3], theirs[3], i;
-	bool not = false, yes;
+	bool negated = false, yes;
 	int order;
 
 	if (!r->env->version || !parse_version(r->env->version, ours))
@@ -132,35 +135,37 @@ static bool judge_version(struct conf_reader *r, const char *args)
 	word = conf_word(r->env, &line);
 	second = conf_word(r->env, &line);
 	if (second) {
-		not = *word == '!';
-		op = word + not;
+		negated = *word == '!';
+		op = word + negated;
 		word = second;
 	}
 	for (i = 0; i < sizeof(operators) / sizeof(*operators) && strcmp(op, operators[i]); i++)
 		;
 	if (!word || *line || i == sizeof(operators) / sizeof(*operators)) {
-		conf_bad(r, "write for example <IfVersion >= 2.4>", "<IfVersion> takes an operator (= > >= < <= ~, \"!\" in front reverses it) "
-			 "and a version, not \"%s\"", args);
+		conf_bad(r, "write for example <IfVersion >= 2.4>; \"!\" in front reverses the operator",
+			 "<IfVersion> takes an operator (= > >= < <= ~) and a version, not \"%s\"", args);
 		return false;
 	}
 	if (*op == '=' && *word == '/') {
 		size_t n = strlen(word);
 
 		if (n < 2 || word[n - 1] != '/') {
-			conf_bad(r, NULL, "<IfVersion>: the regular expression %s does not end with a slash", word);
+			conf_bad(r, NULL, "<IfVersion>: the regular expression %s does not end with a slash",
+				 word);
 			return false;
 		}
-		return matches(r, conf_printf(r->env, "%.*s", (int)(n - 2), word + 1)) != not;
+		return matches(r, conf_printf(r->env, "%.*s", (int)(n - 2), word + 1)) != negated;
 	}
 	if (*op == '~')
-		return matches(r, word) != not;
+		return matches(r, word) != negated;
 	if (!parse_version(word, theirs)) {
-		conf_bad(r, "write major, or major.minor, or major.minor.patch", "<IfVersion>: \"%s\" is no version", word);
+		conf_bad(r, "write major, or major.minor, or major.minor.patch",
+			 "<IfVersion>: \"%s\" is no version", word);
 		return false;
 	}
 	order = compare_versions(ours, theirs);
 	yes = (order == 0 && strchr(op, '=')) || (order > 0 && *op == '>') || (order < 0 && *op == '<');
-	return yes != not;
+	return yes != negated;
 }
 
 /* ------------------------------------------------------------------------------------------------ */

@@ -57,10 +57,14 @@ static void undefined(struct conf_reader *r, const char *name)
 	if (strchr(name, ':') || !conf_first_time(r->env, text))
 		return;
 	if (!strncmp(name, "APACHE_", 7))
-		remedy = "it is set in /etc/apache2/envvars: start the server with bulkheadctl, which reads that file";
+		remedy =
+			"it is set in /etc/apache2/envvars: start the server with bulkheadctl, which reads that file";
 	else
-		remedy = conf_printf(r->env, "write \"Define %s value\" further up, or set it in the server's environment", name);
-	conf_report(r->env, CONF_WARNING, &r->file->pos, remedy, "the variable %s is not defined; the text stays as it is", text);
+		remedy = conf_printf(
+			r->env, "write \"Define %s value\" further up, or set it in the server's environment",
+			name);
+	conf_report(r->env, CONF_WARNING, &r->file->pos, remedy,
+		    "the variable %s is not defined; the text stays as it is", text);
 }
 
 /*
@@ -118,7 +122,8 @@ const char *conf_expand(struct conf_reader *r, const char *line)
 /* ------------------------------------------------------------------------------------------------ Define, UnDefine */
 
 /* Reads at most two words. False: refused and reported. */
-static bool two_words(struct conf_reader *r, const char *directive, const char *usage, const char *args, char **first, char **second)
+static bool two_words(struct conf_reader *r, const char *directive, const char *usage, const char *args,
+		      char **first, char **second)
 {
 	struct conf_env *env = r->env;
 	const char *line = args;
@@ -126,15 +131,18 @@ static bool two_words(struct conf_reader *r, const char *directive, const char *
 	*first = conf_word(env, &line);
 	*second = conf_word(env, &line);
 	if (env->no_define) {
-		conf_bad(r, "put it into the server's configuration", "%s is not allowed in .htaccess files", directive);
+		conf_bad(r, "put it into the server's configuration", "%s is not allowed in .htaccess files",
+			 directive);
 		return false;
 	}
 	if (!*first || !**first || *line) {
-		conf_bad(r, conf_with_hint(env, args, "put a value that holds blanks into quotes"), "%s takes %s", directive, usage);
+		conf_bad(r, conf_with_hint(env, args, "put a value that holds blanks into quotes"),
+			 "%s takes %s", directive, usage);
 		return false;
 	}
 	if (strchr(*first, ':')) {
-		conf_bad(r, "choose another name", "%s: the name \"%s\" must not contain a colon", directive, *first);
+		conf_bad(r, "choose another name", "%s: the name \"%s\" must not contain a colon", directive,
+			 *first);
 		return false;
 	}
 	if (*second && !**second)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_MAX_COMPARED 48    /* longer names are not compared with others: no directive has such a name */
+#define NAME_MAX_COMPARED 48 /* longer names are not compared with others: no directive has such a name */
 
 unsigned conf_modules_number(struct conf_module *const *modules)
 {
@@ -19,7 +19,8 @@ unsigned conf_modules_number(struct conf_module *const *modules)
 	return n;
 }
 
-const struct conf_directive *conf_find(struct conf_module *const *modules, const char *name, const struct conf_module **module)
+const struct conf_directive *conf_find(struct conf_module *const *modules, const char *name,
+				       const struct conf_module **module)
 {
 	const struct conf_directive *d;
 
@@ -70,7 +71,8 @@ static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 			bool same = lower(a[i - 1]) == lower(b[j - 1]);
 
 			row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + !same);
-			if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]))
+			if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+			    lower(a[i - 2]) == lower(b[j - 1]))
 				row[j] = least(row[j], before[j - 2] + 1);
 		}
 		spare = before;
@@ -100,7 +102,7 @@ const char *conf_nearest(struct conf_module *const *modules, const char *name)
 				best = d->name;
 				if (!far)
 					return best;
-				bound = far - 1;        /* only a nearer one replaces it */
+				bound = far - 1; /* only a nearer one replaces it */
 			}
 		}
 	return best;
@@ -114,7 +116,7 @@ static const struct {
 } contexts[] = {
 	{ CONF_SERVER, "server config", "outside all sections" },
 	{ CONF_HOST, "virtual host", "in <VirtualHost>" },
-	{ CONF_SECTIONS, "directory", NULL },           /* Apache's word for all three */
+	{ CONF_SECTIONS, "directory", NULL }, /* Apache's word for all three */
 	{ CONF_DIRECTORY, "<Directory>", "in <Directory>" },
 	{ CONF_LOCATION, "<Location>", "in <Location>" },
 	{ CONF_FILES, "<Files>", "in <Files>" },
@@ -168,15 +170,24 @@ static int set(struct conf_call *call, int argc, char **argv)
 /* An error of the engine about the arguments. */
 static int bad_args(struct conf_call *call, const char *remedy, const char *sentence)
 {
-	conf_report(call->env, CONF_ERROR, &call->node->pos, conf_with_hint(call->env, call->node->args, remedy), "%s", sentence);
+	conf_report(call->env, CONF_ERROR, &call->node->pos,
+		    conf_with_hint(call->env, call->node->args, remedy), "%s", sentence);
 	return -1;
+}
+
+/* The table's line of help as a remedy. */
+static const char *usage(const struct conf_call *call)
+{
+	const struct conf_directive *d = call->directive;
+
+	return d->help ? conf_printf(call->env, "%s: %s", d->name, d->help) : NULL;
 }
 
 static const char *number_word(unsigned n)
 {
-	static const char *const words[] = { "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine" };
+	static const char *const names[] = { "no", "one", "two", "three", "four", "five", "six", "seven", "eight" };
 
-	return n < sizeof(words) / sizeof(*words) ? words[n] : "many";
+	return n < sizeof(names) / sizeof(*names) ? names[n] : "many";
 }
 
 static int bad_count(struct conf_call *call, unsigned n)
@@ -193,11 +204,11 @@ static int bad_count(struct conf_call *call, unsigned n)
 		how = conf_printf(env, "at most %s", number_word(d->max));
 	else
 		how = conf_printf(env, "%s to %s", number_word(d->min), number_word(d->max));
-	is = conf_printf(env, "%s takes %s argument%s, %u %s given", d->name, how, (d->max ? d->max : d->min) == 1 ? "" : "s", n,
-			 n == 1 ? "is" : "are");
+	is = conf_printf(env, "%s takes %s argument%s, %u %s given", d->name, how,
+			 (d->max ? d->max : d->min) == 1 ? "" : "s", n, n == 1 ? "is" : "are");
 	if (d->max && n > d->max)
 		return bad_args(call, "an argument that holds blanks needs quotes", is);
-	return bad_args(call, d->help ? conf_printf(env, "%s: %s", d->name, d->help) : NULL, is);
+	return bad_args(call, usage(call), is);
 }
 
 /* All words; an empty one at the end is none. */
@@ -230,7 +241,8 @@ static int take(struct conf_call *call, const char *args)
 		return bad_count(call, n);
 	for (i = 0; i < d->min; i++)
 		if (!*argv[i])
-			return bad_args(call, NULL, conf_printf(call->env, "%s: argument %u is empty", d->name, i + 1));
+			return bad_args(call, NULL,
+					conf_printf(call->env, "%s: argument %u is empty", d->name, i + 1));
 	return set(call, (int)n, argv);
 }
 
@@ -243,7 +255,8 @@ static int flag(struct conf_call *call, const char *args)
 	if (!word || !*word)
 		return bad_args(call, NULL, conf_printf(call->env, "%s takes one argument, On or Off", name));
 	if (strcasecmp(word, "on") && strcasecmp(word, "off"))
-		return bad_args(call, NULL, conf_printf(call->env, "%s takes one argument, On or Off, not \"%s\"", name, word));
+		return bad_args(call, NULL, conf_printf(call->env, "%s takes one argument, On or Off, not \"%s\"",
+							name, word));
 	word = conf_strdup(call->env, strcasecmp(word, "on") ? "off" : "on");
 	return set(call, 1, &word);
 }
@@ -259,8 +272,8 @@ static int iterate(struct conf_call *call, const char *args, bool pairs)
 		argv[0] = conf_word(call->env, &args);
 	argv[pairs] = conf_word(call->env, &args);
 	if ((pairs && (!argv[0] || !*argv[0])) || !argv[pairs] || !*argv[pairs])
-		return bad_args(call, call->directive->help ? conf_printf(call->env, "%s: %s", name, call->directive->help) : NULL,
-				conf_printf(call->env, "%s takes at least %s", name, pairs ? "two arguments" : "one argument"));
+		return bad_args(call, usage(call), conf_printf(call->env, "%s takes at least %s", name,
+							       pairs ? "two arguments" : "one argument"));
 	for (; argv[pairs] && *argv[pairs]; argv[pairs] = conf_word(call->env, &args))
 		if (set(call, 1 + pairs, argv))
 			result = -1;
@@ -272,7 +285,8 @@ static int whole(struct conf_call *call, const char *args)
 	char *argv[1] = { conf_strdup(call->env, args) };
 
 	if (call->directive->args == CONF_SECTION && call->directive->min && !*args)
-		return bad_args(call, call->directive->help, conf_printf(call->env, "%s> needs an argument", call->directive->name));
+		return bad_args(call, call->directive->help,
+				conf_printf(call->env, "%s> needs an argument", call->directive->name));
 	return set(call, 1, argv);
 }
 
@@ -313,9 +327,11 @@ static void unknown(const struct conf_node *node, struct conf_module *const *mod
 	if (!remedy)
 		remedy = "it is misspelt, or belongs to a module that is not part of this server";
 	if (node->section)
-		conf_report(env, CONF_ERROR, &node->pos, conf_with_hint(env, node->name, remedy), "unknown section %s>", node->name);
+		conf_report(env, CONF_ERROR, &node->pos, conf_with_hint(env, node->name, remedy),
+			    "unknown section %s>", node->name);
 	else
-		conf_report(env, CONF_ERROR, &node->pos, conf_with_hint(env, node->name, remedy), "unknown directive %s", node->name);
+		conf_report(env, CONF_ERROR, &node->pos, conf_with_hint(env, node->name, remedy),
+			    "unknown directive %s", node->name);
 }
 
 static int apply(const struct conf_node *node, struct conf_call *call)
@@ -332,8 +348,8 @@ static int apply(const struct conf_node *node, struct conf_call *call)
 	if (!(call->directive->contexts & call->context)) {
 		bool tag = *call->directive->name == '<';
 
-		conf_report(env, CONF_ERROR, &node->pos, NULL, "%s%s is not allowed %s; it belongs to: %s", call->directive->name,
-			    tag ? ">" : "", place(env, node, call->context),
+		conf_report(env, CONF_ERROR, &node->pos, NULL, "%s%s is not allowed %s; it belongs to: %s",
+			    call->directive->name, tag ? ">" : "", place(env, node, call->context),
 			    conf_context_words(call->directive->contexts, words_of, sizeof(words_of)));
 		return -1;
 	}
@@ -347,7 +363,7 @@ int conf_apply(const struct conf_node *first, struct conf_module *const *modules
 	int result = 0;
 
 	for (; first; first = first->next) {
-		struct conf_call call = { .context = context, .target = target, .env = env, .modules = modules };
+		struct conf_call call = { .env = env, .context = context, .target = target, .modules = modules };
 
 		if (apply(first, &call))
 			result = -1;

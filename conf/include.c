@@ -18,8 +18,8 @@
 
 /* One Include line. */
 struct request {
-	const char *directive;  /* for messages */
-	const char *args;       /* as written */
+	const char *directive; /* for messages */
+	const char *args; /* as written */
 	bool optional;
 };
 
@@ -34,7 +34,7 @@ static char *slurp(struct conf_env *env, int fd, size_t size, size_t *n)
 
 	*n = 0;
 	for (;;) {
-		if (*n == cap) {        /* it has grown since we asked for its size */
+		if (*n == cap) { /* it has grown since we asked for its size */
 			if (cap > CONF_FILE_MAX) {
 				errno = EFBIG;
 				return NULL;
@@ -94,7 +94,7 @@ const char *conf_read_file(struct conf_reader *r, const char *path, int *error)
 	if (!why && ((fd = r->env->open(r->env->ctx, path)) < 0 || fstat(fd, &st) < 0))
 		why = strerror(*error = errno);
 	if (!why)
-		why = unfit(path, &st);         /* it may have been replaced meanwhile */
+		why = unfit(path, &st); /* it may have been replaced meanwhile */
 	if (!why && !(text = slurp(r->env, fd, (size_t)st.st_size, &n)))
 		why = strerror(*error = errno);
 	if (fd >= 0)
@@ -125,13 +125,15 @@ static const char *missing_folder(struct conf_env *env, const char *path)
 
 static void missing(struct conf_reader *r, const struct request *q, const char *path)
 {
-	const char *folder = missing_folder(r->env, path), *remedy = "make it, or write IncludeOptional if it may be missing";
+	const char *folder = missing_folder(r->env, path),
+		   *remedy = "make it, or write IncludeOptional if it may be missing";
 	const char *root = r->env->root;
 
 	if (q->args[strspn(q->args, "\"'")] != '/' && root && *root)
 		remedy = conf_printf(r->env, "%s; relative paths begin at ServerRoot, %s", remedy, root);
 	if (folder)
-		conf_bad(r, remedy, "%s: there is no %s: the folder %s does not exist", q->directive, path, folder);
+		conf_bad(r, remedy, "%s: there is no %s: the folder %s does not exist", q->directive, path,
+			 folder);
 	else
 		conf_bad(r, remedy, "%s: there is no %s", q->directive, path);
 }
@@ -146,12 +148,14 @@ static void too_deep(struct conf_reader *r, const struct request *q)
 		if (!strcmp(f->pos.file, r->file->pos.file))
 			same = f;
 	if (!same) {
-		conf_bad(r, NULL, "%s: files include each other more than %d deep", q->directive, CONF_INCLUDE_MAX);
+		conf_bad(r, NULL, "%s: files include each other more than %d deep", q->directive,
+			 CONF_INCLUDE_MAX);
 	} else {
 		chain = conf_printf(r->env, "%s again", r->file->pos.file);
 		for (f = r->file->from; f != same; f = f->from)
 			chain = conf_printf(r->env, "%s, which includes %s", f->pos.file, chain);
-		conf_bad(r, "take this line out", "%s goes round in a circle: %s includes %s", q->directive, r->file->pos.file, chain);
+		conf_bad(r, "take this line out", "%s goes round in a circle: %s includes %s", q->directive,
+			 r->file->pos.file, chain);
 	}
 	r->stopped = true;
 }
@@ -176,7 +180,8 @@ static const char *below(struct conf_env *env, const char *folder, const char *n
 }
 
 /* The sorted entries of a folder, to be freed with free_list; -1 if it cannot be read, which is reported. */
-static int list_folder(struct conf_reader *r, const struct request *q, const char *folder, struct dirent ***list)
+static int list_folder(struct conf_reader *r, const struct request *q, const char *folder,
+		       struct dirent ***list)
 {
 	int n = scandir(*folder ? folder : "/", list, NULL, by_bytes);
 
@@ -185,7 +190,8 @@ static int list_folder(struct conf_reader *r, const struct request *q, const cha
 	if (errno == ENOENT && !q->optional)
 		missing(r, q, below(r->env, folder, ""));
 	else if (errno != ENOENT)
-		conf_bad(r, NULL, "%s: the folder %s cannot be read: %s", q->directive, folder, strerror(errno));
+		conf_bad(r, NULL, "%s: the folder %s cannot be read: %s", q->directive, folder,
+			 strerror(errno));
 	return -1;
 }
 
@@ -206,8 +212,9 @@ static void include_path(struct conf_reader *r, const struct request *q, const c
 
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		if (depth == CONF_FOLDER_MAX) {
-			conf_bad(r, "is there a symbolic link that leads back?", "%s: %s lies more than %d folders deep", q->directive,
-				 path, CONF_FOLDER_MAX);
+			conf_bad(r, "is there a symbolic link that leads back?",
+				 "%s: %s lies more than %d folders deep", q->directive, path,
+				 CONF_FOLDER_MAX);
 			return;
 		}
 		n = list_folder(r, q, path, &list);
@@ -244,7 +251,8 @@ static bool is_folder(struct conf_env *env, const char *folder, const struct dir
 }
 
 /* Follows the parts of a pattern, one call a part; the path's bounded length bounds the depth. */
-static void include_pattern(struct conf_reader *r, const struct request *q, const char *folder, const char *pattern)
+static void include_pattern(struct conf_reader *r, const struct request *q, const char *folder,
+			    const char *pattern)
 {
 	char *part = conf_strdup(r->env, pattern), *rest = strchr(part, '/');
 	struct dirent **list;
@@ -267,7 +275,8 @@ static void include_pattern(struct conf_reader *r, const struct request *q, cons
 	for (i = 0; i < n && !r->stopped; i++) {
 		const char *name = list[i]->d_name;
 
-		if (dots(name) || fnmatch(part, name, FNM_PERIOD) || (rest && !is_folder(r->env, folder, list[i])))
+		if (dots(name) || fnmatch(part, name, FNM_PERIOD) ||
+		    (rest && !is_folder(r->env, folder, list[i])))
 			continue;
 		found++;
 		if (rest)
@@ -277,8 +286,8 @@ static void include_pattern(struct conf_reader *r, const struct request *q, cons
 	}
 	free_list(list, n);
 	if (!found && !q->optional)
-		conf_bad(r, "write IncludeOptional if there may be none", "%s: nothing in %s matches \"%s\"", q->directive,
-			 *folder ? folder : "/", part);
+		conf_bad(r, "write IncludeOptional if there may be none", "%s: nothing in %s matches \"%s\"",
+			 q->directive, *folder ? folder : "/", part);
 }
 
 void conf_include(struct conf_reader *r, const char *directive, const char *args, bool optional)
@@ -288,11 +297,14 @@ void conf_include(struct conf_reader *r, const char *directive, const char *args
 	char *word = conf_word(r->env, &line);
 
 	if (r->env->no_include) {
-		conf_bad(r, "put it into the server's configuration", "%s is not allowed in .htaccess files", directive);
+		conf_bad(r, "put it into the server's configuration", "%s is not allowed in .htaccess files",
+			 directive);
 		return;
 	}
 	if (!word || !*word || *line) {
-		conf_bad(r, conf_with_hint(r->env, args, "write a line for each file; quote a path that holds blanks"),
+		conf_bad(r,
+			 conf_with_hint(r->env, args,
+					"write a line for each file; quote a path that holds blanks"),
 			 "%s takes one argument, the path of a file or folder, or a pattern", directive);
 		return;
 	}

@@ -66,20 +66,21 @@ char *conf_path(struct conf_env *env, const char *path)
 }
 
 /* A file that is no configuration at all would fill the screen: the first CONF_ERRORS_TOLD errors are enough. */
-static void tell(struct conf_env *env, enum conf_severity severity, const struct conf_pos *pos, const char *sentence,
-		 const char *remedy)
+static void tell(struct conf_env *env, enum conf_severity severity, const struct conf_pos *pos,
+		 const char *sentence, const char *remedy)
 {
 	if (severity == CONF_ERROR && ++env->errors > CONF_ERRORS_TOLD) {
 		if (env->errors > CONF_ERRORS_TOLD + 1)
 			return;
-		sentence = conf_printf(env, "more errors follow; only the first %d are told", CONF_ERRORS_TOLD);
+		sentence =
+			conf_printf(env, "more errors follow; only the first %d are told", CONF_ERRORS_TOLD);
 		remedy = "mend these first";
 	}
 	env->report(env->ctx, severity, pos, sentence, remedy);
 }
 
-void conf_report(struct conf_env *env, enum conf_severity severity, const struct conf_pos *pos, const char *remedy,
-		 const char *fmt, ...)
+void conf_report(struct conf_env *env, enum conf_severity severity, const struct conf_pos *pos,
+		 const char *remedy, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -166,7 +167,8 @@ const char *conf_with_hint(struct conf_env *env, const char *line, const char *r
 
 /* ------------------------------------------------------------------------------------------------ for setters */
 
-static void tell_call(struct conf_call *call, enum conf_severity severity, const char *remedy, const char *sentence)
+static void tell_call(struct conf_call *call, enum conf_severity severity, const char *remedy,
+		      const char *sentence)
 {
 	const char *name = call->directive->name;
 	bool section = name[0] == '<';

@@ -65,6 +65,13 @@ static void bounds(const struct conf_directive *d, int64_t *low, int64_t *high)
 	*high = none ? INT64_MAX : d->high;
 }
 
+static const char *range(struct conf_call *call, const char *what, int64_t low, int64_t high)
+{
+	if (high >= INT64_MAX / 1000)
+		return conf_printf(call->env, "write %s from %" PRId64 " on", what, low);
+	return conf_printf(call->env, "write %s from %" PRId64 " to %" PRId64, what, low, high);
+}
+
 int conf_set_number(struct conf_call *call, void *config, int argc, char **argv)
 {
 	int64_t value, low, high;
@@ -73,17 +80,19 @@ int conf_set_number(struct conf_call *call, void *config, int argc, char **argv)
 	(void)argc;
 	bounds(call->directive, &low, &high);
 	if (parse_number(argv[0], true, &value, &rest) || *rest)
-		return conf_fail(call, conf_printf(call->env, "write a number from %" PRId64 " to %" PRId64, low, high),
-				 "\"%s\" is not a number", argv[0]);
+		return conf_fail(call, range(call, "a number", low, high), "\"%s\" is not a number", argv[0]);
 	if (value < low || value > high)
-		return conf_fail(call, NULL, "%s is out of range, which is %" PRId64 " to %" PRId64, argv[0], low, high);
+		return conf_fail(call, range(call, "a number", low, high), "%s is out of range", argv[0]);
 	*(int64_t *)field(call, config) = value;
 	return 0;
 }
 
 int conf_set_seconds(struct conf_call *call, void *config, int argc, char **argv)
 {
-	static const struct { const char *unit; int64_t ms; } units[] = {
+	static const struct {
+		const char *unit;
+		int64_t ms;
+	} units[] = {
 		{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "mi", 60000 }, { "min", 60000 }, { "h", 3600000 },
 	};
 	int64_t value, low, high;
@@ -95,14 +104,15 @@ int conf_set_seconds(struct conf_call *call, void *config, int argc, char **argv
 	if (high > INT64_MAX / 1000)
 		high = INT64_MAX / 1000;
 	if (parse_number(argv[0], false, &value, &rest))
-		return conf_fail(call, conf_printf(call->env, "write a number of seconds from %" PRId64 " to %" PRId64, low, high),
+		return conf_fail(call, range(call, "a number of seconds", low, high),
 				 "\"%s\" is not a length of time", argv[0]);
 	for (i = 0; i < sizeof(units) / sizeof(*units) && strcasecmp(rest, units[i].unit); i++)
 		;
 	if (i == sizeof(units) / sizeof(*units))
-		return conf_fail(call, "the units are ms, s, mi and h; without one it is seconds", "\"%s\" has no unit of time", argv[0]);
+		return conf_fail(call, "the units are ms, s, mi and h; without one it is seconds",
+				 "\"%s\" has no unit of time", argv[0]);
 	if (__builtin_mul_overflow(value, units[i].ms, &value) || value < low * 1000 || value > high * 1000)
-		return conf_fail(call, NULL, "%s is out of range, which is %" PRId64 " to %" PRId64 " seconds", argv[0], low, high);
+		return conf_fail(call, range(call, "a number of seconds", low, high), "%s is out of range", argv[0]);
 	*(int64_t *)field(call, config) = value;
 	return 0;
 }
@@ -122,7 +132,8 @@ int conf_set_choice(struct conf_call *call, void *config, int argc, char **argv)
 		}
 		all = conf_printf(call->env, "%s%s%s", all, *all ? ", " : "", c->word);
 	}
-	return conf_fail(call, conf_printf(call->env, "write one of: %s", all), "\"%s\" is not known here", argv[0]);
+	return conf_fail(call, conf_printf(call->env, "write one of: %s", all), "\"%s\" is not known here",
+			 argv[0]);
 }
 
 int conf_set_notice(struct conf_call *call, void *config, int argc, char **argv)

@@ -19,7 +19,7 @@ static const char *where(struct conf_reader *r, const struct conf_frame *f)
 
 /* ------------------------------------------------------------------------------------------------ frames and nodes */
 
-/* For the tree: a later frame of the same depth uses the memory again, but for the name. */
+/* Frames that were popped are used again: a long file has many sections, but few at a time. */
 static struct conf_frame *push(struct conf_reader *r, const char *name, bool skipped)
 {
 	struct conf_frame *f = r->spare;
@@ -102,11 +102,13 @@ static char *tag_args(struct conf_reader *r, const char *name, const char *rest,
 	size_t n;
 
 	if (more)
-		conf_bad(r, "give every tag a line of its own", "%s>: there are two tags in this line, %s", name, more);
+		conf_bad(r, "give every tag a line of its own", "%s>: there are two tags in this line, %s",
+			 name, more);
 	else if (end)
 		*end = '\0';
 	else if (!bare || *args)
-		conf_bad(r, "close it with \">\"", "the tag %s%s%s has no \">\"", name, *args ? " " : "", args);
+		conf_bad(r, "close it with \">\"", "the tag %s%s%s has no \">\"", name, *args ? " " : "",
+			 args);
 	n = strlen(args);
 	while (n && conf_blank(args[n - 1]))
 		args[--n] = '\0';
@@ -173,30 +175,31 @@ static bool names_frame(const struct conf_frame *f, const char *name)
  */
 static void close_section(struct conf_reader *r, const char *word)
 {
-	const char *floor = NULL, *name;
+	const char *name;
 	struct conf_frame *f;
 	size_t n = strlen(word);
 	bool ended = word[n - 1] == '>';
 
 	name = conf_printf(r->env, "%.*s", (int)(n - 2 - ended), word + 2);
 	if (!ended)
-		conf_bad(r, conf_printf(r->env, "write </%s>", name), "the closing tag %s has no \">\" at its end", word);
+		conf_bad(r, conf_printf(r->env, "write </%s>", name),
+			 "the closing tag %s has no \">\" at its end", word);
 	if (r->top == r->file->floor) {
-		floor = r->top ? "in this file" : "here";
-		conf_bad(r, r->top ? "a section begins and ends in one file" : NULL, "</%s> closes nothing: no section is open %s",
-			 name, floor);
+		conf_bad(r, NULL, "</%s> closes nothing: no section is open %s", name,
+			 r->top ? "in this file, and one begins and ends in the same file" : "here");
 		return;
 	}
 	for (f = r->top; f != r->file->floor && !names_frame(f, name); f = f->up)
 		;
 	if (f == r->file->floor) {
-		conf_bad(r, conf_printf(r->env, "write </%s>", r->top->name + 1), "%s is closed by </%s>", where(r, r->top), name);
+		conf_bad(r, conf_printf(r->env, "write </%s>", r->top->name + 1), "%s is closed by </%s>",
+			 where(r, r->top), name);
 		pop(r);
 		return;
 	}
 	for (; r->top != f; pop(r))
-		conf_bad(r, conf_printf(r->env, "put </%s> before this line", r->top->name + 1), "%s is closed by </%s>",
-			 where(r, r->top), name);
+		conf_bad(r, conf_printf(r->env, "put </%s> before this line", r->top->name + 1),
+			 "%s is closed by </%s>", where(r, r->top), name);
 	pop(r);
 }
 
@@ -209,7 +212,7 @@ static void server_root(struct conf_reader *r, const char *args)
 	size_t n = root ? strlen(root) : 0;
 
 	if (!n || *args)
-		return;         /* the directive's own setter says so */
+		return; /* the directive's own setter says so */
 	while (n > 1 && root[n - 1] == '/')
 		root[--n] = '\0';
 	r->env->root = conf_path(r->env, root);
@@ -226,7 +229,8 @@ static void directive(struct conf_reader *r, const char *name, const char *args)
 	} else if (!strcasecmp(name, "UnDefine")) {
 		conf_undefine(r, args);
 	} else if (!strcasecmp(name, "Use") || !strcasecmp(name, "UndefMacro")) {
-		conf_bad(r, "write out what the macro would put here", "%s is not available in this release", name);
+		conf_bad(r, "write out what the macro would put here", "%s is not available in this release",
+			 name);
 	} else {
 		if (!r->parent && !strcasecmp(name, "ServerRoot"))
 			server_root(r, args);
@@ -262,7 +266,7 @@ static void read_line(struct conf_reader *r, const char *line)
 	rest = line;
 	word = conf_word(r->env, &rest);
 	if (!word || !*word)
-		return;         /* "": Apache takes such a line for empty */
+		return; /* "": Apache takes such a line for empty */
 	if (word[0] != '<')
 		directive(r, word, rest);
 	else if (word[1] == '/')
@@ -306,7 +310,8 @@ void conf_read_lines(struct conf_reader *r, const char *text, size_t n, const ch
 		while (!r->stopped && (kind = conf_lines_next(&lines, r->env, &line)) != CONF_LINE_END) {
 			file.pos.line = lines.line;
 			if (kind == CONF_LINE_NUL) {
-				conf_bad(r, "is this a text file?", "the line holds a NUL byte; the rest of the file is not read");
+				conf_bad(r, "is this a text file?",
+					 "the line holds a NUL byte; the rest of the file is not read");
 				break;
 			}
 			if (kind == CONF_LINE_LONG)
@@ -316,7 +321,8 @@ void conf_read_lines(struct conf_reader *r, const char *text, size_t n, const ch
 		}
 	while (r->top != file.floor) {
 		if (kind == CONF_LINE_END)
-			conf_report(r->env, CONF_ERROR, &r->top->pos, conf_printf(r->env, "add </%s>", r->top->name + 1),
+			conf_report(r->env, CONF_ERROR, &r->top->pos,
+				    conf_printf(r->env, "add </%s>", r->top->name + 1),
 				    "%s> is not closed before the end of the file", r->top->name);
 		pop(r);
 	}
@@ -354,8 +360,8 @@ struct conf_tree *conf_read(const char *path, struct conf_env *env)
 	}
 	why = conf_read_file(&r, full, &error);
 	if (why)
-		conf_report(env, CONF_ERROR, NULL, "name another file with -f", "the configuration file %s cannot be read: %s", full,
-			    why);
+		conf_report(env, CONF_ERROR, NULL, "name another file with -f",
+			    "the configuration file %s cannot be read: %s", full, why);
 	return r.tree;
 }
 
