@@ -1,0 +1,226 @@
+/*
+ * handshake.c - drives a handshake. The hook before GnuTLS reads the ClientHello decides everything from it: host,
+ * version, suite, group, certificates, ALPN, ticket key. GnuTLS then finds only what was decided. Runs in children, the
+ * set-up in the master.
+ */
+#include "tls/handshake.h"
+
+#include <gnutls/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/choose.h"
+#include "tls/priorities.h"
+#include "tls/session.h"
+
+#define HELLO_LONGEST 65536             /* RFC 8446 allows 16 MiB: nobody needs that */
+
+static gnutls_priority_t start_priority;
+
+int tls_init(struct err *e)
+{
+	unsigned char byte;
+
+	/* Whatever GnuTLS opens or allocates once is done here, before children lose their rights. */
+	if (gnutls_rnd(GNUTLS_RND_NONCE, &byte, 1) < 0)
+		return err_set(e, "GnuTLS has no randomness");
+	if (!start_priority && !(start_priority = priority_of_start(e)))
+		return -1;
+	return tickets_self_test(e);
+}
+
+void tls_child_init(struct shmcache *cache, const struct tls_cache_settings *settings)
+{
+	unsigned char byte;
+
+	resume_init(cache, settings);
+	tickets_init(cache, resume_timeout());
+	gnutls_rnd(GNUTLS_RND_NONCE, &byte, 1);         /* a fork's generator seeds itself anew: now, not in the first handshake */
+}
+
+struct tls *tls_of(gnutls_session_t session)
+{
+	return gnutls_session_get_ptr(session);
+}
+
+/* ------------------------------------------------------------------------------------------------ the hook */
+
+static int refuse(struct tls *t, enum tls_fault fault, gnutls_alert_description_t alert)
+{
+	t->fault = fault;
+	t->alert = (int)alert;
+	return GNUTLS_E_NO_CIPHER_SUITES;       /* any fatal code: what is sent and said comes from the fault */
+}
+
+static int set_tickets(struct tls *t)
+{
+	const gnutls_datum_t *seed;
+
+	if (t->policy->tickets == 0 || !(seed = tickets_seed(t->policy, t->tls13, t->hello.ticket_name)))
+		return 0;
+	return gnutls_session_ticket_enable_server(t->session, seed);
+}
+
+static int set_alpn(struct tls *t)
+{
+	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 } };
+
+	if (!t->hello.alpn.p)
+		return 0;
+	return gnutls_alpn_set_protocols(t->session, protocols, 1, 0);  /* nothing in common is no error */
+}
+
+static int decide(struct tls *t)
+{
+	struct tls_choice c;
+	int r;
+
+	t->policy = t->chooser->choose(t->chooser->ctx, t->hello.sni);
+	if (!t->policy || !t->policy->n)
+		return refuse(t, TLS_F_NAME, GNUTLS_A_UNRECOGNIZED_NAME);
+	switch (tls_choose(t->policy, &t->hello, &c)) {
+	case TLS_CHOSEN:
+		break;
+	case TLS_NO_VERSION:
+		return refuse(t, TLS_F_VERSION, GNUTLS_A_PROTOCOL_VERSION);
+	case TLS_NO_SUITE:
+		return refuse(t, c.protocol == PROTO_TLS13 ? TLS_F_SUITE13 : TLS_F_SUITE, GNUTLS_A_HANDSHAKE_FAILURE);
+	}
+	t->tls13 = c.protocol == PROTO_TLS13;
+	resume_setup(t);
+	if ((r = gnutls_priority_set(t->session, c.priority)) < 0
+	    || (r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->policy->credentials)) < 0
+	    || (r = set_alpn(t)) < 0 || (r = set_tickets(t)) < 0) {
+		t->fault = TLS_F_SETUP;
+		t->alert = GNUTLS_A_INTERNAL_ERROR;
+		return r;
+	}
+	return 0;
+}
+
+static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *msg)
+{
+	struct tls *t = tls_of(session);
+	struct text empty = { 0 };
+	int r;
+
+	(void)type;
+	if (!incoming || when != GNUTLS_HOOK_PRE || t->policy)
+		return 0;                       /* the second one after a retry changes nothing that was decided */
+	if (hello_parse((struct text){ (const char *)msg->data, msg->size }, &t->hello) != 0) {
+		t->hello.nversions = 0;
+		return refuse(t, TLS_F_HELLO, GNUTLS_A_DECODE_ERROR);
+	}
+	if (t->hello.sni.n && t->hello.sni.n < sizeof t->sni) {
+		memcpy(t->sni, t->hello.sni.p, t->hello.sni.n);
+		t->hello.sni.p = t->sni;
+	}
+	r = decide(t);
+	/* The message goes when the hook returns. */
+	t->hello.session_id = t->hello.alpn = t->hello.ticket_name = empty;
+	t->state = TLS_S_HANDSHAKE;
+	return r;
+}
+
+/* ------------------------------------------------------------------------------------------------ driving */
+
+struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser)
+{
+	struct tls *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->io = io;
+	t->chooser = chooser;
+	t->alert = t->alert_received = -1;
+	if (!start_priority || gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_AUTO_SEND_TICKET) < 0) {
+		free(t);
+		return NULL;
+	}
+	gnutls_session_set_ptr(t->session, t);
+	gnutls_priority_set(t->session, start_priority);
+	gnutls_db_set_cache_expiration(t->session, (int)resume_timeout());      /* before any ticket key */
+	gnutls_handshake_set_max_packet_length(t->session, HELLO_LONGEST);
+	gnutls_handshake_set_hook_function(t->session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, on_hello);
+	tls_record_setup(t);
+	return t;
+}
+
+/* One ticket, after the client's Finished, for those that can use it (RFC 8446, 4.6.1). */
+static bool ticket_due(const struct tls *t)
+{
+	return t->tls13 && t->policy->tickets != 0 && t->hello.psk_ke_modes;
+}
+
+static enum tls_result waiting(const struct tls *t)
+{
+	return gnutls_record_get_direction(t->session) ? TLS_WRITE : TLS_READ;
+}
+
+enum tls_result tls_step(struct tls *t)
+{
+	int r;
+
+	while (t->state == TLS_S_HELLO || t->state == TLS_S_HANDSHAKE) {
+		r = gnutls_handshake(t->session);
+		if (r == GNUTLS_E_AGAIN)
+			return waiting(t);
+		if (r == 0) {
+			t->resumed = gnutls_session_is_resumed(t->session);
+			t->state = ticket_due(t) ? TLS_S_TICKET : TLS_S_OPEN;
+		} else if (r == GNUTLS_E_WARNING_ALERT_RECEIVED ? !tls_warned(t) : gnutls_error_is_fatal(r)) {
+			tls_fail(t, r);
+		}
+	}
+	while (t->state == TLS_S_TICKET) {
+		r = gnutls_session_ticket_send(t->session, 1, 0);
+		if (r == GNUTLS_E_AGAIN)
+			return TLS_WRITE;
+		if (r == GNUTLS_E_INTERRUPTED)
+			continue;
+		if (r < 0 && r != GNUTLS_E_INVALID_REQUEST)
+			tls_fail(t, r);
+		else
+			t->state = TLS_S_OPEN;          /* INVALID_REQUEST: there was no seed to seal one with */
+	}
+	return t->state == TLS_S_OPEN ? TLS_DONE : TLS_FAILED;
+}
+
+void tls_free(struct tls *t)
+{
+	if (!t)
+		return;
+	gnutls_deinit(t->session);
+	free(t);
+}
+
+/* ------------------------------------------------------------------------------------------------ questions */
+
+const struct tls_policy *tls_policy_in_use(const struct tls *t)
+{
+	return t->policy;
+}
+
+struct text tls_sni(const struct tls *t)
+{
+	return t->hello.sni;
+}
+
+bool tls_resumed(const struct tls *t)
+{
+	return t->resumed;
+}
+
+struct text tls_alpn(const struct tls *t)
+{
+	gnutls_datum_t name = { 0 };
+
+	if (gnutls_alpn_get_selected_protocol(t->session, &name) < 0)
+		return (struct text){ 0 };
+	return (struct text){ (const char *)name.data, name.size };
+}
+
+const struct hello *tls_hello(const struct tls *t)
+{
+	return t->hello.nversions ? &t->hello : NULL;
+}

@@ -1,0 +1,169 @@
+/*
+ * record.c - bytes in and out of a TLS connection: pull and push through conn/'s buffers, records, alerts, the end. Runs
+ * in children.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "tls/session.h"
+
+#define RECORD_MAX 16384                /* RFC 8446, 5.1 */
+#define WARNINGS_MAX 4
+
+static ssize_t on_pull(gnutls_transport_ptr_t ctx, void *buf, size_t n)
+{
+	struct tls *t = ctx;
+
+	return t->io->pull(t->io->ctx, buf, n);
+}
+
+static ssize_t on_push(gnutls_transport_ptr_t ctx, const giovec_t *iov, int n)
+{
+	struct tls *t = ctx;
+
+	return t->io->push(t->io->ctx, iov, n);
+}
+
+void tls_record_setup(struct tls *t)
+{
+	gnutls_transport_set_ptr(t->session, t);
+	gnutls_transport_set_pull_function(t->session, on_pull);
+	gnutls_transport_set_vec_push_function(t->session, on_push);
+}
+
+bool tls_warned(struct tls *t)
+{
+	return ++t->warnings <= WARNINGS_MAX;
+}
+
+/* The number that fits a failure; -1 = none is due. */
+static int alert_for(struct tls *t, int code)
+{
+	int level;
+
+	if (t->alert >= 0)
+		return t->alert;
+	switch (code) {
+	case GNUTLS_E_PREMATURE_TERMINATION:
+	case GNUTLS_E_PUSH_ERROR:
+	case GNUTLS_E_PULL_ERROR:
+	case GNUTLS_E_FATAL_ALERT_RECEIVED:
+	case GNUTLS_E_SESSION_EOF:
+	case GNUTLS_E_INVALID_SESSION:
+		return -1;
+	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
+		return GNUTLS_A_PROTOCOL_VERSION;
+	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+	case GNUTLS_E_HANDSHAKE_TOO_LARGE:
+		return GNUTLS_A_DECODE_ERROR;
+	case GNUTLS_E_PK_SIGN_FAILED:           /* the keyholder, not the client */
+	case GNUTLS_E_MEMORY_ERROR:
+		return GNUTLS_A_INTERNAL_ERROR;
+	}
+	return gnutls_error_to_alert(code, &level);
+}
+
+void tls_fail(struct tls *t, int code)
+{
+	int alert;
+
+	if (t->state == TLS_S_FAILED)
+		return;
+	t->state = TLS_S_FAILED;
+	t->code = code;
+	if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		t->alert_received = (int)gnutls_alert_get(t->session);
+	alert = alert_for(t, code);
+	if (alert >= 0)
+		gnutls_alert_send(t->session, GNUTLS_AL_FATAL, (gnutls_alert_description_t)alert);
+	if (alert >= 0 || t->alert_received >= 0)
+		resume_forget(t);
+}
+
+/* RFC 5246, 7.2.2: the client asks for a new handshake within this one; it is not granted. */
+static bool refuse_renegotiation(struct tls *t)
+{
+	if (!tls_warned(t))
+		return false;
+	return gnutls_alert_send(t->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION) >= 0;
+}
+
+ssize_t tls_read(struct tls *t, void *buf, size_t n)
+{
+	if (t->state != TLS_S_OPEN) {
+		errno = EPROTO;
+		return -2;
+	}
+	for (;;) {
+		ssize_t got = gnutls_record_recv(t->session, buf, n);
+		if (got >= 0)
+			return got;
+		switch (got) {
+		case GNUTLS_E_AGAIN:
+		case GNUTLS_E_INTERRUPTED:
+			errno = EAGAIN;
+			return -1;
+		case GNUTLS_E_PREMATURE_TERMINATION:    /* no close_notify: HTTP's own framing says whether something is missing */
+			return 0;
+		case GNUTLS_E_WARNING_ALERT_RECEIVED:
+			if (tls_warned(t))
+				continue;
+			t->fault = TLS_F_RENEGOTIATION;
+			break;
+		case GNUTLS_E_REHANDSHAKE:
+			if (refuse_renegotiation(t))
+				continue;
+			t->fault = TLS_F_RENEGOTIATION;
+			t->alert = GNUTLS_A_HANDSHAKE_FAILURE;
+			break;
+		default:
+			break;
+		}
+		tls_fail(t, (int)got);
+		errno = EPROTO;
+		return -2;
+	}
+}
+
+/* After EAGAIN GnuTLS holds the sealed record: the next call, with the same bytes, only pushes it and tells its length. */
+ssize_t tls_write(struct tls *t, const void *buf, size_t n)
+{
+	ssize_t sent;
+
+	if (t->state != TLS_S_OPEN) {
+		errno = EPROTO;
+		return -2;
+	}
+	sent = t->write_pending ? gnutls_record_send(t->session, NULL, 0) :
+				  gnutls_record_send(t->session, buf, n < RECORD_MAX ? n : RECORD_MAX);
+	t->write_pending = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
+	if (sent >= 0)
+		return sent;
+	if (t->write_pending) {
+		errno = EAGAIN;
+		return -1;
+	}
+	tls_fail(t, (int)sent);
+	errno = EPROTO;
+	return -2;
+}
+
+size_t tls_pending(const struct tls *t)
+{
+	return gnutls_record_check_pending(t->session);
+}
+
+int tls_bye(struct tls *t)
+{
+	int r;
+
+	if (t->state != TLS_S_OPEN)
+		return 0;                       /* no end to say after a failure or before the beginning */
+	do
+		r = gnutls_bye(t->session, GNUTLS_SHUT_WR);
+	while (r == GNUTLS_E_INTERRUPTED);
+	if (r != GNUTLS_E_AGAIN)
+		return 0;
+	errno = EAGAIN;
+	return -1;
+}

@@ -1,0 +1,60 @@
+/*
+ * session.h - one TLS connection, for the files of tls/ alone: handshake.c makes and drives it, record.c moves bytes,
+ * resume.c and tickets.c keep sessions, variables.c and diagnose.c look at it.
+ */
+#ifndef BULKHEAD_TLS_SESSION_H
+#define BULKHEAD_TLS_SESSION_H
+
+#include <gnutls/gnutls.h>
+
+#include "tls/handshake.h"
+#include "tls/host.h"
+
+enum tls_state { TLS_S_HELLO, TLS_S_HANDSHAKE, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
+
+/* Why it failed, as far as the hook knew more than GnuTLS's code says. */
+enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE, TLS_F_SUITE13, TLS_F_SETUP, TLS_F_RENEGOTIATION };
+
+struct tls {
+	gnutls_session_t session;
+	const struct tls_io *io;
+	const struct tls_chooser *chooser;
+	const struct tls_policy *policy;        /* NULL until the ClientHello chose it */
+	enum tls_state state;
+	enum tls_fault fault;
+	int code;                               /* GnuTLS's, of the failure */
+	int alert;                              /* the hook's choice of one; -1 = what fits the code */
+	int alert_received;                     /* a fatal one of the client's; -1 = none */
+	bool tls13, resumed, write_pending;
+	unsigned warnings;                      /* warning alerts and renegotiations asked for: bounded */
+	struct hello hello;                     /* its texts but sni are absent after the hook */
+	char sni[256];
+};
+
+/* The session of GnuTLS's callbacks. */
+struct tls *tls_of(gnutls_session_t session);
+
+/* record.c */
+void tls_record_setup(struct tls *t);
+/* A failure that ends the connection: keeps the code, sends the alert that is due. */
+void tls_fail(struct tls *t, int code);
+/* Counts a warning that the client sent; false when it sends too many. */
+bool tls_warned(struct tls *t);
+
+/* resume.c: session IDs of TLS 1.2 and before */
+void resume_init(struct shmcache *cache, const struct tls_cache_settings *settings);
+int64_t resume_timeout(void);
+void resume_setup(struct tls *t);
+void resume_forget(struct tls *t);              /* the session must not be resumed: a fatal alert */
+
+/* tickets.c */
+#define TICKET_SEED 64
+int tickets_self_test(struct err *e);
+void tickets_init(struct shmcache *cache, int64_t timeout_s);
+/*
+ * The seed for this connection's tickets: the one that sealed what the client brought, if we have it still, else the
+ * newest. Borrowed until the next call. NULL: no tickets.
+ */
+const gnutls_datum_t *tickets_seed(const struct tls_policy *p, bool tls13, struct text ticket_name);
+
+#endif
