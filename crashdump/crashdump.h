@@ -90,7 +90,7 @@ struct crash_options {
  * debugger), or -1 with errno. */
 int crash_install(const struct crash_options *options);
 /* The system calls that the handler and libunwind make, ended by -1: what seccomp must allow besides a process's own.
- * arguments worth narrowing: prctl(PR_SET_DUMPABLE), tgkill and rt_tgsigqueueinfo of the own pid, madvise(MADV_DONTDUMP). */
+ * Arguments worth narrowing: prctl(PR_SET_DUMPABLE), tgkill and rt_tgsigqueueinfo of the own pid. */
 extern const int crash_system_calls[];
 
 /* ----------------------------------------------------------------------------------------- in the job (report.c) */
@@ -109,6 +109,8 @@ struct crash_report_options {
  * enough. Returns 0, or -1 with errno: then `answer` says what failed (the crash is named nevertheless), and the raw
  * record may be there. Uses up to about 100 MB and 0.3 s; must not have libunwind or threads about. */
 int crash_report(const void *pool, int slot, const struct crash_report_options *options, char *answer, size_t n);
+/* The system calls that crash_core_find and crash_report make, with those of malloc and exit, ended by -1. */
+extern const int crash_report_system_calls[];
 
 /* -------------------------------------------------------------------------------------------------- cores (cores.c) */
 

@@ -333,7 +333,7 @@ static void show_loader(const struct crash_range *r)
 			syscall(SYS_madvise, (void *)setup.page[i], PAGE, MADV_DODUMP);
 }
 
-/* Marks heap and anonymous memory as not for cores. true: nothing was missed. */
+/* Marks heap, anonymous and shared memory as not for cores. true: nothing was missed. */
 static bool hide_memory(void)
 {
 	const char *at = crash.maps;
@@ -342,7 +342,7 @@ static bool hide_memory(void)
 	if (!crash.maps_whole)
 		return false;
 	while (snapshot_range(&at, crash.maps + crash.maps_length, &r)) {
-		if (r.file || is_stack(&r) || named(&r, "[v"))
+		if ((r.file && !r.shared) || is_stack(&r) || named(&r, "[v"))
 			continue;
 		if (syscall(SYS_madvise, (void *)(uintptr_t)r.low, (size_t)(r.high - r.low), MADV_DONTDUMP) < 0)
 			return false;

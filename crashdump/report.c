@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +24,17 @@
 #include "crashdump/symbols.h"
 
 #define REPORT_ROOM (512u * 1024)
+
+const int crash_report_system_calls[] = {
+	SYS_openat, SYS_close, SYS_read, SYS_pread64, SYS_write, SYS_lseek, SYS_newfstatat, SYS_fstat, SYS_fcntl,
+	SYS_readlinkat, SYS_getdents64, SYS_unlinkat, SYS_renameat, SYS_renameat2,
+#ifdef SYS_readlink
+	SYS_readlink,
+#endif
+	SYS_uname, SYS_sysinfo, SYS_geteuid, SYS_prlimit64, SYS_clock_gettime,
+	SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex, SYS_exit_group,
+	-1
+};
 
 struct report {
 	const struct crash_snapshot *s;

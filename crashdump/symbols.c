@@ -147,11 +147,43 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 	return fd;
 }
 
-static char debug_path[] = ":.debug:/usr/lib/debug", *debug_path_at = debug_path;
+/* Separate debug information: by build-id, or by the name of .gnu_debuglink; it must carry the same build-id. Not
+ * dwfl_standard_find_debuginfo, which loads an HTTP client and asks the network in the end. */
+static int find_debuginfo(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base, const char *file,
+			  const char *link, GElf_Word crc, char **found)
+{
+	static const char root[] = "/usr/lib/debug";
+	const struct crash_module *m = module_at(base);
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	char path[3][768], id[2 * SNAPSHOT_ID + 1];
+	unsigned count = 0;
 
-static const Dwfl_Callbacks file_callbacks = {
-	.find_elf = find_elf, .find_debuginfo = dwfl_standard_find_debuginfo, .debuginfo_path = &debug_path_at,
-};
+	(void)module;
+	(void)userdata;
+	(void)name;
+	(void)crc;
+	if (!m || m->id_length < 2)
+		return -1;
+	symbols_build_id(reader.s, base, id);
+	snprintf(path[count++], sizeof path[0], "%s/.build-id/%.2s/%s.debug", root, id, id + 2);
+	if (slash && link && !strchr(link, '/') && strlen(file) + strlen(link) < sizeof path[0] - 32) {
+		snprintf(path[count++], sizeof path[0], "%.*s.debug/%s", (int)(slash + 1 - file), file, link);
+		snprintf(path[count++], sizeof path[0], "%s%.*s%s", root, (int)(slash + 1 - file), file, link);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		Elf *elf = NULL;
+		int fd = open_module(path[i], m, &elf);
+
+		if (fd < 0)
+			continue;
+		elf_end(elf);
+		*found = strdup(path[i]);
+		return fd;
+	}
+	return -1;
+}
+
+static const Dwfl_Callbacks file_callbacks = { .find_elf = find_elf, .find_debuginfo = find_debuginfo };
 
 /* ---------------------------------------------------------------------------------------------- memory, registers */
 
@@ -534,7 +566,6 @@ int symbols_trace(const struct crash_snapshot *s, struct crash_trace *out)
 	memset(&reader, 0, sizeof reader);
 	reader.s = s;
 	reader.out = out;
-	unsetenv("DEBUGINFOD_URLS");            /* a report asks nobody in the network */
 	if (s->pid > 0 && (reader.dwfl = open_modules(s)) &&
 	    dwfl_attach_state(reader.dwfl, NULL, s->pid, &thread_callbacks, &reader))
 		unwind();

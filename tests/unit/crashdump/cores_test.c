@@ -97,8 +97,7 @@ static pid_t make_core(void)
 	pid_t pid = fork();
 
 	if (!pid) {
-		for (int i = 1; i < SIGRTMIN; i++)
-			signal(i, SIG_DFL);
+		default_signals();
 		setrlimit(RLIMIT_CORE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
 		raise(SIGQUIT);
 		_exit(0);

@@ -126,8 +126,7 @@ static void foreign_handlers_stay(void **state)
 
 	(void)state;
 	if (!pid) {
-		for (int i = 1; i < SIGRTMIN; i++)
-			signal(i, SIG_DFL);
+		default_signals();
 		signal(SIGSEGV, own_handler);
 		if (crash_install(&options) != 6)
 			_exit(35);
@@ -148,8 +147,7 @@ static void debugger_gets_the_signals(void **state)
 	if (!pid) {
 		struct sigaction sa;
 
-		for (int i = 1; i < SIGRTMIN; i++)
-			signal(i, SIG_DFL);
+		default_signals();
 		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 			_exit(35);
 		if (crash_install(&options) != 0 || sigaction(SIGSEGV, NULL, &sa) < 0)

@@ -40,7 +40,7 @@ struct run {
 	void (*crash)(void);            /* in the child, after it was armed */
 	void (*release)(void);
 	unsigned watchdog_s;
-	bool sandbox;                   /* seccomp with crash_system_calls and little else */
+	bool sandbox;                   /* seccomp: crash_system_calls alone, and the job's list for the job */
 	void (*meddle)(struct crash_snapshot *);        /* in the parent, before the job */
 	bool unarmed;                   /* no handler: the kernel's default */
 	int signal_after_ms;            /* the parent sends SIGSEGV after so long; 0 = never */
@@ -105,16 +105,23 @@ static inline void drop_uid(void)
 		_exit(90);
 }
 
-/* Everything that crash_system_calls does not name gives SIGSYS. */
-static inline void enter_sandbox(void)
+/* Everything that is not in the list gives SIGSYS. */
+static inline void enter_sandbox(const int *calls)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
 
-	for (const int *call = crash_system_calls; *call >= 0; call++)
+	for (const int *call = calls; *call >= 0; call++)
 		if (!ctx || seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *call, 0) < 0)
 			_exit(91);
 	if (seccomp_load(ctx) < 0)
 		_exit(92);
+}
+
+/* cmocka has handlers of its own. */
+static inline void default_signals(void)
+{
+	for (int i = 1; i < SIGRTMIN; i++)
+		signal(i, SIG_DFL);
 }
 
 static inline void child(const struct run *run, const char *dir, int client)
@@ -126,8 +133,7 @@ static inline void child(const struct run *run, const char *dir, int client)
 		.client_count = 3, .watchdog_s = run->watchdog_s, .role = "child", .slot = 7, .generation = 3,
 	};
 
-	for (int i = 1; i < SIGRTMIN; i++)
-		signal(i, SIG_DFL);             /* cmocka has handlers of its own */
+	default_signals();
 	setrlimit(RLIMIT_CORE, &unlimited);
 	if (chdir(dir) < 0)
 		_exit(93);
@@ -142,13 +148,13 @@ static inline void child(const struct run *run, const char *dir, int client)
 	activity_handler(&shared->activity, "file");
 	activity_phase(&shared->activity, "send");
 	if (run->sandbox)
-		enter_sandbox();
+		enter_sandbox(crash_system_calls);
 	run->crash();
 	_exit(96);
 }
 
 /* The job: unprivileged, only the directory's descriptor and the pool. */
-static inline void job(const struct outcome *o, int dir_fd, int out)
+static inline void job(const struct outcome *o, bool sandbox, int dir_fd, int out)
 {
 	struct crash_report_options options = {
 		.dir_fd = dir_fd, .dir = o->dir, .status = o->status, .version = "Test/1.0",
@@ -157,7 +163,10 @@ static inline void job(const struct outcome *o, int dir_fd, int out)
 	bool core;
 	int result;
 
+	default_signals();
 	drop_uid();
+	if (sandbox)
+		enter_sandbox(crash_report_system_calls);
 	core = crash_core_find(dir_fd, o->dir, o->pid, o->status, text[1], 320) == 0;
 	if (core)
 		options.core = text[1];
@@ -169,7 +178,7 @@ static inline void job(const struct outcome *o, int dir_fd, int out)
 	_exit(result ? 98 : core);
 }
 
-static inline void run_job(struct outcome *o, int dir_fd)
+static inline void run_job(struct outcome *o, bool sandbox, int dir_fd)
 {
 	char text[2][1024] = { "", "" };
 	int fds[2];
@@ -180,7 +189,7 @@ static inline void run_job(struct outcome *o, int dir_fd)
 	assert_return_code(pipe(fds), errno);
 	pid = fork();
 	if (!pid)
-		job(o, dir_fd, fds[1]);
+		job(o, sandbox, dir_fd, fds[1]);
 	close(fds[1]);
 	while (got < sizeof text && (n = read(fds[0], (char *)text + got, sizeof text - got)) > 0)
 		got += (size_t)n;
@@ -254,7 +263,7 @@ static inline struct outcome harness_run(const struct run *run)
 		assert_int_equal(crash_pool_summary(pool, o.slot, &o.summary), 0);
 	if (run->meddle && o.slot >= 0)
 		run->meddle((struct crash_snapshot *)(void *)((char *)pool + SNAPSHOT_STRIDE * (unsigned)o.slot));
-	run_job(&o, dir_fd);
+	run_job(&o, run->sandbox, dir_fd);
 	load_report(&o);
 	crash_pool_free(pool, o.slot);
 	close(dir_fd);
