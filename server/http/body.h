@@ -15,7 +15,7 @@ struct body_framing {
 	const char *reason;
 };
 /*
- * RFC 9112, 6.3. Refused (-1), 400 unless said: lengths that differ or are no plain numbers (above 2^63-1: 413),
+ * RFC 9112, 6.3. Refused (-1), 400 unless said: lengths that are repeated or no plain numbers (above 2^63-1: 413),
  * Transfer-Encoding together with Content-Length, codings other than chunked (501) or chunked not last,
  * Transfer-Encoding in HTTP/1.0. After a refusal the connection must be closed: where the next request begins is unknown.
  */
