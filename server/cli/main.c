@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "handler/file.h"
+#include "handler/welcome.h"
 #include "log/log.h"
 #include "process/daemon.h"
 #include "process/job.h"
 #include "process/master.h"
+#include "request/walk.h"
 
 #define MAX_WORDS 64            /* of each of -D, -C, -c */
 
@@ -223,6 +226,9 @@ int main(int argc, char **argv)
 	int code;
 
 	daemon_fill_stdio();
+	walk_init();
+	handler_register(&file_handler);
+	handler_register(&welcome_handler);
 	if (parse(&o, argc, argv, &code))
 		return code;
 	log_settings_init(&settings, o.level);

@@ -163,11 +163,11 @@ static const char h2_reason[] = "HTTP/2 is not available in this release";
 
 static const struct conf_directive directives[] = {
 	{ .name = "Timeout", .help = "Seconds that a client may take or give no byte", .value = "60", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
-	  .set = conf_set_seconds, .offset = FIELD(timeout), .low = 1, .high = 86400000 },
+	  .set = conf_set_seconds, .offset = FIELD(timeout), .low = 1, .high = 86400 },
 	{ .name = "KeepAlive", .help = "Whether connections stay open for further requests", .value = "On", .contexts = CONF_RSRC, .args = CONF_FLAG,
 	  .set = conf_set_flag, .offset = FIELD(keepalive) },
 	{ .name = "KeepAliveTimeout", .help = "Seconds (or ms) to wait for a further request", .value = "5", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
-	  .set = conf_set_seconds, .offset = FIELD(keepalive_timeout), .low = 0, .high = 86400000 },
+	  .set = conf_set_seconds, .offset = FIELD(keepalive_timeout), .low = 0, .high = 86400 },
 	{ .name = "MaxKeepAliveRequests", .help = "Requests on one connection; 0 = no limit", .value = "100", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
 	  .set = conf_set_number, .offset = FIELD(max_requests), .low = 0, .high = INT32_MAX },
 	{ .name = "LimitRequestLine", .help = "Bytes of a request line", .value = "8190", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,

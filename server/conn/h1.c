@@ -19,6 +19,7 @@
 #include "http/body.h"
 #include "log/format.h"
 #include "log/target.h"
+#include "request/core.h"
 #include "request/handler.h"
 #include "request/logline.h"
 #include "request/phases.h"
@@ -491,6 +492,22 @@ static void start_request(struct h1 *h, enum head_result result)
 		conn_use_host(c, h->stream.request->host);
 }
 
+/* The body cannot be read on: answered, or the response that has begun is cut short. */
+static void refuse_body(struct h1 *h, unsigned status, const char *why)
+{
+	struct request *r = h->stream.request;
+
+	log_infox(&h->c->client.about, LOG_HTTP, "BH0522", "request refused with %u: %s", status, why);
+	h->body_done = true;
+	h->closes = true;
+	r->keepalive = false;
+	h->c->lingers = true;
+	if (!h->started)
+		response_error(r, status);
+	else if (!h->ended)
+		h->aborted = true;
+}
+
 /* Hands body bytes that are there to the handler, or drops them. False: none are there, or the request cannot go on. */
 static bool feed_body(struct h1 *h)
 {
@@ -507,6 +524,10 @@ static bool feed_body(struct h1 *h)
 		h->expects = false;
 	switch (result) {
 	case BODY_DATA:
+		if (!h->ended && r->body_length == UINT64_MAX && h->body.total > core_body_limit(r)) {
+			refuse_body(h, 413, "its chunked body is longer than LimitRequestBody allows");
+			return true;
+		}
 		if (!h->ended) {
 			r->handler->body(r, data);
 			return true;
@@ -523,15 +544,7 @@ static bool feed_body(struct h1 *h)
 	case BODY_MORE:
 		return false;
 	case BODY_BAD:
-		log_infox(&c->client.about, LOG_HTTP, "BH0522", "the request's body is malformed: %s", h->body.reason);
-		h->body_done = true;
-		h->closes = true;
-		r->keepalive = false;
-		c->lingers = true;
-		if (!h->started)
-			response_error(r, 400);
-		else if (!h->ended)
-			h->aborted = true;
+		refuse_body(h, 400, h->body.reason);
 		return true;
 	}
 	h->body_done = true;            /* too much that nobody wants */

@@ -18,7 +18,7 @@ struct loop {
 	struct deadline **heap;         /* [1 … n] */
 	unsigned n, cap;
 	struct epoll_event *events;     /* of this turn, so that loop_remove can forget what is still to come */
-	int at, count;
+	int count;
 };
 
 int64_t loop_clock_us(void)
@@ -76,7 +76,7 @@ int loop_watch(struct loop *l, struct watch *w, uint32_t events)
 void loop_remove(struct loop *l, struct watch *w)
 {
 	loop_watch(l, w, 0);
-	for (int i = l->at; i < l->count; i++)
+	for (int i = 0; i < l->count; i++)
 		if (l->events[i].data.ptr == w)
 			l->events[i].data.ptr = NULL;
 }
@@ -193,8 +193,8 @@ static int wait_ms(const struct loop *l)
 
 static void handle(struct loop *l, bool first)
 {
-	for (l->at = 0; l->at < l->count; l->at++) {
-		struct epoll_event *ev = &l->events[l->at];
+	for (int i = 0; i < l->count; i++) {
+		struct epoll_event *ev = &l->events[i];
 		struct watch *w = ev->data.ptr;
 
 		if (!w || w->first != first)
@@ -218,7 +218,7 @@ int loop_turn(struct loop *l)
 	l->now = loop_clock_us() / 1000;
 	handle(l, true);
 	handle(l, false);
-	l->at = l->count = 0;
+	l->count = 0;
 	run_due(l);
 	return 0;
 }

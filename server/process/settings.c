@@ -240,7 +240,7 @@ static const struct conf_directive directives[] = {
 	NUMBER("MaxConnectionsPerChild", max_connections, 0, INT64_MAX, "0", "Connections after which a child is replaced; 0 = never"),
 	NUMBER("MaxRequestsPerChild", max_connections, 0, INT64_MAX, NULL, "The old name of MaxConnectionsPerChild"),
 	{ .name = "GracefulShutdownTimeout", .help = "Seconds after which a graceful stop or restart closes what is still open; 0 = never", .value = "0",
-	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(graceful_timeout_ms), .low = 0, .high = 86400000 },
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(graceful_timeout_ms), .low = 0, .high = 86400 },
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },
