@@ -1,0 +1,160 @@
+/* The ring of ticket seeds: order, replacement, damage, and a reader beside a writer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+
+#include "fixture.h"
+
+static struct shmcache_seed seed_of(uint64_t id, int64_t from)
+{
+	struct shmcache_seed s = { .id = id, .not_before = from, .not_after = from + 100 };
+
+	data_of(id, (uint32_t)from, s.seed, sizeof(s.seed));
+	return s;
+}
+
+static bool right(const struct shmcache_seed *s)
+{
+	struct shmcache_seed want = seed_of(s->id, s->not_before);
+
+	return s->not_after == want.not_after && memcmp(s->seed, want.seed, sizeof(want.seed)) == 0;
+}
+
+static void keeps_four_newest_first(void **state)
+{
+	struct shmcache_seed out[SHMCACHE_SEEDS], s;
+	struct fixture f;
+	struct shmcache *c;
+	uint64_t serial;
+
+	(void)state;
+	fixture_init(&f);
+	c = fixture_create(&f, 0, SHMCACHE_LOCK_OFD);
+	assert_int_equal(shmcache_ticket_list(c, out), 0);
+	s = seed_of(0, 1);
+	assert_int_equal(shmcache_ticket_put(c, &s), -1);
+	assert_int_equal(errno, EINVAL);
+	serial = shmcache_ticket_serial(c);
+	/* put in no order of time */
+	for (unsigned i = 0; i < 4; i++) {
+		static const int64_t from[] = { 200, 100, 400, 300 };
+
+		s = seed_of(i + 1, from[i]);
+		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+		assert_int_equal(shmcache_ticket_list(c, out), i + 1);
+		assert_true(shmcache_ticket_serial(c) != serial);
+		serial = shmcache_ticket_serial(c);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(out[i].not_before, 400 - 100 * (int)i);
+		assert_true(right(&out[i]));
+	}
+	/* a fifth takes the oldest's place */
+	s = seed_of(9, 500);
+	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_list(c, out), 4);
+	assert_int_equal(out[0].id, 9);
+	assert_int_equal(out[3].id, 1);
+	/* the same id takes its own */
+	s = seed_of(3, 600);
+	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_list(c, out), 4);
+	assert_int_equal(out[0].id, 3);
+	assert_true(right(&out[0]));
+	assert_int_equal(out[1].id, 9);
+	fixture_end(&f, c);
+}
+
+/* Each byte of a place counts. */
+static void does_not_believe_damage(void **state)
+{
+	struct shmcache_seed out[SHMCACHE_SEEDS], s = seed_of(5, 50);
+	struct fixture f;
+	struct shmcache *c = fixture_open(&f, 0);
+	unsigned char *at = c->base + SHMC_TICKETS + offsetof(struct shmc_seeds, seed);
+
+	(void)state;
+	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_list(c, out), 1);
+	for (size_t i = 8; i < offsetof(struct shmc_seed, pad); i++) {
+		if (i >= offsetof(struct shmc_seed, nonce) + 12 && i < offsetof(struct shmc_seed, tag))
+			continue;       /* four bytes that are not used */
+		at[i] ^= 0x40;
+		assert_int_equal(shmcache_ticket_list(c, out), 0);
+		at[i] ^= 0x40;
+	}
+	assert_int_equal(shmcache_ticket_list(c, out), 1);
+	/* a writer that died inside: the place is free again */
+	at[0] |= 1;
+	assert_int_equal(shmcache_ticket_list(c, out), 0);
+	s = seed_of(6, 60);
+	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_list(c, out), 1);
+	assert_int_equal(out[0].id, 6);
+	fixture_end(&f, c);
+}
+
+/* Children see each seed whole while the master changes them, are told of changes, and cannot put. */
+static void children_read_beside_the_writer(void **state)
+{
+	struct fixture f;
+	struct shmcache *c;
+	struct shmcache_seed s;
+	pid_t pid[2];
+
+	(void)state;
+	fixture_init(&f);
+	c = fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
+	for (unsigned i = 1; i <= 4; i++) {
+		s = seed_of(i, i);
+		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i] == 0) {
+			struct shmcache_seed out[SHMCACHE_SEEDS];
+			uint64_t changes = 0, serial = 0;
+
+			if (shmcache_child_init(c, NULL) < 0)
+				_exit(1);
+			if (shmcache_ticket_put(c, &s) == 0)
+				_exit(2);
+			for (;;) {
+				unsigned n = shmcache_ticket_list(c, out);
+
+				if (n < 2 || n > 4)
+					_exit(3);
+				for (unsigned k = 0; k < n; k++)
+					if (!right(&out[k]))
+						_exit(4);
+				changes += shmcache_ticket_serial(c) != serial;
+				serial = shmcache_ticket_serial(c);
+				if (out[0].id == 1000000)
+					_exit(changes > 1 ? 0 : 5);
+			}
+		}
+	}
+	for (uint64_t i = 5; i < 4000; i++) {
+		s = seed_of(i, (int64_t)i);
+		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	}
+	s = seed_of(1000000, 1000000);
+	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(ended(pid[i]), 0);
+	fixture_end(&f, c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_four_newest_first), cmocka_unit_test(does_not_believe_damage),
+		cmocka_unit_test(children_read_beside_the_writer),
+	};
+
+	return cmocka_run_group_tests_name("shmcache seeds", tests, NULL, NULL);
+}
