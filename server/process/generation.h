@@ -38,8 +38,8 @@ struct generation {
  * faults reported in cfg (cfg is then freed by the caller). `old` gives its sockets, or NULL.
  */
 struct generation *generation_make(struct config *cfg, struct generation *old, struct err *e);
-/* Logs of the process go where this generation's go. */
-void generation_use_log(struct generation *g);
+/* The master's own messages go where this configuration's error log is; its targets are open. */
+void generation_use_log(const struct config *cfg);
 /* Forks children as policy wants them, lets spare ones go, ends those whose patience is over; moves MAKING → SERVING and
  * DRAINING → GONE. */
 void generation_tick(struct generation *g, int64_t now);

@@ -33,6 +33,9 @@ int keys_finish_hosts(struct keys *k, struct config *cfg);
  */
 int keys_load_direct(struct config *cfg, struct key_store **store);
 
+/* Once, before the first fork: what the TLS library wants to be done and tested in the master. Says what is lost. */
+void keys_prepare(void);
+
 bool keys_tls_wanted(const struct config *cfg);
 const struct tls_cache_settings *keys_cache_settings(const struct config *cfg);
 

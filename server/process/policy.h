@@ -54,6 +54,7 @@ struct policy_backoff {
 	unsigned failures;              /* in a row */
 	unsigned step;                  /* of the delay: 0 = none yet */
 	int64_t until;                  /* not before this time */
+	int64_t since;                  /* the last end */
 };
 #define POLICY_DELAY_FIRST 100          /* ms */
 #define POLICY_DELAY_LAST 30000
@@ -64,7 +65,7 @@ struct policy_backoff {
 /* Notes an end: a first crash is replaced at once, a young or repeated one after 0.1, 0.2 … 30 s. */
 void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, int64_t now);
 /* When the next try is due; alone = no other process of its kind is alive. */
-int64_t policy_due(const struct policy_backoff *b, bool alone, int64_t now);
+int64_t policy_due(const struct policy_backoff *b, bool alone);
 
 /* For all slots together: so many replacements of failed processes a second, and so many at once. */
 #define POLICY_RATE 8

@@ -43,8 +43,8 @@ struct role_wants {
 /* Runs the role's steps in order. 0, or -1 with *e: the process must end (its rights are in an unknown state). */
 int role_enter(enum role role, const struct role_wants *w, struct err *e);
 /*
- * fork() for a role: in the child the signals of the master are at their defaults or ignored, none is blocked, and the
- * process has its name. As fork().
+ * fork() for a role: in the new process the master's signals are at their defaults or ignored, it has its name, and no
+ * signal is blocked but, in ROLE_CHILD, TERM and QUIT until it has handlers for them. As fork().
  */
 pid_t role_fork(enum role role);
 const char *role_name(enum role role);

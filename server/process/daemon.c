@@ -1,0 +1,253 @@
+/*
+ * daemon.c - going to the background, the readiness pipe, the pid file. The parent of daemon_detach is the command the
+ * administrator typed; everything else runs in the master (or in -X).
+ */
+#include "process/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY_TEXT 8192
+
+void daemon_fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+void daemon_null_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
+/* Reads "code text NUL". Not until the end of the pipe: children of the server might hold that for long. */
+static int wait_ready(int fd, pid_t pid)
+{
+	char text[READY_TEXT];
+	size_t n = 0;
+	int status = 0;
+
+	while (n < sizeof text - 1) {
+		ssize_t got = read(fd, text + n, 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		if (text[n] == '\0') {
+			char *words;
+			long code = strtol(text, &words, 10);
+			words += *words == ' ';
+			if (*words)
+				fprintf(stderr, "%s%s", words, words[strlen(words) - 1] == '\n' ? "" : "\n");
+			return code < 0 || code > 255 ? 1 : (int)code;
+		}
+		n++;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "bulkhead: the server died at its start: signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		fprintf(stderr, "bulkhead: the server ended at its start with code %d and said nothing\n", WEXITSTATUS(status));
+	return 1;
+}
+
+int daemon_detach(int *ready_fd, int *code, struct err *e)
+{
+	int fd[2];
+	pid_t pid;
+
+	daemon_fill_stdio();
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return err_sys(e, "no pipe to wait for the server with");
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		err_sys(e, "cannot go to the background");
+		close(fd[0]);
+		close(fd[1]);
+		return -1;
+	}
+	if (pid == 0) {
+		close(fd[0]);
+		setsid();
+		*ready_fd = fd[1];
+		return 0;
+	}
+	close(fd[1]);
+	*code = wait_ready(fd[0], pid);
+	close(fd[0]);
+	return 1;
+}
+
+void daemon_ready(int fd, int code, const char *text)
+{
+	char line[READY_TEXT];
+	int n;
+
+	if (fd < 0)
+		return;
+	n = snprintf(line, sizeof line - 1, "%d %s", code, text);
+	if (n < 0 || (size_t)n > sizeof line - 2)
+		n = (int)sizeof line - 2;
+	line[n] = '\0';
+	for (size_t at = 0; at <= (size_t)n;) {
+		ssize_t put = write(fd, line + at, (size_t)n + 1 - at);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			break;
+		at += (size_t)put;
+	}
+	close(fd);
+}
+
+/* ------------------------------------------------------------------------------------------------ the pid file */
+
+/* 1 taken, 0 another has it, -1 no such lock here. Locks of the description: they fall only with its last descriptor. */
+static int lock_file(int fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
+		return 1;
+	return errno == EAGAIN || errno == EACCES ? 0 : -1;
+}
+
+static pid_t read_pid(int fd)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	long pid;
+
+	if (n <= 0)
+		return 0;
+	pid = strtol(text, NULL, 10);
+	return pid > 0 && pid < INT32_MAX ? (pid_t)pid : 0;
+}
+
+/* Whether the name still leads to the open file: another server may have removed it while we waited. */
+static bool same_file(const char *path, int fd)
+{
+	struct stat a, b;
+
+	return lstat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int open_pidfile(const char *path, struct err *e)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+
+	if (fd < 0 && errno == ENOENT) {
+		char parent[4096];
+		const char *slash = strrchr(path, '/');
+		snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
+		if (*parent && mkdir(parent, 0755) == 0)
+			fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+		else
+			errno = ENOENT;
+	}
+	if (fd < 0) {
+		int saved = errno;
+		if (saved == ELOOP) {
+			err_set(e, "the pid file %s is a symbolic link, which whoever made it could lead anywhere", path);
+			return err_remedy(e, "rm %s, or name another file by PidFile", path);
+		}
+		err_sys(e, "cannot open the pid file %s", path);
+		return saved == EACCES ? err_remedy(e, "start as root, or name a file by PidFile in a folder that you may write")
+				       : err_remedy(e, "make its folder, or name another file by PidFile");
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		err_set(e, "the pid file %s is not a plain file", path);
+		return err_remedy(e, "name another file by PidFile");
+	}
+	return fd;
+}
+
+int pidfile_take(const char *path, pid_t *running, struct err *e)
+{
+	char text[32];
+	int fd, got, n;
+
+	*running = 0;
+	for (;;) {
+		fd = open_pidfile(path, e);
+		if (fd < 0)
+			return -1;
+		got = lock_file(fd);
+		if (got != 1 || same_file(path, fd))
+			break;
+		close(fd);
+	}
+	if (got != 1) {
+		*running = got == 0 ? read_pid(fd) : 0;
+		if (got < 0)
+			err_sys(e, "cannot lock the pid file %s", path);
+		else if (*running)
+			err_set(e, "already running (pid %d)", (int)*running);
+		else
+			err_set(e, "already running: another server holds the pid file %s", path);
+		close(fd);
+		return err_remedy(e, "stop it by -k stop, or give this one another PidFile (now %s)", path);
+	}
+	n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+		err_sys(e, "cannot write the pid file %s", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int pidfile_running(const char *path, pid_t *pid, struct err *e)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), result;
+
+	*pid = 0;
+	if (fd < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		return err_sys(e, "cannot read the pid file %s", path);
+	}
+	if (fcntl(fd, F_OFD_GETLK, &l) < 0) {
+		result = err_sys(e, "cannot ask for the lock of the pid file %s", path);
+	} else {
+		result = l.l_type != F_UNLCK;
+		if (result && !(*pid = read_pid(fd)))
+			result = err_set(e, "the pid file %s is held by a server, but holds no pid", path);
+	}
+	close(fd);
+	return result;
+}
+
+void pidfile_release(const char *path, int fd)
+{
+	if (fd < 0)
+		return;
+	if (read_pid(fd) == getpid() && same_file(path, fd))
+		unlink(path);
+	close(fd);
+}

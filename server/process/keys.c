@@ -1,0 +1,188 @@
+/*
+ * keys.c - which private keys a configuration needs, and how hosts get their certificates paired with them. Runs in the
+ * master, which only opens key files and reads certificates, and in processes that may hold keys themselves (-X, -t and
+ * the checking job: keys_load_direct).
+ */
+#include "process/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log/log.h"
+#include "tls/handshake.h"
+
+static void *tls_of(const struct host *h)
+{
+	return host_config(h, &tls_module);
+}
+
+/* The main server first, then the virtual hosts in order of the text. */
+static struct host *first_host(const struct config *cfg)
+{
+	return cfg->site->main;
+}
+
+static struct host *next_host(const struct config *cfg, const struct host *h)
+{
+	return h == cfg->site->main ? cfg->site->hosts : h->next;
+}
+
+void keys_prepare(void)
+{
+	struct err e = { .text = "" };
+
+	if (tls_init(&e) < 0)
+		log_noticex(NULL, LOG_SSL, "BH0132", "%s: session tickets are as short-lived as the server", e.text);
+}
+
+bool keys_tls_wanted(const struct config *cfg)
+{
+	for (const struct host *h = first_host(cfg); h; h = next_host(cfg, h))
+		if (tls_policy_enabled(tls_of(h)))
+			return true;
+	return false;
+}
+
+const struct tls_cache_settings *keys_cache_settings(const struct config *cfg)
+{
+	return tls_cache_settings(tls_of(cfg->site->main));
+}
+
+static int find(const struct keys *k, const char *path)
+{
+	for (unsigned i = 0; i < k->n; i++)
+		if (!strcmp(k->files[i].path, path))
+			return (int)i;
+	return -1;
+}
+
+static int grow(struct keys *k, unsigned n)
+{
+	struct tls_key_file *files = realloc(k->files, n * sizeof *files);
+
+	if (!files)
+		return -1;
+	k->files = files;
+	return 0;
+}
+
+int keys_collect(struct keys *k, struct config *cfg)
+{
+	unsigned room = 0;
+
+	*k = (struct keys){ 0 };
+	for (const struct host *h = first_host(cfg); h; h = next_host(cfg, h)) {
+		struct tls_key_file files[TLS_MAX_KEYS];
+		unsigned n = tls_policy_enabled(tls_of(h)) ? tls_policy_keys(tls_of(h), files) : 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			if (find(k, files[i].path) >= 0)
+				continue;
+			if (k->n == room && grow(k, room += 16) < 0)
+				return -1;
+			k->files[k->n++] = files[i];
+		}
+	}
+	k->refs = calloc(k->n + 1, sizeof *k->refs);
+	k->fds = malloc((k->n + 1) * sizeof *k->fds);
+	if (!k->refs || !k->fds)
+		return -1;
+	for (unsigned i = 0; i < k->n; i++)
+		k->fds[i] = -1;
+	return 0;
+}
+
+int keys_open(struct keys *k, struct config *cfg)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < k->n; i++) {
+		const struct tls_key_file *f = &k->files[i];
+		struct stat st;
+
+		k->fds[i] = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (k->fds[i] < 0) {
+			int saved = errno;
+			config_report_add(cfg, CONF_ERROR, &f->pos, saved == ENOENT ? "name the file that holds the private key, or make one"
+									     : "start as root, or give the server's user the right to read it",
+					  "the private key %s cannot be opened: %s", f->path, strerror(saved));
+			result = -1;
+		} else if (fstat(k->fds[i], &st) < 0 || !S_ISREG(st.st_mode)) {
+			config_report_add(cfg, CONF_ERROR, &f->pos, "name the file that holds the private key", "%s is not a plain file", f->path);
+			result = -1;
+		}
+	}
+	return result;
+}
+
+void keys_close(struct keys *k)
+{
+	for (unsigned i = 0; k->fds && i < k->n; i++)
+		if (k->fds[i] >= 0)
+			close(k->fds[i]);
+	free(k->files);
+	free(k->refs);
+	free(k->fds);
+	*k = (struct keys){ 0 };
+}
+
+int keys_finish_hosts(struct keys *k, struct config *cfg)
+{
+	int result = 0;
+
+	for (struct host *h = first_host(cfg); h; h = next_host(cfg, h)) {
+		struct tls_key_file files[TLS_MAX_KEYS];
+		struct key_ref refs[TLS_MAX_KEYS];
+		unsigned n;
+
+		if (!tls_policy_enabled(tls_of(h)))
+			continue;
+		n = tls_policy_keys(tls_of(h), files);
+		for (unsigned i = 0; i < n; i++)
+			refs[i] = k->refs[find(k, files[i].path)];
+		if (tls_policy_finish(tls_of(h), h->name, refs, n, &cfg->env) < 0)
+			result = -1;
+	}
+	return result;
+}
+
+static int load_one(struct config *cfg, struct keys *k, unsigned i, struct key_store *store)
+{
+	struct err e = { .text = "" };
+
+	if (key_store_add(store, k->fds[i], k->files[i].path, &k->refs[i], &e) == 0)
+		return 0;
+	config_report_add(cfg, CONF_ERROR, &k->files[i].pos, *e.remedy ? e.remedy : NULL, "%s", e.text);
+	return -1;
+}
+
+int keys_load_direct(struct config *cfg, struct key_store **store)
+{
+	struct keys k;
+	int result = 0;
+
+	*store = NULL;
+	if (!keys_tls_wanted(cfg))
+		return 0;
+	if (keys_collect(&k, cfg) < 0 || !(*store = key_store_new())) {
+		config_report_add(cfg, CONF_ERROR, NULL, NULL, "no memory for the private keys");
+		keys_close(&k);
+		return -1;
+	}
+	result = keys_open(&k, cfg);
+	for (unsigned i = 0; i < k.n; i++)
+		if (k.fds[i] >= 0 && load_one(cfg, &k, i, *store) < 0)
+			result = -1;
+	if (result == 0)
+		result = keys_finish_hosts(&k, cfg);
+	keys_close(&k);
+	if (result < 0) {
+		key_store_free(*store);
+		*store = NULL;
+	}
+	return result;
+}

@@ -1,0 +1,549 @@
+/*
+ * master.c - the life of the server: one loop over signals, children's wake-ups and jobs, and one table state × event.
+ * The master reads no byte from the network and parses no private key; it never sleeps but in this loop.
+ *
+ *   STARTING → SERVING ⇄ CHECKING → (MAKING_ROOM →) RENEWING → SERVING …            any → STOPPING → end
+ */
+#include "process/master.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/version.h"
+#include "log/log.h"
+#include "process/crash.h"
+#include "process/daemon.h"
+#include "process/generation.h"
+#include "process/job.h"
+#include "process/keys.h"
+#include "process/logger.h"
+#include "process/role.h"
+#include "process/sandbox.h"
+#include "process/shared.h"
+#include "process/slots.h"
+
+#define WAKE_PAUSE 20                   /* ms: a child that rings without end costs the master no more than this often */
+
+enum state { STARTING, SERVING, CHECKING, MAKING_ROOM, RENEWING, STOPPING, STATES };
+enum event {
+	EV_STOP,                        /* TERM, INT */
+	EV_DRAIN,                       /* WINCH, QUIT */
+	EV_RESTART,                     /* USR1; HUP with m.hard */
+	EV_CHECKED, EV_REFUSED,         /* the checking job's verdict */
+	EV_ROOM,                        /* the oldest generation is gone */
+	EV_READY, EV_STILLBORN,         /* the newest generation serves, or never will */
+	EV_EMPTY,                       /* no generation is left */
+	EVENTS
+};
+
+static struct master {
+	const struct config_source *src;
+	const struct master_options *o;
+	enum state state;
+	struct generation *now, *next, *old;
+	bool hard;                      /* this restart ends old connections at once */
+	bool again, again_hard;         /* asked for while one was under way */
+	bool ended;
+	int code;                       /* exit code */
+	int ready_fd, pid_fd, signals;
+	char *pid_file;
+	int64_t wake_after;
+	struct job_check check;
+} m;
+
+/* ------------------------------------------------------------------------------------------------ saying */
+
+static void log_report(char letter, const char *text)
+{
+	if (letter == 'E')
+		log_errorx(NULL, LOG_CORE, "BH0150", "%s", text);
+	else if (letter == 'W')
+		log_warnx(NULL, LOG_CORE, "BH0151", "%s", text);
+	else
+		log_noticex(NULL, LOG_CORE, "BH0152", "%s", text);
+}
+
+/* What was reported of a configuration after its first `skip` reports. The first error also goes into *e. */
+static void log_reports(const struct config *cfg, unsigned skip, struct err *e)
+{
+	static const char letters[] = { [CONF_ERROR] = 'E', [CONF_WARNING] = 'W', [CONF_NOTICE] = 'N' };
+
+	for (const struct config_report *r = cfg->reports; r; r = r->next) {
+		struct err one = { .text = "" };
+		char text[2048];
+
+		if (skip) {
+			skip--;
+			continue;
+		}
+		err_set(&one, "%s", r->sentence);
+		if (r->pos.file)
+			err_at(&one, r->pos.file, r->pos.line);
+		if (r->remedy)
+			err_remedy(&one, "%s", r->remedy);
+		log_report(letters[r->severity], err_print(&one, text, sizeof text));
+		if (e && !*e->text && r->severity == CONF_ERROR)
+			*e = one;
+	}
+}
+
+static unsigned reports(const struct config *cfg)
+{
+	return cfg->errors + cfg->warnings + cfg->notices;
+}
+
+/* The start failed: to whoever waits for it, and to the log. */
+static void start_failed(const struct err *e)
+{
+	char text[2048], line[2200];
+
+	err_print(e, text, sizeof text);
+	snprintf(line, sizeof line, "bulkhead: %s\n", text);
+	log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
+	if (m.ready_fd >= 0)
+		daemon_ready(m.ready_fd, 1, line);
+	else
+		fputs(line, stderr);
+	m.ready_fd = -1;
+	m.code = 1;
+}
+
+/* ------------------------------------------------------------------------------------------------ reactions */
+
+static void raise_event(enum event ev);
+
+static void ignore(void) {}
+
+static void checked(void *ctx, const struct job_result *r)
+{
+	char *copy = strdup(r->text), *save = NULL;
+
+	(void)ctx;
+	/* What is wrong is said in any case; what is merely noted was said at the start and at -t. */
+	for (char *line = copy ? strtok_r(copy, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+		if (line[0] && line[1] == ' ' && (line[0] == 'E' || line[0] == 'W'))
+			log_report(line[0], line + 2);
+	free(copy);
+	if (!r->ok && r->timeout)
+		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration took too long");
+	else if (!r->ok && !r->n) {
+		char words[128];
+		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s", slots_status_words(r->status, words));
+	}
+	raise_event(r->ok ? EV_CHECKED : EV_REFUSED);
+}
+
+static void begin_restart(void)
+{
+	struct job_place place = { .settings = m.now->cfg->process };
+	struct err e = { .text = "" };
+
+	m.check = (struct job_check){ m.src, m.o->check };
+	m.state = CHECKING;
+	if (job_run(&job_kind_check, &m.check, &place, checked, NULL, &e) > 0)
+		return;
+	log_errorx(NULL, LOG_CORE, "BH0153", "the configuration cannot be checked: %s", e.text);
+	raise_event(EV_REFUSED);
+}
+
+/* A wish for a restart while one is under way: one more follows. */
+static void remember(void)
+{
+	m.again = true;
+	m.again_hard |= m.hard;
+}
+
+static void back_to_serving(void)
+{
+	m.state = SERVING;
+	if (!m.again)
+		return;
+	m.again = false;
+	m.hard = m.again_hard;
+	m.again_hard = false;
+	begin_restart();
+}
+
+static void refused(void)
+{
+	log_errorx(NULL, LOG_CORE, "BH0154", "the configuration is refused: the server goes on with the one it has");
+	back_to_serving();
+}
+
+static void renew(void)
+{
+	struct config *cfg = config_read(m.src);
+	struct err e = { .text = "" };
+	char text[2048];
+	unsigned said;
+
+	m.state = RENEWING;
+	if (!cfg) {
+		refused();
+		return;
+	}
+	said = cfg->errors ? 0 : reports(cfg);
+	if (!cfg->errors)
+		m.next = generation_make(cfg, m.now, &e);
+	if (m.next)
+		return;
+	log_reports(cfg, said, NULL);
+	if (*e.text)
+		log_errorx(NULL, LOG_CORE, "BH0155", "%s", err_print(&e, text, sizeof text));
+	config_free(cfg);
+	refused();
+}
+
+static void make_room(void)
+{
+	if (!m.old) {
+		renew();
+		return;
+	}
+	log_noticex(NULL, LOG_MPM, "BH0113", "a third generation would live: the connections of the oldest end now");
+	generation_drain(m.old, true, 0, shared_now());
+	m.state = MAKING_ROOM;
+}
+
+static void started(void)
+{
+	log_noticex(NULL, LOG_MPM, "BH0101", "Bulkhead/%s serves: %u children of %u connections each at most, pid %d", BULKHEAD_VERSION, m.now->plan.children,
+		    m.now->plan.limit, (int)getpid());
+	daemon_ready(m.ready_fd, 0, "");
+	m.ready_fd = -1;
+	back_to_serving();
+}
+
+static void renewed(void)
+{
+	int64_t patience = m.now->cfg->process->graceful_timeout_ms;
+
+	m.old = m.now;
+	m.now = m.next;
+	m.next = NULL;
+	generation_use_log(m.now->cfg);
+	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number, m.old->number, m.hard ? "ends" : "finishes its requests");
+	generation_drain(m.old, m.hard, patience, shared_now());
+	back_to_serving();
+}
+
+static void stillborn_first(void)
+{
+	struct err e = { .text = "" };
+
+	err_set(&e, "no child can serve: %u ended before they were ready", m.now->failed_starts);
+	err_remedy(&e, "the error log says why, in lines with BH0104 and BH0120");
+	start_failed(&e);
+	raise_event(EV_STOP);
+}
+
+static void stillborn_next(void)
+{
+	log_errorx(NULL, LOG_MPM, "BH0156", "no child of the new generation %u can serve", m.next->number);
+	/* It drains as the old generation would: one of the two places is free, since room was made. */
+	m.old = m.next;
+	m.next = NULL;
+	generation_drain(m.old, true, 0, shared_now());
+	refused();
+}
+
+static void stop_all(bool hard)
+{
+	struct generation *all[] = { m.now, m.next, m.old };
+	int64_t now = shared_now();
+
+	m.state = STOPPING;
+	job_cancel_all();
+	for (int i = 0; i < 3; i++)
+		if (all[i])
+			generation_drain(all[i], hard, all[i]->cfg->process->graceful_timeout_ms, now);
+}
+
+static void stop(void)
+{
+	log_noticex(NULL, LOG_MPM, "BH0103", "told to stop: shutting down");
+	stop_all(true);
+}
+
+static void drain(void)
+{
+	log_noticex(NULL, LOG_MPM, "BH0103", "told to stop gracefully: requests under way are finished");
+	stop_all(false);
+}
+
+static void end(void)
+{
+	m.ended = true;
+}
+
+typedef void reaction(void);
+static reaction *const reactions[STATES][EVENTS] = {
+	/*                EV_STOP  EV_DRAIN  EV_RESTART      EV_CHECKED   EV_REFUSED  EV_ROOM   EV_READY   EV_STILLBORN      EV_EMPTY */
+	[STARTING]    = { stop,    drain,    remember,       ignore,      ignore,     ignore,   started,   stillborn_first,  end    },
+	[SERVING]     = { stop,    drain,    begin_restart,  ignore,      ignore,     ignore,   ignore,    ignore,           ignore },
+	[CHECKING]    = { stop,    drain,    remember,       make_room,   refused,    ignore,   ignore,    ignore,           ignore },
+	[MAKING_ROOM] = { stop,    drain,    remember,       ignore,      ignore,     renew,    ignore,    ignore,           ignore },
+	[RENEWING]    = { stop,    drain,    remember,       ignore,      ignore,     ignore,   renewed,   stillborn_next,   ignore },
+	[STOPPING]    = { stop,    ignore,   ignore,         ignore,      ignore,     ignore,   ignore,    ignore,           end    },
+};
+
+static void raise_event(enum event ev)
+{
+	reactions[m.state][ev]();
+}
+
+/* ------------------------------------------------------------------------------------------------ the loop */
+
+static void reap(int64_t now)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct generation *all[] = { m.now, m.next, m.old };
+		bool known = slots_reaped(pid, status, now) || logger_reaped(pid, status, now) || job_reaped(pid, status);
+
+		/* job_reaped may have changed who is who, but then the pid was known. */
+		for (int i = 0; i < 3 && !known; i++)
+			known = all[i] && generation_reaped(all[i], pid, status, now);
+	}
+}
+
+static void take_signals(int64_t now)
+{
+	struct signalfd_siginfo s;
+
+	while (read(m.signals, &s, sizeof s) == sizeof s) {
+		switch (s.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			raise_event(EV_STOP);
+			break;
+		case SIGWINCH:
+			/* A terminal that changes its size sends this too: the kernel, not a process. */
+			if (s.ssi_code != SI_KERNEL)
+				raise_event(EV_DRAIN);
+			break;
+		case SIGQUIT:
+			raise_event(EV_DRAIN);
+			break;
+		case SIGHUP:
+		case SIGUSR1: {
+			bool before = m.hard;
+			m.hard = s.ssi_signo == SIGHUP;
+			raise_event(EV_RESTART);
+			if (m.again)
+				m.hard = before;
+			break;
+		}
+		case SIGCHLD:
+			reap(now);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void bury(struct generation **g)
+{
+	if (!*g || (*g)->state != GENERATION_GONE)
+		return;
+	generation_free(*g);
+	*g = NULL;
+}
+
+static void look_at_generations(int64_t now)
+{
+	struct generation *newest;
+
+	if (m.old)
+		generation_tick(m.old, now);
+	if (m.now)
+		generation_tick(m.now, now);
+	if (m.next)
+		generation_tick(m.next, now);
+	newest = m.state == RENEWING ? m.next : m.now;
+	if (newest && (m.state == STARTING || m.state == RENEWING)) {
+		if (newest->state == GENERATION_SERVING)
+			raise_event(EV_READY);
+		else if (generation_stillborn(newest))
+			raise_event(EV_STILLBORN);
+	}
+	bury(&m.old);
+	if (m.state == STOPPING) {
+		bury(&m.next);
+		/* The last one's configuration names the logs until the end. */
+		if (!m.old && !m.next && (!m.now || m.now->state == GENERATION_GONE))
+			raise_event(EV_EMPTY);
+	}
+	if (!m.old && m.state == MAKING_ROOM)
+		raise_event(EV_ROOM);
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int wait_ms(int64_t now)
+{
+	struct generation *all[] = { m.now, m.next, m.old };
+	int64_t due = earliest(job_deadline(), logger_due());
+
+	for (int i = 0; i < 3; i++)
+		if (all[i])
+			due = earliest(due, generation_due(all[i], now));
+	due = earliest(due, shared_seeds_tick(now));
+	if (m.wake_after > now)
+		due = earliest(due, m.wake_after);
+	if (due == INT64_MAX)
+		return -1;
+	return due <= now ? 0 : due - now > 3600000 ? 3600000 : (int)(due - now);
+}
+
+static void loop(void)
+{
+	while (!m.ended) {
+		struct pollfd p[2 + JOB_MAX];
+		unsigned n = 2 + job_poll(p + 2, JOB_MAX);
+		int64_t now = shared_now();
+		eventfd_t rung;
+
+		p[0] = (struct pollfd){ .fd = m.signals, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = m.wake_after > now ? -1 : shared.wake, .events = POLLIN };
+		if (poll(p, n, wait_ms(now)) < 0 && errno != EINTR) {
+			log_error(NULL, LOG_CORE, "BH0157", "the master's wait failed");
+			nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		}
+		now = shared_now();
+		if (p[1].fd >= 0 && eventfd_read(shared.wake, &rung) == 0)
+			m.wake_after = now + WAKE_PAUSE;
+		for (unsigned i = 2; i < n; i++)
+			if (p[i].revents)
+				job_input(p[i].fd);
+		take_signals(now);
+		job_tick(now);
+		if (m.now)
+			logger_tick(m.now->cfg, now);
+		look_at_generations(now);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ beginning and end */
+
+static int block_signals(struct err *e)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGQUIT, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		sigaddset(&set, ours[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTSTP, SIG_IGN);
+	m.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return m.signals < 0 ? err_sys(e, "no descriptor for signals") : 0;
+}
+
+/* A socket a slot, and logs, keys and listeners besides. */
+static void raise_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
+	setrlimit(RLIMIT_NOFILE, &l);
+	if (l.rlim_cur < shared.nslots + 128)
+		log_warnx(NULL, LOG_CORE, "BH0114", "only %llu descriptors are allowed (RLIMIT_NOFILE), which may be too few for %u children: raise the limit of the service",
+			  (unsigned long long)l.rlim_cur, shared.nslots / 2);
+}
+
+static void say_accounts(const struct process_settings *p)
+{
+	const char *missing = sandbox_missing();
+	uid_t uid;
+	gid_t gid;
+
+	if (missing)
+		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
+	if (!shared.root) {
+		log_noticex(NULL, LOG_CORE, "BH0116", "not started as root: all processes run as user %u, so that nothing but the sandbox stands between them", (unsigned)geteuid());
+		return;
+	}
+	if (!role_account(p->key_user, "_bulkhead-key", &uid, &gid))
+		log_noticex(NULL, LOG_CORE, "BH0117", "the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
+			    p->key_user ? p->key_user : "_bulkhead-key");
+	if (!role_account(p->log_user, "_bulkhead-log", &uid, &gid))
+		log_noticex(NULL, LOG_CORE, "BH0118", "the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
+			    p->log_user ? p->log_user : "_bulkhead-log");
+}
+
+static int start(struct config *cfg, struct err *e)
+{
+	struct policy_plan plan;
+	unsigned said = reports(cfg);
+	pid_t running;
+
+	unsetenv("SSLKEYLOGFILE");
+	policy_plan(&(struct policy_numbers){ -1, -1, -1, cfg->process->server_limit, -1, -1 }, 1, &plan);
+	if (block_signals(e) < 0)
+		return -1;
+	m.pid_fd = pidfile_take(cfg->process->pid_file, &running, e);
+	if (m.pid_fd < 0)
+		return -1;
+	m.pid_file = strdup(cfg->process->pid_file);
+	if (log_targets_open(&cfg->targets, e) < 0)
+		return -1;
+	/* From here on what is said goes to the error log. */
+	generation_use_log(cfg);
+	if (!m.o->foreground)
+		daemon_null_stdio();
+	raise_descriptors();
+	if (shared_create(cfg, plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
+		return -1;
+	say_accounts(cfg->process);
+	keys_prepare();
+	if (logger_start(cfg, e) < 0)
+		return -1;
+	m.now = generation_make(cfg, NULL, e);
+	if (!m.now) {
+		log_reports(cfg, said, e);
+		return -1;
+	}
+	crash_check_cores(cfg);
+	return 0;
+}
+
+int master_run(const struct config_source *src, struct config *cfg, const struct master_options *o)
+{
+	struct err e = { .text = "" };
+
+	m = (struct master){ .src = src, .o = o, .ready_fd = o->ready_fd, .pid_fd = -1, .signals = -1, .state = STARTING };
+	if (start(cfg, &e) < 0)
+		start_failed(&e);
+	else
+		loop();
+	logger_stop(2000);
+	shared_remove();
+	if (m.now)
+		generation_free(m.now);
+	else
+		config_free(cfg);
+	if (m.pid_file)
+		pidfile_release(m.pid_file, m.pid_fd);
+	free(m.pid_file);
+	return m.code;
+}

@@ -1,0 +1,183 @@
+/*
+ * sandbox.c - the system calls of each role, as libseccomp filters. A call that is not listed raises SIGSYS (RET_TRAP,
+ * not KILL: the crash handler's report names the call). Runs in every role as its last step.
+ */
+#include "process/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Memory, time, signals, the end: what every role and libc itself need. */
+static const char *const common[] = {
+	"brk", "mmap", "munmap", "mremap", "madvise", "futex", "getrandom", "sched_yield", "getpid", "getppid", "gettid",
+	"clock_gettime", "gettimeofday", "clock_nanosleep", "nanosleep", "restart_syscall", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "sigaltstack", "close", "read", "write", "readv", "writev", "exit", "exit_group", "getrusage",
+	"ppoll", "poll", "fstat", "newfstatat", "statx", "rseq", "set_robust_list", "membarrier", NULL
+};
+
+/* Serving: sockets that exist already, epoll, reading files. */
+static const char *const child[] = {
+	"accept4", "accept", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "setsockopt", "getsockopt", "getsockname",
+	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "pwrite64", "preadv",
+	"preadv2", "pwritev", "lseek", "openat", "openat2", "open", "stat", "lstat", "readlink", "readlinkat", "getdents64",
+	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "pidfd_send_signal", "alarm",
+	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", NULL
+};
+
+/* Keys: messages over sockets that exist or come by message. Opens nothing: the key files are handed over. */
+static const char *const keyholder[] = {
+	"recvmsg", "sendmsg", "epoll_ctl", "epoll_wait", "epoll_pwait", "pread64", "lseek", "mlock", "mlock2", "munlock",
+	"geteuid", "getuid", NULL
+};
+
+/* Logs: descriptors that came by message. */
+static const char *const logger[] = {
+	"recvmsg", "sendmsg", "lseek", "ftruncate", NULL
+};
+
+/* One-shot work as the children's user: reads binaries and libraries, writes below the folder handed over. */
+static const char *const job[] = {
+	"openat", "openat2", "open", "stat", "lstat", "readlink", "readlinkat", "getdents64", "faccessat", "faccessat2",
+	"access", "getcwd", "lseek", "pread64", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "renameat",
+	"renameat2", "link", "linkat", "unlink", "unlinkat", "fchmod", "uname", "mincore", "pipe2", "alarm", "setitimer",
+	"geteuid", "getuid", "getgid", "getegid", "dup", "fadvise64", "sysinfo", "fstatfs", "statfs", "flock", "umask", NULL
+};
+
+/* The check of a configuration: root that can only read. Names of accounts may be asked of a local service. */
+static const char *const check[] = {
+	"stat", "lstat", "readlink", "readlinkat", "getdents64", "faccessat", "faccessat2", "access", "getcwd",
+	"lseek", "pread64", "uname", "geteuid", "getuid", "getgid", "getegid", "dup", "fadvise64", "sysinfo", "statfs",
+	"fstatfs", "mprotect", "connect", "sendto", "sendmsg", "recvfrom", "recvmsg", "setsockopt", "getsockopt",
+	"getsockname", "getpeername", "bind", "ioctl", "prlimit64", "getrlimit", "setfsuid", "setfsgid", "sched_getaffinity",
+	NULL
+};
+
+static const struct table {
+	const char *name;
+	const char *const *calls;
+} tables[SANDBOXES] = {
+	[SANDBOX_CHILD] = { "child", child },
+	[SANDBOX_KEYHOLDER] = { "keyholder", keyholder },
+	[SANDBOX_LOGGER] = { "logger", logger },
+	[SANDBOX_JOB] = { "job", job },
+	[SANDBOX_CHECK] = { "check", check },
+};
+
+const char *sandbox_missing(void)
+{
+#ifdef BULKHEAD_SANITIZE
+	return "this program was built with sanitizers, which its sandbox would break: it runs without seccomp";
+#else
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0 && errno == EINVAL)
+		return "this kernel has no seccomp: the processes run without that part of their sandbox";
+	return NULL;
+#endif
+}
+
+char const *sandbox_call_name(int number, char *buf)
+{
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+
+	if (name)
+		snprintf(buf, 32, "%s", name);
+	else
+		snprintf(buf, 32, "call %d", number);
+	free(name);
+	return buf;
+}
+
+/* Names that this processor does not have (open, alarm on arm64) are skipped. */
+static int allow(scmp_filter_ctx ctx, const char *name)
+{
+	int nr = seccomp_syscall_resolve_name(name), rc;
+
+	if (nr == __NR_SCMP_ERROR || nr < 0)
+		return 0;
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int allow_list(scmp_filter_ctx ctx, const char *const *names)
+{
+	int rc = 0;
+
+	for (; *names && rc == 0; names++)
+		rc = allow(ctx, *names);
+	return rc;
+}
+
+/* Calls whose arguments decide. */
+static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
+{
+	static const int fcntls[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETLK, F_GETLK, F_OFD_SETLK, F_OFD_GETLK, F_DUPFD_CLOEXEC };
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof fcntls / sizeof *fcntls && rc == 0; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)fcntls[i]));
+	if (rc == 0 && which != SANDBOX_CHECK)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	if (rc || which != SANDBOX_CHECK)
+		return rc;
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	return rc;
+}
+
+/* The crash handler's needs, given by its own list; calls that are narrowed above stay narrow. */
+static int allow_extra(scmp_filter_ctx ctx, const int *extra)
+{
+	int rc = 0;
+
+	for (; extra && *extra >= 0 && rc == 0; extra++) {
+		if (*extra == SCMP_SYS(prctl) || *extra == SCMP_SYS(tgkill) || *extra == SCMP_SYS(fcntl) || *extra == SCMP_SYS(mprotect))
+			continue;
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *extra, 0);
+		if (rc == -EEXIST)
+			rc = 0;
+	}
+	return rc;
+}
+
+int sandbox_enter(enum sandbox which, const int *extra, struct err *e)
+{
+	scmp_filter_ctx ctx;
+	int rc;
+
+	if (which == SANDBOX_NONE || sandbox_missing())
+		return 0;
+	ctx = seccomp_init(SCMP_ACT_TRAP);
+	if (!ctx)
+		return err_set(e, "no memory for the sandbox of the %s", tables[which].name);
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0);
+	if (rc == 0)
+		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (rc == 0)
+		rc = allow_list(ctx, common);
+	if (rc == 0)
+		rc = allow_list(ctx, tables[which].calls);
+	if (rc == 0)
+		rc = allow_narrow(ctx, which);
+	if (rc == 0)
+		rc = allow_extra(ctx, extra);
+	if (rc == 0)
+		rc = seccomp_load(ctx);
+	seccomp_release(ctx);
+	if (rc < 0) {
+		errno = -rc;
+		return err_sys(e, "the sandbox of the %s could not be set up", tables[which].name);
+	}
+	return 0;
+}

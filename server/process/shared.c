@@ -1,0 +1,366 @@
+/*
+ * shared.c - makes and maps what outlives generations: slots, rings, session cache, ticket seeds, crash slots. The only
+ * file that speaks to shmcache/. The master makes everything before its first fork; each role keeps what is its own.
+ */
+#include "process/shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "crashdump/activity.h"
+#include "crashdump/crashdump.h"
+#include "log/log.h"
+#include "process/keys.h"
+#include "shmcache/shmcache.h"
+
+#define PAGE 4096
+#define SLOT_BYTES (2 * PAGE + RING_SIZE)
+#define HEAD_BYTES (2 * PAGE)
+#define LEAST_SLOTS 32
+#define MOST_SLOTS 16384
+#define SEED_PERIOD 86400               /* seconds a ticket seed is the current one; it opens tickets as long again */
+
+_Static_assert(RING_SIZE % PAGE == 0, "a ring is whole pages");
+_Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
+
+/* Page 0 of a slot. */
+struct slot_page {
+	struct conn_counters counters;
+	_Atomic uint32_t ready;
+};
+_Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
+
+struct shared shared = { .master_pidfd = -1, .wake = -1, .log_wake = -1, .life = { -1, -1 }, .slots_fd = -1, .core_dir_fd = -1 };
+static size_t pool_size;
+static size_t cache_bytes;              /* as asked for by the configuration that made the cache */
+static int64_t seeds_due;
+
+int64_t shared_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ------------------------------------------------------------------------------------------------ slots */
+
+static size_t slot_offset(unsigned i)
+{
+	return HEAD_BYTES + (size_t)i * SLOT_BYTES;
+}
+
+static void slot_at(unsigned char *mem, struct shared_slot *out)
+{
+	struct slot_page *page = (struct slot_page *)(void *)mem;
+
+	*out = (struct shared_slot){
+		.counters = &page->counters, .ready = &page->ready, .activity = (struct activity *)(void *)(mem + PAGE),
+		.ring = (struct ring *)(void *)(mem + (size_t)2 * PAGE),
+	};
+}
+
+struct shared_head *shared_head(void)
+{
+	return (struct shared_head *)(void *)shared.map;
+}
+
+struct shared_journal *shared_journal(void)
+{
+	return (struct shared_journal *)(void *)(shared.map + PAGE);
+}
+
+void shared_slot(unsigned i, struct shared_slot *out)
+{
+	slot_at(shared.map + slot_offset(i), out);
+}
+
+static int make_slots(unsigned n, struct err *e)
+{
+	shared.nslots = n;
+	shared.map_size = slot_offset(n);
+	shared.slots_fd = memfd_create("bulkhead-slots", MFD_CLOEXEC);
+	if (shared.slots_fd < 0 || ftruncate(shared.slots_fd, (off_t)shared.map_size) < 0)
+		return err_sys(e, "no shared memory for %u slots", n);
+	shared.map = mmap(NULL, shared.map_size, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd, 0);
+	if (shared.map == MAP_FAILED) {
+		shared.map = NULL;
+		return err_sys(e, "cannot map %zu bytes of slots", shared.map_size);
+	}
+	shared_head()->nslots = n;
+	for (unsigned i = 0; i < n; i++) {
+		struct shared_slot s;
+		shared_slot(i, &s);
+		ring_init(s.ring);
+	}
+	return 0;
+}
+
+int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e)
+{
+	unsigned char *mem;
+
+	/* First the whole goes, then its own comes back: from here on no other slot can be reached. */
+	munmap(shared.map, shared.map_size);
+	shared.map = NULL;
+	mem = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd, (off_t)slot_offset(i));
+	if (mem == MAP_FAILED)
+		return err_sys(e, "cannot map the slot %u", i);
+	close(shared.slots_fd);
+	shared.slots_fd = -1;
+	slot_at(mem, out);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ making */
+
+static int make_descriptors(struct err *e)
+{
+	shared.master = getpid();
+	/* Where there is no such call (old containers, valgrind) the roles ask for a signal instead. */
+	shared.master_pidfd = (int)syscall(SYS_pidfd_open, shared.master, 0);
+	if (shared.master_pidfd >= 0)
+		fcntl(shared.master_pidfd, F_SETFD, FD_CLOEXEC);
+	shared.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	shared.log_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (shared.wake < 0 || shared.log_wake < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(e, "no descriptors for the processes to wake each other");
+	return 0;
+}
+
+static int make_pool(struct err *e)
+{
+	void *mem;
+
+	pool_size = crash_pool_size(SHARED_CRASH_SLOTS);
+	mem = mmap(NULL, pool_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED || crash_pool_init(mem, SHARED_CRASH_SLOTS) < 0)
+		return err_sys(e, "no memory for the crash slots");
+	shared.crash_pool = mem;
+	return 0;
+}
+
+int shared_create(const struct config *cfg, unsigned server_limit, struct err *e)
+{
+	unsigned n = server_limit > MOST_SLOTS / 2 ? MOST_SLOTS : server_limit * 2;
+
+	(void)cfg;
+	shared.root = geteuid() == 0;
+	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 || make_pool(e) < 0 ? -1 : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ session cache */
+
+/* The same instance has the same name after a crash, so that its left-overs are found. */
+static uint64_t instance(const struct config *cfg)
+{
+	const char *parts[] = { cfg->root, cfg->process->pid_file };
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (int i = 0; i < 2; i++)
+		for (const unsigned char *p = (const unsigned char *)(parts[i] ? parts[i] : ""); ; p++) {
+			h = (h ^ *p) * 0x100000001b3u;
+			if (!*p)
+				break;
+		}
+	return h;
+}
+
+static void make_parent(const char *path)
+{
+	char parent[4096];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
+	if (*parent)
+		mkdir(parent, 0755);
+}
+
+static void lock_path(const struct config *cfg, const struct tls_cache_settings *s, char *path, size_t n)
+{
+	if (s->mutex_file)
+		snprintf(path, n, "%s", s->mutex_file);
+	else
+		snprintf(path, n, "%s/ssl-cache-%016llx.lock", s->mutex_dir ? s->mutex_dir : cfg->process->runtime_dir,
+			 (unsigned long long)instance(cfg));
+}
+
+static int make_cache(const struct config *cfg, const struct tls_cache_settings *s, struct err *e)
+{
+	char lockfile[4096], name[64];
+	struct shmcache_lock_options lock = {
+		.lockfile = lockfile, .timeout_ms = s->mutex_timeout_ms > 0 ? (unsigned)s->mutex_timeout_ms : 0,
+		.kind = s->mutex_kind == 1 ? SHMCACHE_LOCK_FLOCK : SHMCACHE_LOCK_OFD,
+	};
+	struct shmcache_plan plan;
+	struct shmcache_err why = { "", "" };
+
+	lock_path(cfg, s, lockfile, sizeof lockfile);
+	make_parent(lockfile);
+	snprintf(name, sizeof name, "/bulkhead-%016llx", (unsigned long long)instance(cfg));
+	if (shmcache_plan(s->enabled ? s->bytes : 0, 0, &plan, &why) < 0 ||
+	    !(shared.cache = shmcache_create(&plan, name, &lock, &why))) {
+		err_at(e, s->pos.file, s->pos.line);
+		err_set(e, "the TLS session cache could not be made: %s", why.text);
+		return err_remedy(e, "%s", why.remedy);
+	}
+	cache_bytes = s->enabled ? s->bytes : 0;
+	return 0;
+}
+
+static int put_seed(struct err *e)
+{
+	struct shmcache_seed seed = { .not_before = (int64_t)time(NULL) };
+	int rc;
+
+	seed.not_after = seed.not_before + 2 * SEED_PERIOD;
+	do
+		rc = secret_random(&seed.id, sizeof seed.id);
+	while (rc == 0 && seed.id == 0);
+	if (rc == 0)
+		rc = secret_random(seed.seed, sizeof seed.seed);
+	if (rc == 0)
+		rc = shmcache_ticket_put(shared.cache, &seed);
+	secret_wipe(&seed, sizeof seed);
+	seeds_due = shared_now() + (int64_t)SEED_PERIOD * 1000;
+	return rc < 0 ? err_sys(e, "no new seed for session tickets") : 0;
+}
+
+int64_t shared_seeds_tick(int64_t now)
+{
+	struct err e = { .text = "" };
+
+	if (!shared.cache)
+		return INT64_MAX;
+	if (now >= seeds_due && put_seed(&e) < 0)
+		log_warnx(NULL, LOG_SSL, "BH0108", "%s: the present ones stay in use", e.text);
+	return seeds_due;
+}
+
+static int prepare_cache(const struct config *cfg, struct err *e)
+{
+	const struct tls_cache_settings *s = keys_cache_settings(cfg);
+
+	if (!keys_tls_wanted(cfg) || !s)
+		return 0;
+	if (!shared.cache)
+		return make_cache(cfg, s, e) < 0 ? -1 : put_seed(e);
+	if (cache_bytes != (s->enabled ? s->bytes : 0))
+		log_noticex(NULL, LOG_SSL, "BH0109", "SSLSessionCache has another size now (%zu bytes instead of %zu): this takes effect at the next full start",
+			    s->enabled ? s->bytes : 0, cache_bytes);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ core directory */
+
+static void open_core_dir(const struct config *cfg)
+{
+	const struct process_settings *p = cfg->process;
+	char path[4096];
+	bool made;
+	int fd;
+
+	if (shared.core_dir_fd >= 0)
+		close(shared.core_dir_fd);
+	shared.core_dir_fd = -1;
+	free((void *)(uintptr_t)shared.core_dir);
+	shared.core_dir = NULL;
+	if (!p->core_dir)
+		return;
+	snprintf(path, sizeof path, "%s%s", p->chroot_dir ? p->chroot_dir : "", p->core_dir);
+	made = mkdir(path, 0700) == 0;
+	if (!made && errno == ENOENT && shared.root) {
+		make_parent(path);
+		made = mkdir(path, 0700) == 0;
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && made && shared.root && p->uid != (uid_t)-1 && fchown(fd, p->uid, p->gid) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0) {
+		log_warn(NULL, LOG_CRASH, "BH0107", "CoreDumpDirectory %s cannot be used, so that crashes leave neither report nor core", path);
+		return;
+	}
+	shared.core_dir_fd = fd;
+	shared.core_dir = strdup(path);
+}
+
+int shared_prepare(const struct config *cfg, struct err *e)
+{
+	open_core_dir(cfg);
+	return prepare_cache(cfg, e);
+}
+
+int shared_direct(const struct config *cfg, struct err *e)
+{
+	shared.root = geteuid() == 0;
+	shared.master = getpid();
+	return prepare_cache(cfg, e);
+}
+
+void shared_remove(void)
+{
+	if (!shared.cache)
+		return;
+	shmcache_unlink(shared.cache);
+	shmcache_close(shared.cache);
+	shared.cache = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ in the roles */
+
+void shared_cache_fds(int fds[3])
+{
+	fds[0] = fds[1] = fds[2] = -1;
+	if (shared.cache)
+		shmcache_fds(shared.cache, fds);
+}
+
+int shared_child_cache(struct err *e)
+{
+	struct shmcache_err why = { "", "" };
+
+	if (!shared.cache || shmcache_child_init(shared.cache, &why) == 0)
+		return 0;
+	err_set(e, "the TLS session cache cannot be used: %s", why.text);
+	return err_remedy(e, "%s", why.remedy);
+}
+
+void shared_forget_cache(void)
+{
+	if (shared.cache)
+		shmcache_close(shared.cache);
+	shared.cache = NULL;
+	if (shared.crash_pool)
+		munmap(shared.crash_pool, pool_size);
+	shared.crash_pool = NULL;
+}
+
+void shared_forget(bool keep_pool)
+{
+	void *pool = shared.crash_pool;
+
+	if (keep_pool)
+		shared.crash_pool = NULL;
+	shared_forget_cache();
+	shared.crash_pool = keep_pool ? pool : NULL;
+	if (shared.map)
+		munmap(shared.map, shared.map_size);
+	shared.map = NULL;
+}
+
+void shared_crash_release(void)
+{
+	shmcache_crash_release(shared.cache);
+}

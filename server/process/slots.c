@@ -1,0 +1,364 @@
+/*
+ * slots.c - the table of child slots: forking, states, reaping, classing an end. Master only; what children write into
+ * their slot's pages is read here as numbers that may be anything.
+ */
+#include "process/slots.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "crashdump/activity.h"
+#include "log/log.h"
+#include "process/child.h"
+#include "process/crash.h"
+#include "process/generation.h"
+#include "process/keyholder.h"
+#include "process/role.h"
+#include "process/shared.h"
+
+#define SPAWN_AT_ONCE 32
+#define FORK_RETRY_FIRST 1000
+#define FORK_RETRY_LAST 30000
+
+static const unsigned char next_state[SLOT_STATES][SLOT_EVENTS] = {
+	/*                  FORKED         READY          DRAIN          END          KILL         REAPED */
+	[SLOT_FREE]     = { SLOT_STARTING, SLOT_FREE,     SLOT_FREE,     SLOT_FREE,   SLOT_FREE,   SLOT_FREE },
+	[SLOT_STARTING] = { SLOT_STARTING, SLOT_SERVING,  SLOT_DRAINING, SLOT_ENDING, SLOT_KILLED, SLOT_FREE },
+	[SLOT_SERVING]  = { SLOT_SERVING,  SLOT_SERVING,  SLOT_DRAINING, SLOT_ENDING, SLOT_KILLED, SLOT_FREE },
+	[SLOT_DRAINING] = { SLOT_DRAINING, SLOT_DRAINING, SLOT_DRAINING, SLOT_ENDING, SLOT_KILLED, SLOT_FREE },
+	[SLOT_ENDING]   = { SLOT_ENDING,   SLOT_ENDING,   SLOT_ENDING,   SLOT_ENDING, SLOT_KILLED, SLOT_FREE },
+	[SLOT_KILLED]   = { SLOT_KILLED,   SLOT_KILLED,   SLOT_KILLED,   SLOT_KILLED, SLOT_KILLED, SLOT_FREE },
+};
+/* The signal that an event sends to a living child. */
+static const int event_signal[SLOT_EVENTS] = { [SLOT_DRAIN] = SIGQUIT, [SLOT_END] = SIGTERM, [SLOT_KILL] = SIGKILL };
+
+static struct slot *table;
+static unsigned nslots, used;
+static struct policy_bucket bucket;
+static int64_t fork_retry, fork_delay;
+
+int slots_init(unsigned n, struct err *e)
+{
+	table = calloc(n, sizeof *table);
+	if (!table)
+		return err_set(e, "no memory for %u slots", n);
+	nslots = n;
+	for (unsigned i = 0; i < n; i++)
+		table[i].key_fd = -1;
+	return 0;
+}
+
+static void step(struct slot *s, enum slot_event event)
+{
+	enum slot_state before = s->state;
+
+	s->state = (enum slot_state)next_state[before][event];
+	if (s->pid && s->state != before && event_signal[event])
+		kill(s->pid, event_signal[event]);
+}
+
+static bool serves(const struct slot *s, const struct generation *g)
+{
+	return s->generation == g && s->pid && (s->state == SLOT_STARTING || s->state == SLOT_SERVING);
+}
+
+static bool any_serves(const struct generation *g)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (serves(&table[i], g))
+			return true;
+	return false;
+}
+
+/* Whether a free slot has to wait before it is tried again for g. With nobody alive, one is always tried. */
+static bool must_wait(const struct slot *s, const struct generation *g, bool alone, int64_t now)
+{
+	if (s->generation != g || !s->backoff.failures)
+		return false;
+	if (policy_due(&s->backoff, alone) > now)
+		return true;
+	return !alone && policy_token_due(&bucket, now) > now;
+}
+
+int64_t slots_due(const struct generation *g, int64_t now)
+{
+	bool alone = !any_serves(g);
+	int64_t due = INT64_MAX;
+
+	for (unsigned i = 0; i < used; i++) {
+		const struct slot *s = &table[i];
+		int64_t at;
+
+		if (s->pid || s->generation != g || !must_wait(s, g, alone, now))
+			continue;
+		at = policy_due(&s->backoff, alone);
+		if (at <= now)
+			at = policy_token_due(&bucket, now);
+		if (at < due)
+			due = at;
+	}
+	return fork_retry > now && fork_retry < due ? fork_retry : due;
+}
+
+/* ------------------------------------------------------------------------------------------------ forking */
+
+/* One whose turn has come again, else the first that is nobody's. */
+static int choose(const struct generation *g, bool alone, int64_t now)
+{
+	int fresh = -1;
+
+	for (unsigned i = 0; i < nslots; i++) {
+		const struct slot *s = &table[i];
+
+		if (s->pid)
+			continue;
+		if (s->generation == g && !must_wait(s, g, alone, now))
+			return (int)i;
+		if (!s->generation && fresh < 0)
+			fresh = (int)i;
+		if (i >= used && fresh >= 0)
+			break;
+	}
+	return fresh;
+}
+
+static void fork_failed(int64_t now)
+{
+	fork_delay = fork_delay ? fork_delay * 2 : FORK_RETRY_FIRST;
+	if (fork_delay > FORK_RETRY_LAST)
+		fork_delay = FORK_RETRY_LAST;
+	fork_retry = now + fork_delay;
+	log_error(NULL, LOG_MPM, "BH0121", "no further child can be forked, next try in %d s (the limits are pids.max of the control group and kernel.pid_max)",
+		  (int)(fork_delay / 1000));
+}
+
+static int start(struct generation *g, unsigned i, int64_t now)
+{
+	struct slot *s = &table[i];
+	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1 };
+	struct shared_slot pages;
+
+	shared_slot(i, &pages);
+	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
+	memset(pages.counters, 0, sizeof *pages.counters);
+	activity_reset(pages.activity, (uint64_t)now);
+	if (i >= used) {
+		used = i + 1;
+		atomic_store_explicit(&shared_head()->used, used, memory_order_release);
+	}
+	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin.key_fd, &s->key_fd) < 0) {
+		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder");
+		return -1;
+	}
+	s->pid = role_fork(ROLE_CHILD);
+	if (s->pid == 0)
+		child_run(&begin);
+	if (begin.key_fd >= 0)
+		close(begin.key_fd);
+	if (s->pid < 0) {
+		s->pid = 0;
+		if (s->key_fd >= 0)
+			close(s->key_fd);
+		s->key_fd = -1;
+		fork_failed(now);
+		return -1;
+	}
+	fork_delay = 0;
+	s->generation = g;
+	s->born = now;
+	step(s, SLOT_FORKED);
+	return 0;
+}
+
+unsigned slots_spawn(struct generation *g, unsigned count, int64_t now)
+{
+	unsigned begun = 0;
+
+	if (count > SPAWN_AT_ONCE)
+		count = SPAWN_AT_ONCE;
+	while (begun < count && now >= fork_retry) {
+		bool alone = !any_serves(g);
+		int i = choose(g, alone, now);
+
+		if (i < 0)
+			break;
+		if (table[i].generation == g && table[i].backoff.failures && !policy_take(&bucket, now) && !alone)
+			break;
+		if (start(g, (unsigned)i, now) < 0)
+			break;
+		begun++;
+	}
+	return begun;
+}
+
+/* ------------------------------------------------------------------------------------------------ looking */
+
+void slots_look(struct generation *g, struct policy_view *v)
+{
+	int64_t now = shared_now();
+	bool alone = !any_serves(g);
+
+	*v = (struct policy_view){ 0 };
+	for (unsigned i = 0; i < used; i++) {
+		struct slot *s = &table[i];
+		struct shared_slot pages;
+
+		if (s->generation != g)
+			continue;
+		if (!s->pid) {
+			v->starting += must_wait(s, g, alone, now);
+			continue;
+		}
+		shared_slot(i, &pages);
+		if (s->state == SLOT_STARTING && atomic_load_explicit(pages.ready, memory_order_acquire)) {
+			step(s, SLOT_READY);
+			g->ready = true;
+		}
+		if (s->state == SLOT_STARTING)
+			v->starting++;
+		else if (s->state != SLOT_SERVING || atomic_load_explicit(&pages.counters->draining, memory_order_relaxed))
+			v->draining++;
+		else if (policy_busy(atomic_load_explicit(&pages.counters->open, memory_order_relaxed), g->plan.limit))
+			v->busy++;
+		else
+			v->spare++;
+	}
+}
+
+void slots_retire_one(struct generation *g)
+{
+	struct slot *best = NULL;
+	uint32_t least = UINT32_MAX;
+
+	for (unsigned i = 0; i < used; i++) {
+		struct slot *s = &table[i];
+		struct shared_slot pages;
+		uint32_t open;
+
+		if (s->generation != g || s->state != SLOT_SERVING)
+			continue;
+		shared_slot(i, &pages);
+		open = atomic_load_explicit(&pages.counters->open, memory_order_relaxed);
+		if (open < least && !atomic_load_explicit(&pages.counters->draining, memory_order_relaxed)) {
+			least = open;
+			best = s;
+		}
+	}
+	if (best)
+		step(best, SLOT_DRAIN);
+}
+
+void slots_tell(struct generation *g, enum slot_event how)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (table[i].generation == g && table[i].pid)
+			step(&table[i], how);
+}
+
+unsigned slots_living(const struct generation *g)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		n += table[i].generation == g && table[i].pid;
+	return n;
+}
+
+void slots_forget(struct generation *g)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (table[i].generation == g && !table[i].pid) {
+			table[i].generation = NULL;
+			table[i].backoff = (struct policy_backoff){ 0 };
+		}
+}
+
+unsigned slots_key_fds(const struct generation *g, unsigned which, unsigned modulo, int *fds, unsigned room)
+{
+	unsigned n = 0;
+
+	for (unsigned i = which; i < used && n < room; i += modulo)
+		if (table[i].generation == g && table[i].pid && table[i].key_fd >= 0)
+			fds[n++] = table[i].key_fd;
+	return n;
+}
+
+/* ------------------------------------------------------------------------------------------------ ends */
+
+char *slots_status_words(int status, char *buf)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, 128, "exit signal %s (%d)%s", strsignal(WTERMSIG(status)), WTERMSIG(status),
+			 WCOREDUMP(status) ? ", core dumped" : ", no core");
+	else
+		snprintf(buf, 128, "exit code %d", WEXITSTATUS(status));
+	return buf;
+}
+
+enum policy_end slots_class(int status, bool killed_by_us)
+{
+	if (WIFEXITED(status)) {
+		switch (WEXITSTATUS(status)) {
+		case 0: return POLICY_NORMAL;
+		case ROLE_EXIT_SICK: return POLICY_SICK;
+		case ROLE_EXIT_FATAL: return POLICY_FATAL;
+		default: return POLICY_CRASH;
+		}
+	}
+	if (killed_by_us && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM))
+		return POLICY_NORMAL;
+	switch (WTERMSIG(status)) {
+	case SIGKILL: return POLICY_KILLED;
+	case SIGSYS: return POLICY_SANDBOX;
+	default: return POLICY_CRASH;
+	}
+}
+
+static void tell_end(const struct slot *s, unsigned i, int status, enum policy_end how)
+{
+	char words[128];
+
+	slots_status_words(status, words);
+	if (how == POLICY_NORMAL) {
+		log_debugx(NULL, LOG_MPM, "BH0123", "child pid %d in slot %u ended (%s)", (int)s->pid, i, words);
+		return;
+	}
+	log_put(NULL, LOG_MPM, WIFSIGNALED(status) ? LOG_L_NOTICE : LOG_L_ERROR, "BH0120",
+		0, "child pid %d %s: it %s (slot %u, generation %u)", (int)s->pid, words, policy_end_words(how), i, s->generation->number);
+}
+
+bool slots_reaped(pid_t pid, int status, int64_t now)
+{
+	for (unsigned i = 0; i < used; i++) {
+		struct slot *s = &table[i];
+		struct generation *g = s->generation;
+		bool ours = s->state == SLOT_KILLED || s->state == SLOT_ENDING;
+		enum policy_end how;
+
+		if (s->pid != pid)
+			continue;
+		how = slots_class(status, ours);
+		tell_end(s, i, status, how);
+		crash_reaped(g->cfg, pid, status, how == POLICY_CRASH || how == POLICY_SANDBOX);
+		if (s->state == SLOT_STARTING && how != POLICY_NORMAL && !g->ready)
+			g->failed_starts++;
+		policy_ended(&s->backoff, how, s->born, now);
+		step(s, SLOT_REAPED);
+		s->pid = 0;
+		if (s->key_fd >= 0)
+			close(s->key_fd);
+		s->key_fd = -1;
+		if (!s->backoff.failures || g->state == GENERATION_DRAINING)
+			s->generation = NULL;
+		/* Its last lines are in its ring. */
+		eventfd_write(shared.log_wake, 1);
+		return true;
+	}
+	return false;
+}
