@@ -1,6 +1,6 @@
 /*
- * addr.c - socket addresses and prefixes, to and from text. Pure but for scope names ("%eth0"), which ask the kernel:
- * those come from the configuration, in the master. Text forms give the scope's number.
+ * addr.c - socket addresses and prefixes, to and from text. Pure but for scope names ("%eth0"), which ask the
+ * kernel: those come from the configuration, in the master. Text forms give the scope's number.
  */
 #include "base/addr.h"
 
@@ -276,9 +276,11 @@ bool prefix_match(const struct prefix *p, const struct addr *a)
 	if (a->len == 0 || p->addr.len == 0)
 		return false;
 	addr_unmap(&have);
-	if (have.sa.sa_family != want.sa.sa_family || (have.sa.sa_family != AF_INET && have.sa.sa_family != AF_INET6))
+	if (have.sa.sa_family != want.sa.sa_family
+	    || (have.sa.sa_family != AF_INET && have.sa.sa_family != AF_INET6))
 		return false;
-	if (want.sa.sa_family == AF_INET6 && want.in6.sin6_scope_id && want.in6.sin6_scope_id != have.in6.sin6_scope_id)
+	if (want.sa.sa_family == AF_INET6 && want.in6.sin6_scope_id
+	    && want.in6.sin6_scope_id != have.in6.sin6_scope_id)
 		return false;
 	return same_bits(ip_bytes(&want, &most), ip_bytes(&have, &most), p->bits);
 }

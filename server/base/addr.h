@@ -20,7 +20,10 @@ struct addr {
 };
 #define ADDR_TEXT 64                            /* enough for "[v6%scope]:port" and its terminator */
 
-/* "1.2.3.4", "::1", "[::1]", "fe80::1%eth0", each with the given port; "*" = 0.0.0.0. 0 or -1 (not a numeric address). */
+/*
+ * "1.2.3.4", "::1", "[::1]", "fe80::1%eth0", each with the given port; "*" = 0.0.0.0. 0 or -1 (not a numeric
+ * address).
+ */
 int addr_parse(struct addr *a, const char *host, uint16_t port);
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
@@ -39,8 +42,8 @@ struct prefix {
 	unsigned bits;
 };
 /*
- * "10.0.0.0/8", "10.0.0.0/255.0.0.0", "10.1", "10.1.", "::1/128", "fe80::/10"; without a length the whole address, for
- * "10.1" 8 bits a number. Bits behind the prefix are cleared. 0 or -1.
+ * "10.0.0.0/8", "10.0.0.0/255.0.0.0", "10.1", "10.1.", "::1/128", "fe80::/10"; without a length the whole
+ * address, for "10.1" 8 bits a number. Bits behind the prefix are cleared. 0 or -1.
  */
 int prefix_parse(struct prefix *p, const char *text);
 /* A v4-mapped v6 address is matched as the IPv4 address it stands for, on both sides. */

@@ -1,7 +1,7 @@
 /*
- * arena.c - a bump allocator over a chain of blocks. It owns every byte it handed out, in whichever process; the
- * arena itself and its first block are one malloc, and what does not fit into a quarter of a block gets a block of
- * its own, so that one large object does not waste the rest of a block.
+ * arena.c - a bump allocator over a chain of blocks. It owns every byte it handed out, in whichever process;
+ * the arena itself and its first block are one malloc, and what does not fit into a quarter of a block gets a
+ * block of its own, so that one large object does not waste the rest of a block.
  *
  * Under AddressSanitizer what is not handed out is poisoned and each object has a red zone behind it.
  */
@@ -47,7 +47,7 @@ struct cleanup {
 	void *arg;
 };
 struct arena {
-	struct block *now;                      /* small objects come from here; heads the chain that ends at the first */
+	struct block *now;                      /* small objects come from here; the chain ends at the first */
 	struct block *large;                    /* blocks of one object each */
 	struct cleanup *cleanups;               /* last registered first */
 	size_t used, block;
@@ -226,7 +226,10 @@ int arena_cleanup(struct arena *a, void (*fn)(void *), void *arg)
 	return 0;
 }
 
-/* A cleanup may still read what lies in the arena, even register another: blocks go after the last one has run. */
+/*
+ * A cleanup may still read what lies in the arena, even register another: blocks go after the last one has
+ * run.
+ */
 static void run_cleanups(struct arena *a)
 {
 	while (a->cleanups) {

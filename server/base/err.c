@@ -1,6 +1,6 @@
 /*
- * err.c - filling in and printing a struct err. Runs in any process; allocates nothing, so that "out of memory" can
- * be said too.
+ * err.c - filling in and printing a struct err. Runs in any process; allocates nothing, so that "out of
+ * memory" can be said too.
  */
 #include "base/err.h"
 

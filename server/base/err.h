@@ -1,9 +1,9 @@
 /*
  * err.h - an error that explains itself: where, what, and how to mend it.
  *
- * A fallible constructor takes a struct err * that the caller owns (may be NULL); the first error set wins, so
- * that the cause is kept while callers unwind. The error is logged once, by who can say what it means.
- * Any process; not for signal handlers.
+ * A fallible constructor takes a struct err * that the caller owns (may be NULL); the first error set wins,
+ * so that the cause is kept while callers unwind. The error is logged once, by who can say what it means. Any
+ * process; not for signal handlers.
  */
 #ifndef BULKHEAD_BASE_ERR_H
 #define BULKHEAD_BASE_ERR_H

@@ -1,7 +1,7 @@
 /*
- * ipc.c - one message a packet over SOCK_SEQPACKET. Runs in every role, below its sandbox: after ipc_pair it makes no
- * other calls than sendmsg, recvmsg, ppoll and close. What comes in is judged here by its form only; whether type and
- * length fit the protocol is the receiver's part (ipc_is).
+ * ipc.c - one message a packet over SOCK_SEQPACKET. Runs in every role, below its sandbox: after ipc_pair it
+ * makes no other calls than sendmsg, recvmsg, ppoll and close. What comes in is judged here by its form only;
+ * whether type and length fit the protocol is the receiver's part (ipc_is).
  */
 #include "base/ipc.h"
 

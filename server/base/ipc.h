@@ -28,7 +28,10 @@ struct ipc_message {
 int ipc_pair(int fd[2]);
 /* One message; fds are borrowed. 0, or -1: EAGAIN (full, non-blocking end), EMSGSIZE, EPIPE … */
 int ipc_send(int fd, uint32_t type, uint32_t id, const void *data, size_t len, const int *fds, unsigned nfds);
-/* One message. 1 received, 0 the other end is gone, -1: EAGAIN, EBADMSG (malformed or cut: descriptors closed). */
+/*
+ * One message. 1 received, 0 the other end is gone, -1: EAGAIN, EBADMSG (malformed or cut: descriptors
+ * closed).
+ */
 int ipc_recv(int fd, struct ipc_message *m);
 /* The same with a limit in ms; -1 with ETIMEDOUT. */
 int ipc_recv_wait(int fd, struct ipc_message *m, int timeout_ms);

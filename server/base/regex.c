@@ -1,10 +1,10 @@
 /*
- * regex.c - patterns of the configuration against subjects from the network. A pattern is compiled once, to machine
- * code where that can be had; its match data is allocated with it, so that a match allocates nothing. After a fork
- * each process works on its own copy of both.
+ * regex.c - patterns of the configuration against subjects from the network. A pattern is compiled once, to
+ * machine code where that can be had; its match data is allocated with it, so that a match allocates nothing.
+ * After a fork each process works on its own copy of both.
  *
- * The limits make a pattern that backtracks without end (they are easily written by accident) an error of one request
- * instead of a child that hangs.
+ * The limits make a pattern that backtracks without end (they are easily written by accident) an error of one
+ * request instead of a child that hangs.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/regex.h"
@@ -91,7 +91,8 @@ static int compile(struct regex *re, const char *pattern, unsigned flags, struct
 		if (pcre2_get_error_message(code, words, sizeof words) < 0)
 			words[0] = '\0';
 		errno = code == PCRE2_ERROR_HEAP_FAILED ? ENOMEM : EINVAL;
-		return err_set(e, "the regular expression \"%s\" is not valid: %s at offset %zu", pattern, (char *)words, at);
+		return err_set(e, "the regular expression \"%s\" is not valid: %s at offset %zu",
+			pattern, (char *)words, at);
 	}
 	re->match = pcre2_match_data_create(REGEX_CAPTURES, NULL);
 	if (!re->match) {

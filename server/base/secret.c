@@ -1,6 +1,7 @@
 /*
- * secret.c - pages for secrets: [guard][data ...][guard]. Runs in any process. A secret that a core dump would contain
- * is refused; one that may be swapped out (mlock above RLIMIT_MEMLOCK) is not: that is the administrator's choice.
+ * secret.c - pages for secrets: [guard][data ...][guard]. Runs in any process. A secret that a core dump
+ * would contain is refused; one that may be swapped out (mlock above RLIMIT_MEMLOCK) is not: that is the
+ * administrator's choice.
  */
 #include "base/secret.h"
 

@@ -1,6 +1,6 @@
 /*
- * secret.h - memory for secrets: locked where the limits allow, kept out of core dumps and (optionally) of forked
- * children, wiped when freed. Whole pages: for few, long-lived things.
+ * secret.h - memory for secrets: locked where the limits allow, kept out of core dumps and (optionally) of
+ * forked children, wiped when freed. Whole pages: for few, long-lived things.
  */
 #ifndef BULKHEAD_BASE_SECRET_H
 #define BULKHEAD_BASE_SECRET_H
@@ -9,7 +9,10 @@
 
 enum { SECRET_NOFORK = 1 };             /* children do not see it (MADV_DONTFORK) */
 
-/* n zeroed bytes between guard pages. NULL with errno: never memory that a core would contain. Free with secret_free. */
+/*
+ * n zeroed bytes between guard pages. NULL with errno: never memory that a core would contain. Free with
+ * secret_free.
+ */
 void *secret_alloc(size_t n, unsigned flags);
 void secret_free(void *p, size_t n);    /* wipes; n as allocated; NULL is fine */
 void secret_wipe(void *p, size_t n);    /* not optimised away */

@@ -1,6 +1,6 @@
 /*
- * text.c - strings as pointer and length, numbers, wildcards, bounded building. Pure; runs in any process. Nothing
- * here looks at the locale: what comes from the network means the same everywhere.
+ * text.c - strings as pointer and length, numbers, wildcards, bounded building. Pure; runs in any process.
+ * Nothing here looks at the locale: what comes from the network means the same everywhere.
  */
 #include "base/text.h"
 
@@ -167,8 +167,8 @@ static bool same_char(char a, char b, bool nocase)
 }
 
 /*
- * Both matchers go back to the last '*' only: what an earlier one could swallow more, the last can too. That bounds
- * the work by the product of both lengths.
+ * Both matchers go back to the last '*' only: what an earlier one could swallow more, the last can too. That
+ * bounds the work by the product of both lengths.
  */
 bool wild_match(const char *pattern, const char *s, bool nocase)
 {
@@ -200,16 +200,19 @@ static bool in_class(struct text name, unsigned char c)
 
 	return (text_is(name, "alpha") && (upper || lower)) || (text_is(name, "upper") && upper)
 		|| (text_is(name, "lower") && lower) || (text_is(name, "digit") && figure)
-		|| (text_is(name, "alnum") && (upper || lower || figure)) || (text_is(name, "graph") && visible)
+		|| (text_is(name, "alnum") && (upper || lower || figure))
+		|| (text_is(name, "graph") && visible)
 		|| (text_is(name, "punct") && visible && !upper && !lower && !figure)
-		|| (text_is(name, "xdigit") && digit((char)c, 16) >= 0) || (text_is(name, "blank") && (c == ' ' || c == '\t'))
+		|| (text_is(name, "xdigit") && digit((char)c, 16) >= 0)
+		|| (text_is(name, "blank") && (c == ' ' || c == '\t'))
 		|| (text_is(name, "space") && (c == ' ' || (c >= '\t' && c <= '\r')))
-		|| (text_is(name, "print") && (visible || c == ' ')) || (text_is(name, "cntrl") && (c < ' ' || c == 0x7f));
+		|| (text_is(name, "print") && (visible || c == ' '))
+		|| (text_is(name, "cntrl") && (c < ' ' || c == 0x7f));
 }
 
 /*
- * The bracket expression after a '[' against c. Returns what follows its ']', or NULL if it has no end (the '[' then
- * stands for itself); a '/' before the ']' ends the search, as POSIX wants for paths.
+ * The bracket expression after a '[' against c. Returns what follows its ']', or NULL if it has no end (the
+ * '[' then stands for itself); a '/' before the ']' ends the search, as POSIX wants for paths.
  */
 static const char *bracket(const char *p, unsigned char c, bool *matched)
 {
@@ -220,7 +223,8 @@ static const char *bracket(const char *p, unsigned char c, bool *matched)
 	for (bool first = true; *p != ']' || first; first = false) {
 		unsigned char low, high;
 		const char *end;
-		if (p[0] == '[' && p[1] == ':' && (end = strstr(p + 2, ":]")) && !memchr(p, '/', (size_t)(end - p))) {
+		if (p[0] == '[' && p[1] == ':' && (end = strstr(p + 2, ":]"))
+		    && !memchr(p, '/', (size_t)(end - p))) {
 			found |= in_class((struct text){ p + 2, (size_t)(end - p - 2) }, c);
 			p = end + 2;
 			continue;
@@ -242,7 +246,10 @@ static const char *bracket(const char *p, unsigned char c, bool *matched)
 	return p + 1;
 }
 
-/* One element of a pattern that is not '*' against c; returns the rest of the pattern, NULL if it does not match. */
+/*
+ * One element of a pattern that is not '*' against c; returns the rest of the pattern, NULL if it does not
+ * match.
+ */
 static const char *path_element(const char *p, char c)
 {
 	bool matched;
@@ -290,7 +297,9 @@ bool wild_match_path(const char *pattern, const char *s)
 	return *pattern == '\0';
 }
 
-/* ------------------------------------------------------------------------------------------ bounded buffer */
+/*
+ * ------------------------------------------------------------------------------------------ bounded buffer
+ */
 
 void buf_init(struct buf *b, char *p, size_t cap)
 {

@@ -28,13 +28,19 @@ bool text_eq(struct text a, struct text b);
 bool text_eq_nocase(struct text a, struct text b);
 bool text_starts(struct text a, const char *prefix);
 struct text text_trim(struct text a);                   /* without SP and HTAB at both ends */
-/* Takes the part before the first `sep` off *rest (the whole of it if there is none). False when *rest is absent. */
+/*
+ * Takes the part before the first `sep` off *rest (the whole of it if there is none). False when *rest is
+ * absent.
+ */
 bool text_split(struct text *rest, char sep, struct text *part);
 
 /* Decimal digits only, the whole text, no sign. 0, or -1: EINVAL (not a number) or ERANGE (above max). */
 int text_u64(struct text a, uint64_t max, uint64_t *out);
 int text_hex64(struct text a, uint64_t max, uint64_t *out);
-/* A length of time as Apache writes it: a number with an optional unit ms s mi h; without one `unit_ms` ms each. */
+/*
+ * A length of time as Apache writes it: a number with an optional unit ms s mi h; without one `unit_ms` ms
+ * each.
+ */
 int text_duration_ms(struct text a, uint64_t unit_ms, uint64_t max_ms, uint64_t *out);
 
 int ascii_lower(int c);

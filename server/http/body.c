@@ -1,8 +1,9 @@
 /*
- * body.c - how long a request's body is, and the chunked coding (RFC 9112, 6 and 7). Pure; runs in the children.
+ * body.c - how long a request's body is, and the chunked coding (RFC 9112, 6 and 7). Pure; runs in the
+ * children.
  *
- * Two readers of one stream that disagree about where a body ends are how requests are smuggled. So here nothing is
- * guessed: what the grammar does not allow is refused, whatever other servers let pass.
+ * Two readers of one stream that disagree about where a body ends are how requests are smuggled. So here
+ * nothing is guessed: what the grammar does not allow is refused, whatever other servers let pass.
  */
 #include "http/body.h"
 
@@ -46,8 +47,8 @@ static int transfer_encoding(const struct request_head *h, struct body_framing *
 }
 
 /*
- * Once and in figures. RFC 9110, 8.6 would allow a length that is repeated the same; Apache and llhttp refuse it, and one
- * meaning less to agree on is one less to smuggle by.
+ * Once and in figures. RFC 9110, 8.6 would allow a length that is repeated the same; Apache and llhttp refuse
+ * it, and one meaning less to agree on is one less to smuggle by.
  */
 static int content_length(const struct request_head *h, struct body_framing *f)
 {
@@ -87,7 +88,9 @@ enum state {
 
 void body_reader_init(struct body_reader *b, const struct body_framing *f)
 {
-	*b = (struct body_reader){ .kind = f->kind, .left = f->kind == BODY_LENGTH ? f->length : 0, .state = SIZE_FIRST };
+	*b = (struct body_reader){ .kind = f->kind, .state = SIZE_FIRST };
+	if (f->kind == BODY_LENGTH)
+		b->left = f->length;
 }
 
 static enum state broken(struct body_reader *b, const char *reason)
@@ -190,7 +193,8 @@ static enum body_result take_data(struct body_reader *b, const char *p, size_t n
 	return BODY_DATA;
 }
 
-static enum body_result read_chunked(struct body_reader *b, const char *p, size_t n, size_t *used, struct text *data)
+static enum body_result read_chunked(struct body_reader *b, const char *p, size_t n, size_t *used,
+	struct text *data)
 {
 	size_t i = 0;
 

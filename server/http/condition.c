@@ -1,11 +1,16 @@
 /*
- * condition.c - HTTP dates, entity tags, and whether a request's preconditions hold (RFC 9110, 13.2.2). Pure; runs in
- * the children. Dates are reckoned here and not by gmtime, which may read time-zone files that the sandbox forbids.
+ * condition.c - HTTP dates, entity tags, and whether a request's preconditions hold (RFC 9110, 13.2.2). Pure;
+ * runs in the children. Dates are reckoned here and not by gmtime, which may read time-zone files that the
+ * sandbox forbids.
  */
 #include "http/condition.h"
 
-static const char days[7][10] = { "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday" };
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char days[7][10] = {
+	"Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday",
+};
+static const char months[12][4] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+};
 
 #define DAY 86400
 #define LAST_SECOND 253402300799LL      /* of the year 9999: four digits are all that the form has */
@@ -13,8 +18,8 @@ static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "J
 /* ------------------------------------------------------------------------------------------------- dates */
 
 /*
- * Days since 1970-01-01 and back. A year is taken to begin in March, so that the leap day is its last; 400 years are
- * 146097 days; 719468 days lie between 0000-03-01 and 1970-01-01.
+ * Days since 1970-01-01 and back. A year is taken to begin in March, so that the leap day is its last; 400
+ * years are 146097 days; 719468 days lie between 0000-03-01 and 1970-01-01.
  */
 static int64_t days_of(int64_t year, unsigned month, unsigned day)
 {

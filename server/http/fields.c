@@ -1,6 +1,6 @@
 /*
- * fields.c - a set of field lines in the order they came. Pure; runs wherever heads are read or written. A head has a
- * dozen lines: a walk over them that compares length and first letter first beats any index.
+ * fields.c - a set of field lines in the order they came. Pure; runs wherever heads are read or written. A
+ * head has a dozen lines: a walk over them that compares length and first letter first beats any index.
  */
 #include "http/fields.h"
 

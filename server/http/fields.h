@@ -29,8 +29,8 @@ unsigned fields_count(const struct fields *f, const char *name);
 /* All values of that name joined by ", " (RFC 9110, 5.3); absent text if none, or on ENOMEM. */
 struct text fields_combined(const struct fields *f, const char *name);
 /*
- * The next member of a comma-separated list (RFC 9110, 5.6.1), blanks trimmed, quoted strings kept whole, empty
- * members passed over. *rest moves on. False at the end.
+ * The next member of a comma-separated list (RFC 9110, 5.6.1), blanks trimmed, quoted strings kept whole,
+ * empty members passed over. *rest moves on. False at the end.
  */
 bool fields_list_next(struct text *rest, struct text *member);
 /* Whether a list-based field has a token, whatever its case, over all its lines. */

@@ -1,13 +1,15 @@
 /*
- * head.c - reads request heads of HTTP/1 strictly (RFC 9112, 2 to 5). Pure; runs in the children, on every byte that
- * the network sends them.
+ * head.c - reads request heads of HTTP/1 strictly (RFC 9112, 2 to 5). Pure; runs in the children, on every
+ * byte that the network sends them.
  *
  * How it goes, and what must hold:
- * - The bytes are judged from left to right; what is wrong is found at the first byte that makes it so, and no later
- *   byte can change the verdict. So a head that comes byte by byte gets the same answer as one that comes at once.
+ * - The bytes are judged from left to right; what is wrong is found at the first byte that makes it so, and
+ *   no later byte can change the verdict. So a head that comes byte by byte gets the same answer as one that
+ *   comes at once.
  * - A limit is no exception: the byte behind it is a wrong one. Each line has a window that ends there.
- * - While the head is not whole only the request line is parsed again with each call; the field lines are merely
- *   counted and measured (worth_parsing), at the speed of memchr. A whole head is parsed in one pass without copies.
+ * - While the head is not whole only the request line is parsed again with each call; the field lines are
+ *   merely counted and measured (worth_parsing), at the speed of memchr. A whole head is parsed in one pass
+ *   without copies.
  */
 #include "http/head.h"
 
@@ -49,8 +51,9 @@ bool http_is_token(struct text t)
 }
 
 /*
- * The first place in [i, end) whose byte is below `low` (at most 0x80) or is DEL. Eight bytes at a time: a borrow in
- * the subtractions can only raise a false alarm above a true one, and the byte loop then finds the true one.
+ * The first place in [i, end) whose byte is below `low` (at most 0x80) or is DEL. Eight bytes at a time: a
+ * borrow in the subtractions can only raise a false alarm above a true one, and the byte loop then finds the
+ * true one.
  */
 static size_t find_control(const char *p, size_t i, size_t end, unsigned char low)
 {
@@ -139,8 +142,16 @@ static const char *bad_target_end(char c)
 	return "a control character in the request target";
 }
 
+static const char *bad_version(char wanted, char c)
+{
+	if (wanted != '\r')
+		return "the last word of the request line is no HTTP version";
+	return c == '\n' ? "the request line ends with a bare LF" : "something follows the version";
+}
+
 /* "HTTP/d.d" at i, then CRLF. */
-static enum head_result parse_version(const char *p, size_t n, size_t start, size_t i, size_t limit, struct request_head *h)
+static enum head_result parse_version(const char *p, size_t n, size_t start, size_t i, size_t limit,
+	struct request_head *h)
 {
 	static const char form[] = "HTTP/d.d\r";
 	size_t end = window(start, n, limit);
@@ -149,8 +160,7 @@ static enum head_result parse_version(const char *p, size_t n, size_t start, siz
 		if (i == end)
 			return at_end(h, start, n, limit);
 		if (form[k] == 'd' ? p[i] < '0' || p[i] > '9' : p[i] != form[k])
-			return bad(h, 400, form[k] != '\r' ? "the last word of the request line is no HTTP version"
-				: p[i] == '\n' ? "the request line ends with a bare LF" : "something follows the version");
+			return bad(h, 400, bad_version(form[k], p[i]));
 	}
 	if (i == n)                     /* the LF may stand behind the window */
 		return HEAD_MORE;
@@ -162,7 +172,8 @@ static enum head_result parse_version(const char *p, size_t n, size_t start, siz
 }
 
 /* METHOD SP target SP version CRLF; *next is where the field lines begin. */
-static enum head_result parse_line(const char *p, size_t n, size_t start, size_t limit, struct request_head *h, size_t *next)
+static enum head_result parse_line(const char *p, size_t n, size_t start, size_t limit,
+	struct request_head *h, size_t *next)
 {
 	size_t end = window(start, n, limit), i = start, target;
 	enum head_result r;
@@ -198,7 +209,8 @@ static const char *bad_name(const char *p, size_t start, size_t at)
 	char c = p[at];
 
 	if (c == ' ' || c == '\t')
-		return at == start ? "a field line begins with a blank (obsolete folding)" : "a blank before the colon of a field line";
+		return at == start ? "a field line begins with a blank (obsolete folding)"
+			: "a blank before the colon of a field line";
 	if (c == '\r' || c == '\n')
 		return at == start ? "a line of a bare LF among the fields" : "a field line without a colon";
 	return c == ':' ? "a field line without a name" : "a character that no field name has";
@@ -224,7 +236,8 @@ static enum head_result parse_field(const char *p, size_t n, size_t *at, size_t 
 	if (i == end)
 		return cut ? bad(h, 431, "a field line is longer than LimitRequestFieldSize") : HEAD_MORE;
 	if (p[i] != '\r')
-		return bad(h, 400, p[i] == '\n' ? "a field line ends with a bare LF" : "a control character in a field value");
+		return bad(h, 400, p[i] == '\n' ? "a field line ends with a bare LF"
+			: "a control character in a field value");
 	if (i + 1 == n)
 		return HEAD_MORE;
 	if (p[i + 1] != '\n')
@@ -232,7 +245,8 @@ static enum head_result parse_field(const char *p, size_t n, size_t *at, size_t 
 	*at = i + 2;
 	while (i > value && (p[i - 1] == ' ' || p[i - 1] == '\t'))
 		i--;
-	if (fields_add(&h->fields, (struct text){ p + start, name - start }, (struct text){ p + value, i - value }) != 0)
+	if (fields_add(&h->fields, (struct text){ p + start, name - start },
+		       (struct text){ p + value, i - value }) != 0)
 		return bad(h, 503, "out of memory for the fields");
 	return HEAD_DONE;
 }
@@ -260,8 +274,8 @@ static enum head_result parse_fields(const char *p, size_t n, size_t at, const s
 }
 
 /*
- * Whether parse_fields has something to say: the head's end is there, or a line that it will refuse. Errors within a
- * line can wait until then. False means HEAD_MORE.
+ * Whether parse_fields has something to say: the head's end is there, or a line that it will refuse. Errors
+ * within a line can wait until then. False means HEAD_MORE.
  */
 static bool worth_parsing(const char *p, size_t n, size_t at, const struct head_limits *limits)
 {
@@ -280,7 +294,8 @@ static bool worth_parsing(const char *p, size_t n, size_t at, const struct head_
 	return false;
 }
 
-enum head_result head_parse_request(const char *p, size_t n, const struct head_limits *limits, struct request_head *h, size_t *used)
+enum head_result head_parse_request(const char *p, size_t n, const struct head_limits *limits,
+	struct request_head *h, size_t *used)
 {
 	size_t start = 0, fields = 0;
 	enum head_result r;

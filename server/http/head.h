@@ -1,10 +1,11 @@
 /*
- * head.h - request and response heads of HTTP/1 (RFC 9112): strict by default. Pure: bytes in, structures out.
+ * head.h - request and response heads of HTTP/1 (RFC 9112): strict by default. Pure: bytes in, structures
+ * out.
  *
- * head_parse_request is called with all the bytes that have come so far; it returns HEAD_MORE until the empty line
- * that ends the head is there, so that a head is parsed once. Limits and the request line are checked while bytes are
- * still coming. However the bytes are cut into calls, the verdict is the same. The caller's buffer must hold
- * limits->line and as much of the fields as it is willing to wait for.
+ * head_parse_request is called with all the bytes that have come so far; it returns HEAD_MORE until the empty
+ * line that ends the head is there, so that a head is parsed once. Limits and the request line are checked
+ * while bytes are still coming. However the bytes are cut into calls, the verdict is the same. The caller's
+ * buffer must hold limits->line and as much of the fields as it is willing to wait for.
  */
 #ifndef BULKHEAD_HTTP_HEAD_H
 #define BULKHEAD_HTTP_HEAD_H
@@ -39,18 +40,20 @@ struct request_head {
 	enum http_method method_id;
 	unsigned major, minor;
 	struct fields fields;
-	unsigned status;                /* after HEAD_BAD: 400 414 431 501 505, 503 out of memory; 408 is the caller's */
+	unsigned status;                /* after HEAD_BAD: 400 414 431 501 505, 503 (out of memory) */
 	const char *reason;             /* after HEAD_BAD: a sentence for the log */
 };
 
 /*
- * Parses a request head. Empty lines (CRLF) before the request line are skipped (RFC 9112, 2.2) and counted in *used.
- * h->fields must be initialised. Texts borrow `p`. Refused: bare CR or LF, obsolete folding, a blank before the colon,
- * empty or non-token names, control bytes, more than one blank between the words, versions that are not HTTP/d.d.
- * With HEAD_BAD as much of h (line, method, target) as was understood is set; with HEAD_MORE nothing in h is to be used.
- * Status: 414 and 431 for the limits, 501 for a method of more than 32 bytes, 505 for versions but HTTP/1.x.
+ * Parses a request head. Empty lines (CRLF) before the request line are skipped (RFC 9112, 2.2) and counted
+ * in *used. h->fields must be initialised. Texts borrow `p`. Refused: bare CR or LF, obsolete folding, a
+ * blank before the colon, empty or non-token names, control bytes, more than one blank between the words,
+ * versions that are not HTTP/d.d. With HEAD_BAD as much of h (line, method, target) as was understood is set;
+ * with HEAD_MORE nothing in h is to be used. Status: 414 and 431 for the limits, 501 for a method of more
+ * than 32 bytes, 505 for versions but HTTP/1.x.
  */
-enum head_result head_parse_request(const char *p, size_t n, const struct head_limits *limits, struct request_head *h, size_t *used);
+enum head_result head_parse_request(const char *p, size_t n, const struct head_limits *limits,
+	struct request_head *h, size_t *used);
 
 /* The status's standard phrase ("Not Found"); "Unknown" for what is not registered. */
 const char *http_phrase(unsigned status);

@@ -1,7 +1,7 @@
 /*
- * uri.c - request targets (RFC 9112, 3.2), Host fields, and the one normal form of a path that everything behind it
- * (sections, aliases, the walk through folders) relies on: decoded once, no "." and "..", no NUL. Pure; runs in the
- * children.
+ * uri.c - request targets (RFC 9112, 3.2), Host fields, and the one normal form of a path that everything
+ * behind it (sections, aliases, the walk through folders) relies on: decoded once, no "." and "..", no NUL.
+ * Pure; runs in the children.
  */
 #include "http/uri.h"
 
@@ -162,8 +162,9 @@ static int hex_digit(char c)
 }
 
 /*
- * Decodes into out, at most path.n bytes. URI_NOT_FOUND is remembered, not returned at once: a request that is also
- * malformed is malformed. An encoded slash that is not decoded stays "%2F", so that it separates nothing.
+ * Decodes into out, at most path.n bytes. URI_NOT_FOUND is remembered, not returned at once: a request that
+ * is also malformed is malformed. An encoded slash that is not decoded stays "%2F", so that it separates
+ * nothing.
  */
 static enum uri_result decode(struct text path, unsigned flags, char *out, size_t *length)
 {
@@ -196,14 +197,14 @@ static enum uri_result decode(struct text path, unsigned flags, char *out, size_
 }
 
 /*
- * Takes "." and ".." and repeated slashes out of s in place (RFC 3986, 5.2.4); s begins with '/'. What is written
- * never overtakes what is read. URI_BAD: above the root.
+ * Takes "." and ".." and repeated slashes out of s in place (RFC 3986, 5.2.4); s begins with '/'. What is
+ * written never overtakes what is read. URI_BAD: above the root.
  */
 static enum uri_result remove_dots(char *s, size_t n, bool merge, size_t *length)
 {
 	size_t out = 0, i = 0;
 
-	while (i < n) {                         /* at a slash; s[0..out) is done and does not end with one of ours */
+	while (i < n) {                 /* at a slash; s[0..out) is done, each segment with its slash before it */
 		size_t from = i + 1, to = from, len;
 		while (to < n && s[to] != '/')
 			to++;
