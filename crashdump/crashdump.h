@@ -85,7 +85,7 @@ struct crash_options {
 };
 /* Child, after its uid is dropped and before seccomp. Makes a guarded alternate stack, warms libunwind up, notes the
  * modules and their build-ids, and takes SEGV BUS ILL FPE ABRT SYS TRAP where the action is still SIG_DFL: handlers of
- * sanitizers stay. Does nothing at all under a debugger (TracerPid), which wants the signals first.
+ * sanitizers stay. Does nothing at all under a debugger (TracerPid) or valgrind, which want the signals first.
  * The options are copied; what they point to must stay. Main thread only. Returns how many signals were taken (0 under a
  * debugger), or -1 with errno. */
 int crash_install(const struct crash_options *options);

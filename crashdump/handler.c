@@ -362,6 +362,8 @@ static void step_core(void)
 		hidden = false;
 	if (hidden || fd >= 0)
 		syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (crash.snapshot)
+		crash.snapshot->core_rule = hidden ? CRASH_CORE_HIDDEN : fd >= 0 ? CRASH_CORE_CLOSED : CRASH_CORE_DEFAULT;
 }
 
 /* ------------------------------------------------------------------------------------------------------- the end */

@@ -121,7 +121,10 @@ static void write_end_of_process(struct report *r)
 		line(r, "core", r->options->core);
 	else
 		print_add(&r->p, "core: none: %s\n", r->options->core_reason ? r->options->core_reason : "not known");
-	line(r, "core-excludes", "heap, anonymous and shared memory (a debugger shows zeros); stacks are in it");
+	if (r->s->core_rule == CRASH_CORE_HIDDEN)
+		line(r, "core-excludes", "heap, anonymous and shared memory (a debugger shows zeros); stacks are in it");
+	else if (r->s->core_rule == CRASH_CORE_CLOSED)
+		line(r, "core-excludes", "all memory: the map could not be read whole, so nothing could be told apart");
 }
 
 static void write_request(struct report *r)

@@ -39,12 +39,20 @@ enum crash_step {
 	CRASH_STEP_RELEASE, CRASH_STEP_CLIENTS, CRASH_STEP_CORE, CRASH_STEP_RAISE, CRASH_STEP_KILL, CRASH_STEPS
 };
 
+/* What a core of the process may hold. */
+enum crash_core_rule {
+	CRASH_CORE_DEFAULT,             /* what the kernel's filter says: nothing was done */
+	CRASH_CORE_HIDDEN,              /* all but heap, anonymous and shared memory */
+	CRASH_CORE_CLOSED               /* no memory at all, since something could not be marked */
+};
+
 struct crash_snapshot {
 	_Atomic int32_t owner;          /* pid, 0 = free */
 	uint32_t complete;              /* CRASH_STEP_COMMIT was reached */
 	_Atomic uint32_t skipped;       /* bit mask of enum crash_step */
 	int32_t skipped_signal;         /* the last signal that made the handler leave a step */
 	uint32_t handler_us;            /* from the first to CRASH_STEP_COMMIT */
+	uint32_t core_rule;             /* enum crash_core_rule */
 	/* who and when */
 	int32_t pid, tid;
 	uint32_t uid, slot, generation;

@@ -155,7 +155,7 @@ static int find_debuginfo(Dwfl_Module *module, void **userdata, const char *name
 	static const char root[] = "/usr/lib/debug";
 	const struct crash_module *m = module_at(base);
 	const char *slash = file ? strrchr(file, '/') : NULL;
-	char path[3][768], id[2 * SNAPSHOT_ID + 1];
+	char path[4][768], id[2 * SNAPSHOT_ID + 1];
 	unsigned count = 0;
 
 	(void)module;
@@ -168,6 +168,7 @@ static int find_debuginfo(Dwfl_Module *module, void **userdata, const char *name
 	snprintf(path[count++], sizeof path[0], "%s/.build-id/%.2s/%s.debug", root, id, id + 2);
 	if (slash && link && !strchr(link, '/') && strlen(file) + strlen(link) < sizeof path[0] - 32) {
 		snprintf(path[count++], sizeof path[0], "%.*s.debug/%s", (int)(slash + 1 - file), file, link);
+		snprintf(path[count++], sizeof path[0], "%.*s%s", (int)(slash + 1 - file), file, link);
 		snprintf(path[count++], sizeof path[0], "%s%.*s%s", root, (int)(slash + 1 - file), file, link);
 	}
 	for (unsigned i = 0; i < count; i++) {

@@ -229,6 +229,18 @@ static void secrets_reach_no_disk(void **state)
 	assert_whole(&o);
 	assert_null(strstr(o.report, "stack-marker"));
 	assert_null(memmem(o.report, strlen(o.report), secret, SECRET_LENGTH));
+	assert_memory_equal(harness_value(&o, "core-excludes"), "heap, anonymous", 15);
+	harness_done(&o);
+	/* Without the map nothing can be told apart: the core holds no memory at all, and the frames are libunwind's. */
+	run.without_map = true;
+	o = harness_run(&run);
+	assert_segv(&o);
+	assert_true(o.has_core);
+	assert_false(harness_file_has(o.core, secret, SECRET_LENGTH));
+	assert_false(harness_file_has(o.core, "stack-marker-of-the-crash-test-0123456789", 41));
+	assert_whole(&o);
+	assert_memory_equal(harness_value(&o, "core-excludes"), "all memory", 10);
+	assert_non_null(strstr(harness_value(&o, "frame"), "trust=raw"));
 	harness_done(&o);
 	free(secret);
 }

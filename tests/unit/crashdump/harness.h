@@ -42,6 +42,7 @@ struct run {
 	unsigned watchdog_s;
 	bool sandbox;                   /* seccomp: crash_system_calls alone, and the job's list for the job */
 	void (*meddle)(struct crash_snapshot *);        /* in the parent, before the job */
+	bool without_map;               /* as where /proc is not there: no descriptor of the map */
 	bool unarmed;                   /* no handler: the kernel's default */
 	int signal_after_ms;            /* the parent sends SIGSEGV after so long; 0 = never */
 };
@@ -139,6 +140,10 @@ static inline void child(const struct run *run, const char *dir, int client)
 		_exit(93);
 	if (!run->unarmed && crash_files_open(&options.files) < 0)
 		_exit(94);
+	if (run->without_map) {
+		close(options.files.maps);
+		options.files.maps = -1;
+	}
 	drop_uid();
 	if (!run->unarmed && crash_install(&options) <= 0)
 		_exit(95);
