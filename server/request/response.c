@@ -169,11 +169,20 @@ static void not_modified(struct request *r)
 		fields_remove(&r->out, gone[i]);
 }
 
+/* What goes with every status outlives an internal redirect: Allow of a 405 whose page is an ErrorDocument. */
+static void inherit_always(struct request *r)
+{
+	for (const struct request *o = r->original; o; o = o->original)
+		for (unsigned i = 0; i < o->always.n; i++)
+			fields_add(&r->always, o->always.at[i].name, o->always.at[i].value);
+}
+
 static int start(struct request *r, bool own)
 {
 	time_t now;
 	struct text date = date_now(&now);
 
+	inherit_always(r);
 	if (r->method_id == HTTP_HEAD || r->status == 204 || r->status == 304)
 		r->no_body = true;
 	if (describe(r, now) < 0)
