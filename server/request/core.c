@@ -302,7 +302,7 @@ static int set_override_list(struct conf_call *call, void *config, int argc, cha
 	return 0;
 }
 
-/* ErrorDocument 404 /path | URL | "text | default. A word that is neither path nor URL is text. */
+/* ErrorDocument 404 /path | URL | "text" | default. A word that is neither path nor URL is text; its last quote may be missing. */
 static int set_error_document(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct core_section *c = config;
@@ -329,7 +329,7 @@ static int set_error_document(struct conf_call *call, void *config, int argc, ch
 		doc->kind = CORE_DOCUMENT_URL;
 	else
 		doc->kind = CORE_DOCUMENT_TEXT;
-	if (doc->kind != CORE_DOCUMENT_TEXT && conf_word(call->env, &rest))
+	if (conf_word(call->env, &rest))
 		return conf_fail(call, "put a text in quotes", "there are words behind \"%s\"", doc->value);
 	if (doc->kind == CORE_DOCUMENT_URL && status == 401)
 		return conf_fail(call, "name a path of this server", "a redirect cannot answer 401: the client would never be asked for a password");
