@@ -54,10 +54,9 @@ static void print_sources(const struct conf_module *m)
 
 void dump_compiled(void)
 {
-	printf("Compiled in modules:\n  core.c\n");
+	printf("Compiled in modules:\n");
 	for (struct conf_module *const *m = config_modules; *m; m++)
-		if (strcmp((*m)->source, "core.c"))
-			print_sources(*m);
+		print_sources(*m);
 }
 
 void dump_modules(void)
@@ -140,8 +139,11 @@ void dump_settings(const struct config *cfg)
 void dump_includes(const struct config *cfg)
 {
 	printf("Included configuration files:\n");
-	for (const char *const *f = cfg->includes; *f; f++)
-		printf("  (%s) %s\n", f == cfg->includes ? "*" : "+", *f);
+	for (const struct conf_included *f = cfg->tree->included; f; f = f->next)
+		if (f->from.file)
+			printf("%*s(%u) %s\n", (int)f->depth * 2 + 2, "", f->from.line, f->path);
+		else
+			printf("  (*) %s\n", f->path);
 }
 
 void dump_help(FILE *to)

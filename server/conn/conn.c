@@ -320,6 +320,8 @@ static void do_handshake(struct conn *c)
 static void do_bye(struct conn *c)
 {
 	if (c->tls && !c->orderly) {
+		if (output_seal(c) < 0)
+			return;
 		tls_bye(c->tls);
 		c->orderly = true;
 	}

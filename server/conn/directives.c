@@ -188,6 +188,6 @@ static const struct conf_directive directives[] = {
 };
 
 struct conf_module conn_module = {
-	.name = "http_module", .source = "mod_http.c", .aka = "http_core.c reqtimeout_module mod_reqtimeout.c", .directives = directives,
+	.name = "http_module", .source = "mod_http.c", .aka = "reqtimeout_module mod_reqtimeout.c", .directives = directives,
 	.create_host = create_host, .merge_host = merge_host, .finish_host = finish_host,
 };

@@ -43,6 +43,7 @@ struct h1 {
 	bool expects;                   /* Expect: 100-continue, and neither 100 nor body bytes have gone by */
 	bool reading;                   /* the handler wants the body */
 	uint64_t discarded;
+	int64_t body_began;             /* ms: when its first byte was waited for; 0 = not yet */
 	bool started;                   /* the response's head is queued */
 	bool ended;                     /* the handler has said all */
 	bool logged;
@@ -412,6 +413,7 @@ static void begin_request(struct h1 *h, struct request *r)
 	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->reading = h->expects = false;
 	h->form = WIRE_NONE;
 	h->promised = h->discarded = 0;
+	h->body_began = 0;
 	h->body_done = true;
 	conn_state(c, CONN_REQUEST);
 	conn_deadline(c, c->settings->timeout);
@@ -583,24 +585,39 @@ static void next_request(struct h1 *h, enum handler_end how)
 
 /* ------------------------------------------------------------------------------------------------ driving */
 
-/* RequestReadTimeout: so long for a head, more as its bytes come, with an upper bound. */
+/*
+ * RequestReadTimeout: `low` ms from *began, more as bytes come at the least rate, with an upper bound where one is given.
+ * low 0: Timeout alone counts, anew with each byte.
+ */
+static void allow_time(struct conn *c, int64_t *began, int64_t bytes, int64_t low, int64_t high, int64_t rate)
+{
+	int64_t now = loop_now(c->server->loop), limit = low;
+
+	if (!*began)
+		*began = now;
+	if (!low) {
+		conn_deadline(c, c->settings->timeout);
+		return;
+	}
+	if (rate)
+		limit += bytes * 1000 / rate;
+	if (high && limit > high)
+		limit = high;
+	conn_deadline(c, *began + limit - now);
+}
+
 static void head_progress(struct conn *c)
 {
 	const struct conn_settings *set = c->settings;
-	int64_t now = loop_now(c->server->loop), most = set->read_header_max ? set->read_header_max : set->read_header;
-	int64_t bytes = (int64_t)(c->server->in_n - c->server->in_at), limit = set->read_header;
 
-	if (!c->head_began)
-		c->head_began = now;
-	if (!set->read_header) {
-		conn_deadline(c, set->timeout);
-		return;
-	}
-	if (set->read_header_rate)
-		limit += bytes * 1000 / set->read_header_rate;
-	if (limit > most)
-		limit = most;
-	conn_deadline(c, c->head_began + limit - now);
+	allow_time(c, &c->head_began, (int64_t)(c->server->in_n - c->server->in_at), set->read_header, set->read_header_max, set->read_header_rate);
+}
+
+static void body_progress(struct h1 *h)
+{
+	const struct conn_settings *set = h->c->settings;
+
+	allow_time(h->c, &h->body_began, (int64_t)h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
 }
 
 static void move_text(struct text *t, const char *from, size_t n, const char *to)
@@ -698,10 +715,10 @@ static bool do_request(struct h1 *h)
 	if (s->in_n > s->in_at && feed_body(h))
 		return true;
 	ssize_t got = input_more(c);
-	if (got > 0)
-		conn_deadline(c, c->settings->read_body ? c->settings->read_body : c->settings->timeout);
 	if (got == 0)
 		h->aborted = true;      /* the body will never be whole */
+	if (got > 0 || !h->body_began)
+		body_progress(h);
 	return got >= 0;
 }
 
@@ -739,6 +756,8 @@ void h1_timeout(struct conn *c)
 		begin_request(h, r);
 		c->server->in_at = c->server->in_n;
 		refuse(h, r, 408, "its head did not come within the time of RequestReadTimeout or Timeout");
+	} else if (h->busy && h->ended && h->form == WIRE_NONE && !output_pending(c)) {
+		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
 	} else if (h->busy && !h->started && h->reading && !h->body_done) {
 		h->body_done = true;
 		refuse(h, h->stream.request, 408, "its body did not come within the time of RequestReadTimeout or Timeout");

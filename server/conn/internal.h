@@ -142,6 +142,8 @@ ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n);
 int output_must(struct conn *c, const void *p, size_t n);
 /* How many bytes output_must should be given now; 0 = wait until the socket takes more. */
 size_t output_space(struct conn *c);
+/* Makes a TLS record of what is gathered, so that what GnuTLS pushes next comes behind it. 0 or -1. There is always room. */
+int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
 int output_flush(struct conn *c);
 bool output_pending(const struct conn *c);

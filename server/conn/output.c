@@ -218,7 +218,7 @@ static int send_part(struct conn *c, char *p, size_t *n, int flags)
 		}
 		at += (size_t)done;
 	}
-	if (at)
+	if (at && c->state == CONN_REQUEST)
 		conn_deadline(c, c->settings->timeout);
 	counter_add(&c->server->o.counters->bytes_out, at);
 	if (at && at < *n)
@@ -242,8 +242,7 @@ static int send_wire(struct conn *c, int flags)
 	return s->wire_n ? send_part(c, s->wire, &s->wire_n, flags) : 0;
 }
 
-/* Makes a record of what is gathered. 0, or -1 broken. There is always room for it. */
-static int seal_stage(struct conn *c)
+int output_seal(struct conn *c)
 {
 	struct conn_server *s = c->server;
 	size_t at = 0;
@@ -287,7 +286,7 @@ size_t output_put(struct conn *c, const void *p, size_t n)
 		memcpy(c->tls ? s->stage + s->stage_n : s->wire + s->wire_n, from + taken, part);
 		*(c->tls ? &s->stage_n : &s->wire_n) += part;
 		taken += part;
-		if (c->tls && s->stage_n == RECORD_SIZE && seal_stage(c) < 0)
+		if (c->tls && s->stage_n == RECORD_SIZE && output_seal(c) < 0)
 			break;
 	}
 	return taken;
@@ -334,7 +333,7 @@ static ssize_t read_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 			return -1;
 		*(c->tls ? &s->stage_n : &s->wire_n) += (size_t)got;
 		taken += (uint64_t)got;
-		if (c->tls && s->stage_n == RECORD_SIZE && seal_stage(c) < 0)
+		if (c->tls && s->stage_n == RECORD_SIZE && output_seal(c) < 0)
 			break;
 	}
 	return (ssize_t)taken;
@@ -384,7 +383,7 @@ int output_flush(struct conn *c)
 
 	if (c->gone)
 		return -1;
-	if (s->stage_n && seal_stage(c) < 0)
+	if (s->stage_n && output_seal(c) < 0)
 		return -1;
 	if (send_wire(c, 0) < 0)
 		return -1;

@@ -179,31 +179,6 @@ static void apply(struct config *cfg)
 	settings_finish(cfg);
 }
 
-/* The files that the tree's nodes came from, in order, each once. */
-static void list_includes(struct config *cfg)
-{
-	const char **list = conf_alloc(&cfg->env, 4096 * sizeof *list);
-	unsigned n = 0;
-
-	list[n++] = cfg->file;
-	for (const struct conf_node *node = cfg->tree->first; node;) {
-		unsigned i = 0;
-
-		while (i < n && strcmp(list[i], node->pos.file))
-			i++;
-		if (i == n && n < 4095 && node->pos.file[0] == '/')
-			list[n++] = node->pos.file;
-		if (node->child) {
-			node = node->child;
-			continue;
-		}
-		while (node && !node->next)
-			node = node->parent;
-		node = node ? node->next : NULL;
-	}
-	cfg->includes = list;
-}
-
 static const char *main_file(struct config *cfg, const struct config_source *src)
 {
 	if (src->text)
@@ -236,7 +211,6 @@ struct config *config_read(const struct config_source *src)
 	cfg->file = main_file(cfg, src);
 	read_tree(cfg, src);
 	apply(cfg);
-	list_includes(cfg);
 	g->reading = false;
 	return cfg;
 }

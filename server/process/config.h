@@ -63,8 +63,7 @@ struct config {
 	const char *root, *file;
 	struct config_report *reports;  /* in order; all of them */
 	unsigned errors, warnings, notices;
-	struct conf_tree *tree;
-	const char *const *includes;    /* files read, for -t -D DUMP_INCLUDES; ended by NULL */
+	struct conf_tree *tree;         /* also which files were read, for -t -D DUMP_INCLUDES */
 };
 
 /*
