@@ -1,6 +1,7 @@
 /* sections.c: which sections apply, in which order they are merged, and the bounded cache. Includes the .c for the cache's count. */
 #include "site.h"
 
+#include "request/access.h"
 #include "request/core.h"
 #include "request/env.h"
 
@@ -182,6 +183,7 @@ static void faults_are_named(void **state)
 		{ "<DirectoryMatch \"(\">\n</DirectoryMatch>\n", "E t.conf:1|regular expression" },
 		{ "<Location ~ \"[\">\n</Location>\n", "E t.conf:1|regular expression" },
 		{ "<Files a/b>\n</Files>\n", "W t.conf:1|never matches" },
+		{ "<Location x>\n</Location>\n", "W t.conf:1|never matches" },
 		{ "<Location /x>\n<Files y>\n</Files>\n</Location>\n", "E t.conf:2|not allowed" },
 		{ "<Directory /x>\n<Directory /y>\n</Directory>\n</Directory>\n", "E t.conf:2|not allowed" },
 		{ "<Location /x>\n<Limit GET>\n<LimitExcept GET>\n</LimitExcept>\n</Limit>\n</Location>\n", "E t.conf:3|inside another" },
