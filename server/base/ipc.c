@@ -26,7 +26,7 @@ int ipc_pair(int fd[2])
 int ipc_send(int fd, uint32_t type, uint32_t id, const void *data, size_t len, const int *fds, unsigned nfds)
 {
 	struct ipc_head head = { type, id };
-	struct iovec iov[2] = { { &head, sizeof head }, { (void *)(uintptr_t)data, len } };
+	struct iovec iov[2] = { { &head, sizeof head }, { (void *)data, len } };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
 	union control control;
 	ssize_t n;

@@ -16,8 +16,8 @@
 #define MATCH_LIMIT 200000              /* steps */
 #define DEPTH_LIMIT 10000               /* nested back-tracking points of the interpreter */
 #define HEAP_LIMIT 4096                 /* KiB for the interpreter */
-#define JIT_STACK_START (32 * 1024)     /* bytes */
-#define JIT_STACK_MAX (512 * 1024)
+#define JIT_STACK_START ((size_t)32 * 1024)     /* bytes */
+#define JIT_STACK_MAX ((size_t)512 * 1024)
 
 struct regex {
 	pcre2_code *code;
@@ -134,8 +134,9 @@ static void keep_captures(const struct regex *re, struct text subject, int count
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(re->match);
 
 	m->count = count;
-	for (int i = 0; i < REGEX_CAPTURES; i++) {
-		size_t from = i < count ? at[2 * i] : PCRE2_UNSET, to = i < count ? at[2 * i + 1] : PCRE2_UNSET;
+	for (size_t i = 0; i < REGEX_CAPTURES; i++) {
+		bool set = i < (size_t)count;
+		size_t from = set ? at[2 * i] : PCRE2_UNSET, to = set ? at[2 * i + 1] : PCRE2_UNSET;
 		/* \K in a lookahead can put the start behind the end */
 		if (from == PCRE2_UNSET || from > to || to > subject.n)
 			m->at[i] = (struct text){ NULL, 0 };

@@ -27,7 +27,7 @@ static int64_t days_of(int64_t year, unsigned month, unsigned day)
 	unsigned in_era = (unsigned)(y - era * 400);
 	unsigned in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-	return era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year - 719468;
+	return era * 146097 + (int64_t)in_era * 365 + in_era / 4 - in_era / 100 + in_year - 719468;
 }
 
 static void date_of(int64_t n, unsigned *year, unsigned *month, unsigned *day)
@@ -70,7 +70,8 @@ char *http_date(time_t t, char *buf)
 
 	date_of(s / DAY, &year, &month, &day);
 	memcpy(p, days[s / DAY % 7], 3);
-	memcpy(p + 3, ", ", 2);
+	p[3] = ',';
+	p[4] = ' ';
 	p = put_number(p + 5, day, 2);
 	*p++ = ' ';
 	memcpy(p, months[month - 1], 3);
@@ -197,7 +198,7 @@ int http_date_parse(struct text t, time_t *out)
 	struct reader r = { .p = t.p, .end = t.p ? t.p + t.n : NULL };
 	bool whole;
 
-	if (t.n == 0 || !read_day_name(&r, &whole))
+	if (!t.p || t.n == 0 || !read_day_name(&r, &whole))
 		return -1;
 	if (r.p < r.end && *r.p == ',')
 		read_fixdate(&r, whole);

@@ -110,7 +110,7 @@ static enum head_result skip_empty_lines(const char *p, size_t n, struct request
 	size_t i = 0;
 
 	while (i < n && p[i] == '\r') {
-		if (i == 2 * EMPTY_LINES_MAX)
+		if (i == (size_t)2 * EMPTY_LINES_MAX)
 			return bad(h, 400, "too many empty lines before the request line");
 		if (i + 1 == n)
 			return HEAD_MORE;

@@ -183,8 +183,9 @@ static enum uri_result decode(struct text path, unsigned flags, char *out, size_
 			if (c == '/' && !(flags & URI_SLASH_DECODE)) {
 				if (!(flags & URI_SLASH_KEEP))
 					result = URI_NOT_FOUND;
-				memcpy(out + n, "%2F", 3);
-				n += 3;
+				out[n++] = '%';
+				out[n++] = '2';
+				out[n++] = 'F';
 				continue;
 			}
 		}

@@ -56,6 +56,7 @@ static struct outcome feed(const struct body_framing *f, const char *p, size_t n
 static void again(const struct body_framing *f, const char *p, size_t n, size_t size)
 {
 	char *coded = malloc(n * 24 + 16), *out = malloc(n + 1);
+	const struct text end = TEXT(CHUNK_END), last = TEXT(CHUNK_LAST);
 	size_t at = 0;
 	struct outcome o;
 
@@ -63,11 +64,11 @@ static void again(const struct body_framing *f, const char *p, size_t n, size_t 
 		size_t part = n - i < size ? n - i : size;
 		at += chunk_head(part, coded + at);
 		memcpy(coded + at, p + i, part);
-		memcpy(coded + at + part, CHUNK_END, 2);
-		at += part + 2;
+		memcpy(coded + at + part, end.p, end.n);
+		at += part + end.n;
 	}
-	memcpy(coded + at, CHUNK_LAST, 5);
-	at += 5;
+	memcpy(coded + at, last.p, last.n);
+	at += last.n;
 	o = feed(f, coded, at, 7, out);
 	CHECK(o.end == BODY_END && o.used == at && o.n == n && memcmp(out, p, n) == 0);
 	free(coded);

@@ -27,7 +27,7 @@ static void check_host(struct text field)
 	CHECK(host.p && host.n <= field.n && (!port.p || inside(port, field.p, field.n)));
 	for (size_t i = 0; i < host.n; i++)
 		CHECK(http_is_token((struct text){ host.p + i, 1 }) || host.p[i] == ':');
-	for (size_t i = 0; i < port.n; i++)
+	for (size_t i = 0; port.p && i < port.n; i++)
 		CHECK(port.p[i] >= '0' && port.p[i] <= '9');
 }
 

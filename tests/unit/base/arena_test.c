@@ -102,8 +102,8 @@ static void cleanups_run_backwards_and_once(void **state)
 
 	(void)state;
 	order_n = 0;
-	for (char c = 'a'; c <= 'c'; c++)
-		assert_int_equal(arena_cleanup(a, note, arena_memdup(a, &c, 1)), 0);
+	for (const char *c = "abc"; *c; c++)
+		assert_int_equal(arena_cleanup(a, note, arena_memdup(a, c, 1)), 0);
 	arena_reset(a);
 	assert_int_equal(order_n, 3);
 	assert_memory_equal(order, "cba", 3);

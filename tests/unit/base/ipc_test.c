@@ -186,7 +186,7 @@ static void waits_for_an_answer(void **state)
 static void send_raw(const void *data, size_t n, const int *fds, unsigned nfds)
 {
 	union { struct cmsghdr align; char bytes[CMSG_SPACE(64 * sizeof(int))]; } control = { .bytes = { 0 } };
-	struct iovec iov = { (void *)(uintptr_t)data, n };
+	struct iovec iov = { (void *)data, n };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (nfds) {

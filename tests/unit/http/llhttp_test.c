@@ -303,7 +303,7 @@ static int drop_seeds(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < seed_count; i++)
-		free((void *)(uintptr_t)seeds[i].p);
+		free((void *)seeds[i].p);
 	arena_free(arena);
 	return 0;
 }
