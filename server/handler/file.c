@@ -105,10 +105,21 @@ static enum range range_asked(const struct request *r, uint64_t size, uint64_t *
 
 /* ------------------------------------------------------------------------------------------------ the file */
 
+#define ALLOWED "GET,HEAD,OPTIONS"
+
 static void refuse_method(struct request *r)
 {
-	fields_set(&r->always, "Allow", "GET,HEAD,OPTIONS");
+	fields_set(&r->always, "Allow", ALLOWED);
 	response_error(r, 405);
+}
+
+/* What the path could be asked for, whether or not something is there: as Apache. */
+static void tell_options(struct request *r)
+{
+	fields_set(&r->out, "Allow", ALLOWED);
+	r->length = 0;
+	if (response_start(r) == 0)
+		stream_end(r->stream);
 }
 
 static void not_found(struct request *r)
@@ -169,6 +180,11 @@ static void start(struct request *r)
 	uint64_t first = 0, last = 0;
 	enum range range;
 
+	if (r->method_id == HTTP_OPTIONS) {
+		r->type = r->charset = r->encoding = r->language = NULL;
+		tell_options(r);
+		return;
+	}
 	if (!read && r->method_id != HTTP_POST) {
 		refuse_method(r);
 		return;

@@ -75,6 +75,7 @@ static void methods(void **state)
 	static const struct { const char *method, *target; unsigned status; } rows[] = {
 		{ "PUT", "/d.txt", 405 }, { "DELETE", "/d.txt", 405 }, { "POST", "/d.txt", 405 }, { "POST", "/none", 404 },
 		{ "PUT", "/none", 405 }, { "FROB", "/d.txt", 405 }, { "GET", "/none", 404 }, { "GET", "/d.txt/more", 404 },
+		{ "OPTIONS", "/d.txt", 200 }, { "OPTIONS", "/none", 200 },
 	};
 
 	(void)state;
@@ -83,7 +84,7 @@ static void methods(void **state)
 
 		if (status != rows[i].status && !(status == 501 && !strcmp(rows[i].method, "FROB")))
 			fail_msg("%s %s: %u", rows[i].method, rows[i].target, status);
-		if (status == 405)
+		if (status == 405 || strcmp(rows[i].method, "OPTIONS") == 0)
 			assert_non_null(strstr(served_field(v, "Allow"), "GET"));
 	}
 	served_free(v);
