@@ -286,6 +286,13 @@ static int watch(int fd)
 	return epoll_ctl(holder.epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
+/* Closing alone is not enough: the master holds the same description, so that epoll would go on telling of it. */
+static void unwatch(int fd)
+{
+	epoll_ctl(holder.epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
 static int warm(void *ctx, struct err *e)
 {
 	unsigned char word[4];
@@ -337,7 +344,7 @@ static void from_master(void)
 	int rc = ipc_recv(holder.control, &message);
 
 	if (rc == 0) {
-		close(holder.control);
+		unwatch(holder.control);
 		holder.control = -1;
 		return;
 	}
@@ -385,7 +392,7 @@ static void from_child(int fd)
 		return;
 	if (rc == 1 && answer(fd) == 0)
 		return;
-	close(fd);
+	unwatch(fd);
 	holder.sockets--;
 }
 

@@ -36,7 +36,7 @@ void keys_prepare(void)
 	struct err e = { .text = "" };
 
 	if (tls_init(&e) < 0)
-		log_noticex(NULL, LOG_SSL, "BH0132", "%s: session tickets are as short-lived as the server", e.text);
+		log_noticex(NULL, LOG_SSL, "BH0132", "%s", e.text);
 }
 
 bool keys_tls_wanted(const struct config *cfg)

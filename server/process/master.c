@@ -59,6 +59,7 @@ static struct master {
 	char *pid_file;
 	int64_t wake_after;
 	struct job_check check;
+	char failure[2200];             /* why the start failed */
 } m;
 
 /* ------------------------------------------------------------------------------------------------ saying */
@@ -102,20 +103,23 @@ static unsigned reports(const struct config *cfg)
 	return cfg->errors + cfg->warnings + cfg->notices;
 }
 
-/* The start failed: to whoever waits for it, and to the log. */
+/* The start failed. Whoever waits for it is told at the very end, when pid file and sockets are gone. */
 static void start_failed(const struct err *e)
 {
-	char text[2048], line[2200];
+	char text[2048];
 
 	err_print(e, text, sizeof text);
-	snprintf(line, sizeof line, "bulkhead: %s\n", text);
+	snprintf(m.failure, sizeof m.failure, "bulkhead: %s\n", text);
 	log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
-	if (m.ready_fd >= 0)
-		daemon_ready(m.ready_fd, 1, line);
-	else
-		fputs(line, stderr);
-	m.ready_fd = -1;
 	m.code = 1;
+}
+
+static void tell_failure(void)
+{
+	if (m.ready_fd >= 0)
+		daemon_ready(m.ready_fd, m.code, m.failure);
+	else
+		fputs(m.failure, stderr);
 }
 
 /* ------------------------------------------------------------------------------------------------ reactions */
@@ -545,5 +549,6 @@ int master_run(const struct config_source *src, struct config *cfg, const struct
 	if (m.pid_file)
 		pidfile_release(m.pid_file, m.pid_fd);
 	free(m.pid_file);
+	tell_failure();
 	return m.code;
 }

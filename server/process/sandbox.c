@@ -51,12 +51,16 @@ static const char *const job[] = {
 	"geteuid", "getuid", "getgid", "getegid", "dup", "fadvise64", "sysinfo", "fstatfs", "statfs", "flock", "umask", NULL
 };
 
-/* The check of a configuration: root that can only read. Names of accounts may be asked of a local service. */
+/*
+ * The check of a configuration: root that can only read. Names of accounts may be asked of a local service; whether the
+ * children's user reaches its paths is tried by a fork that becomes that user.
+ */
 static const char *const check[] = {
 	"stat", "lstat", "readlink", "readlinkat", "getdents64", "faccessat", "faccessat2", "access", "getcwd",
 	"lseek", "pread64", "uname", "geteuid", "getuid", "getgid", "getegid", "dup", "fadvise64", "sysinfo", "statfs",
 	"fstatfs", "mprotect", "connect", "sendto", "sendmsg", "recvfrom", "recvmsg", "setsockopt", "getsockopt",
-	"getsockname", "getpeername", "bind", "ioctl", "prlimit64", "getrlimit", "setfsuid", "setfsgid", "sched_getaffinity",
+	"getsockname", "getpeername", "bind", "ioctl", "prlimit64", "getrlimit", "sched_getaffinity",
+	"pipe2", "clone", "clone3", "fork", "wait4", "setgroups", "setgid", "setuid", "setresgid", "setresuid", "capget",
 	NULL
 };
 
