@@ -49,6 +49,8 @@ static bool policy_covers(struct client *client, const struct host *host)
 {
 	struct conn *c = conn_of(client);
 
+	if (c->tls && !client->sni.p && tls_policy_strict_sni(host_config(host, &tls_module)))
+		return false;           /* SSLStrictSNIVHostCheck: this host is not for clients that name none in TLS */
 	if (!c->tls || host == client->tls_host)
 		return true;
 	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module));
@@ -212,6 +214,8 @@ static const struct tls_policy *choose(void *ctx, struct text sni)
 	const struct host *h = sni.p ? host_by_name(c->server->o.site, &c->client.local, sni) : first;
 	const void *policy = host_config(h, &tls_module);
 
+	if (!sni.p && tls_policy_strict_sni(host_config(first, &tls_module)))
+		return NULL;
 	if (!tls_policy_enabled(policy))
 		h = first;
 	c->client.tls_host = h;

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Holds the documentation and the code together: the manual pages against -L and -h, docs/messages.md against the ids in
+the sources, paths in the texts against the tree. BULKHEAD names the program (build/bin/bulkhead otherwise)."""
+import collections
+import os
+import re
+import subprocess
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.environ.get('BULKHEAD') or os.path.join(TOP, 'build/bin/bulkhead')
+
+# Defaults whose beginning is chosen when the program is built (prefix, sysconfdir, localstatedir): what must be the same.
+BUILT = {'serverroot': '/bulkhead', 'coredumpdirectory': '/lib/bulkhead/crash'}
+
+Directive = collections.namedtuple('Directive', 'name contexts default')
+
+
+def read(*path):
+    with open(os.path.join(TOP, *path), encoding='utf-8') as f:
+        return f.read()
+
+
+def printed(option):
+    done = subprocess.run([PROGRAM, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, '%s %s ends with %d: %s' % (PROGRAM, option, done.returncode, done.stderr)
+    return done.stdout
+
+
+def plain(text):
+    """What a line of mdoc reads as: escapes resolved."""
+    for escape, letter in (('\\&', ''), ('\\-', '-'), ('\\(dq', '"'), ('\\(lq', '"'), ('\\(rq', '"'), ('\\e', '\\')):
+        text = text.replace(escape, letter)
+    return text
+
+
+def listed_directives():
+    """The directives of -L, all of them: a name may be there twice."""
+    found, name, contexts, default = [], None, None, None
+
+    def end():
+        if name:
+            found.append(Directive(name, contexts, default))
+    for line in printed('-L').split('\n'):
+        head = re.match(r'(\S+) \(\S+\)$', line)
+        if head:
+            end()
+            name, contexts, default = head[1], None, None
+        elif line.startswith('\tAllowed in: '):
+            contexts = line.split(': ', 1)[1]
+        elif line.startswith('\tDefault: '):
+            default = line.split(': ', 1)[1]
+    end()
+    return found
+
+
+def section(page, title):
+    found = re.search(r'^\.Sh %s$(.*?)(?=^\.Sh |\Z)' % re.escape(title), page, re.M | re.S)
+    assert found, 'there is no section %s' % title
+    return found[1]
+
+
+def described_directives():
+    """The entries of the section DIRECTIVES of bulkhead.conf.5: ".It Ic NAME …", then "Context: …", then "Default: …"."""
+    found = []
+    lines = section(read('docs/bulkhead.conf.5'), 'DIRECTIVES').split('\n')
+    for at, line in enumerate(lines):
+        item = re.match(r'\.It Ic (\S+)', line)
+        if not item:
+            continue
+        context = re.match(r'Context: (.*)\.$', lines[at + 1])
+        default = re.match(r'Default: (.*)$', lines[at + 2])
+        found.append(Directive(plain(item[1]), plain(context[1]) if context else None, plain(default[1]) if default else None))
+    return found
+
+
+class ConfigurationPage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.listed = listed_directives()
+        cls.described = described_directives()
+
+    def test_there_is_something_to_compare(self):
+        self.assertGreater(len(self.listed), 100)
+        self.assertGreater(len(self.described), 100)
+
+    def test_every_directive_is_described(self):
+        known = {d.name.lower() for d in self.described}
+        self.assertEqual([d.name for d in self.listed if d.name.lower() not in known], [],
+                         'in -L, but not in docs/bulkhead.conf.5')
+
+    def test_every_described_directive_exists(self):
+        known = {d.name.lower() for d in self.listed}
+        self.assertEqual([d.name for d in self.described if d.name.lower() not in known], [],
+                         'in docs/bulkhead.conf.5, but not in -L')
+
+    def test_none_is_described_twice(self):
+        count = collections.Counter(d.name.lower() for d in self.described)
+        self.assertEqual([name for name, n in count.items() if n > 1], [])
+
+    def pairs(self):
+        described = {d.name.lower(): d for d in self.described}
+        return [(d, described[d.name.lower()]) for d in self.listed if d.name.lower() in described]
+
+    def test_names_are_spelt_alike(self):
+        self.assertEqual([(a.name, b.name) for a, b in self.pairs() if a.name != b.name], [])
+
+    def test_contexts_agree(self):
+        self.assertEqual([(a.name, a.contexts, b.contexts) for a, b in self.pairs() if a.contexts != b.contexts], [],
+                         '(name, -L, docs/bulkhead.conf.5)')
+
+    def test_defaults_agree(self):
+        bad = []
+        for a, b in self.pairs():
+            end = BUILT.get(a.name.lower())
+            same = a.default == b.default
+            if end and a.default and b.default:
+                same = a.default.endswith(end) and b.default.endswith(end)
+            if not same:
+                bad.append((a.name, a.default, b.default))
+        self.assertEqual(bad, [], '(name, -L, docs/bulkhead.conf.5)')
+
+
+class CommandPage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.help = printed('-h')
+        cls.page = read('docs/bulkhead.8')
+
+    def test_options_agree(self):
+        helped = set(re.findall(r'(?<![\w-])(--[a-z]+|-[A-Za-z])(?![\w-])', self.help))
+        described = set()
+        for line in section(self.page, 'DESCRIPTION').split('\n'):
+            item = re.match(r'\.It Fl (\S+)', line)
+            if item:
+                described.add('-' + item[1])
+        self.assertGreater(len(helped), 15)
+        self.assertEqual(sorted(helped - described), [], 'in -h, but not in docs/bulkhead.8')
+        self.assertEqual(sorted(described - helped), [], 'in docs/bulkhead.8, but not in -h')
+
+    def test_the_words_of_k_agree(self):
+        helped = set(re.findall(r'(?<![\w-])-k ([a-z-]+)', self.help))
+        described = set(re.findall(r'^\.It Fl k Cm ([a-z-]+)$', self.page, re.M))
+        self.assertGreater(len(helped), 3)
+        self.assertEqual(helped, described, '(-h, docs/bulkhead.8)')
+
+
+class Messages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.used = collections.defaultdict(set)
+        for folder, _, files in os.walk(os.path.join(TOP, 'server')):
+            for name in files:
+                if name.endswith('.c'):
+                    path = os.path.relpath(os.path.join(folder, name), TOP)
+                    for number in re.findall(r'\bBH\d{4}\b', read(path)):
+                        cls.used[number].add(path)
+        cls.entries = re.findall(r'^### (BH\d{4})\b', read('docs/messages.md'), re.M)
+
+    def test_every_id_has_an_entry(self):
+        self.assertGreater(len(self.used), 50)
+        missing = {number: sorted(paths) for number, paths in self.used.items() if number not in self.entries}
+        self.assertEqual(missing, {}, 'without a "### BHxxxx" in docs/messages.md')
+
+    def test_every_entry_has_an_id(self):
+        self.assertEqual([number for number in self.entries if number not in self.used], [],
+                         'in docs/messages.md, but nowhere below server/')
+
+    def test_no_entry_is_there_twice(self):
+        self.assertEqual([number for number, n in collections.Counter(self.entries).items() if n > 1], [])
+
+
+class Texts(unittest.TestCase):
+    def test_the_files_that_are_named_exist(self):
+        """`room/file.c`, `server/room/file.c`, `docs/x.md` and the like, wherever a text names one."""
+        texts = ['README.md'] + ['docs/' + name for name in sorted(os.listdir(os.path.join(TOP, 'docs'))) if name.endswith('.md')]
+        missing, seen = [], 0
+        for text in texts:
+            for path in re.findall(r'(?<![\w/.])((?:[\w-]+/)+[\w.-]+\.(?:c|h|md|py|8|5))\b', read(text)):
+                seen += 1
+                if not any(os.path.exists(os.path.join(TOP, base, path)) for base in ('', 'server')):
+                    missing.append((text, path))
+        self.assertGreater(seen, 30)
+        self.assertEqual(missing, [])
+
+    def test_the_test_command_is_the_one_that_ci_calls(self):
+        blocks = re.findall(r'^```\w*\n(.*?)^```$', read('README.md'), re.M | re.S)
+        self.assertTrue(any(re.search(r'^make check$', block, re.M) for block in blocks), 'README.md: no code block with "make check"')
+        self.assertRegex(read('.ci/run'), r'(?m)^make check$')
+
+
+if __name__ == '__main__':
+    unittest.main()

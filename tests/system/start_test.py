@@ -1,0 +1,173 @@
+"""Starting: what the program says of configurations that cannot work, and that it serves where it can. Named after the questions
+that administrators ask (F01 …)."""
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+from server import BIN, ROOT, SSL_ON, ServerTest, alive, certificate, children_of, free_port, listening, needs_root, status_of, wait_for
+
+
+class Start(ServerTest):
+    @needs_root
+    def test_F01_lockfile_below_a_closed_folder_and_deleted(self):
+        s = self.configure('Mutex file:@DIR@/closed/lock ssl-cache\nSSLSessionCache shmcb:@DIR@/cache(512000)\nSSLSessionTickets off\n'
+                           '<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+        os.makedirs(s.path('closed/lock'))
+        os.chmod(s.path('closed'), 0o700)
+        s.start()
+        for _ in range(2):
+            self.assertEqual(s.get(tls=True).status, 200)
+            for name in os.listdir(s.path('closed/lock')):
+                os.unlink(s.path('closed/lock/' + name))
+        self.assertNotRegex(s.error_log, 'ermission denied')
+
+    @needs_root
+    def test_F01_unreachable_document_root_is_named_with_the_chmod(self):
+        s = self.configure('DocumentRoot "@DIR@/a/b/site"\n')
+        os.makedirs(s.path('a/b/site'))
+        os.chmod(s.path('a'), 0o700)
+        done = s.run('-k', 'start')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r'case\.conf:1: error: .*%s' % re.escape(s.path('a')))
+        self.assertIn('chmod o+x ' + s.path('a'), done.stdout)
+        self.assertIsNone(s.read_pid())
+        host = self.configure('<VirtualHost *:@PORT@>\nDocumentRoot "@DIR@/absent"\n</VirtualHost>\n')
+        done = host.run('-t')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r'case\.conf:2: warning: .*absent')
+        self.assertIn('mkdir -p', done.stdout)
+
+    def test_F03_F04_plain_and_tls_on_any_ports_in_one_server(self):
+        s = self.serve('<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n<VirtualHost *:@PORT2@>\nDocumentRoot "@DIR@/two"\n</VirtualHost>\n',
+                       {'two/index.html': 'two\n'})
+        self.assertEqual([s.get().body, s.get(tls=True).body, s.get(port=int(s.expand('@PORT2@'))).body], [b'index\n', b'index\n', b'two\n'])
+
+    def test_F05_hosts_without_ports_and_ports_without_hosts(self):
+        s = self.configure('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@ https\n<VirtualHost *:@PORT2@>\nServerName lost.test\n</VirtualHost>\n')
+        done = s.run('-t')
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r'case\.conf:3: warning: .*lost\.test.*nothing listens')
+        self.assertRegex(done.stdout, r'case\.conf:2: warning: .*SSLEngine on')
+
+    def test_F05_taken_port_is_told_with_its_holder(self):
+        holder = subprocess.Popen(['python3', '-c', 'import socket,time\ns=socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n'
+                                   's.bind(("127.0.0.1", 0))\ns.listen()\nprint(s.getsockname()[1], flush=True)\ntime.sleep(60)'], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        port = int(holder.stdout.readline())
+        s = self.configure('Listen 127.0.0.1:%d\n' % port)
+        done = s.run('-k', 'start')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r'case\.conf:1\b.*%d.*in use by pid %d' % (port, holder.pid))
+        self.assertIsNone(s.read_pid())
+
+    def test_F07_key_and_certificate_that_do_not_match(self):
+        cert, _ = certificate('one.test')
+        _, key = certificate('two.test')
+        s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n</VirtualHost>\n' % (cert, key))
+        for args in (('-t',), ('-k', 'start')):
+            done = s.run(*args)
+            said = done.stdout + s.error_log
+            self.assertNotEqual(done.returncode, 0, said)
+            for text in (cert, key, 'match'):
+                self.assertIn(text, said)
+
+    @needs_root
+    def test_F08_key_that_others_may_read(self):
+        cert, key = certificate()
+        s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile @DIR@/open.key\n</VirtualHost>\n' % cert)
+        with open(key) as f:
+            s.write('open.key', f.read(), 0o644)
+        os.chown(s.path('open.key'), 33, 33)
+        done = s.run('-t')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r'warning: .*open\.key')
+        self.assertRegex(done.stdout, r'chmod .*open\.key')
+
+    def test_encrypted_key_is_refused_by_name(self):
+        cert, key = certificate()
+        s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile @DIR@/secret.key\n</VirtualHost>\n' % cert)
+        subprocess.run(['openssl', 'pkey', '-in', key, '-aes256', '-passout', 'pass:x', '-out', s.path('secret.key')], check=True)
+        done = s.run('-t')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r'secret\.key.*encrypted')
+
+    def test_all_errors_of_a_configuration_are_told_in_one_run(self):
+        s = self.configure('KeepAlive perhaps\nNoSuch 1\nHeadr set X 1\n<Directory "/">\nListen 80\n</Directory>\n')
+        done = s.run('-t')
+        self.assertNotEqual(done.returncode, 0)
+        for line in (1, 2, 3, 5):
+            self.assertIn('case.conf:%d: error' % line, done.stdout)
+        self.assertRegex(done.stdout, r'did you mean .?Header')
+
+    def test_undefined_variable_of_debian_names_envvars(self):
+        s = self.configure('ErrorLog ${APACHE_NO_SUCH_DIR}/error.log\n')
+        done = s.run('-t')
+        self.assertRegex(done.stdout, r'envvars')
+        self.assertRegex(done.stdout, r'bulkheadctl')
+
+    def test_version_and_build_as_control_scripts_read_them(self):
+        s = self.configure()
+        self.assertRegex(s.run('-v').stdout, r'^Server version: Bulkhead/\S+ \(Unix\) Apache/2\.4\.71\n')
+        built = s.run('-V').stdout
+        for text in ("Server's Module Magic Number: 20120211:142", 'Server MPM:     prefork', ' -D HTTPD_ROOT="', ' -D SERVER_CONFIG_FILE="'):
+            self.assertIn(text, built)
+
+    def test_demo_serves_a_page_and_keeps_its_certificate(self):
+        if listening(8443) or listening(8080):
+            self.fail('ports 8443 and 8080 must be free for this test')
+        s = self.configure()
+        folder = s.path('demo')
+        seen = []
+        for _ in range(2):
+            process = subprocess.Popen([BIN, '--demo', folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                wait_for(lambda: listening(8443) or process.poll() is not None, 'it listens', 20)
+                curl = ['curl', '-sS', '--max-time', '10', '--cacert', folder + '/localhost.pem']
+                page = subprocess.run(curl + ['https://localhost:8443/'], capture_output=True, text=True)
+                self.assertEqual(page.returncode, 0, page.stderr)
+                self.assertIn('<html', page.stdout)
+                moved = subprocess.run(['curl', '-sSI', '--max-time', '10', 'http://localhost:8080/'], capture_output=True, text=True).stdout
+                self.assertIn('https://localhost:8443/', moved)
+                with open(folder + '/localhost.pem') as f:
+                    seen.append(f.read())
+            finally:
+                process.send_signal(signal.SIGINT)
+                output = process.communicate(timeout=20)[0]
+            self.assertEqual(process.returncode, 0)
+            self.assertIn('curl --cacert %s/localhost.pem https://localhost:8443/' % folder, output)
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(os.stat(folder + '/localhost.key').st_mode & 0o777, 0o600)
+
+
+class Roles(ServerTest):
+    @needs_root
+    @unittest.skipIf('sanitize' in BIN, 'sanitized builds run without seccomp, and say so')
+    def test_what_each_role_may(self):
+        s = self.serve('<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+        self.assertEqual(s.get(tls=True).status, 200)
+        family = children_of(s.pid)
+        self.assertGreaterEqual(len(family), 3)
+        for pid in family:
+            status = status_of(pid)
+            self.assertNotIn('0', status['Uid'].split(), status['Name'])
+            self.assertNotIn('0', status['Gid'].split(), status['Name'])
+            for name in ('CapEff', 'CapPrm', 'CapInh', 'CapAmb', 'CapBnd'):
+                self.assertEqual(int(status[name], 16), 0, (status['Name'], name))
+            self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'), status['Name'])
+        self.assertEqual(status_of(s.pid)['Uid'].split(), ['0'] * 4)
+
+    @needs_root
+    def test_keys_are_opened_by_nobody_but_the_keyholder(self):
+        s = self.serve('<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+        self.assertEqual(s.get(tls=True).status, 200)
+        self.assertTrue(s.roles('keys'))
+        links = lambda: [os.readlink('/proc/%d/fd/%s' % (pid, fd)) for pid in s.workers() for fd in os.listdir('/proc/%d/fd' % pid)]
+        wait_for(lambda: len(s.workers()) > 1 and not any('.key' in link for link in links()), lambda: 'no child has a key: %r' % links())
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,133 @@
+/*
+ * stream_handler.c - a handler for tests: streams in both directions through request/stream.h, as programs and backends
+ * will. Linked into the tests' server only; chosen by SetHandler.
+ *
+ *   test-echo    sends the request's body back, chunk by chunk, reading no faster than the client takes
+ *   test-stream  sends as many bytes as the query says (?n=1000000), length not told
+ *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "request/handler.h"
+#include "request/request.h"
+#include "request/response.h"
+
+struct echo {
+	char *held;                     /* taken from the client, not yet by the client */
+	size_t n;
+	bool ended;
+};
+
+static void echo_start(struct request *r)
+{
+	r->handler_data = arena_zalloc(r->arena, sizeof(struct echo));
+	fields_set(&r->out, "Content-Type", "text/plain");
+	if (!r->handler_data || response_start(r) != 0)
+		return;
+	if (r->has_body)
+		stream_read(r->stream, true);
+	else
+		stream_end(r->stream);
+}
+
+static void echo_flush(struct request *r)
+{
+	struct echo *e = r->handler_data;
+	struct iovec iov = { e->held, e->n };
+	ssize_t took = e->n ? stream_write(r->stream, &iov, 1) : 0;
+
+	if (took < 0)
+		return;
+	memmove(e->held, e->held + took, e->n - (size_t)took);
+	e->n -= (size_t)took;
+	stream_read(r->stream, !e->n && !e->ended);
+	if (!e->n && e->ended)
+		stream_end(r->stream);
+}
+
+static void echo_body(struct request *r, struct text data)
+{
+	struct echo *e = r->handler_data;
+
+	if (!data.p) {
+		e->ended = true;
+	} else {
+		char *grown = realloc(e->held, e->n + data.n);
+
+		if (!grown) {
+			stream_abort(r->stream, "out of memory");
+			return;
+		}
+		memcpy(grown + e->n, data.p, data.n);
+		e->held = grown;
+		e->n += data.n;
+	}
+	echo_flush(r);
+}
+
+static void echo_ended(struct request *r, enum handler_end how)
+{
+	struct echo *e = r->handler_data;
+
+	(void)how;
+	if (e)
+		free(e->held);
+}
+
+static void stream_more(struct request *r)
+{
+	static char block[10000];
+	size_t *left = r->handler_data;
+
+	memset(block, 'x', sizeof block);
+	while (*left) {
+		size_t n = *left < sizeof block ? *left : sizeof block;
+		struct iovec iov = { block, n };
+		ssize_t took = stream_write(r->stream, &iov, 1);
+
+		if (took < 0)
+			return;
+		*left -= (size_t)took;
+		if ((size_t)took < n)
+			return;
+	}
+	stream_end(r->stream);
+}
+
+static void stream_start(struct request *r)
+{
+	size_t *left = arena_zalloc(r->arena, sizeof *left);
+
+	r->handler_data = left;
+	if (!left || response_start(r) != 0)
+		return;
+	if (r->query && !strncmp(r->query, "n=", 2))
+		*left = strtoul(r->query + 2, NULL, 10);
+	stream_more(r);
+}
+
+static void crash_start(struct request *r)
+{
+	int signal_number = r->query && !strncmp(r->query, "s=", 2) ? atoi(r->query + 2) : SIGSEGV;
+
+	if (signal_number == SIGSEGV) {
+		static volatile uintptr_t nowhere = 8;
+
+		*(volatile int *)nowhere = 1;
+	}
+	raise(signal_number);
+}
+
+static const struct handler handlers[] = {
+	{ .name = "test-echo", .start = echo_start, .body = echo_body, .writable = echo_flush, .ended = echo_ended },
+	{ .name = "test-stream", .start = stream_start, .writable = stream_more },
+	{ .name = "test-crash", .start = crash_start },
+};
+
+__attribute__((constructor)) static void register_all(void)
+{
+	for (unsigned i = 0; i < sizeof handlers / sizeof *handlers; i++)
+		handler_register(&handlers[i]);
+}
