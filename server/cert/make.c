@@ -155,7 +155,7 @@ int cert_make_self_signed(const char *cert_path, const char *key_path, const cha
 	    || (r = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0)) < 0
 	    || (r = fill(crt, key, names, days)) < 0
 	    || (r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &cert_pem)) < 0
-	    || (r = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_pem)) < 0)
+	    || (r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &key_pem)) < 0)
 		err_set(e, "the certificate for %s cannot be made: %s", names[0], gnutls_strerror(r));
 	else
 		result = write_both(cert_path, &cert_pem, key_path, &key_pem, e);

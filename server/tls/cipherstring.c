@@ -64,7 +64,7 @@ static const char *const empty_words[] = {
 static const char *const refused_words[] = { "aNULL", "ADH", "AECDH", "eNULL", "NULL", "COMPLEMENTOFALL", "PSK", "kPSK", "SRP", "FIPS" };
 /* Beginnings, ends and parts of names of suites that nobody builds any more. */
 static const char *const removed_names[] = {
-	"EXP-*", "EXP1024-*", "KRB5-*", "ADH-*", "AECDH-*", "ECDH-*", "DH-*", "PSK-*", "*-PSK-*", "SRP-*", "GOST*", "*DES-CBC*",
+	"EXP-*", "EXP1024-*", "KRB5-*", "ADH-*", "AECDH-*", "ECDH-*", "DH-*", "PSK-*", "*-PSK-*", "SRP-*", "GOST*-*", "*DES-CBC*",
 	"*RC4*", "*RC2*", "IDEA-*", "SEED-*", "*-SEED-*", "*-DSS-*", "*ARIA*", "NULL-*", "*-NULL-*", "FZA-*",
 };
 
@@ -81,7 +81,7 @@ static bool removed(struct text word)
 {
 	char name[64];
 
-	if (word.n >= sizeof name)
+	if (word.n >= sizeof name || !memchr(word.p, '-', word.n))
 		return false;
 	memcpy(name, word.p, word.n);
 	name[word.n] = '\0';
@@ -123,11 +123,11 @@ struct machine {
 	struct err *e;
 };
 
-/* One rule's aim: a suite by name, or a demand, or (strength) those of exactly so many bits. */
+/* One rule's aim: a suite by name, or a demand, or those of exactly so many bits. */
 struct aim {
 	const struct suite *exactly;
 	struct demand demand;
-	unsigned strength;
+	unsigned bits;
 };
 
 static bool fits(const struct suite *s, const struct aim *a)
@@ -136,8 +136,8 @@ static bool fits(const struct suite *s, const struct aim *a)
 
 	if (a->exactly)
 		return s == a->exactly;
-	if (a->strength)
-		return s->strength == a->strength;
+	if (a->bits)
+		return s->bits == a->bits;
 	return !d->nothing && (!d->kx || (s->kx & d->kx)) && (!d->auth || (s->auth & d->auth)) && (!d->enc || (s->enc & d->enc))
 	       && (!d->mac || (s->mac & d->mac)) && (!d->since || s->since == d->since) && (!d->high || s->bits >= 128);
 }
@@ -193,10 +193,8 @@ static void ban(struct machine *m, const struct aim *a)
 
 static void sort_by_strength(struct machine *m)
 {
-	static const unsigned strengths[] = { 256, 128, 64 };
-
-	for (size_t i = 0; i < sizeof strengths / sizeof *strengths; i++)
-		to_tail(m, &(struct aim){ .strength = strengths[i] }, true);
+	to_tail(m, &(struct aim){ .bits = 256 }, true);
+	to_tail(m, &(struct aim){ .bits = 128 }, true);
 }
 
 static void rule(struct machine *m, char how, const struct aim *a)
@@ -278,26 +276,17 @@ static int read_word(struct machine *m, char how, struct text word)
 	return 0;
 }
 
-/* @STRENGTH, @SECLEVEL=n: the levels as far as they are about suites; from 3 on they are about keys too. */
+/* @STRENGTH, @SECLEVEL=n: up to level 2 every suite of the table is good enough; from 3 on it is about keys, too. */
 static int read_command(struct machine *m, struct text word)
 {
-	static const unsigned least[] = { 0, 80, 112 };
 	uint64_t level;
 
 	if (text_is(word, "@STRENGTH")) {
 		sort_by_strength(m);
 		return 0;
 	}
-	if (text_starts(word, "@SECLEVEL=") && text_u64((struct text){ word.p + 10, word.n - 10 }, 2, &level) == 0) {
-		for (unsigned i = 0; i < m->n; )
-			if (m->row[i]->strength < least[level]) {
-				move(m, i, m->n - 1, false);
-				m->n--;
-			} else {
-				i++;
-			}
+	if (text_starts(word, "@SECLEVEL=") && text_u64((struct text){ word.p + 10, word.n - 10 }, 2, &level) == 0)
 		return 0;
-	}
 	err_set(m->e, "%.*s cannot be honoured in this release", (int)word.n, word.p);
 	return err_remedy(m->e, "@STRENGTH and @SECLEVEL=0 to 2 can");
 }

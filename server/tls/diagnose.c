@@ -142,7 +142,7 @@ const char *tls_failure(const struct tls *t)
 		say_suites(&b, t, t->fault == TLS_F_SUITE13);
 		return sentence;
 	case TLS_F_RENEGOTIATION:
-		buf_puts(&b, "the client asks for a new handshake again and again");
+		buf_puts(&b, "the client asks for a new handshake within the connection, which is not granted");
 		return sentence;
 	case TLS_F_SETUP:
 		buf_printf(&b, "the session could not be set up: %s", gnutls_strerror(t->code));

@@ -80,12 +80,15 @@ void tls_fail(struct tls *t, int code)
 		resume_forget(t);
 }
 
-/* RFC 5246, 7.2.2: the client asks for a new handshake within this one; it is not granted. */
-static bool refuse_renegotiation(struct tls *t)
+/*
+ * The client asks for a new handshake within this one (RFC 5246, 7.4.1.2). It is told no, and as GnuTLS keeps its hello
+ * before everything that follows, nothing more can be read: the connection ends.
+ */
+static void refuse_renegotiation(struct tls *t)
 {
-	if (!tls_warned(t))
-		return false;
-	return gnutls_alert_send(t->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION) >= 0;
+	gnutls_alert_send(t->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+	t->fault = TLS_F_RENEGOTIATION;
+	t->alert = GNUTLS_A_HANDSHAKE_FAILURE;
 }
 
 ssize_t tls_read(struct tls *t, void *buf, size_t n)
@@ -108,13 +111,10 @@ ssize_t tls_read(struct tls *t, void *buf, size_t n)
 		case GNUTLS_E_WARNING_ALERT_RECEIVED:
 			if (tls_warned(t))
 				continue;
-			t->fault = TLS_F_RENEGOTIATION;
+			t->alert = GNUTLS_A_UNEXPECTED_MESSAGE;
 			break;
 		case GNUTLS_E_REHANDSHAKE:
-			if (refuse_renegotiation(t))
-				continue;
-			t->fault = TLS_F_RENEGOTIATION;
-			t->alert = GNUTLS_A_HANDSHAKE_FAILURE;
+			refuse_renegotiation(t);
 			break;
 		default:
 			break;

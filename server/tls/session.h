@@ -26,7 +26,7 @@ struct tls {
 	int alert;                              /* the hook's choice of one; -1 = what fits the code */
 	int alert_received;                     /* a fatal one of the client's; -1 = none */
 	bool tls13, resumed, write_pending;
-	unsigned warnings;                      /* warning alerts and renegotiations asked for: bounded */
+	unsigned warnings;                      /* warning alerts that came: bounded */
 	struct hello hello;                     /* its texts but sni are absent after the hook */
 	char sni[256];
 };

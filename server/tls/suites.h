@@ -24,7 +24,6 @@ struct suite {
 	uint16_t kx, auth, enc, mac;
 	uint16_t since;                 /* the oldest protocol: 0x0300 (the suites SSL 3 had), 0x0301, 0x0303, 0x0304 */
 	uint16_t bits;                  /* of the key */
-	uint16_t strength;              /* of the whole: 64 with the short tag of CCM8 */
 };
 
 #define SUITES_MAX 64                   /* room for every suite below 1.3 */

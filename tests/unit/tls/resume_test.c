@@ -1,0 +1,422 @@
+/*
+ * resume_test.c - sessions that are resumed, and those that must not be: by ID from a real shared cache, by ticket of 1.2
+ * and 1.3, in other processes, under other policies, after their time, after a change of seeds.
+ */
+#include "rig.h"
+
+#include <sys/wait.h>
+#include <time.h>
+
+#include "shmcache/shmcache.h"
+#include "tls/session.h"
+
+static struct rig_env *env;
+static struct arena *arena;
+static struct shmcache *cache;
+static struct tls_cache_settings settings = { .enabled = true, .bytes = 65536, .timeout_s = 300 };
+static char cache_name[64];
+
+static void put_seed(uint64_t id, int64_t from, int64_t to)
+{
+	struct shmcache_seed seed = { .id = id, .not_before = time(NULL) + from, .not_after = time(NULL) + to };
+
+	memset(seed.seed, (int)id, sizeof seed.seed);
+	assert_int_equal(shmcache_ticket_put(cache, &seed), 0);
+}
+
+/* A new cache with one seed, as a master makes it; this process is its child, too. */
+static void begin(bool child)
+{
+	struct shmcache_plan plan;
+	struct shmcache_err se;
+	struct shmcache_lock_options lock = { .lockfile = rig_path("lock") };
+
+	assert_int_equal(shmcache_plan(settings.bytes, 0, &plan, &se), 0);
+	snprintf(cache_name, sizeof cache_name, "/bulkhead-tlstest-%d", (int)getpid());
+	cache = shmcache_create(&plan, cache_name, &lock, &se);
+	if (!cache)
+		fail_msg("%s", se.text);
+	put_seed(1, -10, 86400);
+	if (child) {
+		assert_int_equal(shmcache_child_init(cache, &se), 0);
+		tls_child_init(cache, &settings);
+	}
+}
+
+static int setup(void **state)
+{
+	struct err e = { 0 };
+
+	if (rig_setup(state) != 0 || tls_init(&e) != 0)
+		return -1;
+	rig_certificate("one.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+	rig_certificate("two.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+	return 0;
+}
+
+static int each_setup(void **state)
+{
+	(void)state;
+	env = rig_env_new();
+	arena = arena_new(0);
+	settings.enabled = true;
+	settings.timeout_s = 300;
+	return 0;
+}
+
+static int each_teardown(void **state)
+{
+	(void)state;
+	tls_child_init(NULL, &settings);
+	if (cache) {
+		shmcache_unlink(cache);
+		shmcache_close(cache);
+		cache = NULL;
+	}
+	rig_env_free(env);
+	arena_free(arena);
+	return 0;
+}
+
+/* A connection; *session is offered if it is there, and the new one left in it. Whether it was resumed, -1: it failed. */
+static int connect_to(struct rig_hosts *hosts, const char *client, const char *name, gnutls_datum_t *session)
+{
+	struct rig *r = rig_new(hosts, client, name);
+	int resumed = -1;
+
+	if (session->data)
+		assert_int_equal(gnutls_session_set_data(r->client, session->data, session->size), 0);
+	if (rig_run(r) == TLS_DONE && r->code == 0) {
+		resumed = tls_resumed(r->server);
+		rig_exchange(r);
+		assert_int_equal(resumed, gnutls_session_is_resumed(r->client));
+		assert_string_equal(rig_variable(r, arena, "SSL_SESSION_RESUMED"), resumed ? "Resumed" : "Initial");
+		gnutls_free(session->data);
+		if (gnutls_session_get_data2(r->client, session) < 0)
+			*session = (gnutls_datum_t){ 0 };
+	}
+	rig_free(r);
+	return resumed;
+}
+
+#define BY_ID CLIENT12 ":%NO_TICKETS"
+static const char *const ways[] = { BY_ID, CLIENT12, CLIENT13 };
+
+static void forget(gnutls_datum_t *session)
+{
+	gnutls_free(session->data);
+	*session = (gnutls_datum_t){ 0 };
+}
+
+static void test_each_way(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	struct shmcache_counters c;
+
+	(void)state;
+	begin(true);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (size_t i = 0; i < 3; i++) {
+		gnutls_datum_t session = { 0 };
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		for (int again = 0; again < 3; again++)
+			if (connect_to(&hosts, ways[i], "one.test", &session) != 1)
+				fail_msg("%s", ways[i]);
+		forget(&session);
+	}
+	shmcache_counters(cache, &c);
+	assert_int_equal(c.stores, 1);                  /* neither tickets nor 1.3 went there */
+	assert_int_equal(c.hits, 3);
+	assert_int_equal(c.misses, 0);                  /* the made-up IDs of tickets were not looked for */
+	tls_policy_free(p);
+}
+
+static void test_switched_off(void **state)
+{
+	static const struct { const char *more; bool cache; int by[3]; } rows[] = {
+		{ "SSLSessionTickets on", true, { 1, 1, 1 } }, { "SSLSessionTickets off", true, { 1, 1, 0 } },
+		{ "SSLSessionTickets on", false, { 0, 1, 1 } }, { "SSLSessionTickets off", false, { 0, 0, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tls_policy *p = rig_host(env, "one.test", "one.test", rows[i].more);
+		struct rig_hosts hosts = { .at = { { "one.test", p } }, .n = 1 };
+		settings.enabled = rows[i].cache;
+		begin(true);
+		for (size_t k = 0; k < 3; k++) {
+			gnutls_datum_t session = { 0 };
+			assert_int_equal(connect_to(&hosts, ways[k], "one.test", &session), 0);
+			if ((session.data ? connect_to(&hosts, ways[k], "one.test", &session) : 0) != rows[i].by[k])
+				fail_msg("row %zu, %s", i, ways[k]);
+			forget(&session);
+		}
+		tls_policy_free(p);
+		tls_child_init(NULL, &settings);
+		shmcache_unlink(cache);
+		shmcache_close(cache);
+		cache = NULL;
+	}
+}
+
+/* What was begun under one policy is a full handshake, never an error, under another. */
+static void test_other_policies(void **state)
+{
+	static const struct { const char *name, *more; int by[3]; } rows[] = {
+		{ "one.test", "", { 1, 1, 1 } },                                                        /* the same, made anew */
+		{ "two.test", "", { 0, 0, 0 } },
+		{ "one.test", "SSLCipherSuite ECDHE-ECDSA-AES128-GCM-SHA256", { 0, 0, 0 } },
+		{ "one.test", "SSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384", { 0, 0, 0 } },
+		{ "one.test", "SSLCipherSuite TLSv1.3 TLS_CHACHA20_POLY1305_SHA256", { 0, 0, 0 } },
+		{ "one.test", "SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384", { 0, 0, 0 } },           /* no suite of the ticket's hash is left */
+		{ "one.test", "SSLProtocol all +TLSv1.1", { 0, 0, 0 } },
+	};
+	struct tls_policy *first;
+	struct rig_hosts hosts;
+
+	(void)state;
+	begin(true);
+	first = rig_host(env, "one.test", "one.test", "");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tls_policy *p = rig_host(env, rows[i].name, "one.test", rows[i].more);
+		for (size_t k = 0; k < 3; k++) {
+			gnutls_datum_t session = { 0 };
+			hosts = (struct rig_hosts){ .at = { { "one.test", first } }, .n = 1 };
+			assert_int_equal(connect_to(&hosts, ways[k], "one.test", &session), 0);
+			hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+			if (connect_to(&hosts, ways[k], "one.test", &session) != rows[i].by[k])
+				fail_msg("row %zu, %s", i, ways[k]);
+			forget(&session);
+		}
+		tls_policy_free(p);
+	}
+	tls_policy_free(first);
+}
+
+/* A 1.2 ticket brought to the host when it does 1.3 too, by a client that offers both: a plain 1.3 handshake. */
+static void test_ticket_of_12_under_13(void **state)
+{
+	struct tls_policy *old, *both;
+	struct rig_hosts hosts;
+	gnutls_datum_t session = { 0 };
+
+	(void)state;
+	begin(true);
+	both = rig_host(env, "one.test", "one.test", "");
+	old = rig_host(env, "one.test", "one.test", "SSLProtocol TLSv1.2");
+	hosts = (struct rig_hosts){ .at = { { "one.test", old } }, .n = 1 };
+	assert_int_equal(connect_to(&hosts, "NORMAL", "one.test", &session), 0);
+	hosts.at[0].policy = both;
+	assert_int_equal(connect_to(&hosts, "NORMAL", "one.test", &session), 0);
+	assert_int_equal(connect_to(&hosts, "NORMAL", "one.test", &session), 1);
+	forget(&session);
+	tls_policy_free(both);
+	tls_policy_free(old);
+}
+
+/* Sessions of one process are resumed in others that share the segment, also after the first was killed. */
+static void test_over_processes(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	gnutls_datum_t sessions[3] = { 0 };
+
+	(void)state;
+	begin(false);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (int process = 0; process < 4; process++) {
+		int fd[2], status;
+		pid_t pid;
+		assert_int_equal(pipe(fd), 0);
+		if ((pid = fork()) == 0) {
+			struct shmcache_err se;
+			if (shmcache_child_init(cache, &se) != 0)
+				_exit(9);
+			tls_child_init(cache, &settings);
+			for (unsigned i = 0; i < 3; i++) {
+				if (connect_to(&hosts, ways[i], "one.test", &sessions[i]) != (process > 0))
+					_exit((int)i + 1);
+				if (write(fd[1], &sessions[i].size, sizeof sessions[i].size) < 0
+				    || write(fd[1], sessions[i].data, sessions[i].size) < 0)
+					_exit(8);
+			}
+			kill(getpid(), SIGKILL);
+		}
+		close(fd[1]);
+		for (unsigned i = 0; i < 3; i++) {
+			unsigned n;
+			gnutls_free(sessions[i].data);
+			if (read(fd[0], &n, sizeof n) != sizeof n)
+				break;
+			sessions[i].size = n;
+			sessions[i].data = gnutls_malloc(n);
+			assert_int_equal(read(fd[0], sessions[i].data, n), n);
+		}
+		close(fd[0]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSIGNALED(status))
+			fail_msg("process %d: exit %d", process, WEXITSTATUS(status));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		gnutls_free(sessions[i].data);
+	tls_policy_free(p);
+}
+
+static void test_timeout(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	gnutls_datum_t sessions[3] = { 0 };
+	struct timespec pause = { .tv_sec = 3, .tv_nsec = 100000000 };
+
+	(void)state;
+	settings.timeout_s = 2;
+	begin(true);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &sessions[i]), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &sessions[i]), 1);
+	nanosleep(&pause, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		if (connect_to(&hosts, ways[i], "one.test", &sessions[i]) != 0)
+			fail_msg("%s", ways[i]);
+		forget(&sessions[i]);
+	}
+	tls_policy_free(p);
+}
+
+/* Tickets of the seed before are taken as long as it is valid; new ones are sealed under the newest that is valid already. */
+static void test_change_of_seeds(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	gnutls_datum_t first[3] = { 0 }, second[3] = { 0 };
+
+	(void)state;
+	begin(true);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (unsigned i = 1; i < 3; i++)
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &first[i]), 0);
+	put_seed(2, -5, 86400);
+	put_seed(3, 86400, 2 * 86400);                  /* the next, not yet valid */
+	for (unsigned i = 1; i < 3; i++) {
+		gnutls_datum_t session = { 0 };
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		second[i] = session;
+		if (connect_to(&hosts, ways[i], "one.test", &first[i]) != 1)
+			fail_msg("%s: the ticket of the seed before", ways[i]);
+	}
+	put_seed(1, -10, -1);                           /* withdrawn */
+	for (unsigned i = 1; i < 3; i++) {
+		if (connect_to(&hosts, ways[i], "one.test", &first[i]) != 0)
+			fail_msg("%s: the ticket of a seed that is over", ways[i]);
+		if (connect_to(&hosts, ways[i], "one.test", &second[i]) != 1)
+			fail_msg("%s: the ticket of the seed that is valid", ways[i]);
+	}
+	for (unsigned i = 1; i < 3; i++) {
+		forget(&first[i]);
+		forget(&second[i]);
+	}
+	tls_policy_free(p);
+}
+
+static unsigned tickets;
+static int count_ticket(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *msg)
+{
+	(void)s, (void)type, (void)when, (void)msg;
+	tickets += incoming != 0;
+	return 0;
+}
+
+/* TLS 1.3: one ticket a handshake, none for a client that cannot use it or where they are off. */
+static void test_number_of_tickets(void **state)
+{
+	static const struct { const char *more; unsigned flags, tickets; } rows[] = {
+		{ "", 0, 1 }, { "SSLSessionTickets off", 0, 0 }, { "", GNUTLS_NO_TICKETS, 0 },
+	};
+
+	(void)state;
+	begin(true);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tls_policy *p = rig_host(env, "one.test", "one.test", rows[i].more);
+		struct rig_hosts hosts = { .at = { { "one.test", p } }, .n = 1 };
+		struct rig *r = rig_new(&hosts, CLIENT13, "one.test");
+		gnutls_deinit(r->client);
+		gnutls_init(&r->client, GNUTLS_CLIENT | GNUTLS_NONBLOCK | rows[i].flags);
+		gnutls_priority_set_direct(r->client, CLIENT13, NULL);
+		gnutls_credentials_set(r->client, GNUTLS_CRD_CERTIFICATE, r->trust);
+		gnutls_transport_set_ptr(r->client, &r->wire);
+		gnutls_transport_set_pull_function(r->client, rig_client_pull);
+		gnutls_transport_set_push_function(r->client, rig_client_push);
+		gnutls_handshake_set_hook_function(r->client, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_PRE, count_ticket);
+		tickets = 0;
+		assert_int_equal(rig_run(r), TLS_DONE);
+		rig_exchange(r);
+		if (tickets != rows[i].tickets)
+			fail_msg("row %zu: %u tickets", i, tickets);
+		rig_free(r);
+		tls_policy_free(p);
+	}
+}
+
+/* RFC 5246, 7.2.2: a connection that ended in a fatal alert leaves no session behind. */
+static void test_fatal_alert_removes(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	gnutls_datum_t session = { 0 };
+	struct rig *r;
+	char buf[8];
+
+	(void)state;
+	begin(true);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	r = rig_new(&hosts, BY_ID, "one.test");
+	assert_int_equal(rig_run(r), TLS_DONE);
+	rig_exchange(r);
+	assert_int_equal(gnutls_session_get_data2(r->client, &session), 0);
+	gnutls_alert_send(r->client, GNUTLS_AL_FATAL, GNUTLS_A_INTERNAL_ERROR);
+	assert_int_equal(tls_read(r->server, buf, sizeof buf), -2);
+	rig_free(r);
+	assert_int_equal(connect_to(&hosts, BY_ID, "one.test", &session), 0);
+	forget(&session);
+	tls_policy_free(p);
+}
+
+/* Neither cache nor seeds: tickets still work within the process, with a seed of its own. */
+static void test_without_segment(void **state)
+{
+	struct tls_policy *p = rig_host(env, "one.test", "one.test", "");
+	struct rig_hosts hosts = { .at = { { "one.test", p } }, .n = 1 };
+	static const int by[3] = { 0, 1, 1 };
+
+	(void)state;
+	tls_child_init(NULL, &settings);
+	for (unsigned i = 0; i < 3; i++) {
+		gnutls_datum_t session = { 0 };
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), by[i]);
+		forget(&session);
+	}
+	tls_policy_free(p);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, each_setup, each_teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_each_way), T(test_switched_off), T(test_other_policies), T(test_ticket_of_12_under_13), T(test_over_processes), T(test_timeout),
+		T(test_change_of_seeds), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
+	};
+	int failed = cmocka_run_group_tests_name("tls/resume", tests, setup, rig_teardown);
+
+	key_store_free(rig_keys);
+	return failed;
+}
