@@ -1,6 +1,6 @@
 /*
- * walk.c - from a name to an open file, in the children: symbolic links by the Options of each folder on the way, what is
- * left behind the file, and mod_dir's slash and index.
+ * walk.c - from a name to an open file, in the children: symbolic links by the Options of each folder on the way, and what
+ * is left behind the file.
  *
  * The usual case is one openat2: where every folder on the way follows links, a plain one; where from some folder on
  * none does, one that the kernel lets cross no link (the folders above are the administrator's). Only owner checks and
@@ -17,25 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "http/uri.h"
 #include "log/log.h"
 #include "request/core.h"
-#include "request/handler.h"
-#include "request/phases.h"
-#include "request/response.h"
 #include "request/sections.h"
 
 #define LEVELS 256                      /* folders on the way; more are refused */
 #define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define PATH_FLAGS (O_PATH | O_CLOEXEC)
-
-struct dir_section {
-	const char **index;             /* DirectoryIndex; ended by NULL; empty: disabled; NULL = unset */
-	unsigned nindex;
-	int slash, check_handler;       /* -1 = unset */
-	int index_redirect;             /* status; 0 = off, -1 = unset */
-	const char *fallback;           /* FallbackResource; "" = disabled, NULL = unset */
-};
 
 /* How a path is to be opened. */
 struct plan {
@@ -72,70 +60,74 @@ static int open_plain(int dfd, const char *path, int flags)
 
 /* ------------------------------------------------------------------------------------------------ the plan */
 
+static unsigned too_long(struct request *r)
+{
+	log_infox(&r->client->about, LOG_CORE, "BH0421", "access to %.200s… denied: the name is too long, or goes through more than %d folders",
+		  r->path, LEVELS);
+	return 403;
+}
+
+/*
+ * A per-directory file in a folder where it would be read, which this release cannot: 500, since access may hang on it.
+ * Only asked where AllowOverride allows it.
+ */
+static unsigned per_directory_file(struct request *r, const char *folder)
+{
+	for (const char *const *name = core_access_names(r->host); *name; name++) {
+		char file[PATH_MAX];
+		struct stat st;
+		struct buf b;
+
+		buf_init(&b, file, sizeof(file));
+		buf_printf(&b, "%s%s%s", folder, folder[1] ? "/" : "", *name);
+		if (b.full || fstatat(AT_FDCWD, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		log_errorx(&r->client->about, LOG_CORE, "BH0420", "%s holds rules that this release cannot read, so that nothing below its "
+			   "folder is served; move them into a <Directory \"%s\"> section of the configuration, or say AllowOverride None "
+			   "there", file, folder);
+		return 500;
+	}
+	return 0;
+}
+
 /* 0, 403, 500 or 503. `path` is absolute. */
 static unsigned plan_make(struct request *r, const char *path, struct plan *p)
 {
 	size_t n = strlen(path);
 	unsigned levels = 0;
-	bool follow_again = false;
 
 	if (have_openat2 < 0)
 		walk_init();
-	if (n >= sizeof(p->path)) {
-		log_infox(&r->client->about, LOG_CORE, "BH0421", "access to %.200s… denied: the name is too long", r->path);
-		return 403;
-	}
+	if (n >= sizeof(p->path))
+		return too_long(r);
 	memcpy(p->path, path, n + 1);
 	p->mode = PLAIN;
 	p->owner = false;
 	p->split = 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct core_section *c;
 		size_t len = i ? i : 1;
 		char kept = p->path[len];
-		unsigned options;
+		unsigned options, status;
 		void **section;
 
 		if (p->path[i] != '/')
 			continue;
-		if (++levels > LEVELS) {
-			log_infox(&r->client->about, LOG_CORE, "BH0421", "access to %.200s… denied: more than %d folders", r->path, LEVELS);
-			return 403;
-		}
+		if (++levels > LEVELS)
+			return too_long(r);
 		p->path[len] = '\0';
 		section = sections_for_path(r, p->path);
-		if (!section) {
-			p->path[len] = kept;
-			return 503;
-		}
-		c = section[core_module.index];
-		options = core_options(c);
-		if (core_htaccess_wanted(c)) {
-			for (const char *const *name = core_access_names(r->host); *name; name++) {
-				char file[PATH_MAX];
-				struct buf b;
-				struct stat st;
-
-				buf_init(&b, file, sizeof(file));
-				buf_printf(&b, "%s%s%s", p->path, len > 1 ? "/" : "", *name);
-				if (b.full || fstatat(AT_FDCWD, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
-					continue;
-				log_errorx(&r->client->about, LOG_CORE, "BH0420", "%s holds rules that this release cannot read, so that "
-					   "nothing below its folder is served; move them into a <Directory \"%s\"> section of the "
-					   "configuration, or say AllowOverride None there", file, p->path);
-				p->path[len] = kept;
-				return 500;
-			}
-		}
+		status = !section ? 503 : core_htaccess_wanted(section[core_module.index]) ? per_directory_file(r, p->path) : 0;
 		p->path[len] = kept;
+		if (status)
+			return status;
+		options = core_options(section[core_module.index]);
 		if (options & CORE_OPT_FOLLOW) {
-			follow_again = p->mode != PLAIN;
+			if (p->mode != PLAIN)
+				p->mode = STEPS;
 		} else if (p->mode == PLAIN) {
 			p->mode = GUARDED;
 			p->split = len;
 		}
-		if (follow_again)
-			p->mode = STEPS;
 		p->owner |= !(options & CORE_OPT_FOLLOW) && (options & CORE_OPT_OWNER);
 	}
 	return 0;
@@ -469,222 +461,23 @@ unsigned walk_run(struct request *r)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ folders */
-
-static unsigned add_slash(struct request *r)
+int walk_try(struct request *r, const char *filename, unsigned *status)
 {
-	const char *path = uri_escape_path(r->arena, r->path), *where;
-
-	where = path ? arena_printf(r->arena, "%s/%s%s", path, r->query ? "?" : "", r->query ? r->query : "") : NULL;
-	if (!where)
-		return 503;
-	response_redirect(r, 301, where);
-	return PHASE_ANSWERED;
-}
-
-/* One name of DirectoryIndex. WALK_AGAIN where it is there, 0 where it is not, or a status. */
-static unsigned try_index(struct request *r, const struct dir_section *d, const char *name)
-{
-	const char *path, *filename;
 	struct place at;
 	struct plan p;
-	unsigned status;
 	int err;
 
-	if (*name == '/') {
-		if (strcmp(r->path, name) == 0)
-			return 0;
-		phases_redirect(r, name, 0);
-		return PHASE_ANSWERED;
-	}
-	filename = arena_printf(r->arena, "%s%s", r->filename, name);
-	path = arena_printf(r->arena, "%s%s", r->path, name);
-	if (!path || !filename)
-		return 503;
-	if ((status = plan_make(r, filename, &p)) != 0)
-		return status;
+	if ((*status = plan_make(r, filename, &p)) != 0)
+		return -1;
 	err = place_open(r, &p, &at);
-	if (err == ENOENT || err == ENOTDIR || err == EBADF || err == ENAMETOOLONG)
+	if (err == ENOENT || err == ENOTDIR || err == EBADF || err == ENAMETOOLONG || (err == 0 && !S_ISREG(at.st.st_mode)))
 		return 0;
-	if (err) {
-		r->filename = filename;
-		return refuse(r, &p, err);
-	}
-	if (!S_ISREG(at.st.st_mode))
-		return 0;
-	if (d->index_redirect > 0) {
-		place_close(&at);
-		path = uri_escape_path(r->arena, path);
-		if (path && r->query)
-			path = arena_printf(r->arena, "%s?%s", path, r->query);
-		if (!path)
-			return 503;
-		response_redirect(r, (unsigned)d->index_redirect, path);
-		return PHASE_ANSWERED;
-	}
-	if ((status = take(r, &at)) != 0)
-		return status;
+	if (err)
+		*status = refuse(r, &p, err);
+	else
+		*status = take(r, &at);
+	if (*status)
+		return -1;
 	r->filename = filename;
-	r->path = path;
-	r->handler = NULL;
-	r->type = r->charset = r->encoding = r->language = NULL;
-	return WALK_AGAIN;
+	return 1;
 }
-
-static unsigned no_index(struct request *r, const struct dir_section *d)
-{
-	static const char *const none[] = { "index.html", NULL };
-	const char *const *names = d->index ? (const char *const *)d->index : none;
-	bool listing = core_options(core_section_of(r)) & CORE_OPT_INDEXES;
-	char buf[256];
-	struct buf b;
-
-	buf_init(&b, buf, sizeof(buf));
-	for (; *names; names++)
-		buf_printf(&b, "%s%s", b.n ? "," : "", *names);
-	if (listing)
-		log_errorx(&r->client->about, LOG_DIR, "BH0428", "%s cannot be shown: it holds no index file (%s), and listings (Options "
-			   "Indexes) are not available in this release", r->filename, b.n ? buf : "none is configured");
-	else
-		log_errorx(&r->client->about, LOG_DIR, "BH0427", "%s cannot be shown: it holds no index file (%s), and Options has no "
-			   "Indexes", r->filename, b.n ? buf : "none is configured");
-	r->refused = "no index file";
-	return 403;
-}
-
-unsigned walk_index(struct request *r)
-{
-	static const char *const standard[] = { "index.html", NULL };
-	const struct dir_section *d = request_config(r, &dir_module);
-	const char *const *names = d->index ? (const char *const *)d->index : standard;
-	bool own = r->handler && strcmp(r->handler->name, "default-handler") != 0;
-	unsigned status;
-	size_t n;
-
-	if (!r->found && !own && d->fallback && *d->fallback && strcmp(d->fallback, r->path) != 0) {
-		phases_redirect(r, d->fallback, 0);
-		return PHASE_ANSWERED;
-	}
-	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
-		return 0;
-	n = strlen(r->path);
-	if (n == 0 || r->path[n - 1] != '/') {
-		if (d->slash != 0)
-			return add_slash(r);
-		return own ? 0 : no_index(r, d);
-	}
-	if (own && d->check_handler == 1)
-		return 0;
-	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
-		for (; *names; names++)
-			if ((status = try_index(r, d, *names)) != 0)
-				return status;
-	if (own)
-		return 0;
-	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
-		return no_index(r, d);
-	return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------ directives */
-
-static void *create_section(struct conf_env *env)
-{
-	struct dir_section *d = conf_alloc(env, sizeof(*d));
-
-	d->slash = d->check_handler = d->index_redirect = CONF_UNSET;
-	return d;
-}
-
-static void *merge_section(struct conf_env *env, const void *base, const void *over)
-{
-	const struct dir_section *b = base, *o = over;
-	struct dir_section *m = conf_alloc(env, sizeof(*m));
-
-	*m = *(o->index ? o : b);
-	m->slash = o->slash != CONF_UNSET ? o->slash : b->slash;
-	m->check_handler = o->check_handler != CONF_UNSET ? o->check_handler : b->check_handler;
-	m->index_redirect = o->index_redirect != CONF_UNSET ? o->index_redirect : b->index_redirect;
-	m->fallback = o->fallback ? o->fallback : b->fallback;
-	return m;
-}
-
-static int set_index(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct dir_section *d = config;
-	unsigned old = d->nindex, n = 0;
-	const char **list;
-
-	if (argc == 1 && text_is_nocase(text_of(argv[0]), "disabled")) {
-		d->index = conf_alloc(call->env, sizeof(*d->index));
-		d->nindex = 0;
-		return 0;
-	}
-	list = conf_alloc(call->env, (old + (unsigned)argc + 1) * sizeof(*list));
-	for (; n < old; n++)
-		list[n] = d->index[n];
-	for (int i = 0; i < argc; i++)
-		list[n++] = conf_strdup(call->env, argv[i]);
-	d->index = list;
-	d->nindex = n;
-	return 0;
-}
-
-static int set_index_redirect(struct conf_call *call, void *config, int argc, char **argv)
-{
-	static const struct { const char *word; int status; } words[] = {
-		{ "off", 0 }, { "on", 302 }, { "temp", 302 }, { "permanent", 301 }, { "seeother", 303 },
-	};
-	struct dir_section *d = config;
-	uint64_t n;
-
-	(void)argc;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (text_is_nocase(text_of(argv[0]), words[i].word)) {
-			d->index_redirect = words[i].status;
-			return 0;
-		}
-	}
-	if (text_u64(text_of(argv[0]), 399, &n) < 0 || n < 300)
-		return conf_fail(call, "use On, Off, permanent, temp, seeother or a number from 300 to 399", "\"%s\" is none of them", argv[0]);
-	d->index_redirect = (int)n;
-	return 0;
-}
-
-static int set_fallback(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct dir_section *d = config;
-
-	(void)argc;
-	if (text_is_nocase(text_of(argv[0]), "disabled"))
-		d->fallback = "";
-	else if (argv[0][0] == '/')
-		d->fallback = conf_strdup(call->env, argv[0]);
-	else
-		return conf_fail(call, "write a path such as /index.html, or disabled", "\"%s\" does not begin with a slash", argv[0]);
-	return 0;
-}
-
-#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_INDEXES, .scope = CONF_OF_SECTION
-
-static const struct conf_directive directives[] = {
-	{ "DirectoryIndex", "the files looked for in a folder, in order", "index.html", EVERYWHERE, .args = CONF_TAKE, .min = 1,
-	  .set = set_index },
-	{ "DirectorySlash", "whether a folder's name without a slash is redirected", "On", EVERYWHERE, .args = CONF_FLAG,
-	  .set = conf_set_flag, .offset = offsetof(struct dir_section, slash) },
-	{ "DirectoryCheckHandler", "whether a handler of its own keeps a folder from its index", "Off", EVERYWHERE, .args = CONF_FLAG,
-	  .set = conf_set_flag, .offset = offsetof(struct dir_section, check_handler) },
-	{ "DirectoryIndexRedirect", "whether the index is redirected to", "Off", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1,
-	  .set = set_index_redirect },
-	{ "FallbackResource", "the path that answers for files that are not there", "disabled", EVERYWHERE, .args = CONF_TAKE, .min = 1,
-	  .max = 1, .set = set_fallback },
-	{ .name = NULL },
-};
-
-struct conf_module dir_module = {
-	.name = "dir_module",
-	.source = "mod_dir.c",
-	.directives = directives,
-	.create_section = create_section,
-	.merge_section = merge_section,
-};

@@ -1,0 +1,226 @@
+/*
+ * index.c - mod_dir, in the children: the slash behind a folder's name, its index file, FallbackResource. Runs when access,
+ * type and handler of the folder itself are decided.
+ */
+#include "request/walk.h"
+
+#include <string.h>
+
+#include "http/uri.h"
+#include "log/log.h"
+#include "request/core.h"
+#include "request/handler.h"
+#include "request/phases.h"
+#include "request/response.h"
+
+struct dir_section {
+	const char **index;             /* DirectoryIndex; ended by NULL; empty: disabled; NULL = unset */
+	unsigned nindex;
+	int slash, check_handler;       /* -1 = unset */
+	int index_redirect;             /* status; 0 = off, -1 = unset */
+	const char *fallback;           /* FallbackResource; "" = disabled, NULL = unset */
+};
+
+static unsigned add_slash(struct request *r)
+{
+	const char *path = uri_escape_path(r->arena, r->path), *where;
+
+	where = path ? arena_printf(r->arena, "%s/%s%s", path, r->query ? "?" : "", r->query ? r->query : "") : NULL;
+	if (!where)
+		return 503;
+	response_redirect(r, 301, where);
+	return PHASE_ANSWERED;
+}
+
+/* One name of DirectoryIndex. WALK_AGAIN where it is there, 0 where it is not, or a status. */
+static unsigned try_index(struct request *r, const struct dir_section *d, const char *name)
+{
+	const char *path, *filename;
+	unsigned status;
+	int rc;
+
+	if (*name == '/') {
+		if (strcmp(r->path, name) == 0)
+			return 0;
+		phases_redirect(r, name, 0);
+		return PHASE_ANSWERED;
+	}
+	filename = arena_printf(r->arena, "%s%s", r->filename, name);
+	path = arena_printf(r->arena, "%s%s", r->path, name);
+	if (!path || !filename)
+		return 503;
+	rc = walk_try(r, filename, &status);
+	if (rc <= 0)
+		return rc == 0 ? 0 : status;
+	if (d->index_redirect > 0) {
+		path = uri_escape_path(r->arena, path);
+		if (path && r->query)
+			path = arena_printf(r->arena, "%s?%s", path, r->query);
+		if (!path)
+			return 503;
+		response_redirect(r, (unsigned)d->index_redirect, path);
+		return PHASE_ANSWERED;
+	}
+	r->path = path;
+	r->handler = NULL;
+	r->type = r->charset = r->encoding = r->language = NULL;
+	return WALK_AGAIN;
+}
+
+static unsigned no_index(struct request *r, const struct dir_section *d)
+{
+	static const char *const none[] = { "index.html", NULL };
+	const char *const *names = d->index ? (const char *const *)d->index : none;
+	bool listing = core_options(core_section_of(r)) & CORE_OPT_INDEXES;
+	char buf[256];
+	struct buf b;
+
+	buf_init(&b, buf, sizeof(buf));
+	for (; *names; names++)
+		buf_printf(&b, "%s%s", b.n ? "," : "", *names);
+	if (listing)
+		log_errorx(&r->client->about, LOG_DIR, "BH0428", "%s cannot be shown: it holds no index file (%s), and listings (Options "
+			   "Indexes) are not available in this release", r->filename, b.n ? buf : "none is configured");
+	else
+		log_errorx(&r->client->about, LOG_DIR, "BH0427", "%s cannot be shown: it holds no index file (%s), and Options has no "
+			   "Indexes", r->filename, b.n ? buf : "none is configured");
+	r->refused = "no index file";
+	return 403;
+}
+
+unsigned walk_index(struct request *r)
+{
+	static const char *const standard[] = { "index.html", NULL };
+	const struct dir_section *d = request_config(r, &dir_module);
+	const char *const *names = d->index ? (const char *const *)d->index : standard;
+	bool own = r->handler && strcmp(r->handler->name, "default-handler") != 0;
+	unsigned status;
+	size_t n;
+
+	if (!r->found && !own && d->fallback && *d->fallback && strcmp(d->fallback, r->path) != 0) {
+		phases_redirect(r, d->fallback, 0);
+		return PHASE_ANSWERED;
+	}
+	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
+		return 0;
+	n = strlen(r->path);
+	if (n == 0 || r->path[n - 1] != '/') {
+		if (d->slash != 0)
+			return add_slash(r);
+		return own ? 0 : no_index(r, d);
+	}
+	if (own && d->check_handler == 1)
+		return 0;
+	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
+		for (; *names; names++)
+			if ((status = try_index(r, d, *names)) != 0)
+				return status;
+	if (own)
+		return 0;
+	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
+		return no_index(r, d);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ directives */
+
+static void *create_section(struct conf_env *env)
+{
+	struct dir_section *d = conf_alloc(env, sizeof(*d));
+
+	d->slash = d->check_handler = d->index_redirect = CONF_UNSET;
+	return d;
+}
+
+static void *merge_section(struct conf_env *env, const void *base, const void *over)
+{
+	const struct dir_section *b = base, *o = over;
+	struct dir_section *m = conf_alloc(env, sizeof(*m));
+
+	*m = *(o->index ? o : b);
+	m->slash = o->slash != CONF_UNSET ? o->slash : b->slash;
+	m->check_handler = o->check_handler != CONF_UNSET ? o->check_handler : b->check_handler;
+	m->index_redirect = o->index_redirect != CONF_UNSET ? o->index_redirect : b->index_redirect;
+	m->fallback = o->fallback ? o->fallback : b->fallback;
+	return m;
+}
+
+static int set_index(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct dir_section *d = config;
+	unsigned old = d->nindex, n = 0;
+	const char **list;
+
+	if (argc == 1 && text_is_nocase(text_of(argv[0]), "disabled")) {
+		d->index = conf_alloc(call->env, sizeof(*d->index));
+		d->nindex = 0;
+		return 0;
+	}
+	list = conf_alloc(call->env, (old + (unsigned)argc + 1) * sizeof(*list));
+	for (; n < old; n++)
+		list[n] = d->index[n];
+	for (int i = 0; i < argc; i++)
+		list[n++] = conf_strdup(call->env, argv[i]);
+	d->index = list;
+	d->nindex = n;
+	return 0;
+}
+
+static int set_index_redirect(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const struct { const char *word; int status; } words[] = {
+		{ "off", 0 }, { "on", 302 }, { "temp", 302 }, { "permanent", 301 }, { "seeother", 303 },
+	};
+	struct dir_section *d = config;
+	uint64_t n;
+
+	(void)argc;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (text_is_nocase(text_of(argv[0]), words[i].word)) {
+			d->index_redirect = words[i].status;
+			return 0;
+		}
+	}
+	if (text_u64(text_of(argv[0]), 399, &n) < 0 || n < 300)
+		return conf_fail(call, "use On, Off, permanent, temp, seeother or a number from 300 to 399", "\"%s\" is none of them", argv[0]);
+	d->index_redirect = (int)n;
+	return 0;
+}
+
+static int set_fallback(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct dir_section *d = config;
+
+	(void)argc;
+	if (text_is_nocase(text_of(argv[0]), "disabled"))
+		d->fallback = "";
+	else if (argv[0][0] == '/')
+		d->fallback = conf_strdup(call->env, argv[0]);
+	else
+		return conf_fail(call, "write a path such as /index.html, or disabled", "\"%s\" does not begin with a slash", argv[0]);
+	return 0;
+}
+
+#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_INDEXES, .scope = CONF_OF_SECTION
+
+static const struct conf_directive directives[] = {
+	{ "DirectoryIndex", "the files looked for in a folder, in order", "index.html", EVERYWHERE, .args = CONF_TAKE, .min = 1,
+	  .set = set_index },
+	{ "DirectorySlash", "whether a folder's name without a slash is redirected", "On", EVERYWHERE, .args = CONF_FLAG,
+	  .set = conf_set_flag, .offset = offsetof(struct dir_section, slash) },
+	{ "DirectoryCheckHandler", "whether a handler of its own keeps a folder from its index", "Off", EVERYWHERE, .args = CONF_FLAG,
+	  .set = conf_set_flag, .offset = offsetof(struct dir_section, check_handler) },
+	{ "DirectoryIndexRedirect", "whether the index is redirected to", "Off", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = set_index_redirect },
+	{ "FallbackResource", "the path that answers for files that are not there", "disabled", EVERYWHERE, .args = CONF_TAKE, .min = 1,
+	  .max = 1, .set = set_fallback },
+	{ .name = NULL },
+};
+
+struct conf_module dir_module = {
+	.name = "dir_module",
+	.source = "mod_dir.c",
+	.directives = directives,
+	.create_section = create_section,
+	.merge_section = merge_section,
+};
