@@ -96,11 +96,9 @@ static int finish_log(struct conf_env *env, struct host_logs *h, const struct wr
 	const char *text = named ? named->text : w->transfer ? common_format : w->format;
 	struct err e = { 0 };
 
-	if (!named && !w->transfer && !strchr(text, '%')) {
-		conf_report(env, CONF_ERROR, &w->pos, "define it with LogFormat \"…\" NAME, or write the format itself in quotes",
-			    "CustomLog: no LogFormat is named \"%s\"", text);
-		return -1;
-	}
+	if (!named && !w->transfer && !strchr(text, '%'))
+		conf_report(env, CONF_WARNING, &w->pos, "define it with LogFormat \"…\" NAME, or write the format itself in quotes",
+			    "CustomLog: no LogFormat is named \"%s\": each line will be just that word", text);
 	out->format = log_format_new(arena, text, &e);
 	if (!out->format)
 		return report(env, named ? &named->pos : &w->pos, &e);

@@ -108,7 +108,11 @@ static void exec_program(const char *command)
 	execv(argv[0], argv);
 }
 
-static int start_program(struct log_target *t, struct err *e)
+/*
+ * Its input are the lines; what it says itself goes to `complaints` (the main error log), so that it holds neither the
+ * terminal nor the pipe of whoever started the server.
+ */
+static int start_program(struct log_target *t, int complaints, struct err *e)
 {
 	int fd[2];
 	sigset_t none;
@@ -128,7 +132,9 @@ static int start_program(struct log_target *t, struct err *e)
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		signal(SIGPIPE, SIG_DFL);
 		signal(SIGCHLD, SIG_DFL);
-		if (dup2(fd[0], 0) < 0)
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		if (dup2(fd[0], 0) < 0 || dup2(null, 1) < 0 || dup2(complaints >= 0 ? complaints : null, 2) < 0)
 			_exit(126);
 		exec_program(t->name);
 		_exit(127);
@@ -145,7 +151,9 @@ int log_targets_open(struct log_targets *t, struct err *e)
 
 		if (at->fd >= 0)
 			continue;
-		if ((at->kind == LOG_TARGET_FILE ? open_file(at, e) : start_program(at, e)) < 0)
+		int complaints = t->at[0].kind == LOG_TARGET_FILE ? t->at[0].fd : -1;
+
+		if ((at->kind == LOG_TARGET_FILE ? open_file(at, e) : start_program(at, complaints, e)) < 0)
 			return -1;
 	}
 	return 0;
