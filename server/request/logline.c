@@ -102,7 +102,7 @@ static bool clf_time(time_t when, struct buf *b)
 		if (!localtime_r(&when, &tm))
 			return false;
 		strftime(zone, sizeof(zone), "%z", &tm);
-		snprintf(text, sizeof(text), "[%02d/%.3s/%04d:%02d:%02d:%02d %s]", tm.tm_mday, months + tm.tm_mon * 3, tm.tm_year + 1900,
+		snprintf(text, sizeof(text), "[%02d/%.3s/%04d:%02d:%02d:%02d %s]", tm.tm_mday, &months[(size_t)tm.tm_mon * 3], tm.tm_year + 1900,
 			 tm.tm_hour, tm.tm_min, tm.tm_sec, zone);
 		cached = when;
 	}

@@ -383,7 +383,7 @@ unsigned map_run(struct request *r)
 
 		if (rc < 0)
 			return 500;
-		if (rc == 0)
+		if (rc == 0 || !where)          /* an Alias always has a target */
 			continue;
 		if (rule->script) {
 			log_errorx(&r->client->about, LOG_ALIAS, "BH0400",
@@ -406,7 +406,7 @@ unsigned map_run(struct request *r)
 /* ------------------------------------------------------------------------------------------------ directives */
 
 #define ALIAS .contexts = CONF_RSRC | CONF_SECTIONS, .args = CONF_TAKE, .min = 1, .max = 2, .scope = CONF_OF_HOST, .set = set_alias_words
-#define REDIRECT(least, most) .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_TAKE, .min = least, .max = most, \
+#define REDIRECT(least, most) .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_TAKE, .min = (least), .max = (most), \
 	.scope = CONF_OF_SECTION, .set = set_redirect
 
 static int set_alias_words(struct conf_call *call, void *config, int argc, char **argv)

@@ -17,8 +17,13 @@
 #include "request/handler.h"
 #include "request/mimemap.h"
 
+/* One object for the main server and its hosts: TypesConfig stands outside of hosts. */
+struct types {
+	const struct mimemap *map;
+};
+
 struct mime_host {
-	const struct mimemap **types;   /* one place for the main server and its hosts: TypesConfig stands outside of hosts */
+	struct types *types;
 };
 
 /* A handler or filter as a directive named it. */
@@ -241,7 +246,7 @@ static int set_types_config(struct conf_call *call, void *config, int argc, char
 		return conf_fail(call, NULL, "%s cannot be read: %s", path, strerror(errno));
 	if (mimemap_count(m) == 0)
 		conf_warn(call, "each line holds a type and its extensions: text/html html htm", "%s names no file extension", path);
-	*h->types = m;
+	h->types->map = m;
 	return 0;
 }
 
@@ -397,10 +402,10 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	struct mime_host *h = config;
 
 	(void)host_name;
-	if (!*h->types)
-		*h->types = mimemap_read(env, "/etc/mime.types");
-	if (!*h->types)
-		*h->types = mimemap_parse(env, text_of(mime_shipped));
+	if (!h->types->map)
+		h->types->map = mimemap_read(env, "/etc/mime.types");
+	if (!h->types->map)
+		h->types->map = mimemap_parse(env, text_of(mime_shipped));
 	return 0;
 }
 
@@ -557,7 +562,7 @@ unsigned mime_run(struct request *r)
 	struct found f = { 0 };
 
 	if (r->filename && !directory)
-		by_name(r, s, *h->types, &f);
+		by_name(r, s, h->types->map, &f);
 	if (s->force_type && *s->force_type && !directory) {
 		r->type = s->force_type;
 		r->charset = s->force_charset;
@@ -602,7 +607,7 @@ const char *mime_type_of(const struct request *r, const char *name)
 	e = ext_find(s, folded, hash);
 	if (e && e->type)
 		return e->type;
-	return mimemap_find(*h->types, folded, hash);
+	return mimemap_find(h->types->map, folded, hash);
 }
 
 const char *mime_default_charset(const struct request *r, const char *type)

@@ -227,7 +227,7 @@ int response_start(struct request *r)
 /* ------------------------------------------------------------------------------------------------ texts from memory */
 
 struct page {
-	const char *p;
+	char *p;
 	size_t n;
 };
 
@@ -236,7 +236,7 @@ static void page_write(struct request *r)
 	struct page *page = r->handler_data;
 
 	while (page->n) {
-		struct iovec iov = { (void *)(uintptr_t)page->p, page->n };
+		struct iovec iov = { page->p, page->n };
 		ssize_t took = stream_write(r->stream, &iov, 1);
 
 		if (took <= 0)                  /* 0: no room, writable() comes; -1: gone */
@@ -253,7 +253,7 @@ static const struct handler page_handler = { .name = "page", .start = page_write
 static void send_page(struct request *r, const char *type, const char *body, size_t n, bool own)
 {
 	struct page *page = arena_alloc(r->arena, sizeof(*page));
-	const char *copy = n ? arena_memdup(r->arena, body, n) : "";
+	char *copy = arena_memdup(r->arena, body, n);
 
 	if (!page || !copy) {
 		stream_abort(r->stream, "no memory");
@@ -340,7 +340,7 @@ static void put_signature(struct request *r, struct buf *b)
 /* A whole page; `extra` is HTML behind the sentence, or NULL. In a buffer of the arena. */
 static void send_html(struct request *r, unsigned status, const char *sentence, const char *extra)
 {
-	size_t cap = 2048 + strlen(sentence) * 6 + (extra ? strlen(extra) : 0) + 6 * 512;
+	size_t cap = 2048 + strlen(sentence) * 6 + (extra ? strlen(extra) : 0) + (size_t)6 * 512;
 	char *p = arena_alloc(r->arena, cap);
 	struct buf b;
 

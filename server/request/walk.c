@@ -275,7 +275,7 @@ static bool closed_folder(char *path)
 		if (path[i] != '/')
 			continue;
 		memcpy(probe, path, i);
-		strcpy(probe + i, "/.");
+		memcpy(probe + i, "/.", sizeof("/."));
 		fd = openat(AT_FDCWD, probe, PATH_FLAGS);
 		if (fd >= 0) {
 			close(fd);
@@ -463,7 +463,7 @@ unsigned walk_run(struct request *r)
 
 int walk_try(struct request *r, const char *filename, unsigned *status)
 {
-	struct place at;
+	struct place at = { .fd = -1 };
 	struct plan p;
 	int err;
 
