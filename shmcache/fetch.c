@@ -65,7 +65,7 @@ static enum found read_entry(const struct shmcache *c, struct shmc_shard_head *h
 	shmc_ring_read(ring, units, pos, 0, w, 4);
 	ours = shmc_entry_parse(c, w, pos, e) && e->hash == hash && e->units <= units;
 	if (ours && whole)
-		shmc_ring_read(ring, units, pos, 4, w + 4, e->units * 2 - 4);
+		shmc_ring_read(ring, units, pos, 4, w + 4, (size_t)e->units * 2 - 4);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	again = shmc_acquire(&h->ring[r].tail);
 	if (again < tail || again > pos)        /* backwards: the shard was reset */

@@ -8,8 +8,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -38,10 +38,10 @@ static void keep_pool_out_of_dumps(void)
 		return;
 	}
 	while (fgets(line, sizeof(line), maps) != NULL) {
-		uintptr_t from, to;
+		char *dash;
+		uintptr_t from = strtoul(line, &dash, 16), to = *dash == '-' ? strtoul(dash + 1, NULL, 16) : 0;
 
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2 && (uintptr_t)inside >= from &&
-		    (uintptr_t)inside < to) {
+		if ((uintptr_t)inside >= from && (uintptr_t)inside < to) {
 			(void)madvise((void *)from, to - from, MADV_DONTDUMP);
 			(void)mlock((void *)from, to - from);   /* a fork does not inherit the first lock */
 		}

@@ -56,7 +56,7 @@ static void plan_shard(struct shmcache_plan *p, size_t record)
 	size_t units;
 
 	p->buckets = slots < SHMC_BUCKET ? 1 : (uint32_t)(slots / SHMC_BUCKET);
-	units = (room - p->buckets * SHMC_BUCKET * sizeof(uint64_t)) / SHMC_UNIT;
+	units = (room - (size_t)p->buckets * SHMC_BUCKET * sizeof(uint64_t)) / SHMC_UNIT;
 	p->ring_units[PROBATION] = (uint32_t)(units / 2);
 	p->ring_units[MAIN] = (uint32_t)(units - units / 2);
 	/* main must hold an entry and the reserve for a copy of another, and still be a ring */

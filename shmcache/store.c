@@ -81,7 +81,7 @@ static void move(struct shmc_shard *s, const struct shmc_ring *from, uint64_t po
 	struct shmc_ring *to = &s->ring[MAIN];
 	uint64_t copy;
 
-	shmc_ring_read(from->words, from->units, pos, 0, s->c->moving, e->units * 2);
+	shmc_ring_read(from->words, from->units, pos, 0, s->c->moving, (size_t)e->units * 2);
 	copy = append(to, s->c->moving, e->units);
 	for (unsigned i = 0; i < SHMC_TRIES; i++) {
 		unsigned freq = shmc_slot_freq(value);
