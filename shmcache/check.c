@@ -1,9 +1,10 @@
 /*
- * check.c - the invariants of a shard, their repair, and the counters. Runs in a child under the shard's lock: by itself
- * when the lock's last holder died inside, and for tests.
+ * check.c - the invariants of a shard, their repair, and the counters. Runs in a child under the shard's
+ * lock: by itself when the lock's last holder died inside, and for tests.
  *
- * A killed holder leaves every invariant whole but the reserve of main (I6), so that a repair has little to do as a
- * rule; a process gone wild may have written anything. The numbers are those of docs/shmcache-format.md.
+ * A killed holder leaves every invariant whole but the reserve of main (I6), so that a repair has little to
+ * do as a rule; a process gone wild may have written anything. The numbers are those of
+ * docs/shmcache-format.md.
  */
 #include <errno.h>
 #include <string.h>

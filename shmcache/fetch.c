@@ -1,9 +1,10 @@
 /*
  * fetch.c - looking up and removing: without any lock, in any child, while others store, move, evict or die.
  *
- * A reader copies an entry and then looks at its ring's tail again. Whoever overwrites bytes has passed the tail over
- * them first, so a tail that is still at or before the entry says that the copy is whole. If the tail went past it, the
- * slot tells where the entry is now: a move changes the slot before it passes the tail.
+ * A reader copies an entry and then looks at its ring's tail again. Whoever overwrites bytes has passed the
+ * tail over them first, so a tail that is still at or before the entry says that the copy is whole. If the
+ * tail went past it, the slot tells where the entry is now: a move changes the slot before it passes the
+ * tail.
  */
 #include <string.h>
 #include <time.h>
@@ -48,11 +49,12 @@ bool shmc_entry_parse(const struct shmcache *c, const uint64_t w[4], uint64_t po
 enum found { GOT, OTHER, GONE };
 
 /*
- * Copies the entry that the slot's value names into w, whole if `whole`, else only its head. GOT: it was there all the
- * while and its hash is the one; GONE: it was passed meanwhile; OTHER: another entry, or damaged.
+ * Copies the entry that the slot's value names into w, whole if `whole`, else only its head. GOT: it was
+ * there all the while and its hash is the one; GONE: it was passed meanwhile; OTHER: another entry, or
+ * damaged.
  */
-static enum found read_entry(const struct shmcache *c, struct shmc_shard_head *h, uint64_t slot, uint64_t hash, bool whole,
-                             uint64_t *w, struct shmc_entry *e)
+static enum found read_entry(const struct shmcache *c, struct shmc_shard_head *h, uint64_t slot,
+                             uint64_t hash, bool whole, uint64_t *w, struct shmc_entry *e)
 {
 	unsigned r = shmc_slot_ring(slot);
 	uint32_t units = c->plan.ring_units[r];
@@ -161,7 +163,10 @@ void shmcache_remove(struct shmcache *c, const unsigned char key[SHMCACHE_KEY])
 		return;
 	hash = shmc_hash(c, key);
 	h = shmc_shard_at(c, shmc_shard_of(c, hash));
-	/* A hit or a move changes the slot between look and CAS; hits do so three times at most, moves are rare. */
+	/*
+	 * A hit or a move changes the slot between look and CAS; hits do so three times at most, moves are
+	 * rare.
+	 */
 	for (unsigned i = 0; i < 4 * SHMC_TRIES; i++) {
 		enum found f = look(c, h, hash, false, &where, &slot, &e);
 

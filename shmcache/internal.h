@@ -12,11 +12,11 @@
  *             +..    ring 1       main: entries that were hit, or for which there was room           [lock holder]
  *           shard 1 …
  *
- *   slot    freq 2 | tag 18 | ring 1 | pos 43        0 = empty. pos counts units of 16 bytes, only grows; place = pos mod size
+ *   slot    freq 2 | tag 18 | ring 1 | pos 43        0 = empty. pos: units of 16 bytes, only grows; place = pos mod size
  *   entry   hash 64 | len 16, flags 16, expires 32 | nonce 96, check 32 | tag 128 | sealed data padded to a unit
  *
- * Words are 64 bits in the machine's order and are read and written as atomics. Offsets only, no pointer. Whatever is
- * read from here may have been scribbled over by a process gone wild: each use bounds it first.
+ * Words are 64 bits in the machine's order and are read and written as atomics. Offsets only, no pointer.
+ * Whatever is read from here may have been scribbled over by a process gone wild: each use bounds it first.
  */
 #ifndef SHMCACHE_INTERNAL_H
 #define SHMCACHE_INTERNAL_H
@@ -51,7 +51,10 @@ enum {
 
 enum { PROBATION, MAIN };
 
-/* Constant once the segment is made. mac is over all that stands before it, with a key that only the key's reader has. */
+/*
+ * Constant once the segment is made. mac is over all that stands before it, with a key that only the key's
+ * reader has.
+ */
 struct shmc_header {
 	uint64_t magic;
 	uint32_t version, oldest;
@@ -66,7 +69,10 @@ struct shmc_header {
 };
 _Static_assert(sizeof(struct shmc_header) <= SHMC_TICKETS, "header fits its page");
 
-/* One seed; 192 bytes apart. seq is odd while the master writes; readers believe a copy between equal even numbers. */
+/*
+ * One seed; 192 bytes apart. seq is odd while the master writes; readers believe a copy between equal even
+ * numbers.
+ */
 struct shmc_seed {
 	uint64_t seq;                           /* 0 = never used */
 	uint64_t id;
@@ -100,7 +106,7 @@ enum shmc_counter {
 struct shmc_shard_head {
 	struct shmc_pos ring[2];                /* [lock holder] */
 	uint64_t owner;                         /* pid of who is inside, else 0 [lock holder] */
-	uint64_t maxrec;                        /* units of main's longest entry so far; main keeps that much free [lock holder] */
+	uint64_t maxrec;                        /* units of main's longest entry; main keeps that much free [lock holder] */
 	uint64_t pad[2];
 	uint64_t count[N_ALL];                  /* [any child, relaxed add]; decide nothing by them */
 	uint64_t slots[];
@@ -187,10 +193,19 @@ static inline unsigned shmc_slot_ring(uint64_t s) { return s >> SHMC_POS_BITS & 
 static inline uint64_t shmc_slot_pos(uint64_t s) { return s & (SHMC_POS_MAX - 1); }
 static inline bool shmc_slot_tagged(uint64_t s, uint64_t hash) { return s != 0 && (s >> 44 & 0x3ffff) == hash >> 46; }
 /* Whether two values of a slot name the same entry: all but the hit count. */
-static inline bool shmc_slot_same(uint64_t a, uint64_t b) { return (a & (SHMC_FREQ_ONE - 1)) == (b & (SHMC_FREQ_ONE - 1)); }
+static inline bool shmc_slot_same(uint64_t a, uint64_t b)
+{
+	return (a & (SHMC_FREQ_ONE - 1)) == (b & (SHMC_FREQ_ONE - 1));
+}
 
-/* Low bits of the hash choose the shard, the middle the first bucket, the top is the tag; the second bucket is mixed. */
-static inline uint32_t shmc_shard_of(const struct shmcache *c, uint64_t hash) { return (uint32_t)hash & (c->plan.shards - 1); }
+/*
+ * Low bits of the hash choose the shard, the middle the first bucket, the top is the tag; the second bucket
+ * is mixed.
+ */
+static inline uint32_t shmc_shard_of(const struct shmcache *c, uint64_t hash)
+{
+	return (uint32_t)hash & (c->plan.shards - 1);
+}
 static inline uint32_t shmc_bucket(const struct shmcache *c, uint64_t hash, unsigned which)
 {
 	uint64_t part = which == 0 ? hash >> 8 : hash * 0x9e3779b97f4a7c15u >> 32;
@@ -216,7 +231,10 @@ uint32_t shmc_now(void);                                /* seconds, CLOCK_BOOTTI
 
 /* What tells a network file system; a test puts its own here. */
 extern int (*shmc_statfs)(const char *path, struct statfs *s);
-/* Opens or makes the lockfile and takes the instance's byte: descriptor, or -1 with *e filled. Fills dev and ino. */
+/*
+ * Opens or makes the lockfile and takes the instance's byte: descriptor, or -1 with *e filled. Fills dev and
+ * ino.
+ */
 int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct shmcache_err *e);
 /* Takes the instance's byte on an inherited descriptor: 0, or -1 with errno. */
 int shmc_instance_take(int fd);
@@ -256,7 +274,10 @@ bool shmc_entry_parse(const struct shmcache *c, const uint64_t w[4], uint64_t po
 
 /* ------------------------------------------------------------------------------------------------ store.c, check.c */
 
-/* Lock, see who was inside, mend if he died there, sign in. 0 or -1 as shmc_lock. Leave with shmc_shard_leave. */
+/*
+ * Lock, see who was inside, mend if he died there, sign in. 0 or -1 as shmc_lock. Leave with
+ * shmc_shard_leave.
+ */
 int shmc_shard_enter(struct shmcache *c, uint32_t i, struct shmc_shard *s);
 void shmc_shard_leave(struct shmcache *c, uint32_t i, struct shmc_shard *s);
 /* The lock is held: reads the positions; resets the shard where they cannot be. */

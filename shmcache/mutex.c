@@ -1,9 +1,10 @@
 /*
  * mutex.c - the lockfile: one byte a shard, and one far byte that says the instance lives.
  *
- * The master opens the file and holds the instance's byte; each child opens a description of its own and locks the
- * shards' bytes with it. The kernel frees both whenever their holder ends. Record locks of one description do not
- * exclude each other: that is why a child must not use the master's, and why it must not fork.
+ * The master opens the file and holds the instance's byte; each child opens a description of its own and
+ * locks the shards' bytes with it. The kernel frees both whenever their holder ends. Record locks of one
+ * description do not exclude each other: that is why a child must not use the master's, and why it must not
+ * fork.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -152,7 +153,9 @@ int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct sh
 
 	if (refuse_network(path, e) < 0)
 		return -1;
-	/* Another instance that ends takes the name away: what we locked must still be what the path names. */
+	/*
+	 * Another instance that ends takes the name away: what we locked must still be what the path names.
+	 */
 	for (int i = 0; i < SHMC_TRIES; i++) {
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
@@ -216,7 +219,10 @@ int shmc_lock_init(struct shmcache *c, struct shmcache_err *e)
 		return shmc_fail(e, "mount /proc, or choose another kind of lock than flock",
 		                 "the lockfile %s cannot be opened anew, and flock locks of one description exclude nobody",
 		                 c->lockfile);
-	/* Classic locks belong to the process, not to the description, and exclude the others' OFD locks as well. */
+	/*
+	 * Classic locks belong to the process, not to the description, and exclude the others' OFD locks as
+	 * well.
+	 */
 	c->lock = fcntl(c->lockfd, F_DUPFD_CLOEXEC, 0);
 	c->how = SHMCACHE_LOCK_FCNTL;
 	return c->lock >= 0 ? 0 : shmc_fail(e, "", "no descriptor for the lockfile: %s", strerror(errno));
@@ -241,7 +247,10 @@ static uint64_t microseconds(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Held for a microsecond as a rule: first only give way, then sleep. ppoll, since sandboxes know it where they forbid nanosleep. */
+/*
+ * Held for a microsecond as a rule: first only give way, then sleep. ppoll, since sandboxes know it where
+ * they forbid nanosleep.
+ */
 static void pause_for(unsigned round)
 {
 	static const long ns[] = { 20000, 100000, 1000000 };

@@ -1,10 +1,10 @@
 /*
  * seal.c - the key, the cipher, nonces, and the hash of a key.
  *
- * The key is 32 random bytes in a sealed memfd that the master makes and children read once. What is used are sub-keys
- * of it, so that a child that has wiped the key cannot forge the header. The cipher handle lies in libgcrypt's secure
- * memory, which is kept out of core dumps here. The master opens a handle only for the moment it needs one: what it
- * does not have in memory, none of its other children inherits.
+ * The key is 32 random bytes in a sealed memfd that the master makes and children read once. What is used are
+ * sub-keys of it, so that a child that has wiped the key cannot forge the header. The cipher handle lies in
+ * libgcrypt's secure memory, which is kept out of core dumps here. The master opens a handle only for the
+ * moment it needs one: what it does not have in memory, none of its other children inherits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +99,10 @@ int shmc_key_new(struct shmcache_err *e)
 	return -1;
 }
 
-/* HMAC-SHA256(key behind keyfd, use | extra): the first block of an HKDF whose key is uniform already. 0 or -1. */
+/*
+ * HMAC-SHA256(key behind keyfd, use | extra): the first block of an HKDF whose key is uniform already. 0 or
+ * -1.
+ */
 static int derive(int keyfd, const char *use, const void *extra, size_t extralen, unsigned char out[KEY])
 {
 	unsigned char key[KEY];
@@ -196,7 +199,9 @@ bool shmc_forked(const struct shmcache *c)
 	return c->fork == NULL || c->fork->alive != FORK_ALIVE;
 }
 
-/* 8 bytes that this process drew, 4 that count: no two of a process are alike, and those of two hardly ever. */
+/*
+ * 8 bytes that this process drew, 4 that count: no two of a process are alike, and those of two hardly ever.
+ */
 int shmc_nonce(struct shmcache *c, unsigned char nonce[12])
 {
 	struct shmc_fork *f = c->fork;
@@ -235,7 +240,10 @@ static void sip_rounds(uint64_t v[4], unsigned n)
 	}
 }
 
-/* SipHash-2-4 of the 32 bytes: clients can aim neither at a shard nor at a bucket, whatever the caller's keys are. */
+/*
+ * SipHash-2-4 of the 32 bytes: clients can aim neither at a shard nor at a bucket, whatever the caller's keys
+ * are.
+ */
 uint64_t shmc_hash(const struct shmcache *c, const unsigned char key[SHMCACHE_KEY])
 {
 	uint64_t v[4] = { c->hash_key[0] ^ 0x736f6d6570736575u, c->hash_key[1] ^ 0x646f72616e646f6du,

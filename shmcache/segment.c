@@ -1,9 +1,9 @@
 /*
- * segment.c - the segment's life: its geometry, its making, its adoption after exec, its name, its end; and what a child
- * does with it after fork. The master runs all but shmcache_child_init and shmcache_close.
+ * segment.c - the segment's life: its geometry, its making, its adoption after exec, its name, its end; and
+ * what a child does with it after fork. The master runs all but shmcache_child_init and shmcache_close.
  *
- * What a process uses of the geometry is its own copy: a header scribbled over by a process gone wild hurts nobody that
- * runs, and does not pass the header's mac at the next adoption.
+ * What a process uses of the geometry is its own copy: a header scribbled over by a process gone wild hurts
+ * nobody that runs, and does not pass the header's mac at the next adoption.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +191,10 @@ static int segment_open(const struct shmcache *c, const char *name, bool *named,
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == EEXIST || errno == EINVAL || errno == ENAMETOOLONG)
 		return shmc_fail(e, "", "making shared memory object %s: %s", name, strerror(errno));
-	/* No /dev/shm, or none for us: nameless memory does as well, but for the tool that looks for the name. */
+	/*
+	 * No /dev/shm, or none for us: nameless memory does as well, but for the tool that looks for the
+	 * name.
+	 */
 	*named = false;
 	fd = memfd_create("shmcache", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
@@ -342,7 +345,8 @@ static int header_read(struct shmcache *c, int segfd, int lockfd, int keyfd, str
 	if (h.magic != SHMC_MAGIC)
 		return shmc_fail(e, anew, "what was handed over is no cache");
 	if (h.version < SHMC_OLDEST || h.oldest > SHMC_VERSION)
-		return shmc_fail(e, anew, "the cache handed over has layout %u, this program reads %u", h.version, SHMC_VERSION);
+		return shmc_fail(e, anew, "the cache handed over has layout %u, this program reads %u", h.version,
+		                 SHMC_VERSION);
 	if (shmc_header_mac(keyfd, &h, mac) < 0 || memcmp(mac, h.mac, sizeof(mac)) != 0)
 		return shmc_fail(e, anew, "the cache handed over is damaged or has another key");
 	if (!plan_of_header(&h, &c->plan) || (uint64_t)seg.st_size != h.segment)
@@ -411,7 +415,9 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* A child that is not the master at once has no use for what the master holds, nor for writing to the head. */
+/*
+ * A child that is not the master at once has no use for what the master holds, nor for writing to the head.
+ */
 static void let_go(struct shmcache *c)
 {
 	if (getpid() == c->master)

@@ -1,11 +1,12 @@
 /*
- * shmcache.h - a cache in shared memory for many processes that may die at any instruction, and a small ring of
- * ticket seeds beside it. A library of its own: libc and libgcrypt, nothing else.
+ * shmcache.h - a cache in shared memory for many processes that may die at any instruction, and a small ring
+ * of ticket seeds beside it. A library of its own: libc and libgcrypt, nothing else.
  *
- * The parts: a segment of shared memory (a POSIX object with a name, else a memfd), a lockfile whose bytes are the
- * shards' locks and whose far byte says that the instance lives, and a sealed memfd with the key. Entries are sealed
- * with AES-256-GCM: neither a dump nor the segment shows what is kept. Storing takes a shard's lock for a microsecond;
- * fetching and removing take none. A process that is killed inside leaves a valid cache and a free lock.
+ * The parts: a segment of shared memory (a POSIX object with a name, else a memfd), a lockfile whose bytes
+ * are the shards' locks and whose far byte says that the instance lives, and a sealed memfd with the key.
+ * Entries are sealed with AES-256-GCM: neither a dump nor the segment shows what is kept. Storing takes a
+ * shard's lock for a microsecond; fetching and removing take none. A process that is killed inside leaves a
+ * valid cache and a free lock.
  *
  *   master, at start       shmcache_plan(bytes, 0, &plan, &err)          may be called by a check of the configuration
  *                          c = shmcache_create(&plan, "/bulkhead-1f3c", &lock, &err)
@@ -16,8 +17,9 @@
  *   other roles            shmcache_close(c)                             each process that does not use it
  *   master, at the end     shmcache_unlink(c); shmcache_close(c)
  *
- * A process that is master and child at once calls both create and child_init. System calls after child_init: fcntl
- * (F_OFD_SETLK, F_SETLK) or flock, sched_yield, ppoll, clock_gettime, getrandom. Not for several threads of a process.
+ * A process that is master and child at once calls both create and child_init. System calls after child_init:
+ * fcntl (F_OFD_SETLK, F_SETLK) or flock, sched_yield, ppoll, clock_gettime, getrandom. Not for several
+ * threads of a process.
  */
 #ifndef SHMCACHE_SHMCACHE_H
 #define SHMCACHE_SHMCACHE_H
@@ -54,8 +56,8 @@ struct shmcache_plan {
 };
 
 /*
- * Pure: the geometry for `bytes` of sessions whose data is avg_data bytes on average (0 = 356, a TLS 1.2 session).
- * bytes = 0 is legal. -1: smaller than SHMCACHE_MIN_BYTES or larger than SHMCACHE_MAX_BYTES.
+ * Pure: the geometry for `bytes` of sessions whose data is avg_data bytes on average (0 = 356, a TLS 1.2
+ * session). bytes = 0 is legal. -1: smaller than SHMCACHE_MIN_BYTES or larger than SHMCACHE_MAX_BYTES.
  */
 int shmcache_plan(size_t bytes, size_t avg_data, struct shmcache_plan *plan, struct shmcache_err *err);
 
@@ -72,16 +74,18 @@ struct shmcache_lock_options {
 };
 
 /*
- * Master, at start. Makes lockfile, segment and key. `name` is the shm object's ("/bulkhead-1f3c", below 64 bytes);
- * what a dead instance left under it is removed, a living one is an error that names its pid where that is known.
- * NULL with *err filled. Everything is allocated up front: a full /dev/shm is an error here, never a SIGBUS later.
+ * Master, at start. Makes lockfile, segment and key. `name` is the shm object's ("/bulkhead-1f3c", below 64
+ * bytes); what a dead instance left under it is removed, a living one is an error that names its pid where
+ * that is known. NULL with *err filled. Everything is allocated up front: a full /dev/shm is an error here,
+ * never a SIGBUS later.
  */
 struct shmcache *shmcache_create(const struct shmcache_plan *plan, const char *name,
                                  const struct shmcache_lock_options *lock, struct shmcache_err *err);
 
 /*
- * Master, after exec: the cache of the program before, with all its entries and seeds. Takes the descriptors if it
- * succeeds. NULL: another version, another key, damaged, not the same instance; the caller then closes them and creates.
+ * Master, after exec: the cache of the program before, with all its entries and seeds. Takes the descriptors
+ * if it succeeds. NULL: another version, another key, damaged, not the same instance; the caller then closes
+ * them and creates.
  */
 struct shmcache *shmcache_adopt(int segfd, int lockfd, int keyfd, struct shmcache_err *err);
 
@@ -89,9 +93,9 @@ struct shmcache *shmcache_adopt(int segfd, int lockfd, int keyfd, struct shmcach
 void shmcache_fds(const struct shmcache *c, int fds[3]);
 
 /*
- * Child, once, after fork and before any right is dropped: opens a description of the lockfile of its own, reads the
- * key, opens the cipher, wipes the key, closes the master's descriptors. The process never forks afterwards (a fork's
- * stores fail with ECHILD). 0, or -1 with *err filled: the cache then only misses.
+ * Child, once, after fork and before any right is dropped: opens a description of the lockfile of its own,
+ * reads the key, opens the cipher, wipes the key, closes the master's descriptors. The process never forks
+ * afterwards (a fork's stores fail with ECHILD). 0, or -1 with *err filled: the cache then only misses.
  */
 int shmcache_child_init(struct shmcache *c, struct shmcache_err *err);
 
@@ -108,8 +112,8 @@ const char *shmcache_name(const struct shmcache *c);
 /* ------------------------------------------------------------------------------------------------ entries; child */
 
 /*
- * Keeps len bytes (1..max_data) under the key for ttl seconds (at least 1); an entry of the same key is replaced. Waits
- * at most the lock's timeout. 0, or -1:
+ * Keeps len bytes (1..max_data) under the key for ttl seconds (at least 1); an entry of the same key is
+ * replaced. Waits at most the lock's timeout. 0, or -1:
  *   ETIMEDOUT  the lock was not had; nothing was stored, and that is counted
  *   EMSGSIZE   longer than this segment takes
  *   EINVAL     len or ttl is 0
@@ -121,15 +125,19 @@ const char *shmcache_name(const struct shmcache *c);
 int shmcache_store(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], const void *data, size_t len,
                    uint32_t ttl);
 
-/* 1 and *len bytes in buf, or 0: not there, expired, damaged, or longer than cap (then *len is its length, else 0). */
+/*
+ * 1 and *len bytes in buf, or 0: not there, expired, damaged, or longer than cap (then *len is its length,
+ * else 0).
+ */
 int shmcache_fetch(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], void *buf, size_t cap, size_t *len);
 
 /* The key's entry is gone when this returns, unless it is being stored at the same time. Never waits. */
 void shmcache_remove(struct shmcache *c, const unsigned char key[SHMCACHE_KEY]);
 
 /*
- * In a signal handler of a child that is going to die: gives up every lock it may hold, by one system call, so that
- * nobody waits while the kernel writes a core. The process must not touch the cache afterwards. NULL is fine.
+ * In a signal handler of a child that is going to die: gives up every lock it may hold, by one system call,
+ * so that nobody waits while the kernel writes a core. The process must not touch the cache afterwards. NULL
+ * is fine.
  */
 void shmcache_crash_release(const struct shmcache *c);
 
@@ -155,9 +163,9 @@ struct shmcache_counters {
 void shmcache_counters(const struct shmcache *c, struct shmcache_counters *out);
 
 /*
- * Child: checks the invariants of one shard under its lock, and mends what is broken if `repair`. Returns how many
- * violations were found, or -1 (EINVAL, ETIMEDOUT, ENOTCONN, ECHILD). For tests and tools: a store does it by itself
- * when the lock's last holder died inside.
+ * Child: checks the invariants of one shard under its lock, and mends what is broken if `repair`. Returns how
+ * many violations were found, or -1 (EINVAL, ETIMEDOUT, ENOTCONN, ECHILD). For tests and tools: a store does
+ * it by itself when the lock's last holder died inside.
  */
 int shmcache_check(struct shmcache *c, unsigned shard, bool repair);
 
@@ -171,12 +179,15 @@ struct shmcache_seed {
 	unsigned char seed[64];
 };
 
-/* Master only. Keeps a seed, replacing the one of its id, else a free place, else the oldest. 0, or -1: EINVAL, EIO. */
+/*
+ * Master only. Keeps a seed, replacing the one of its id, else a free place, else the oldest. 0, or -1:
+ * EINVAL, EIO.
+ */
 int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed);
 
 /*
- * Any process that has the key (master, child). How many there are, newest (latest not_before) first; no look at the
- * clock: validity is the caller's to judge. Never waits. The caller wipes `out`.
+ * Any process that has the key (master, child). How many there are, newest (latest not_before) first; no look
+ * at the clock: validity is the caller's to judge. Never waits. The caller wipes `out`.
  */
 unsigned shmcache_ticket_list(struct shmcache *c, struct shmcache_seed out[SHMCACHE_SEEDS]);
 

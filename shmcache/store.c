@@ -1,11 +1,12 @@
 /*
- * store.c - storing: append to a ring, make room, move, name the entry in the index. Runs in children, under the shard's
- * lock; it may be killed after any instruction.
+ * store.c - storing: append to a ring, make room, move, name the entry in the index. Runs in children, under
+ * the shard's lock; it may be killed after any instruction.
  *
- * The order is all there is to kill-safety: an entry's words, then the ring's head, then the slot. What a slot does not
- * name is dead and is passed over later; what lies outside [tail, head) is nothing. A move appends the copy, changes the
- * slot from old to new, and only then passes the tail over the old one: nothing is missing in between. Bytes are written
- * outside [tail, head) only (I5), and a reader trusts a copy only while the tail has not passed it.
+ * The order is all there is to kill-safety: an entry's words, then the ring's head, then the slot. What a
+ * slot does not name is dead and is passed over later; what lies outside [tail, head) is nothing. A move
+ * appends the copy, changes the slot from old to new, and only then passes the tail over the old one: nothing
+ * is missing in between. Bytes are written outside [tail, head) only (I5), and a reader trusts a copy only
+ * while the tail has not passed it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -72,8 +73,8 @@ static uint64_t *named_by(struct shmc_shard *s, unsigned ring, uint64_t pos, uin
 }
 
 /*
- * Copies the entry at pos of a ring to main's head, where there must be room, and lets its slot name the copy with one
- * hit less. A remover may have emptied the slot meanwhile: then the copy is dead, as it should be.
+ * Copies the entry at pos of a ring to main's head, where there must be room, and lets its slot name the copy
+ * with one hit less. A remover may have emptied the slot meanwhile: then the copy is dead, as it should be.
  */
 static void move(struct shmc_shard *s, const struct shmc_ring *from, uint64_t pos, const struct shmc_entry *e,
                  uint64_t *slot, uint64_t value)
@@ -207,8 +208,8 @@ static bool same_hash(const struct shmc_shard *s, uint64_t value, uint64_t hash)
 }
 
 /*
- * Chooses where a hash's new slot goes: over the old entry of that hash, else a free place in the emptier bucket, else
- * over what is worth least. *value is what is there now, *why what to count.
+ * Chooses where a hash's new slot goes: over the old entry of that hash, else a free place in the emptier
+ * bucket, else over what is worth least. *value is what is there now, *why what to count.
  */
 static uint64_t *choose(struct shmc_shard *s, uint64_t hash, uint64_t *value, enum shmc_counter *why)
 {
@@ -249,7 +250,10 @@ static uint64_t *choose(struct shmc_shard *s, uint64_t hash, uint64_t *value, en
 	return least;
 }
 
-/* Names the new entry. Readers may count hits and remove meanwhile, so that the slot chosen has to be won by CAS. */
+/*
+ * Names the new entry. Readers may count hits and remove meanwhile, so that the slot chosen has to be won by
+ * CAS.
+ */
 static void name(struct shmc_shard *s, uint64_t hash, unsigned ring, uint64_t pos)
 {
 	for (unsigned i = 0; i < 4 * SHMC_TRIES; i++) {
@@ -279,7 +283,10 @@ void shmc_reset_locked(struct shmc_shard *s)
 		bool sane = ring->tail <= ring->head && ring->head - ring->tail <= ring->units &&
 		            ring->head >= ring->units && ring->head < SHMC_POS_MAX - 2 * (uint64_t)SHMC_MAX_UNITS;
 
-		/* Positions grow on, so that a reader's old one is seen to be passed; back to the start only if they must. */
+		/*
+		 * Positions grow on, so that a reader's old one is seen to be passed; back to the start only
+		 * if they must.
+		 */
 		ring->tail = sane ? ring->head : ring->units;
 		ring->head = ring->tail;
 		shmc_release(&ring->shared->tail, ring->tail);
@@ -384,7 +391,8 @@ static void store_locked(struct shmc_shard *s, uint64_t hash, uint32_t units)
 	shmc_count(s->h, N_STORES);
 }
 
-int shmcache_store(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], const void *data, size_t len, uint32_t ttl)
+int shmcache_store(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], const void *data, size_t len,
+                   uint32_t ttl)
 {
 	struct shmc_shard s;
 	uint64_t hash;

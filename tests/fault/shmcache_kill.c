@@ -1,11 +1,12 @@
 /*
- * shmcache_kill - kills writers of the cache at random moments, thousands of times, beside readers that verify all they
- * get. Nothing wrong may ever be read, no lock may stay, the invariants must hold, and nothing may have to be reset.
+ * shmcache_kill - kills writers of the cache at random moments, thousands of times, beside readers that
+ * verify all they get. Nothing wrong may ever be read, no lock may stay, the invariants must hold, and
+ * nothing may have to be reset.
  *
  *   shmcache_kill [KILLS [SECONDS [ofd|fcntl|flock]]]       2000 kills within 60 seconds, OFD locks
  *
- * The kills come after 0 to 400 us, aimed at writers that are at work; how many died inside is told: a run that never hit
- * the critical section has shown nothing, and fails. Links with shmcache.a and libgcrypt.
+ * The kills come after 0 to 400 us, aimed at writers that are at work; how many died inside is told: a run
+ * that never hit the critical section has shown nothing, and fails. Links with shmcache.a and libgcrypt.
  */
 #include <errno.h>
 #include <signal.h>
@@ -172,7 +173,10 @@ static unsigned kill_them(unsigned kills, double limit, pid_t *writer)
 	return done;
 }
 
-/* With everybody gone: no lock stays, every shard is whole, every entry right. In a child, as only a child may look. */
+/*
+ * With everybody gone: no lock stays, every shard is whole, every entry right. In a child, as only a child
+ * may look.
+ */
 static int aftermath(void)
 {
 	struct shmcache_err e;

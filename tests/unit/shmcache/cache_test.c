@@ -1,4 +1,7 @@
-/* Entries: store, fetch, remove, replace, expire, evict, wrap, seal. One process that is master and child at once. */
+/*
+ * Entries: store, fetch, remove, replace, expire, evict, wrap, seal. One process that is master and child at
+ * once.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,7 +117,9 @@ static void forgets_in_time(void **state)
 	fixture_end(&f, c);
 }
 
-/* Many laps round both rings, with sizes that never fit evenly: the newest are there, nothing is ever wrong. */
+/*
+ * Many laps round both rings, with sizes that never fit evenly: the newest are there, nothing is ever wrong.
+ */
 static void wraps_and_evicts(void **state)
 {
 	struct fixture f;
@@ -200,7 +205,10 @@ static void holds_what_the_plan_says(void **state)
 	}
 }
 
-/* Shorter entries than planned for: both buckets of a hash get full; then the oldest go, and nothing else breaks. */
+/*
+ * Shorter entries than planned for: both buckets of a hash get full; then the oldest go, and nothing else
+ * breaks.
+ */
 static void survives_full_buckets(void **state)
 {
 	struct fixture f;
@@ -277,7 +285,10 @@ static void does_not_believe_damage(void **state)
 	fixture_end(&f, c);
 }
 
-/* A process gone wild writes anything anywhere: no crash, no endless loop, no wrong content; and it works again after. */
+/*
+ * A process gone wild writes anything anywhere: no crash, no endless loop, no wrong content; and it works
+ * again after.
+ */
 static void survives_scribbles(void **state)
 {
 	struct fixture f;

@@ -1,5 +1,6 @@
 /*
- * fixture.h - a cache in a folder of its own for the tests of shmcache/. Included by each test after cmocka.h.
+ * fixture.h - a cache in a folder of its own for the tests of shmcache/. Included by each test after
+ * cmocka.h.
  */
 #ifndef SHMCACHE_FIXTURE_H
 #define SHMCACHE_FIXTURE_H

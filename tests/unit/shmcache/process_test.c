@@ -1,4 +1,7 @@
-/* Processes: making, names, left-overs, adoption, children's locks, stopped and crashing holders. Real forks and execs. */
+/*
+ * Processes: making, names, left-overs, adoption, children's locks, stopped and crashing holders. Real forks
+ * and execs.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -245,7 +248,10 @@ static void locks_exclude(void **state)
 	}
 }
 
-/* The lockfile below a 0700 folder is deleted, and made anew; a child without rights: its locks exclude as before. */
+/*
+ * The lockfile below a 0700 folder is deleted, and made anew; a child without rights: its locks exclude as
+ * before.
+ */
 static int as_nobody(struct shmcache *c)
 {
 	if (geteuid() == 0) {
@@ -649,7 +655,9 @@ static void nameless_memory_does(void **state)
 
 /* ------------------------------------------------------------------------------------------------ adoption */
 
-/* The program after exec: adopts, and finds what the one before kept; the instance is locked all the while. */
+/*
+ * The program after exec: adopts, and finds what the one before kept; the instance is locked all the while.
+ */
 static int adopted_main(char **arg)
 {
 	struct shmcache_err e;

@@ -1,8 +1,9 @@
 /*
- * A writer is run one instruction at a time. After each change of the segment a copy of it is taken, as if the writer had
- * been killed there, and looked at: nothing wrong may be read, no entry may be missing that was there before and is there
- * after, the next writer must find a free lock and leave a whole shard. Many a writer really is killed at one of
- * these points, and the next goes on with what it left: some holes need two deaths.
+ * A writer is run one instruction at a time. After each change of the segment a copy of it is taken, as if
+ * the writer had been killed there, and looked at: nothing wrong may be read, no entry may be missing that
+ * was there before and is there after, the next writer must find a free lock and leave a whole shard. Many a
+ * writer really is killed at one of these points, and the next goes on with what it left: some holes need two
+ * deaths.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,10 @@ static uint32_t turn_of[KEYS];
 static unsigned states;
 
 static uint64_t key_for(unsigned op) { return (op * 2654435761u >> 7) % (op % 2 == 0 ? HOT : 8); }
-/* The hot ones, of turn 0, are the longest: a move of one of them that is cut short uses all of main's reserve. */
+/*
+ * The hot ones, of turn 0, are the longest: a move of one of them that is cut short uses all of main's
+ * reserve.
+ */
 static size_t length_for(uint32_t turn) { return turn == 0 ? 460 : 60 + turn * 97 % 400; }
 static bool removes(unsigned op) { return op % 11 == 10; }
 
@@ -122,7 +126,10 @@ static pid_t writer_start(struct shmcache *c, unsigned op)
 	return pid;
 }
 
-/* A store first seals, which changes nothing that is shared: runs on to behind its first system call, the lock. */
+/*
+ * A store first seals, which changes nothing that is shared: runs on to behind its first system call, the
+ * lock.
+ */
 static void skip_to_lock(pid_t pid)
 {
 	int status;
@@ -141,8 +148,8 @@ static void writer_end(pid_t pid)
 }
 
 /*
- * One operation of the writer, step by step. 1: it ended; 0: it was killed: at the kill_at-th change, or (IN_MOVE) as soon
- * as main has a copy whose original is not passed yet; 0 = not at all.
+ * One operation of the writer, step by step. 1: it ended; 0: it was killed: at the kill_at-th change, or
+ * (IN_MOVE) as soon as main has a copy whose original is not passed yet; 0 = not at all.
  */
 static int step_through(pid_t pid, struct shmcache *c, struct shmcache *copy, unsigned op, unsigned kill_at)
 {
@@ -183,7 +190,10 @@ static int step_through(pid_t pid, struct shmcache *c, struct shmcache *copy, un
 	return 1;
 }
 
-/* Between operations: hits, so that the hot ones are moved on and on in main, and stores that fill the rings again. */
+/*
+ * Between operations: hits, so that the hot ones are moved on and on in main, and stores that fill the rings
+ * again.
+ */
 static void keep_busy(struct shmcache *live, unsigned stores)
 {
 	static uint64_t churn = CHURN;
