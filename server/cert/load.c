@@ -83,7 +83,7 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 		err_set(e, "%s holds more than %u certificates", path, room);
 		return err_remedy(e, "put the host's certificate and its intermediate ones into the file, not a whole store");
 	}
-	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || (pem && !contains(data, "CERTIFICATE-----"))) {
+	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || data->size == 0 || (pem && !contains(data, "CERTIFICATE-----"))) {
 		if (pem && contains(data, "PRIVATE KEY-----"))
 			err_set(e, "%s holds a private key, but no certificate", path);
 		else

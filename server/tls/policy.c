@@ -337,19 +337,18 @@ static void order_certificates(struct tls_policy *p)
 
 static int give_certificate(struct tls_policy *p, const struct tls_certificate *c)
 {
-	gnutls_pcert_st *row = gnutls_calloc(c->chain.n, sizeof *row);
+	gnutls_pcert_st row[CERT_MAX_CHAIN];
 	gnutls_privkey_t key = NULL;
 	unsigned n = 0;
-	int r = row ? key_import(&key, &c->key) : GNUTLS_E_MEMORY_ERROR;
+	int r = key_import(&key, &c->key);
 
 	for (; r >= 0 && n < c->chain.n; n++)
 		if ((r = gnutls_pcert_import_x509(&row[n], c->chain.at[n], 0)) < 0)
 			break;
 	if (r >= 0 && (r = gnutls_certificate_set_key(p->credentials, NULL, 0, row, (int)n, key)) >= 0)
-		return 0;                       /* row and key are the credentials' now */
+		return 0;                       /* what the row holds, and the key, are the credentials' now */
 	while (n)
 		gnutls_pcert_deinit(&row[--n]);
-	gnutls_free(row);
 	if (key)
 		gnutls_privkey_deinit(key);
 	return r;

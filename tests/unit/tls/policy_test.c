@@ -1,0 +1,298 @@
+/*
+ * policy_test.c - mod_ssl's directives: what is taken, told and refused; merging of hosts and sections; certificates paired
+ * with keys; labels.
+ */
+#include "rig.h"
+
+static struct rig_env *env;
+
+static int setup(void **state)
+{
+	if (rig_setup(state) != 0)
+		return -1;
+	rig_certificate("one.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+	rig_certificate("two.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1));
+	rig_certificate("rsa.test", GNUTLS_PK_RSA, 2048);
+	return 0;
+}
+
+static int each_setup(void **state)
+{
+	(void)state;
+	env = rig_env_new();
+	return 0;
+}
+
+static int each_teardown(void **state)
+{
+	(void)state;
+	rig_env_free(env);
+	return 0;
+}
+
+static void test_directives(void **state)
+{
+	static const struct { const char *text; enum conf_severity worst; const char *words; } rows[] = {
+#define SILENT (enum conf_severity)99
+		{ "SSLEngine on", SILENT, NULL }, { "sslengine OFF", SILENT, NULL }, { "SSLEngine optional", CONF_ERROR, "RFC 2817" },
+		{ "SSLEngine maybe", CONF_ERROR, "On or Off" },
+		{ "SSLProtocol all", SILENT, NULL }, { "SSLProtocol all -SSLv3 -SSLv2 -TLSv1 -TLSv1.1", SILENT, NULL },
+		{ "SSLProtocol -ALL +tlsv1.2 +TLSV1.3", SILENT, NULL }, { "SSLProtocol SSLv3", CONF_ERROR, "SSLv3" }, { "SSLProtocol all +SSLv2", CONF_ERROR, "SSLv2" },
+		{ "SSLProtocol TLSv1.0", CONF_ERROR, "TLSv1.0" }, { "SSLProtocol -all", CONF_ERROR, "no protocol" }, { "SSLProtocol TLSv1", CONF_WARNING, "8996" },
+		{ "SSLProtocol TLSv1.2 TLSv1.3", CONF_WARNING, "replaces" },
+		{ "SSLCipherSuite HIGH:!aNULL", SILENT, NULL }, { "SSLCipherSuite HIGH:MEDIUM:!MD5:!RC4:!3DES", SILENT, NULL },
+		{ "SSLCipherSuite SSL HIGH:!aNULL", SILENT, NULL }, { "SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384", SILENT, NULL },
+		{ "SSLCipherSuite nonsense", CONF_ERROR, "nonsense" }, { "SSLCipherSuite TLSv1.3 HIGH", CONF_ERROR, "HIGH" }, { "SSLCipherSuite TLSv1.2 HIGH", CONF_ERROR, "TLSv1.2" },
+		{ "SSLCipherSuite PROFILE=SYSTEM", CONF_NOTICE, "PROFILE=SYSTEM" }, { "SSLCipherSuite \"EECDH+ECDSA+AESGCM EECDH !RC4\"", SILENT, NULL },
+		{ "SSLHonorCipherOrder on", SILENT, NULL }, { "SSLHonorCipherOrder 1", CONF_ERROR, "SSLHonorCipherOrder" },
+		{ "SSLOpenSSLConfCmd Curves X25519:prime256v1:secp384r1", SILENT, NULL }, { "SSLOpenSSLConfCmd Groups X25519MLKEM768:X25519", CONF_WARNING, "X25519MLKEM768" },
+		{ "SSLOpenSSLConfCmd Groups sect571r1", CONF_ERROR, "no group" }, { "SSLOpenSSLConfCmd DHParameters x.pem", CONF_NOTICE, "7919" },
+		{ "SSLOpenSSLConfCmd CipherString HIGH", CONF_ERROR, "CipherString" },
+		{ "SSLSessionCache none", SILENT, NULL }, { "SSLSessionCache nonenotnull", SILENT, NULL }, { "SSLSessionCache shmcb", SILENT, NULL },
+		{ "SSLSessionCache shmcb:/run/x(512000)", SILENT, NULL }, { "SSLSessionCache \"shmcb:/run/a (b)/x(8192)\"", SILENT, NULL },
+		{ "SSLSessionCache shmcb:/run/x(8191)", CONF_ERROR, "8191" }, { "SSLSessionCache shmcb:/run/x(99999999999)", CONF_ERROR, "99999999999" },
+		{ "SSLSessionCache shmcb:/run/x(12k)", CONF_ERROR, "12k" }, { "SSLSessionCache shmcb:/run/x(", CONF_ERROR, "size" },
+		{ "SSLSessionCache dbm:/run/x", CONF_NOTICE, "dbm" }, { "SSLSessionCache shm:/run/x", CONF_ERROR, "\"shm\"" }, { "SSLSessionCache dc:UNIX:/x", CONF_ERROR, "\"dc\"" },
+		{ "SSLSessionCache memcache:h:1", CONF_ERROR, "shmcb" },
+		{ "SSLSessionCacheTimeout 77", SILENT, NULL }, { "SSLSessionCacheTimeout 0", CONF_WARNING, "1 is taken" },
+		{ "SSLSessionCacheTimeout 9999999", CONF_WARNING, "604800 is taken" }, { "SSLSessionCacheTimeout soon", CONF_ERROR, "soon" },
+		{ "SSLSessionCacheTimeout -1", CONF_ERROR, "-1" },
+		{ "Mutex default", SILENT, NULL }, { "Mutex file:/run/lock default", SILENT, NULL }, { "Mutex fcntl:/run ssl-cache OmitPID", SILENT, NULL },
+		{ "Mutex pthread", CONF_WARNING, "pthread" }, { "Mutex posixsem ssl-cache", CONF_WARNING, "posixsem" }, { "Mutex none", CONF_ERROR, "damaged" },
+		{ "Mutex nonsense", CONF_ERROR, "Mutex" }, { "Mutex default nonsense", CONF_ERROR, "nonsense" }, { "Mutex sem mpm-accept", CONF_WARNING, "sem" },
+		{ "SSLMutex file:logs/ssl_mutex", SILENT, NULL }, { "SSLMutex none", CONF_ERROR, "damaged" }, { "SSLMutex sem", CONF_WARNING, "sem" },
+		{ "MutexTimeout 100ms", SILENT, NULL }, { "MutexTimeout 1h", CONF_ERROR, "MutexTimeout" },
+		{ "SSLRandomSeed startup builtin", SILENT, NULL }, { "SSLRandomSeed connect file:/dev/urandom 512", SILENT, NULL }, { "SSLRandomSeed never builtin", CONF_ERROR, "never" },
+		{ "SSLRandomSeed startup exec:/bin/x", CONF_NOTICE, "/bin/x" }, { "SSLRandomSeed startup builtin much", CONF_ERROR, "much" },
+		{ "SSLRandomSeed startup nonsense", CONF_ERROR, "nonsense" },
+		{ "SSLPassPhraseDialog builtin", SILENT, NULL }, { "SSLPassPhraseDialog exec:/bin/x", CONF_NOTICE, "encrypted" }, { "SSLPassPhraseDialog ask", CONF_ERROR, "ask" },
+		{ "SSLCompression off", SILENT, NULL }, { "SSLCompression on", CONF_ERROR, "CRIME" }, { "SSLFIPS on", CONF_ERROR, "FIPS" }, { "SSLFIPS off", SILENT, NULL },
+		{ "SSLInsecureRenegotiation off", SILENT, NULL }, { "SSLInsecureRenegotiation on", CONF_ERROR, "5746" },
+		{ "SSLCryptoDevice builtin", SILENT, NULL }, { "SSLCryptoDevice pkcs11", CONF_ERROR, "pkcs11" },
+		{ "SSLVerifyClient none", SILENT, NULL }, { "SSLVerifyClient require", CONF_ERROR, "client certificates are not available" },
+		{ "SSLVerifyClient optional", CONF_ERROR, "not available" }, { "SSLVerifyClient optional_no_ca", CONF_ERROR, "not available" },
+		{ "SSLVerifyClient sometimes", CONF_ERROR, "sometimes" }, { "SSLVerifyDepth 3", SILENT, NULL }, { "SSLVerifyDepth deep", CONF_ERROR, "deep" },
+		{ "SSLCACertificateFile /x", CONF_NOTICE, "SSLVerifyClient" }, { "SSLUseStapling on", CONF_NOTICE, "staple" }, { "SSLUseStapling off", SILENT, NULL },
+		{ "SSLStaplingCache shmcb:x(32768)", CONF_NOTICE, "staple" }, { "SSLSessionTicketKeyFile /x", CONF_NOTICE, "ticket" },
+		{ "SSLRequire %{X} eq \"y\"", CONF_ERROR, "Require" }, { "SSLUserName SSL_CLIENT_S_DN_CN", CONF_ERROR, "SSLUserName" },
+		{ "SSLProxyEngine on", CONF_ERROR, "not available" }, { "SSLProxyEngine off", SILENT, NULL }, { "SSLProxyCipherSuite PROFILE=SYSTEM", CONF_NOTICE, "without effect" },
+		{ "SSLOptions +StdEnvVars -ExportCertData", SILENT, NULL }, { "SSLOptions +Nonsense", CONF_ERROR, "Nonsense" },
+		{ "SSLStrictSNIVHostCheck on", SILENT, NULL }, { "SSLSessionTickets off", SILENT, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig_env *r = rig_env_new();
+		enum conf_severity worst;
+		rig_read(r, rows[i].text, NULL);
+		worst = r->errors ? CONF_ERROR : r->warnings ? CONF_WARNING : r->notices ? CONF_NOTICE : SILENT;
+		if (worst != rows[i].worst || (rows[i].words && !strstr(r->said, rows[i].words)))
+			fail_msg("%s: said \"%s\"", rows[i].text, r->said);
+		rig_env_free(r);
+	}
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	for (const struct conf_directive *d = tls_directives; d->name; d++) {
+		assert_true(d->help && d->set && d->contexts);
+		for (const struct conf_directive *other = tls_directives; other != d; other++)
+			assert_string_not_equal(d->name, other->name);
+	}
+}
+
+static void test_cache_settings(void **state)
+{
+	const struct tls_cache_settings *c;
+
+	(void)state;
+	c = tls_cache_settings(rig_read(env, "", NULL));
+	assert_true(c->enabled && c->bytes == 512000 && c->timeout_s == 300 && c->mutex_timeout_ms == 50 && !c->mutex_dir && !c->mutex_file);
+	c = tls_cache_settings(rig_read(env, "SSLSessionCache shmcb:run/c(65536)\nSSLSessionCacheTimeout 77\nMutex flock:locks ssl-cache\nMutex file:/other default\nMutexTimeout 2", NULL));
+	assert_true(c->bytes == 65536 && c->timeout_s == 77 && c->mutex_kind == 1 && c->mutex_timeout_ms == 2000);
+	assert_string_equal(c->mutex_dir, "/srv/locks");
+	assert_int_equal(c->pos.line, 1);
+	c = tls_cache_settings(rig_read(env, "Mutex file:/a ssl-stapling\nSSLMutex file:logs/m\nSSLSessionCache none", NULL));
+	assert_true(!c->mutex_dir && !c->enabled);
+	assert_string_equal(c->mutex_file, "/srv/logs/m");
+}
+
+static void test_merging(void **state)
+{
+	struct tls_policy *base, *over, *p;
+	struct tls_key_file keys[TLS_MAX_KEYS];
+
+	(void)state;
+	base = rig_read(env, "SSLEngine on\nSSLCertificateFile /a.pem\nSSLCertificateKeyFile /a.key\nSSLCipherSuite AES128-SHA\nSSLHonorCipherOrder on\n"
+			"SSLProtocol TLSv1.2\nSSLSessionTickets off\nSSLStrictSNIVHostCheck on\nSSLSessionCache shmcb:x(65536)", NULL);
+	over = rig_read(env, "", NULL);
+	assert_false(tls_policy_decided(over));
+	p = tls_module.merge_host(&env->env, base, over);
+	assert_true(tls_policy_enabled(p) && tls_policy_decided(p) && tls_policy_strict_sni(p) && p->tickets == 0 && p->protocols == PROTO_TLS12);
+	assert_string_equal(p->ciphers, "AES128-SHA");
+	assert_int_equal(tls_policy_keys(p, keys), 1);
+	assert_string_equal(keys[0].path, "/a.key");
+	assert_int_equal(tls_cache_settings(p)->bytes, 65536);
+	/* A host's own certificates come with its own keys. */
+	p = tls_module.merge_host(&env->env, base, rig_read(env, "SSLCertificateFile /b.pem", NULL));
+	assert_int_equal(tls_policy_keys(p, keys), 1);
+	assert_string_equal(keys[0].path, "/b.pem");
+	assert_string_equal(keys[0].certificate, "/b.pem");
+	p = tls_module.merge_host(&env->env, base, rig_read(env, "SSLCertificateKeyFile /c.key", NULL));
+	assert_int_equal(tls_policy_keys(p, keys), 1);
+	assert_string_equal(keys[0].path, "/c.key");
+	assert_string_equal(keys[0].certificate, "/a.pem");
+	p = tls_module.merge_host(&env->env, base, rig_read(env, "SSLEngine off\nSSLSessionTickets on\nSSLHonorCipherOrder off", NULL));
+	assert_true(!tls_policy_enabled(p) && p->tickets == 1 && !tls_policy_own_order(p));
+	assert_int_equal(tls_policy_keys(p, keys), 0);
+	/* Whose order counts: ours while the list is ours. */
+	assert_true(tls_policy_own_order(rig_read(env, "", NULL)));
+	assert_false(tls_policy_own_order(rig_read(env, "SSLCipherSuite HIGH", NULL)));
+	assert_true(tls_policy_own_order(rig_read(env, "SSLCipherSuite HIGH\nSSLHonorCipherOrder on", NULL)));
+	over = rig_read(env, "", NULL);
+	tls_policy_enable(over);
+	assert_true(tls_policy_enabled(over));
+}
+
+static void test_options(void **state)
+{
+	static const struct { const char *base, *over; unsigned bits; } rows[] = {
+		{ "", "", 0 }, { "SSLOptions +StdEnvVars", "", TLS_OPT_STDENVVARS }, { "SSLOptions StdEnvVars StrictRequire", "", TLS_OPT_STDENVVARS | TLS_OPT_STRICTREQUIRE },
+		{ "SSLOptions +StdEnvVars", "SSLOptions +ExportCertData", TLS_OPT_STDENVVARS | TLS_OPT_EXPORTCERTDATA },
+		{ "SSLOptions +StdEnvVars", "SSLOptions ExportCertData", TLS_OPT_EXPORTCERTDATA },
+		{ "SSLOptions +StdEnvVars +FakeBasicAuth", "SSLOptions -stdenvvars", TLS_OPT_FAKEBASICAUTH },
+		{ "SSLOptions StdEnvVars\nSSLOptions +OptRenegotiate", "", TLS_OPT_STDENVVARS | TLS_OPT_OPTRENEGOTIATE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		void *base, *over;
+		rig_read(env, rows[i].base, &base);
+		rig_read(env, rows[i].over, &over);
+		assert_int_equal(tls_section_options(tls_module.merge_section(&env->env, base, over)), rows[i].bits);
+	}
+	assert_int_equal(tls_section_options(NULL), 0);
+}
+
+/* ------------------------------------------------------------------------------------------------ completing */
+
+/* Lines with $ for the folder; what is reported. */
+static int finish(struct rig_env *r, const char *lines, struct tls_policy **out)
+{
+	char text[4096];
+	struct buf b;
+	struct tls_policy *p;
+	int done;
+
+	buf_init(&b, text, sizeof text);
+	for (const char *s = lines; *s; s++)
+		if (*s == '$')
+			buf_puts(&b, rig_dir);
+		else
+			buf_putc(&b, *s);
+	p = rig_read(r, text, NULL);
+	done = r->errors ? -1 : rig_finish(r, p, "one.test");
+	if (out)
+		*out = p;
+	else
+		tls_policy_free(p);
+	return done;
+}
+
+#define PAIR(c, k) "SSLEngine on\nSSLCertificateFile $/" c "\nSSLCertificateKeyFile $/" k "\n"
+
+static void test_finish(void **state)
+{
+	static const struct { const char *lines; int result; const char *words[3]; } rows[] = {
+		{ "SSLEngine off", 0, { "" } }, { PAIR("one.test.pem", "one.test.key"), 0, { "" } },
+		{ "SSLEngine on", -1, { "one.test", "no certificate", "SSLCertificateFile" } },
+		{ PAIR("absent.pem", "one.test.key"), -1, { "absent.pem", "No such file", "line 2" } },
+		{ PAIR("one.test.key", "one.test.key"), -1, { "one.test.key", "private key, but no certificate", "" } },
+		{ PAIR("empty", "one.test.key"), -1, { "empty", "holds no certificate", "" } },
+		{ PAIR("one.test.pem", "two.test.key"), -1, { "one.test.pem", "two.test.key", "do not match" } },
+		{ PAIR("one.test.pem", "one.test.pem"), -1, { "one.test.pem holds no private key", "", "" } },
+		/* The order of the lines does not matter, the public part does. */
+		{ "SSLEngine on\nSSLCertificateFile $/one.test.pem\nSSLCertificateFile $/rsa.test.pem\nSSLCertificateKeyFile $/rsa.test.key\n"
+		  "SSLCertificateKeyFile $/one.test.key", 0, { "" } },
+		{ "SSLEngine on\nSSLCertificateFile $/both.pem", 0, { "" } },
+		{ PAIR("rsa.test.pem", "rsa.test.key") "SSLCipherSuite ECDHE+ECDSA\nSSLProtocol TLSv1.2", -1, { "no suite", "RSA", "" } },
+		{ PAIR("rsa.test.pem", "rsa.test.key") "SSLCipherSuite ECDHE+ECDSA", 0, { "no suite", "warning", "" } },
+		{ PAIR("one.test.pem", "one.test.key") "SSLCertificateChainFile $/two.test.pem", 0, { "two.test.pem", "did not issue", "warning" } },
+		{ PAIR("one.test.pem", "one.test.key") "SSLCertificateChainFile $/absent.pem", -1, { "absent.pem", "line 4", "" } },
+		{ PAIR("one.test.pem", "open.key"), 0, { "open.key", "chmod 600", "warning" } },
+		{ PAIR("one.test.pem", "pkcs8.enc"), -1, { "pkcs8.enc", "encrypted", "" } },
+		{ PAIR("rsa.test.pem", "old.enc"), -1, { "old.enc", "encrypted", "" } },
+	};
+	char command[1024];
+
+	(void)state;
+	snprintf(command, sizeof command, "cd %s && : >empty && cat one.test.key one.test.pem two.test.pem >both.pem && chmod 600 both.pem && cp one.test.key open.key && chmod 644 open.key && "
+		 "openssl pkcs8 -topk8 -v2 aes-256-cbc -in one.test.key -passout pass:x -out pkcs8.enc && "
+		 "openssl rsa -traditional -in rsa.test.key -aes256 -passout pass:x -out old.enc 2>/dev/null", rig_dir);
+	assert_int_equal(system(command), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig_env *r = rig_env_new();
+		int result = finish(r, rows[i].lines, NULL);
+		if (result != rows[i].result || (result != 0) != (r->errors > 0) || (!rows[i].words[0][0] && r->said[0]))
+			fail_msg("row %zu: %d \"%s\"", i, result, r->said);
+		for (int k = 0; k < 3; k++)
+			if (rows[i].words[k] && !strstr(r->said, rows[i].words[k]))
+				fail_msg("row %zu: \"%s\" lacks %s", i, r->said, rows[i].words[k]);
+		rig_env_free(r);
+	}
+}
+
+static void test_order_and_summary(void **state)
+{
+	struct tls_policy *p;
+
+	(void)state;
+	p = rig_host(env, "one.test", "rsa.test one.test", "");
+	assert_int_equal(p->n, 2);
+	assert_int_equal(p->at[0].algorithm, GNUTLS_PK_ECDSA);
+	assert_int_equal(p->at[0].curve, 23);
+	assert_int_equal(p->at[1].algorithm, GNUTLS_PK_RSA);
+	assert_int_equal(strncmp(tls_policy_summary(p, &env->env), "TLSv1.2 TLSv1.3 TLS_AES_128_GCM_SHA256:", 39), 0);
+	assert_non_null(strstr(tls_policy_summary(p, &env->env), ":ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"));
+	tls_policy_free(p);
+	p = rig_host(env, "one.test", "one.test", "SSLProtocol TLSv1.2");
+	assert_null(strstr(tls_policy_summary(p, &env->env), "RSA"));
+	tls_policy_free(p);
+	tls_policy_free(p);                             /* may be repeated */
+	assert_string_equal(tls_policy_summary(rig_read(env, "", NULL), &env->env), "off");
+}
+
+/* The label is made of values; what may pass for each other has equal rules. */
+static void test_labels(void **state)
+{
+	static const struct { const char *name, *more; bool same, covers; } rows[] = {
+		{ "one.test", "", true, true }, { "two.test", "", false, true }, { "one.test", "SSLProtocol TLSv1.3", false, false },
+		{ "one.test", "SSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384", false, false }, { "one.test", "SSLSessionTickets off", true, true },
+		{ "one.test", "SSLProtocol TLSv1.3 +TLSv1.2", true, true },
+	};
+	struct tls_policy *first = rig_host(env, "one.test", "one.test", ""), *off = rig_read(env, "", NULL);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tls_policy *p = rig_host(env, rows[i].name, "one.test", rows[i].more);
+		assert_int_equal(memcmp(tls_policy_label(first), tls_policy_label(p), 32) == 0, rows[i].same);
+		assert_int_equal(tls_policy_covers(first, p), rows[i].covers);
+		tls_policy_free(p);
+	}
+	assert_false(tls_policy_covers(first, off));
+	assert_true(tls_policy_covers(first, first));
+	tls_policy_free(first);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, each_setup, each_teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_directives), T(test_table), T(test_cache_settings), T(test_merging), T(test_options), T(test_finish), T(test_order_and_summary), T(test_labels),
+	};
+	int failed = cmocka_run_group_tests_name("tls/policy", tests, setup, rig_teardown);
+
+	key_store_free(rig_keys);
+	return failed;
+}
