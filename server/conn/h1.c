@@ -263,8 +263,9 @@ static ssize_t write_body(struct stream *s, const struct iovec *iov, int n)
 		total = (size_t)h->promised;
 	take = output_space(h->c);
 	take = total < take ? total : take;
+	/* The buffer of this turn is full; the socket need not be: then nothing else would ask for a further turn. */
 	if (take < total)
-		h->wants_room = true;
+		h->wants_room = h->c->again = true;
 	if (!take)
 		return h->c->gone ? -1 : 0;
 	if (h->form == WIRE_CHUNKED && output_must(h->c, line, chunk_head(take, line)) < 0)
@@ -356,7 +357,7 @@ static bool pump_file(struct h1 *h)
 		h->promised -= h->promised < (uint64_t)took ? h->promised : (uint64_t)took;
 		if (!h->file_left) {
 			close_file(h);
-			h->wants_room = !h->ended;
+			h->wants_room = c->again = !h->ended;
 		}
 	}
 	return h->file < 0;
