@@ -13,6 +13,7 @@ PROGRAM = os.environ.get('BULKHEAD') or os.path.join(TOP, 'build/bin/bulkhead')
 # Defaults whose beginning is chosen when the program is built (prefix, sysconfdir, localstatedir): what must be the same.
 BUILT = {'serverroot': '/bulkhead', 'coredumpdirectory': '/lib/bulkhead/crash'}
 
+unittest.TestCase.maxDiff = None
 Directive = collections.namedtuple('Directive', 'name contexts default')
 
 
