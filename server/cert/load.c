@@ -58,7 +58,7 @@ static void forget(gnutls_datum_t *d)
 
 static bool contains(const gnutls_datum_t *d, const char *words)
 {
-	return memmem(d->data, d->size, words, strlen(words)) != NULL;
+	return d->data && memmem(d->data, d->size, words, strlen(words)) != NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ certificates */

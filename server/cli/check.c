@@ -60,7 +60,7 @@ static int look(const struct wanted_path *w, unsigned *length)
 {
 	char part[4096];
 	size_t n = strlen(w->path);
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (n >= sizeof part)
 		return ENAMETOOLONG;

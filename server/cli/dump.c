@@ -56,7 +56,8 @@ void dump_compiled(void)
 {
 	printf("Compiled in modules:\n");
 	for (struct conf_module *const *m = config_modules; *m; m++)
-		print_sources(*m);
+		if ((*m)->name[0] != '(')
+			print_sources(*m);
 }
 
 void dump_modules(void)
@@ -65,6 +66,8 @@ void dump_modules(void)
 	for (struct conf_module *const *m = config_modules; *m; m++) {
 		struct text rest = text_of((*m)->aka ? (*m)->aka : ""), word;
 
+		if ((*m)->name[0] == '(')
+			continue;
 		if (strcmp((*m)->name, "core") && strcmp((*m)->name, "core_module"))
 			printf(" %s (static)\n", (*m)->name);
 		while (text_split(&rest, ' ', &word))

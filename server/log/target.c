@@ -105,7 +105,8 @@ static void exec_program(const char *command)
 	for (char *w = strtok_r(copy, " \t", &save); w && n < MAX_ARGUMENTS; w = strtok_r(NULL, " \t", &save))
 		argv[n++] = w;
 	argv[n] = NULL;
-	execv(argv[0], argv);
+	if (n)
+		execv(argv[0], argv);
 }
 
 /*

@@ -43,7 +43,6 @@ struct log_access {                     /* one CustomLog */
 	bool env_not;                   /* env=!NAME */
 	struct log_access *next;
 };
-#include "log/log.h"
 /* log_module's host structure, after merging: what a host logs. */
 struct log_host {
 	struct log_settings settings;           /* complete after merging */

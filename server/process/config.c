@@ -28,7 +28,7 @@
 /* In the order of -M. */
 struct conf_module *const config_modules[] = {
 	&core_module, &process_module, &conn_module, &log_module, &tls_module, &authz_core_module, &alias_module, &dir_module,
-	&mime_module, &headers_module, &env_module, &setenvif_module, NULL
+	&mime_module, &headers_module, &env_module, &setenvif_module, &harmless_module, NULL
 };
 
 /* Memory that ran out while reading: back to config_read, which gives everything back. */

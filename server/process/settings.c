@@ -125,11 +125,11 @@ static const struct {
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
 	{ "auth_basic", "Auth", "authentication is not available in this release" },
 	{ "access_compat", "Order Allow Deny Satisfy", "write Require lines: Require all granted, Require ip 192.0.2.0/24" },
-	{ "autoindex", "Index AddIcon AddAlt AddDescription HeaderName ReadmeName DefaultIcon FancyIndexing", "listings are not available in this release" },
-	{ "expires", "Expires", "use Header set Cache-Control \"max-age=…\"" },
-	{ "deflate", "Deflate Brotli", "compression is not available in this release" },
+	{ "autoindex", "", "listings are not available in this release" },
+	{ "expires", "", "use Header set Cache-Control \"max-age=…\"" },
+	{ "deflate", "", "compression is not available in this release" },
 	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },
-	{ "status", "ExtendedStatus SeeRequestTail", "the status page is not available in this release" },
+	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
 	{ "remoteip", "RemoteIP", "mod_remoteip is not available in this release" },
 	{ "userdir", "UserDir", "mod_userdir is not available in this release" },
@@ -138,7 +138,7 @@ static const struct {
 	{ "macro", "Use <Macro UndefMacro", "macros are not available in this release: write the lines out" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },
 	{ "actions", "Action Script", "CGI is not available in this release" },
-	{ "mime_magic", "MimeMagic", "types come from TypesConfig and AddType" },
+	{ "mime_magic", "", "types come from TypesConfig and AddType" },
 };
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
 static const char shipped[] = "access_compat allowmethods asis authn_anon authn_core authn_dbd authn_dbm authn_file authn_socache authnz_ldap "
@@ -187,7 +187,7 @@ const char *settings_remedy(const char *directive)
 		struct text rest = text_of(absent[i].prefixes), prefix;
 
 		while (text_split(&rest, ' ', &prefix))
-			if (!strncasecmp(directive, prefix.p, prefix.n))
+			if (prefix.n && !strncasecmp(directive, prefix.p, prefix.n))
 				return absent[i].remedy;
 	}
 	return NULL;
@@ -205,7 +205,11 @@ static int set_root(struct conf_call *call, void *config, int argc, char **argv)
 	return 0;
 }
 
-static const char no_effect[] = "it has no effect here";
+static const char built_in[] = "what exists is built in";
+static const char no_file[] = "children share their state in memory, not by a file";
+static const char own_lock[] = "listeners need no mutex here; the session cache's is named by Mutex";
+static const char no_threads[] = "a child is one process without threads; ConnectionsPerChild says how many connections it serves";
+static const char no_pools[] = "each request's memory is given back whole";
 
 #define NUMBER(n, f, lo, hi, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
 		.set = conf_set_number, .offset = FIELD(f), .low = lo, .high = hi }
@@ -213,8 +217,8 @@ static const char no_effect[] = "it has no effect here";
 		.set = conf_set_path, .offset = FIELD(f) }
 #define WORD(n, f, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
 		.set = conf_set_string, .offset = FIELD(f) }
-#define NOTICE(n, lo, hi) { .name = n, .help = "Accepted: it has no effect here", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = lo, .max = hi, \
-		.set = conf_set_notice, .extra = no_effect }
+#define NOTICE(n, why) { .name = n, .help = "Accepted: it has no effect here", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
+		.set = conf_set_notice, .extra = why }
 
 static const struct conf_directive directives[] = {
 	{ .name = "Listen", .help = "A port, or address and port, to listen on; https behind it expects TLS", .contexts = CONF_GLOBAL, .args = CONF_TAKE,
@@ -244,11 +248,11 @@ static const struct conf_directive directives[] = {
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },
-	{ .name = "LoadFile", .help = "Accepted: no file is loaded", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = no_effect },
-	NOTICE("ScoreBoardFile", 1, 1), NOTICE("LockFile", 1, 1), NOTICE("AcceptMutex", 1, 1), NOTICE("NameVirtualHost", 1, 1),
-	NOTICE("ThreadsPerChild", 1, 1), NOTICE("ThreadLimit", 1, 1), NOTICE("MinSpareThreads", 1, 1), NOTICE("MaxSpareThreads", 1, 1),
-	NOTICE("AsyncRequestWorkerFactor", 1, 1), NOTICE("MaxMemFree", 1, 1), NOTICE("ThreadStackSize", 1, 1), NOTICE("AcceptFilter", 2, 2),
-	NOTICE("ListenCoresBucketsRatio", 1, 1), NOTICE("SeeRequestTail", 1, 1),
+	{ .name = "LoadFile", .help = "Accepted: no file is loaded", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = built_in },
+	NOTICE("ScoreBoardFile", no_file), NOTICE("LockFile", own_lock), NOTICE("AcceptMutex", own_lock),
+	NOTICE("ThreadsPerChild", no_threads), NOTICE("ThreadLimit", no_threads), NOTICE("MinSpareThreads", no_threads),
+	NOTICE("MaxSpareThreads", no_threads), NOTICE("AsyncRequestWorkerFactor", no_threads), NOTICE("ThreadStackSize", no_threads),
+	NOTICE("MaxMemFree", no_pools), NOTICE("ListenCoresBucketsRatio", "all children share the same listeners"),
 	{ 0 }
 };
 

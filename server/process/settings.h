@@ -7,6 +7,8 @@
 
 #include "process/config.h"
 
+/* Known directives of modules that are not here, without effect (harmless.c). */
+extern struct conf_module harmless_module;
 /* Defaults, accounts, and what can only be judged once all is read. Faults are reported. */
 void settings_finish(struct config *cfg);
 /* What to do about a directive that belongs to a module that is not here; NULL where the name says nothing. */
