@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "log/log.h"
@@ -19,6 +21,7 @@
 #define REQUEUE_ACCEPTS 16
 #define REQUEUE_MS 1000
 #define EMFILE_PAUSE_MS 100
+#define FDS_FOR_FILES 16                /* kept free of sockets: without them open connections could not be answered */
 
 static void ready(struct watch *w, uint32_t events);
 
@@ -122,6 +125,11 @@ static void ready(struct watch *w, uint32_t events)
 
 	(void)events;
 	int fd = accept4(w->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= s->most_fds) {
+		close(fd);
+		fd = -1;
+		errno = EMFILE;
+	}
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			out_of_descriptors(l);
@@ -146,6 +154,8 @@ static void ready(struct watch *w, uint32_t events)
 
 int accept_init(struct conn_server *s, struct err *e)
 {
+	struct rlimit files;
+
 	s->listeners = calloc(s->o.nlisteners ? s->o.nlisteners : 1, sizeof *s->listeners);
 	if (!s->listeners)
 		return err_set(e, "out of memory");
@@ -156,5 +166,7 @@ int accept_init(struct conn_server *s, struct err *e)
 	s->resume.due = resume_due;
 	s->requeue.at = s->resume.at = INT64_MAX;
 	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	/* A descriptor is the lowest free number, so that it tells how many are left. */
+	s->most_fds = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < INT_MAX ? (int)files.rlim_cur - FDS_FOR_FILES : INT_MAX;
 	return 0;
 }

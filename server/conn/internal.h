@@ -94,6 +94,7 @@ struct conn_server {
 	bool listening, draining, ended;
 	bool busy;                      /* as told to the master: open >= 7/8 of the limit */
 	int reserve;                    /* a descriptor kept for EMFILE */
+	int most_fds;                   /* a new connection whose descriptor is not below this finds none left */
 	bool told_emfile;
 	uint64_t accepted;
 	unsigned active;
