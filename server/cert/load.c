@@ -41,7 +41,8 @@ static int read_all(int fd, const char *name, gnutls_datum_t *out, struct err *e
 			p = more;
 			cap *= 4;
 			if (!p && cap > CERT_MAX_FILE)
-				return err_set(e, "%s is longer than %d bytes: it is no certificate or key", name, CERT_MAX_FILE);
+				return err_set(e, "%s is longer than %d bytes: it is no certificate or key",
+					       name, CERT_MAX_FILE);
 		}
 	}
 	return err_set(e, "out of memory");
@@ -71,7 +72,9 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 
 	if (room == 0) {
 		err_set(e, "%s: more than %d certificates for one host", path, CERT_MAX_CHAIN);
-		return err_remedy(e, "put the host's certificate and its intermediate ones into the file, not a whole store");
+		return err_remedy(
+			e,
+			"put the host's certificate and its intermediate ones into the file, not a whole store");
 	}
 	r = gnutls_x509_crt_list_import(c->at + c->n, &n, data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER,
 					GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
@@ -81,14 +84,19 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 	}
 	if (r == GNUTLS_E_SHORT_MEMORY_BUFFER) {
 		err_set(e, "%s holds more than %u certificates", path, room);
-		return err_remedy(e, "put the host's certificate and its intermediate ones into the file, not a whole store");
+		return err_remedy(
+			e,
+			"put the host's certificate and its intermediate ones into the file, not a whole store");
 	}
-	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || data->size == 0 || (pem && !contains(data, "CERTIFICATE-----"))) {
+	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || data->size == 0
+	    || (pem && !contains(data, "CERTIFICATE-----"))) {
 		if (pem && contains(data, "PRIVATE KEY-----"))
 			err_set(e, "%s holds a private key, but no certificate", path);
 		else
 			err_set(e, "%s holds no certificate", path);
-		return err_remedy(e, "it must hold lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or be DER");
+		return err_remedy(
+			e,
+			"it must hold lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or be DER");
 	}
 	err_set(e, "the certificate in %s cannot be read: %s", path, gnutls_strerror(r));
 	return err_remedy(e, "see what is in it with: openssl x509 -in %s -noout -text", path);
@@ -101,8 +109,9 @@ int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
 
 	if (fd < 0) {
 		err_sys(e, "the certificate file %s cannot be opened", path);
-		return err_remedy(e, errno == ENOENT ? "name the file that holds the certificate, or make one" :
-						       "mend the rights of the file and of the folders above it");
+		return err_remedy(e, errno == ENOENT
+					     ? "name the file that holds the certificate, or make one"
+					     : "mend the rights of the file and of the folders above it");
 	}
 	r = read_all(fd, path, &data, e);
 	if (r == 0)
@@ -196,8 +205,13 @@ static bool encrypted(const gnutls_datum_t *d)
 static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int code, struct err *e)
 {
 	if (encrypted(d) || code == GNUTLS_E_DECRYPTION_FAILED) {
-		err_set(e, "the private key in %s is encrypted, and pass phrases are not supported in this release", name);
-		return err_remedy(e, "write it without one, readable by root alone: openssl pkey -in %s -out NEW && chmod 600 NEW", name);
+		err_set(e,
+			"the private key in %s is encrypted, and pass phrases are not supported in this release",
+			name);
+		return err_remedy(
+			e,
+			"write it without one, readable by root alone: openssl pkey -in %s -out NEW && chmod 600 NEW",
+			name);
 	}
 	if (d->size == 0 || (pem && !contains(d, "PRIVATE KEY-----"))) {
 		err_set(e, "%s holds no private key", name);
@@ -221,8 +235,10 @@ int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e
 	pem = contains(&data, "-----BEGIN ");
 	r = gnutls_privkey_init(&key);
 	if (r >= 0) {
-		r = encrypted(&data) ? GNUTLS_E_DECRYPTION_FAILED :
-		    gnutls_privkey_import_x509_raw(key, &data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, NULL, 0);
+		r = encrypted(&data)
+			    ? GNUTLS_E_DECRYPTION_FAILED
+			    : gnutls_privkey_import_x509_raw(
+				    key, &data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, NULL, 0);
 		if (r < 0)
 			gnutls_privkey_deinit(key);
 	}

@@ -20,7 +20,8 @@
 #define DAY ((time_t)24 * HOUR)
 
 /* Writes a file's new content beside it. The name is temporary until publish(). 0 or -1 with *e. */
-static int write_beside(const char *path, char *temporary, size_t cap, mode_t mode, const gnutls_datum_t *data, struct err *e)
+static int write_beside(const char *path, char *temporary, size_t cap, mode_t mode,
+			const gnutls_datum_t *data, struct err *e)
 {
 	size_t done = 0;
 	int fd;
@@ -55,7 +56,8 @@ static int write_beside(const char *path, char *temporary, size_t cap, mode_t mo
 }
 
 /* The key first: a certificate whose key is not there yet would be refused, a key without certificate is made anew. */
-static int write_both(const char *cert_path, const gnutls_datum_t *cert, const char *key_path, const gnutls_datum_t *key, struct err *e)
+static int write_both(const char *cert_path, const gnutls_datum_t *cert, const char *key_path,
+		      const gnutls_datum_t *key, struct err *e)
 {
 	char new_cert[4096] = "", new_key[4096] = "";
 	int r = -1;
@@ -94,10 +96,13 @@ static int set_name(gnutls_x509_crt_t crt, const char *name)
 	unsigned char ip[16];
 
 	if (inet_pton(AF_INET, name, ip) == 1)
-		return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, 4, GNUTLS_FSAN_APPEND);
+		return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, 4,
+							    GNUTLS_FSAN_APPEND);
 	if (inet_pton(AF_INET6, name, ip) == 1)
-		return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, 16, GNUTLS_FSAN_APPEND);
-	return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name), GNUTLS_FSAN_APPEND);
+		return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, ip, 16,
+							    GNUTLS_FSAN_APPEND);
+	return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name),
+						    GNUTLS_FSAN_APPEND);
 }
 
 /* RFC 5280, 4.1.2.2: positive, at most 20 bytes; random, so that two certificates of one name never share a serial. */
@@ -127,9 +132,11 @@ static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *co
 	int r;
 
 	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 || (r = set_serial(crt)) < 0
-	    || (r = gnutls_x509_crt_set_activation_time(crt, now - HOUR)) < 0           /* clocks differ */
+	    || (r = gnutls_x509_crt_set_activation_time(crt, now - HOUR)) < 0 /* clocks differ */
 	    || (r = gnutls_x509_crt_set_expiration_time(crt, now + (time_t)days * DAY)) < 0
-	    || (r = gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, names[0], (unsigned)strlen(names[0]))) < 0
+	    || (r = gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, names[0],
+						  (unsigned)strlen(names[0])))
+		       < 0
 	    || (r = gnutls_x509_crt_set_key(crt, key)) < 0)
 		return r;
 	for (const char *const *name = names; *name; name++)
@@ -137,12 +144,14 @@ static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *co
 			return r;
 	if ((r = gnutls_x509_crt_set_basic_constraints(crt, 0, -1)) < 0
 	    || (r = gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0
-	    || (r = gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0 || (r = set_key_id(crt)) < 0)
+	    || (r = gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0
+	    || (r = set_key_id(crt)) < 0)
 		return r;
 	return gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
 }
 
-int cert_make_self_signed(const char *cert_path, const char *key_path, const char *const *names, unsigned days, struct err *e)
+int cert_make_self_signed(const char *cert_path, const char *key_path, const char *const *names,
+			  unsigned days, struct err *e)
 {
 	gnutls_datum_t cert_pem = { 0 }, key_pem = { 0 };
 	gnutls_x509_privkey_t key = NULL;
@@ -152,10 +161,14 @@ int cert_make_self_signed(const char *cert_path, const char *key_path, const cha
 	if (!names[0] || days == 0)
 		return err_set(e, "a certificate needs a name and a time to live");
 	if ((r = gnutls_x509_privkey_init(&key)) < 0 || (r = gnutls_x509_crt_init(&crt)) < 0
-	    || (r = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0)) < 0
+	    || (r = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+						 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0))
+		       < 0
 	    || (r = fill(crt, key, names, days)) < 0
 	    || (r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &cert_pem)) < 0
-	    || (r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &key_pem)) < 0)
+	    || (r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN,
+						      &key_pem))
+		       < 0)
 		err_set(e, "the certificate for %s cannot be made: %s", names[0], gnutls_strerror(r));
 	else
 		result = write_both(cert_path, &cert_pem, key_path, &key_pem, e);

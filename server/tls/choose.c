@@ -19,8 +19,17 @@ bool tls_hello_has_suite(const struct hello *h, uint16_t id)
 
 static unsigned protocol_bit(uint16_t version)
 {
-	return version == 0x0304 ? PROTO_TLS13 : version == 0x0303 ? PROTO_TLS12 : version == 0x0302 ? PROTO_TLS11 :
-	       version == 0x0301 ? PROTO_TLS10 : 0;
+	switch (version) {
+	case 0x0304:
+		return PROTO_TLS13;
+	case 0x0303:
+		return PROTO_TLS12;
+	case 0x0302:
+		return PROTO_TLS11;
+	case 0x0301:
+		return PROTO_TLS10;
+	}
+	return 0;
 }
 
 unsigned tls_offered(const struct hello *h)
@@ -54,13 +63,17 @@ static bool checks_ecdsa(const struct tls_policy *p, const struct hello *h, bool
 	for (unsigned i = 0; i < p->n; i++) {
 		const struct tls_certificate *c = &p->at[i];
 		if (c->algorithm == GNUTLS_PK_EDDSA_ED25519 || c->algorithm == GNUTLS_PK_EDDSA_ED448) {
-			if (signatures && among(h->signatures, h->nsignatures, c->algorithm == GNUTLS_PK_EDDSA_ED25519 ? 0x0807 : 0x0808))
+			if (signatures
+			    && among(h->signatures, h->nsignatures,
+				     c->algorithm == GNUTLS_PK_EDDSA_ED25519 ? 0x0807 : 0x0808))
 				return true;
-		} else if (c->algorithm == GNUTLS_PK_ECDSA && (!h->ngroups || among(h->groups, h->ngroups, c->curve))) {
+		} else if (c->algorithm == GNUTLS_PK_ECDSA
+			   && (!h->ngroups || among(h->groups, h->ngroups, c->curve))) {
 			if (!signatures)
 				return true;
 			for (unsigned k = 0; k < h->nsignatures; k++)
-				if ((h->signatures[k] & 0xff) == 3 && h->signatures[k] >> 8 >= 3 && h->signatures[k] >> 8 <= 6)
+				if ((h->signatures[k] & 0xff) == 3 && h->signatures[k] >> 8 >= 3
+				    && h->signatures[k] >> 8 <= 6)
 					return true;
 		}
 	}
@@ -77,16 +90,20 @@ static bool checks_rsa(const struct tls_policy *p, const struct hello *h, bool s
 		return have;
 	for (unsigned k = 0; k < h->nsignatures; k++) {
 		unsigned high = h->signatures[k] >> 8, low = h->signatures[k] & 0xff;
-		if ((low == 1 && high >= 2 && high <= 6) || (high == 8 && ((low >= 4 && low <= 6) || (low >= 9 && low <= 11))))
+		if ((low == 1 && high >= 2 && high <= 6)
+		    || (high == 8 && ((low >= 4 && low <= 6) || (low >= 9 && low <= 11))))
 			return true;
 	}
 	return false;
 }
 
-static struct abilities abilities_of(const struct tls_policy *p, const struct hello *h, enum tls_protocol protocol)
+static struct abilities abilities_of(const struct tls_policy *p, const struct hello *h,
+				     enum tls_protocol protocol)
 {
 	bool signatures = protocol == PROTO_TLS12 && h->nsignatures;
-	struct abilities a = { .group = !h->ngroups, .ecdsa = checks_ecdsa(p, h, signatures), .rsa = checks_rsa(p, h, signatures) };
+	struct abilities a = { .group = !h->ngroups,
+			       .ecdsa = checks_ecdsa(p, h, signatures),
+			       .rsa = checks_rsa(p, h, signatures) };
 
 	for (unsigned i = 0; i < p->ngroups; i++)
 		a.group |= among(h->groups, h->ngroups, p->groups[i]->id);
@@ -99,11 +116,13 @@ static bool works(const struct suite *s, enum tls_protocol protocol, const struc
 		return false;
 	if (!a)                         /* the second look: what GnuTLS then misses is explained by its failure */
 		return true;
-	return (s->kx != KX_ECDHE || a->group) && (s->kx == KX_RSA || (s->auth == AUTH_ECDSA ? a->ecdsa : a->rsa));
+	return (s->kx != KX_ECDHE || a->group)
+	       && (s->kx == KX_RSA || (s->auth == AUTH_ECDSA ? a->ecdsa : a->rsa));
 }
 
 /* The index in the host's list, or -1. */
-static int find_suite(const struct tls_policy *p, const struct hello *h, enum tls_protocol protocol, const struct abilities *a)
+static int find_suite(const struct tls_policy *p, const struct hello *h, enum tls_protocol protocol,
+		      const struct abilities *a)
 {
 	if (tls_policy_own_order(p)) {
 		for (unsigned i = 0; i < p->suites.n; i++)

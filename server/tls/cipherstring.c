@@ -10,15 +10,22 @@
 #define PFS_GCM128 "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
 #define PFS_GCM256 "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
 #define PFS_CHACHA "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-CHACHA20-POLY1305"
-const char cipher_default[] = PFS_GCM128 ":" PFS_GCM256 ":DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:" PFS_CHACHA;
-const char cipher_default_old[] = ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
-				  ":DHE-RSA-AES128-SHA:DHE-RSA-AES256-SHA:AES128-SHA:AES256-SHA";
+const char cipher_default[] =
+	PFS_GCM128 ":" PFS_GCM256 ":DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:" PFS_CHACHA;
+const char cipher_default_old[] =
+	":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
+	":DHE-RSA-AES128-SHA:DHE-RSA-AES256-SHA:AES128-SHA:AES256-SHA";
 const char cipher_default13[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 /* ------------------------------------------------------------------------------------------------ words */
 
-enum { ENC_AES = ENC_AES128 | ENC_AES256, ENC_GCM = ENC_AES128GCM | ENC_AES256GCM, ENC_CCM8 = ENC_AES128CCM8 | ENC_AES256CCM8,
-       ENC_CCM = ENC_AES128CCM | ENC_AES256CCM | ENC_CCM8, ENC_ALL = 0x7ff };
+enum {
+	ENC_AES = ENC_AES128 | ENC_AES256,
+	ENC_GCM = ENC_AES128GCM | ENC_AES256GCM,
+	ENC_CCM8 = ENC_AES128CCM8 | ENC_AES256CCM8,
+	ENC_CCM = ENC_AES128CCM | ENC_AES256CCM | ENC_CCM8,
+	ENC_ALL = 0x7ff
+};
 
 /* What a word asks of a suite; 0 = it does not care. */
 struct demand {
@@ -138,8 +145,9 @@ static bool fits(const struct suite *s, const struct aim *a)
 		return s == a->exactly;
 	if (a->bits)
 		return s->bits == a->bits;
-	return !d->nothing && (!d->kx || (s->kx & d->kx)) && (!d->auth || (s->auth & d->auth)) && (!d->enc || (s->enc & d->enc))
-	       && (!d->mac || (s->mac & d->mac)) && (!d->since || s->since == d->since) && (!d->high || s->bits >= 128);
+	return !d->nothing && (!d->kx || (s->kx & d->kx)) && (!d->auth || (s->auth & d->auth))
+	       && (!d->enc || (s->enc & d->enc)) && (!d->mac || (s->mac & d->mac))
+	       && (!d->since || s->since == d->since) && (!d->high || s->bits >= 128);
 }
 
 /* Moves a suite to an end of the row; the others keep their order. */
@@ -219,7 +227,9 @@ static void rule(struct machine *m, char how, const struct aim *a)
 static int unknown(struct machine *m, struct text word)
 {
 	err_set(m->e, "the word %.*s of the cipher string is unknown", (int)word.n, word.p);
-	return err_remedy(m->e, "write suites by their names (ECDHE-RSA-AES128-GCM-SHA256) or words such as HIGH and ECDHE+AESGCM");
+	return err_remedy(
+		m->e,
+		"write suites by their names (ECDHE-RSA-AES128-GCM-SHA256) or words such as HIGH and ECDHE+AESGCM");
 }
 
 /* One part of a word joined by '+'. */
@@ -229,7 +239,8 @@ static int read_part(struct machine *m, char how, struct text part, struct aim *
 
 	if (s && s->since == 0x0304) {
 		if (m->say && how == '\0')
-			m->say(m->ctx, s->openssl, "names a suite of TLS 1.3, which \"SSLCipherSuite TLSv1.3 …\" chooses");
+			m->say(m->ctx, s->openssl,
+			       "names a suite of TLS 1.3, which \"SSLCipherSuite TLSv1.3 …\" chooses");
 		a->demand.nothing = true;
 		return 0;
 	}
@@ -245,7 +256,8 @@ static int read_part(struct machine *m, char how, struct text part, struct aim *
 			return 0;
 		}
 	if (how == '\0' && IN(refused_words, part)) {
-		err_set(m->e, "suites without encryption, without certificates, and FIPS mode are not available in this release: %.*s",
+		err_set(m->e,
+			"suites without encryption, without certificates, and FIPS mode are not available in this release: %.*s",
 			(int)part.n, part.p);
 		return err_remedy(m->e, "take the word out, or put a ! before it");
 	}
@@ -285,7 +297,8 @@ static int read_command(struct machine *m, struct text word)
 		sort_by_strength(m);
 		return 0;
 	}
-	if (text_starts(word, "@SECLEVEL=") && text_u64((struct text){ word.p + 10, word.n - 10 }, 2, &level) == 0)
+	if (text_starts(word, "@SECLEVEL=")
+	    && text_u64((struct text){ word.p + 10, word.n - 10 }, 2, &level) == 0)
 		return 0;
 	err_set(m->e, "%.*s cannot be honoured in this release", (int)word.n, word.p);
 	return err_remedy(m->e, "@STRENGTH and @SECLEVEL=0 to 2 can");
@@ -294,7 +307,11 @@ static int read_command(struct machine *m, struct text word)
 /* DEFAULT, first in a string, is what OpenSSL takes without one. */
 static void take_default(struct machine *m)
 {
-	to_tail(m, &(struct aim){ .demand = { .enc = ENC_ALL & ~(unsigned)(ENC_CCM | ENC_CAMELLIA128 | ENC_CAMELLIA256) } }, false);
+	to_tail(m,
+		&(struct aim){
+			.demand = { .enc = ENC_ALL
+					   & ~(unsigned)(ENC_CCM | ENC_CAMELLIA128 | ENC_CAMELLIA256) } },
+		false);
 }
 
 static struct text next_word(const char **at)
@@ -327,7 +344,9 @@ int cipherstring_eval(const char *text, struct suite_list *out, cipher_say *say,
 		}
 		if (text_starts(word, "SUITEB") || text_starts(word, "PROFILE=")) {
 			err_set(e, "%.*s cannot be honoured in this release", (int)word.n, word.p);
-			return err_remedy(e, "write the suites themselves, or leave SSLCipherSuite out for the server's own choice");
+			return err_remedy(
+				e,
+				"write the suites themselves, or leave SSLCipherSuite out for the server's own choice");
 		}
 		if (text_is(word, "DEFAULT")) {
 			if (!first)
@@ -362,8 +381,10 @@ int cipherstring_eval13(const char *text, struct suite_list *out, struct err *e)
 		bool twice = false;
 		if (!s || s->since != 0x0304) {
 			err_set(e, "%.*s is no cipher suite of TLS 1.3", (int)word.n, word.p);
-			return err_remedy(e, "choose from TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, "
-					  "TLS_AES_128_CCM_SHA256, TLS_AES_128_CCM_8_SHA256");
+			return err_remedy(
+				e,
+				"choose from TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, "
+				"TLS_AES_128_CCM_SHA256, TLS_AES_128_CCM_8_SHA256");
 		}
 		for (unsigned i = 0; i < out->n; i++)
 			twice |= out->at[i] == s;
@@ -373,5 +394,7 @@ int cipherstring_eval13(const char *text, struct suite_list *out, struct err *e)
 	if (out->n)
 		return 0;
 	err_set(e, "the list of TLS 1.3 suites is empty");
-	return err_remedy(e, "leave it out for the server's own choice, or write -TLSv1.3 in SSLProtocol to do without that version");
+	return err_remedy(
+		e,
+		"leave it out for the server's own choice, or write -TLSv1.3 in SSLProtocol to do without that version");
 }

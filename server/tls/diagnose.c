@@ -42,8 +42,9 @@ static void say_versions(struct buf *b, const struct tls *t)
 	char offered[48], allowed[48];
 
 	tls_protocol_words(tls_offered(&t->hello), offered);
-	buf_printf(b, "no protocol in common: the client offers %s, host %s allows %s (SSLProtocol)", offered[0] ? offered : "none known",
-		   t->policy->name, tls_protocol_words((unsigned)t->policy->protocols, allowed));
+	buf_printf(b, "no protocol in common: the client offers %s, host %s allows %s (SSLProtocol)",
+		   offered[0] ? offered : "none known", t->policy->name,
+		   tls_protocol_words((unsigned)t->policy->protocols, allowed));
 }
 
 static void say_suites(struct buf *b, const struct tls *t, bool tls13)
@@ -52,7 +53,8 @@ static void say_suites(struct buf *b, const struct tls *t, bool tls13)
 	put_offer(b, &t->hello, tls13);
 	buf_printf(b, "; host %s allows", t->policy->name);
 	put_list(b, tls13 ? &t->policy->suites13 : &t->policy->suites);
-	buf_printf(b, " (SSLCipherSuite%s, certificate: %s)", tls13 ? " TLSv1.3" : "", gnutls_pk_get_name(t->policy->at[0].algorithm));
+	buf_printf(b, " (SSLCipherSuite%s, certificate: %s)", tls13 ? " TLSv1.3" : "",
+		   gnutls_pk_get_name(t->policy->at[0].algorithm));
 }
 
 static bool group_in_common(const struct tls *t)
@@ -76,11 +78,16 @@ static void say_alert(struct buf *b, const struct tls *t)
 	case GNUTLS_A_CERTIFICATE_EXPIRED:
 	case GNUTLS_A_CERTIFICATE_UNKNOWN:
 	case GNUTLS_A_UNKNOWN_CA:
-		buf_printf(b, "the client refused our certificate%s%s: %s", t->policy ? " of host " : "", t->policy ? t->policy->name : "",
-			   t->alert_received == GNUTLS_A_UNKNOWN_CA ? "it does not know the authority (unknown CA)" : name ? name : "unknown reason");
+		buf_printf(b, "the client refused our certificate%s%s: %s", t->policy ? " of host " : "",
+			   t->policy ? t->policy->name : "",
+			   t->alert_received == GNUTLS_A_UNKNOWN_CA
+				   ? "it does not know the authority (unknown CA)"
+			   : name ? name
+				  : "unknown reason");
 		return;
 	}
-	buf_printf(b, "the client ended the handshake with the alert %d (%s)", t->alert_received, name ? name : "unknown");
+	buf_printf(b, "the client ended the handshake with the alert %d (%s)", t->alert_received,
+		   name ? name : "unknown");
 }
 
 static void say_code(struct buf *b, const struct tls *t)
@@ -110,8 +117,10 @@ static void say_code(struct buf *b, const struct tls *t)
 			return;
 		}
 		if (chosen) {
-			buf_printf(b, "no certificate of host %s (%s) fits the signatures and curves that the client knows", t->policy->name,
-				   gnutls_pk_get_name(t->policy->at[0].algorithm));
+			buf_printf(
+				b,
+				"no certificate of host %s (%s) fits the signatures and curves that the client knows",
+				t->policy->name, gnutls_pk_get_name(t->policy->at[0].algorithm));
 			return;
 		}
 		break;
@@ -130,7 +139,8 @@ const char *tls_failure(const struct tls *t)
 		return sentence;
 	case TLS_F_NAME:
 		if (t->hello.sni.n)
-			buf_printf(&b, "no host for the name %.*s (SSLStrictSNIVHostCheck)", (int)t->hello.sni.n, t->hello.sni.p);
+			buf_printf(&b, "no host for the name %.*s (SSLStrictSNIVHostCheck)",
+				   (int)t->hello.sni.n, t->hello.sni.p);
 		else
 			buf_puts(&b, "the client asks for no host by name (SSLStrictSNIVHostCheck)");
 		return sentence;
@@ -160,6 +170,6 @@ const char *tls_failure(const struct tls *t)
 bool tls_failure_quiet(const struct tls *t)
 {
 	return t->fault == TLS_F_NONE && t->alert_received < 0
-	       && (t->code == GNUTLS_E_PREMATURE_TERMINATION || t->code == GNUTLS_E_PUSH_ERROR || t->code == GNUTLS_E_PULL_ERROR
-	           || t->code == GNUTLS_E_SESSION_EOF);
+	       && (t->code == GNUTLS_E_PREMATURE_TERMINATION || t->code == GNUTLS_E_PUSH_ERROR
+		   || t->code == GNUTLS_E_PULL_ERROR || t->code == GNUTLS_E_SESSION_EOF);
 }

@@ -35,8 +35,10 @@ static int set_engine(struct conf_call *call, void *config, int argc, char **arg
 		return 0;
 	}
 	if (!strcasecmp(argv[0], "optional"))
-		return conf_fail(call, "write \"on\" in the host of the TLS port and serve plain HTTP from another port",
-				 "upgrading plain connections to TLS (RFC 2817) is not supported");
+		return conf_fail(
+			call,
+			"write \"on\" in the host of the TLS port and serve plain HTTP from another port",
+			"upgrading plain connections to TLS (RFC 2817) is not supported");
 	return conf_fail(call, "write On or Off", "\"%s\" is not understood: it must be On or Off", argv[0]);
 }
 
@@ -57,24 +59,30 @@ static int set_protocol(struct conf_call *call, void *config, int argc, char **a
 		for (i = 0; i < count && strcasecmp(word, protocol_words[i].word); i++)
 			;
 		if (i == count)
-			return conf_fail(call, "write all, TLSv1.3, TLSv1.2, TLSv1.1 or TLSv1, with + or - before the word", "\"%s\" is no protocol",
-					 word);
+			return conf_fail(
+				call,
+				"write all, TLSv1.3, TLSv1.2, TLSv1.1 or TLSv1, with + or - before the word",
+				"\"%s\" is no protocol", word);
 		if (!protocol_words[i].bits && sign != '-')
-			return conf_fail(call, "take the word out: SSL 2 and 3 are broken (RFC 6176, RFC 7568)", "%s is not supported", word);
+			return conf_fail(call,
+					 "take the word out: SSL 2 and 3 are broken (RFC 6176, RFC 7568)",
+					 "%s is not supported", word);
 		if (sign == '-') {
 			all &= ~protocol_words[i].bits;
 		} else if (sign == '+') {
 			all |= protocol_words[i].bits;
 		} else {
 			if (all)
-				conf_warn(call, "put a + or - before the word", "\"%s\" replaces what stands before it", word);
+				conf_warn(call, "put a + or - before the word",
+					  "\"%s\" replaces what stands before it", word);
 			all = protocol_words[i].bits;
 		}
 	}
 	if (!all)
 		return conf_fail(call, "write: SSLProtocol all", "no protocol is left");
 	if (all & (PROTO_TLS10 | PROTO_TLS11))
-		conf_warn(call, "leave them out unless a client that cannot be replaced needs them", "TLS 1.0 and 1.1 are out of date (RFC 8996)");
+		conf_warn(call, "leave them out unless a client that cannot be replaced needs them",
+			  "TLS 1.0 and 1.1 are out of date (RFC 8996)");
 	p->protocols = (int)all;
 	return 0;
 }
@@ -96,15 +104,21 @@ static int set_ciphers(struct conf_call *call, void *config, int argc, char **ar
 	if (argc == 2) {
 		tls13 = !strcasecmp(argv[0], "TLSv1.3");
 		if (!tls13 && strcasecmp(argv[0], "SSL"))
-			return conf_fail(call, "write SSL or TLSv1.3, then the suites; a list with blanks needs quotes", "\"%s\" is no protocol here",
-					 argv[0]);
+			return conf_fail(
+				call,
+				"write SSL or TLSv1.3, then the suites; a list with blanks needs quotes",
+				"\"%s\" is no protocol here", argv[0]);
 	}
 	if (!tls13 && !strcmp(argv[argc - 1], "PROFILE=SYSTEM")) {
-		conf_note(call, NULL, "PROFILE=SYSTEM means the server's own choice here: there is no system policy to follow");
+		conf_note(
+			call, NULL,
+			"PROFILE=SYSTEM means the server's own choice here: there is no system policy to follow");
 		p->ciphers = NULL;
 		return 0;
 	}
-	if ((tls13 ? cipherstring_eval13(argv[argc - 1], &list, &e) : cipherstring_eval(argv[argc - 1], &list, say_of_word, call, &e)) != 0)
+	if ((tls13 ? cipherstring_eval13(argv[argc - 1], &list, &e)
+		   : cipherstring_eval(argv[argc - 1], &list, say_of_word, call, &e))
+	    != 0)
 		return conf_fail(call, e.remedy[0] ? conf_strdup(call->env, e.remedy) : NULL, "%s", e.text);
 	*(tls13 ? &p->ciphers13 : &p->ciphers) = argv[argc - 1];
 	*(tls13 ? &p->ciphers13_pos : &p->ciphers_pos) = call->node->pos;
@@ -130,8 +144,8 @@ static int set_groups(struct conf_call *call, struct tls_policy *p, const char *
 		const struct tls_group *g = find_group(name);
 		bool twice = false;
 		if (!g) {
-			conf_warn(call, "X25519, prime256v1, secp384r1, secp521r1 and X448 can be used", "the group %.*s is not available and left out",
-				  (int)name.n, name.p);
+			conf_warn(call, "X25519, prime256v1, secp384r1, secp521r1 and X448 can be used",
+				  "the group %.*s is not available and left out", (int)name.n, name.p);
 			continue;
 		}
 		for (unsigned i = 0; i < n; i++)
@@ -154,14 +168,18 @@ static int set_openssl_command(struct conf_call *call, void *config, int argc, c
 	(void)argc;
 	if (!strcasecmp(argv[0], "Curves") || !strcasecmp(argv[0], "Groups"))
 		return set_groups(call, p, argv[1]);
-	if (!strcasecmp(argv[0], "ECDHParameters") && strcasecmp(argv[1], "Automatic") && strcasecmp(argv[1], "Auto"))
+	if (!strcasecmp(argv[0], "ECDHParameters") && strcasecmp(argv[1], "Automatic")
+	    && strcasecmp(argv[1], "Auto"))
 		return set_groups(call, p, argv[1]);
 	if (dh || !strcasecmp(argv[0], "ECDHParameters")) {
-		conf_note(call, NULL, "without effect here: %s", dh ? "the standard groups of RFC 7919 are used" : "this is so anyway");
+		conf_note(call, NULL, "without effect here: %s",
+			  dh ? "the standard groups of RFC 7919 are used" : "this is so anyway");
 		return 0;
 	}
-	return conf_fail(call, "write SSLProtocol, SSLCipherSuite and SSLHonorCipherOrder; Groups and Curves can be set here",
-			 "the OpenSSL command \"%s\" has no counterpart", argv[0]);
+	return conf_fail(
+		call,
+		"write SSLProtocol, SSLCipherSuite and SSLHonorCipherOrder; Groups and Curves can be set here",
+		"the OpenSSL command \"%s\" has no counterpart", argv[0]);
 }
 
 /* ------------------------------------------------------------------------------------------------ files */
@@ -214,10 +232,12 @@ static int set_shmcb(struct conf_call *call, struct tls_cache_settings *c, const
 		return 0;
 	n = strlen(open);
 	if (open[n - 1] != ')' || text_u64((struct text){ open + 1, n - 2 }, UINT64_MAX, &bytes) != 0)
-		return conf_fail(call, "write: shmcb:PATH(512000)", "the size in \"%s\" is not a number of bytes", argument);
+		return conf_fail(call, "write: shmcb:PATH(512000)",
+				 "the size in \"%s\" is not a number of bytes", argument);
 	if (bytes < CACHE_MIN || bytes > CACHE_MAX)
-		return conf_fail(call, "write: shmcb:PATH(512000)", "%" PRIu64 " bytes: the cache must have from %d to %" PRIu64 " bytes", bytes, CACHE_MIN,
-				 CACHE_MAX);
+		return conf_fail(call, "write: shmcb:PATH(512000)",
+				 "%" PRIu64 " bytes: the cache must have from %d to %" PRIu64 " bytes", bytes,
+				 CACHE_MIN, CACHE_MAX);
 	c->bytes = (size_t)bytes;
 	return 0;
 }
@@ -238,12 +258,13 @@ static int set_session_cache(struct conf_call *call, void *config, int argc, cha
 	if (text_is_nocase(kind, "shmcb"))
 		return set_shmcb(call, c, colon ? colon + 1 : NULL);
 	if (text_is_nocase(kind, "dbm")) {
-		conf_note(call, "write: shmcb:PATH(512000)", "sessions are kept in shared memory, not in a dbm file");
+		conf_note(call, "write: shmcb:PATH(512000)",
+			  "sessions are kept in shared memory, not in a dbm file");
 		c->enabled = true;
 		return 0;
 	}
-	return conf_fail(call, "write: SSLSessionCache shmcb:PATH(512000)", "the kind \"%.*s\" of session cache does not exist here", (int)kind.n,
-			 kind.p);
+	return conf_fail(call, "write: SSLSessionCache shmcb:PATH(512000)",
+			 "the kind \"%.*s\" of session cache does not exist here", (int)kind.n, kind.p);
 }
 
 static int set_session_timeout(struct conf_call *call, void *config, int argc, char **argv)
@@ -253,13 +274,16 @@ static int set_session_timeout(struct conf_call *call, void *config, int argc, c
 
 	(void)argc;
 	if (text_u64(text_of(argv[0]), INT64_MAX, &seconds) != 0)
-		return conf_fail(call, "write: SSLSessionCacheTimeout 300", "\"%s\" is not a number of seconds", argv[0]);
+		return conf_fail(call, "write: SSLSessionCacheTimeout 300",
+				 "\"%s\" is not a number of seconds", argv[0]);
 	if (call->context != CONF_SERVER) {
-		conf_note(call, "write it outside of the hosts", "there is one time for all hosts, that of the main server");
+		conf_note(call, "write it outside of the hosts",
+			  "there is one time for all hosts, that of the main server");
 		return 0;
 	}
 	if (seconds < 1 || seconds > TIMEOUT_MAX) {
-		conf_warn(call, NULL, "%s is out of range, which is 1 to %d seconds: %d is taken", argv[0], TIMEOUT_MAX, seconds ? TIMEOUT_MAX : 1);
+		conf_warn(call, NULL, "%s is out of range, which is 1 to %d seconds: %d is taken", argv[0],
+			  TIMEOUT_MAX, seconds ? TIMEOUT_MAX : 1);
 		seconds = seconds ? TIMEOUT_MAX : 1;
 	}
 	c->timeout_s = (int64_t)seconds;
@@ -370,8 +394,10 @@ static int set_options(struct conf_call *call, void *config, int argc, char **ar
 		for (i = 0; i < count && strcasecmp(word, options[i].word); i++)
 			;
 		if (i == count)
-			return conf_fail(call, "StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, OptRenegotiate and LegacyDNStringFormat are known",
-					 "\"%s\" is no option", word);
+			return conf_fail(
+				call,
+				"StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, OptRenegotiate and LegacyDNStringFormat are known",
+				"\"%s\" is no option", word);
 		if (!sign && !cleared) {
 			*s = (struct tls_section){ .whole = true };
 			cleared = true;
@@ -397,11 +423,15 @@ static int set_random_seed(struct conf_call *call, void *config, int argc, char 
 	if (strcasecmp(argv[0], "startup") && strcasecmp(argv[0], "connect"))
 		return conf_fail(call, "write startup or connect", "\"%s\" is not understood", argv[0]);
 	if (argc == 3 && text_u64(text_of(argv[2]), INT32_MAX, &bytes) != 0)
-		return conf_fail(call, "write: SSLRandomSeed startup builtin", "\"%s\" is not a number of bytes", argv[2]);
-	if (!strcasecmp(argv[1], "builtin") || !strcmp(argv[1], "file:/dev/random") || !strcmp(argv[1], "file:/dev/urandom"))
+		return conf_fail(call, "write: SSLRandomSeed startup builtin",
+				 "\"%s\" is not a number of bytes", argv[2]);
+	if (!strcasecmp(argv[1], "builtin") || !strcmp(argv[1], "file:/dev/random")
+	    || !strcmp(argv[1], "file:/dev/urandom"))
 		return 0;
-	if (strncasecmp(argv[1], "file:", 5) && strncasecmp(argv[1], "exec:", 5) && strncasecmp(argv[1], "egd:", 4) && argv[1][0] != '/')
-		return conf_fail(call, "write: SSLRandomSeed startup builtin", "\"%s\" is no source of randomness", argv[1]);
+	if (strncasecmp(argv[1], "file:", 5) && strncasecmp(argv[1], "exec:", 5)
+	    && strncasecmp(argv[1], "egd:", 4) && argv[1][0] != '/')
+		return conf_fail(call, "write: SSLRandomSeed startup builtin",
+				 "\"%s\" is no source of randomness", argv[1]);
 	conf_note(call, NULL, "%s is not asked: randomness comes from the kernel", argv[1]);
 	return 0;
 }
@@ -412,8 +442,10 @@ static int set_phrase_dialog(struct conf_call *call, void *config, int argc, cha
 	if (!strcasecmp(argv[0], "builtin"))
 		return 0;
 	if (strncasecmp(argv[0], "exec:", 5) && argv[0][0] != '|')
-		return conf_fail(call, "write builtin, exec:PATH or |PATH", "\"%s\" is not understood", argv[0]);
-	conf_note(call, "write keys without a pass phrase, readable by root alone", "encrypted keys are not supported in this release: the program is not asked");
+		return conf_fail(call, "write builtin, exec:PATH or |PATH", "\"%s\" is not understood",
+				 argv[0]);
+	conf_note(call, "write keys without a pass phrase, readable by root alone",
+		  "encrypted keys are not supported in this release: the program is not asked");
 	return 0;
 }
 
@@ -422,10 +454,14 @@ static int set_verify_client(struct conf_call *call, void *config, int argc, cha
 	(void)config, (void)argc;
 	if (!strcasecmp(argv[0], "none"))
 		return 0;
-	if (strcasecmp(argv[0], "optional") && strcasecmp(argv[0], "require") && strcasecmp(argv[0], "optional_no_ca"))
-		return conf_fail(call, "write none, optional, require or optional_no_ca", "\"%s\" is not understood", argv[0]);
-	return conf_fail(call, "protect the place by a password or by address (Require), or take the line out",
-			 "client certificates are not available in this release; \"%s\" would let in whom it should keep out", argv[0]);
+	if (strcasecmp(argv[0], "optional") && strcasecmp(argv[0], "require")
+	    && strcasecmp(argv[0], "optional_no_ca"))
+		return conf_fail(call, "write none, optional, require or optional_no_ca",
+				 "\"%s\" is not understood", argv[0]);
+	return conf_fail(
+		call, "protect the place by a password or by address (Require), or take the line out",
+		"client certificates are not available in this release; \"%s\" would let in whom it should keep out",
+		argv[0]);
 }
 
 static int set_verify_depth(struct conf_call *call, void *config, int argc, char **argv)
@@ -442,7 +478,9 @@ static int set_verify_depth(struct conf_call *call, void *config, int argc, char
 static int set_never_on(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)config, (void)argc;
-	return strcasecmp(argv[0], "on") ? 0 : conf_fail(call, "write off, or take the line out", "%s", (const char *)call->directive->extra);
+	return strcasecmp(argv[0], "on") ? 0
+					 : conf_fail(call, "write off, or take the line out", "%s",
+						     (const char *)call->directive->extra);
 }
 
 /* On has no effect yet, Off is so anyway. */
@@ -454,8 +492,10 @@ static int set_not_yet(struct conf_call *call, void *config, int argc, char **ar
 static int set_crypto_device(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)config, (void)argc;
-	return !strcasecmp(argv[0], "builtin") ? 0 :
-	       conf_fail(call, "write: SSLCryptoDevice builtin", "OpenSSL's engine \"%s\" has no counterpart here", argv[0]);
+	return !strcasecmp(argv[0], "builtin")
+		       ? 0
+		       : conf_fail(call, "write: SSLCryptoDevice builtin",
+				   "OpenSSL's engine \"%s\" has no counterpart here", argv[0]);
 }
 
 /* ------------------------------------------------------------------------------------------------ the table */
@@ -468,8 +508,12 @@ static const char no_proxy[] = "nothing is fetched from other servers over TLS i
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_AUTHCONFIG, .scope = CONF_OF_SECTION
 #define ONE .args = CONF_TAKE, .min = 1, .max = 1
 #define NOTICE(why) .set = conf_set_notice, .extra = (why)
-#define PROXY .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy), .help = "checked by name only: TLS to other servers"
-#define STAPLE .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, NOTICE(no_stapling), .help = "checked by name only: stapled OCSP responses"
+#define PROXY                                                                                                \
+	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy),                      \
+	.help = "checked by name only: TLS to other servers"
+#define STAPLE                                                                                               \
+	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, NOTICE(no_stapling),                   \
+	.help = "checked by name only: stapled OCSP responses"
 
 const struct conf_directive tls_directives[] = {
 	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },

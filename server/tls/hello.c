@@ -143,8 +143,16 @@ static void read_ticket(struct in ext, struct hello *h)
 }
 
 enum extension {
-	EXT_SERVER_NAME = 0, EXT_GROUPS = 10, EXT_SIGNATURES = 13, EXT_ALPN = 16, EXT_EXTENDED_MASTER_SECRET = 23,
-	EXT_TICKET = 35, EXT_PSK = 41, EXT_VERSIONS = 43, EXT_PSK_MODES = 45, EXT_KEY_SHARES = 51,
+	EXT_SERVER_NAME = 0,
+	EXT_GROUPS = 10,
+	EXT_SIGNATURES = 13,
+	EXT_ALPN = 16,
+	EXT_EXTENDED_MASTER_SECRET = 23,
+	EXT_TICKET = 35,
+	EXT_PSK = 41,
+	EXT_VERSIONS = 43,
+	EXT_PSK_MODES = 45,
+	EXT_KEY_SHARES = 51,
 };
 
 static bool read_extension(uint32_t type, struct in ext, struct hello *h)
@@ -157,7 +165,8 @@ static bool read_extension(uint32_t type, struct in ext, struct hello *h)
 	case EXT_GROUPS:
 		return take_vector(&ext, 2, &list) && take_list(list, h->groups, HELLO_MAX, &h->ngroups);
 	case EXT_SIGNATURES:
-		return take_vector(&ext, 2, &list) && take_list(list, h->signatures, HELLO_MAX, &h->nsignatures);
+		return take_vector(&ext, 2, &list)
+		       && take_list(list, h->signatures, HELLO_MAX, &h->nsignatures);
 	case EXT_VERSIONS:
 		return take_vector(&ext, 1, &list) && take_list(list, h->versions, HELLO_MAX, &h->nversions);
 	case EXT_ALPN:
@@ -221,8 +230,9 @@ int hello_parse(struct text body, struct hello *h)
 	uint32_t version;
 
 	memset(h, 0, sizeof *h);
-	if (!take_number(&in, 2, &version) || !take(&in, 32, &random) || !take_vector(&in, 1, &id) || id.n > 32
-	    || !take_vector(&in, 2, &suites) || suites.n < 2 || !take_vector(&in, 1, &compression) || compression.n < 1)
+	if (!take_number(&in, 2, &version) || !take(&in, 32, &random) || !take_vector(&in, 1, &id)
+	    || id.n > 32 || !take_vector(&in, 2, &suites) || suites.n < 2
+	    || !take_vector(&in, 1, &compression) || compression.n < 1)
 		return -1;
 	h->legacy_version = (uint16_t)version;
 	h->session_id = as_text(id);
@@ -238,7 +248,10 @@ int hello_parse(struct text body, struct hello *h)
 /* ------------------------------------------------------------------------------------------------ first bytes */
 
 enum {
-	ALERT_UNEXPECTED_MESSAGE = 10, ALERT_RECORD_OVERFLOW = 22, ALERT_HANDSHAKE_FAILURE = 40, ALERT_DECODE_ERROR = 50,
+	ALERT_UNEXPECTED_MESSAGE = 10,
+	ALERT_RECORD_OVERFLOW = 22,
+	ALERT_HANDSHAKE_FAILURE = 40,
+	ALERT_DECODE_ERROR = 50,
 	ALERT_PROTOCOL_VERSION = 70,
 };
 #define RECORD_MAX (16384 + 2048)       /* RFC 5246, 6.2.3: whatever is longer is no TLS record */

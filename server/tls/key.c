@@ -30,7 +30,8 @@ void key_use(const struct key_ops *ops, void *ctx)
 
 /* ------------------------------------------------------------------------------------------------ for GnuTLS */
 
-static int run(const struct key_ref *ref, enum key_operation op, unsigned algorithm, const gnutls_datum_t *in, gnutls_datum_t *out)
+static int run(const struct key_ref *ref, enum key_operation op, unsigned algorithm, const gnutls_datum_t *in,
+	       gnutls_datum_t *out)
 {
 	unsigned char answer[KEY_MAX_SIGNATURE];
 	size_t n = 0;
@@ -53,15 +54,15 @@ static int run(const struct key_ref *ref, enum key_operation op, unsigned algori
 	return 0;
 }
 
-static int on_sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags, const gnutls_datum_t *hash,
-			gnutls_datum_t *signature)
+static int on_sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags,
+			const gnutls_datum_t *hash, gnutls_datum_t *signature)
 {
 	(void)key, (void)flags;
 	return run(ref, KEY_SIGN_HASH, algorithm, hash, signature);
 }
 
-static int on_sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags, const gnutls_datum_t *data,
-			gnutls_datum_t *signature)
+static int on_sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags,
+			const gnutls_datum_t *data, gnutls_datum_t *signature)
 {
 	(void)key, (void)flags;
 	return run(ref, KEY_SIGN_DATA, algorithm, data, signature);
@@ -108,7 +109,8 @@ int key_import(gnutls_privkey_t *out, const struct key_ref *ref)
 		return r;
 	}
 	/* Both ways of signing must be there: GnuTLS calls through a null pointer otherwise. */
-	r = gnutls_privkey_import_ext4(key, mine, on_sign_data, on_sign_hash, on_decrypt, on_deinit, on_info, 0);
+	r = gnutls_privkey_import_ext4(key, mine, on_sign_data, on_sign_hash, on_decrypt, on_deinit, on_info,
+				       0);
 	if (r < 0) {
 		gnutls_privkey_deinit(key);
 		free(mine);
@@ -169,8 +171,8 @@ static int take_answer(const struct ipc_message *m, unsigned char *out, size_t c
 	return GNUTLS_E_PK_SIGN_FAILED;
 }
 
-static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
-			 unsigned char *out, size_t cap, size_t *out_len)
+static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm,
+			 const unsigned char *in, size_t len, unsigned char *out, size_t cap, size_t *out_len)
 {
 	static struct ipc_message m;            /* a child does one thing at a time */
 	static unsigned char request[IPC_MAX_DATA];
@@ -191,7 +193,8 @@ static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigne
 		if (send_bounded(fd, id, request, sizeof head + len, end) != 0)
 			break;
 		/* Answers to earlier questions, which we gave up, may come first. */
-		while ((left = round - now_ms()) > 0 && (got = ipc_recv_wait(fd, &m, (int)left)) == 1 && m.head.id != id)
+		while ((left = round - now_ms()) > 0 && (got = ipc_recv_wait(fd, &m, (int)left)) == 1
+		       && m.head.id != id)
 			ipc_drop_fds(&m);
 		if (got == 1 && m.head.id == id) {
 			code = take_answer(&m, out, cap, out_len);
@@ -310,11 +313,21 @@ static bool hash_allowed(const struct key_ref *ref, unsigned algorithm, const un
 	if (algorithm == GNUTLS_SIGN_RSA_RAW)
 		return ref->algorithm == GNUTLS_PK_RSA && known_digest_info(in, len);
 	switch (algorithm) {
-	case GNUTLS_SIGN_RSA_SHA1: case GNUTLS_SIGN_RSA_SHA256: case GNUTLS_SIGN_RSA_SHA384: case GNUTLS_SIGN_RSA_SHA512:
+	case GNUTLS_SIGN_RSA_SHA1:
+	case GNUTLS_SIGN_RSA_SHA256:
+	case GNUTLS_SIGN_RSA_SHA384:
+	case GNUTLS_SIGN_RSA_SHA512:
 	case GNUTLS_SIGN_RSA_PSS_SHA256: case GNUTLS_SIGN_RSA_PSS_SHA384: case GNUTLS_SIGN_RSA_PSS_SHA512:
-	case GNUTLS_SIGN_RSA_PSS_RSAE_SHA256: case GNUTLS_SIGN_RSA_PSS_RSAE_SHA384: case GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
-	case GNUTLS_SIGN_ECDSA_SHA1: case GNUTLS_SIGN_ECDSA_SHA256: case GNUTLS_SIGN_ECDSA_SHA384: case GNUTLS_SIGN_ECDSA_SHA512:
-	case GNUTLS_SIGN_ECDSA_SECP256R1_SHA256: case GNUTLS_SIGN_ECDSA_SECP384R1_SHA384: case GNUTLS_SIGN_ECDSA_SECP521R1_SHA512:
+	case GNUTLS_SIGN_RSA_PSS_RSAE_SHA256:
+	case GNUTLS_SIGN_RSA_PSS_RSAE_SHA384:
+	case GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
+	case GNUTLS_SIGN_ECDSA_SHA1:
+	case GNUTLS_SIGN_ECDSA_SHA256:
+	case GNUTLS_SIGN_ECDSA_SHA384:
+	case GNUTLS_SIGN_ECDSA_SHA512:
+	case GNUTLS_SIGN_ECDSA_SECP256R1_SHA256:
+	case GNUTLS_SIGN_ECDSA_SECP384R1_SHA384:
+	case GNUTLS_SIGN_ECDSA_SECP521R1_SHA512:
 		break;
 	default:
 		return false;
@@ -356,7 +369,8 @@ static int give(const gnutls_datum_t *signature, unsigned char *out, size_t cap,
 }
 
 /* A bad padding gives random bytes, as RFC 5246 (7.4.7.1) wants it of the whole server: the answer is no oracle. */
-static int decrypt(const struct stored_key *k, const unsigned char *in, size_t len, unsigned char *out, size_t cap, size_t *out_len)
+static int decrypt(const struct stored_key *k, const unsigned char *in, size_t len, unsigned char *out,
+		   size_t cap, size_t *out_len)
 {
 	gnutls_datum_t cipher = { (unsigned char *)(uintptr_t)in, (unsigned)len };
 	unsigned char plain[PREMASTER];
@@ -379,8 +393,8 @@ static int decrypt(const struct stored_key *k, const unsigned char *in, size_t l
 	return 0;
 }
 
-int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
-		  unsigned char *out, size_t cap, size_t *out_len)
+int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsigned algorithm,
+		  const unsigned char *in, size_t len, unsigned char *out, size_t cap, size_t *out_len)
 {
 	gnutls_datum_t data = { (unsigned char *)(uintptr_t)in, (unsigned)len }, signature = { 0 };
 	const struct stored_key *k;
@@ -395,8 +409,10 @@ int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsi
 		if (!hash_allowed(&k->ref, algorithm, in, len))
 			return GNUTLS_E_INVALID_REQUEST;
 		r = algorithm == GNUTLS_SIGN_RSA_RAW
-		    ? gnutls_privkey_sign_hash(k->key, GNUTLS_DIG_UNKNOWN, GNUTLS_PRIVKEY_SIGN_FLAG_TLS1_RSA, &data, &signature)
-		    : gnutls_privkey_sign_hash2(k->key, (gnutls_sign_algorithm_t)algorithm, 0, &data, &signature);
+			    ? gnutls_privkey_sign_hash(k->key, GNUTLS_DIG_UNKNOWN,
+						       GNUTLS_PRIVKEY_SIGN_FLAG_TLS1_RSA, &data, &signature)
+			    : gnutls_privkey_sign_hash2(k->key, (gnutls_sign_algorithm_t)algorithm, 0, &data,
+							&signature);
 		break;
 	case KEY_SIGN_DATA:
 		if (!data_allowed(&k->ref, algorithm, in, len))
@@ -414,8 +430,8 @@ int key_store_run(struct key_store *s, uint32_t key, enum key_operation op, unsi
 	return r;
 }
 
-static int direct_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm, const unsigned char *in, size_t len,
-		      unsigned char *out, size_t cap, size_t *out_len)
+static int direct_run(void *ctx, uint32_t key, enum key_operation op, unsigned algorithm,
+		      const unsigned char *in, size_t len, unsigned char *out, size_t cap, size_t *out_len)
 {
 	return key_store_run(ctx, key, op, algorithm, in, len, out, cap, out_len);
 }

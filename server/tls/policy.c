@@ -19,7 +19,9 @@ static void *create_host(struct conf_env *env)
 	struct tls_policy *p = conf_alloc(env, sizeof *p);
 
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
-	p->cache = (struct tls_cache_settings){ .enabled = true, .bytes = 512000, .timeout_s = 300, .mutex_timeout_ms = 50 };
+	p->cache = (struct tls_cache_settings){
+		.enabled = true, .bytes = 512000, .timeout_s = 300, .mutex_timeout_ms = 50
+	};
 	return p;
 }
 
@@ -146,7 +148,8 @@ const unsigned char *tls_policy_label(const struct tls_policy *p)
 
 bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked)
 {
-	return shown == asked || (shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0);
+	return shown == asked
+	       || (shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0);
 }
 
 char *tls_protocol_words(unsigned protocols, char *buf)
@@ -195,7 +198,9 @@ unsigned tls_policy_keys(const void *host_config, struct tls_key_file out[TLS_MA
 		for (unsigned k = 0; k < n; k++)
 			twice |= strcmp(out[k].path, f->path) == 0;
 		if (!twice)
-			out[n++] = (struct tls_key_file){ f->path, p->certs[i < p->ncerts ? i : p->ncerts - 1].path, f->pos };
+			out[n++] = (struct tls_key_file){ f->path,
+							  p->certs[i < p->ncerts ? i : p->ncerts - 1].path,
+							  f->pos };
 	}
 	return n;
 }
@@ -209,7 +214,8 @@ static void check_rights(const struct tls_key_file *f, struct conf_env *env)
 		return;
 	if ((st.st_mode & S_IROTH) || ((st.st_mode & S_IRGRP) && st.st_uid != 0))
 		conf_report(env, CONF_WARNING, &f->pos, conf_printf(env, "chmod 600 %s", f->path),
-			    "the private key in %s can be read by others (mode %04o)", f->path, (unsigned)(st.st_mode & 07777));
+			    "the private key in %s can be read by others (mode %04o)", f->path,
+			    (unsigned)(st.st_mode & 07777));
 }
 
 /* ------------------------------------------------------------------------------------------------ certificates */
@@ -243,15 +249,16 @@ static uint16_t curve_of(gnutls_x509_crt_t crt)
 }
 
 /* Pairs a certificate with the key of its public part, whatever the order of the lines (F07). */
-static int pair(struct tls_certificate *c, const struct tls_file *file, const struct tls_key_file *keys, const struct key_ref *refs, unsigned n,
-		struct conf_env *env)
+static int pair(struct tls_certificate *c, const struct tls_file *file, const struct tls_key_file *keys,
+		const struct key_ref *refs, unsigned n, struct conf_env *env)
 {
 	unsigned char id[32];
 	char mine[24], theirs[24];
 	unsigned guess = 0;
 
 	if (cert_spki(c->chain.at[0], id) != 0) {
-		conf_report(env, CONF_ERROR, &file->pos, NULL, "the public key of the certificate in %s cannot be read", file->path);
+		conf_report(env, CONF_ERROR, &file->pos, NULL,
+			    "the public key of the certificate in %s cannot be read", file->path);
 		return -1;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -264,16 +271,20 @@ static int pair(struct tls_certificate *c, const struct tls_file *file, const st
 	}
 	cert_key_id_text(id, mine);
 	if (n == 0)
-		conf_report(env, CONF_ERROR, &file->pos, NULL, "no key could be loaded for the certificate in %s (key id %s)", file->path, mine);
+		conf_report(env, CONF_ERROR, &file->pos, NULL,
+			    "no key could be loaded for the certificate in %s (key id %s)", file->path, mine);
 	else
-		conf_report(env, CONF_ERROR, &file->pos, "name the key that the certificate was made for, or have the certificate made anew for this key",
-			    "the certificate in %s (key id %s) and the private key in %s (key id %s) do not match", file->path, mine, keys[guess].path,
-			    cert_key_id_text(refs[guess].spki, theirs));
+		conf_report(
+			env, CONF_ERROR, &file->pos,
+			"name the key that the certificate was made for, or have the certificate made anew for this key",
+			"the certificate in %s (key id %s) and the private key in %s (key id %s) do not match",
+			file->path, mine, keys[guess].path, cert_key_id_text(refs[guess].spki, theirs));
 	return -1;
 }
 
-static int load_certificate(struct tls_certificate *c, const struct tls_file *file, const struct tls_key_file *keys, const struct key_ref *refs,
-			    unsigned n, struct conf_env *env)
+static int load_certificate(struct tls_certificate *c, const struct tls_file *file,
+			    const struct tls_key_file *keys, const struct key_ref *refs, unsigned n,
+			    struct conf_env *env)
 {
 	struct err e = { 0 };
 	unsigned bits;
@@ -285,7 +296,8 @@ static int load_certificate(struct tls_certificate *c, const struct tls_file *fi
 	c->algorithm = cert_algorithm(c->chain.at[0], &bits);
 	c->curve = c->algorithm == GNUTLS_PK_ECDSA ? curve_of(c->chain.at[0]) : 0;
 	if (gnutls_x509_crt_export2(c->chain.at[0], GNUTLS_X509_FMT_DER, &c->leaf) < 0) {
-		conf_report(env, CONF_ERROR, &file->pos, NULL, "the certificate in %s cannot be written as DER", file->path);
+		conf_report(env, CONF_ERROR, &file->pos, NULL,
+			    "the certificate in %s cannot be written as DER", file->path);
 		return -1;
 	}
 	return 0;
@@ -313,15 +325,20 @@ static int add_chain(struct tls_policy *p, struct conf_env *env)
 	}
 	cert_chain_free(&more);
 	if (!used)
-		conf_report(env, CONF_WARNING, &p->chain.pos, "put the certificate that issued the host's first into the file",
-			    "the first certificate in %s did not issue the host's certificate: the file is left out", p->chain.path);
+		conf_report(
+			env, CONF_WARNING, &p->chain.pos,
+			"put the certificate that issued the host's first into the file",
+			"the first certificate in %s did not issue the host's certificate: the file is left out",
+			p->chain.path);
 	return r;
 }
 
 /* TLS 1.3 takes the first certificate that the client can check: the cheap kinds first (ECDSA signs 30 times as fast as RSA). */
 static int rank(const struct tls_certificate *c)
 {
-	return c->algorithm == GNUTLS_PK_ECDSA ? 0 : c->algorithm == GNUTLS_PK_EDDSA_ED25519 || c->algorithm == GNUTLS_PK_EDDSA_ED448 ? 1 : 2;
+	return c->algorithm == GNUTLS_PK_ECDSA                                                    ? 0
+	       : c->algorithm == GNUTLS_PK_EDDSA_ED25519 || c->algorithm == GNUTLS_PK_EDDSA_ED448 ? 1
+												  : 2;
 }
 
 static void order_certificates(struct tls_policy *p)
@@ -366,11 +383,13 @@ static int make_credentials(struct tls_policy *p, struct conf_env *env)
 	for (unsigned i = 0; r >= 0 && i < p->n; i++)
 		r = give_certificate(p, &p->at[i]);
 	if (r < 0)
-		conf_report(env, CONF_ERROR, &p->certs[0].pos, NULL, "host %s: its certificates cannot be used: %s", p->name, gnutls_strerror(r));
+		conf_report(env, CONF_ERROR, &p->certs[0].pos, NULL,
+			    "host %s: its certificates cannot be used: %s", p->name, gnutls_strerror(r));
 	return r < 0 ? -1 : 0;
 }
 
-static int load_certificates(struct tls_policy *p, const struct key_ref *refs, unsigned nrefs, struct conf_env *env)
+static int load_certificates(struct tls_policy *p, const struct key_ref *refs, unsigned nrefs,
+			     struct conf_env *env)
 {
 	struct tls_key_file keys[TLS_MAX_KEYS];
 	unsigned nkeys;
@@ -386,7 +405,9 @@ static int load_certificates(struct tls_policy *p, const struct key_ref *refs, u
 	for (unsigned i = 0; i < nkeys; i++)
 		check_rights(&keys[i], env);
 	for (p->n = 0; p->n < p->ncerts; p->n++)
-		if (load_certificate(&p->at[p->n], &p->certs[p->n], keys, refs, nrefs < nkeys ? nrefs : nkeys, env) != 0) {
+		if (load_certificate(&p->at[p->n], &p->certs[p->n], keys, refs, nrefs < nkeys ? nrefs : nkeys,
+				     env)
+		    != 0) {
 			p->n++;                 /* freed with the rest */
 			r = -1;
 			break;
@@ -403,7 +424,8 @@ static bool has_certificate_for(const struct tls_policy *p, const struct suite *
 {
 	for (unsigned i = 0; i < p->n; i++) {
 		bool rsa = p->at[i].algorithm == GNUTLS_PK_RSA || p->at[i].algorithm == GNUTLS_PK_RSA_PSS;
-		if (s->auth == AUTH_RSA ? rsa && !(s->kx == KX_RSA && p->at[i].algorithm != GNUTLS_PK_RSA) : !rsa)
+		if (s->auth == AUTH_RSA ? rsa && !(s->kx == KX_RSA && p->at[i].algorithm != GNUTLS_PK_RSA)
+					: !rsa)
 			return true;
 	}
 	return false;
@@ -435,7 +457,8 @@ static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 		p->protocols = PROTO_ALL;
 	before13 = p->protocols & (PROTO_TLS10 | PROTO_TLS11 | PROTO_TLS12);
 	if (!text)
-		text = conf_printf(env, "%s%s", cipher_default, p->protocols & (PROTO_TLS10 | PROTO_TLS11) ? cipher_default_old : "");
+		text = conf_printf(env, "%s%s", cipher_default,
+				   p->protocols & (PROTO_TLS10 | PROTO_TLS11) ? cipher_default_old : "");
 	if (cipherstring_eval(text, &p->suites, NULL, NULL, &e) != 0)
 		return fail(env, &p->ciphers_pos, &e);
 	if (cipherstring_eval13(p->ciphers13 ? p->ciphers13 : cipher_default13, &p->suites13, &e) != 0)
@@ -443,10 +466,12 @@ static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 	keep_usable(p);
 	if (p->suites.n || !before13)
 		return 0;
-	conf_report(env, p->suites13.n ? CONF_WARNING : CONF_ERROR, p->ciphers ? &p->ciphers_pos : &p->certs[0].pos,
-		    "choose suites that fit the certificate (ECDHE-ECDSA-… or ECDHE-RSA-…), or add a certificate of the other kind",
-		    "host %s: no suite of SSLCipherSuite goes with its certificate (%s) and protocols before TLS 1.3", p->name,
-		    gnutls_pk_get_name(p->at[0].algorithm));
+	conf_report(
+		env, p->suites13.n ? CONF_WARNING : CONF_ERROR,
+		p->ciphers ? &p->ciphers_pos : &p->certs[0].pos,
+		"choose suites that fit the certificate (ECDHE-ECDSA-… or ECDHE-RSA-…), or add a certificate of the other kind",
+		"host %s: no suite of SSLCipherSuite goes with its certificate (%s) and protocols before TLS 1.3",
+		p->name, gnutls_pk_get_name(p->at[0].algorithm));
 	return p->suites13.n ? 0 : -1;
 }
 
@@ -477,7 +502,8 @@ static void make_label(struct tls_policy *p)
 	struct buf b;
 
 	buf_init(&b, text, sizeof text);
-	buf_printf(&b, "tls policy 1\nprotocols %x\nverify none\nauthorities -\nsuites", (unsigned)p->protocols);
+	buf_printf(&b, "tls policy 1\nprotocols %x\nverify none\nauthorities -\nsuites",
+		   (unsigned)p->protocols);
 	for (unsigned i = 0; i < p->suites.n; i++)
 		buf_printf(&b, " %04x", p->suites.at[i]->id);
 	for (unsigned i = 0; i < p->suites13.n; i++)
@@ -487,14 +513,16 @@ static void make_label(struct tls_policy *p)
 	gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);
 }
 
-int tls_policy_finish(void *host_config, const char *name, const struct key_ref *refs, unsigned n, struct conf_env *env)
+int tls_policy_finish(void *host_config, const char *name, const struct key_ref *refs, unsigned n,
+		      struct conf_env *env)
 {
 	struct tls_policy *p = host_config;
 
 	if (!tls_policy_enabled(p))
 		return 0;
 	p->name = conf_strdup(env, name);
-	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0 || make_priorities(p, env) != 0)
+	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0
+	    || make_priorities(p, env) != 0)
 		return -1;
 	make_label(p);
 	return 0;

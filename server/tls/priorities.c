@@ -44,7 +44,8 @@ static gnutls_priority_t priority_get(const char *text, struct err *e)
 	}
 	r = gnutls_priority_init(&m->priority, text, &at);
 	if (r < 0) {
-		err_set(e, "GnuTLS refuses the priority \"%s\" at \"%s\": %s", text, at ? at : "", gnutls_strerror(r));
+		err_set(e, "GnuTLS refuses the priority \"%s\" at \"%s\": %s", text, at ? at : "",
+			gnutls_strerror(r));
 		free(m);
 		return NULL;
 	}
@@ -110,11 +111,13 @@ gnutls_priority_t priority_of_suite(const struct tls_policy *p, const struct sui
 	put_groups(&b, p, 0);
 	if (s->kx == KX_DHE)
 		buf_puts(&b, ":+GROUP-FFDHE2048:+GROUP-FFDHE3072:+GROUP-FFDHE4096");
-	buf_printf(&b, ":+%s:+%s:+%s:%%SERVER_PRECEDENCE", suite_gnutls_kx(s), suite_gnutls_cipher(s), suite_gnutls_mac(s));
+	buf_printf(&b, ":+%s:+%s:+%s:%%SERVER_PRECEDENCE", suite_gnutls_kx(s), suite_gnutls_cipher(s),
+		   suite_gnutls_mac(s));
 	return priority_get(text, e);
 }
 
-gnutls_priority_t priority_of_tls13(const struct tls_policy *p, unsigned first_suite, unsigned first_group, struct err *e)
+gnutls_priority_t priority_of_tls13(const struct tls_policy *p, unsigned first_suite, unsigned first_group,
+				    struct err *e)
 {
 	char text[768];
 	struct buf b;
@@ -132,6 +135,8 @@ gnutls_priority_t priority_of_tls13(const struct tls_policy *p, unsigned first_s
 
 gnutls_priority_t priority_of_start(struct err *e)
 {
-	return priority_get("NONE:+VERS-TLS1.3:+VERS-TLS1.2:+VERS-TLS1.1:+VERS-TLS1.0:+COMP-NULL:+CTYPE-X509:+SIGN-ALL:+GROUP-X25519"
-			    ":+GROUP-SECP256R1:+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AEAD", e);
+	return priority_get(
+		"NONE:+VERS-TLS1.3:+VERS-TLS1.2:+VERS-TLS1.1:+VERS-TLS1.0:+COMP-NULL:+CTYPE-X509:+SIGN-ALL:+GROUP-X25519"
+		":+GROUP-SECP256R1:+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AEAD",
+		e);
 }

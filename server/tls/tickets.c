@@ -65,7 +65,8 @@ static int64_t period_of(time_t now)
 	return (int64_t)now / (lifetime * PERIODS);
 }
 
-static void derive(const struct shmcache_seed *master, const unsigned char label[32], bool tls13, int64_t period, struct derived *out)
+static void derive(const struct shmcache_seed *master, const unsigned char label[32], bool tls13,
+		   int64_t period, struct derived *out)
 {
 	unsigned char text[1 + 32];
 
@@ -82,7 +83,8 @@ static void derive(const struct shmcache_seed *master, const unsigned char label
 static void choose_current(time_t now)
 {
 	current = 0;
-	while (current < nmasters && (memory->masters[current].not_before > now || memory->masters[current].not_after <= now))
+	while (current < nmasters
+	       && (memory->masters[current].not_before > now || memory->masters[current].not_after <= now))
 		current++;
 	if (current < nmasters)
 		return;
@@ -127,7 +129,8 @@ static struct policy_keys *keys_of(const struct tls_policy *p, bool tls13, int64
 	const unsigned char *label = tls_policy_label(p);
 	struct policy_keys *k = &memory->cache[(label[0] * 2u + tls13) % CACHED];
 
-	if (k->serial == masters_serial && k->period == period && k->tls13 == tls13 && memcmp(k->label, label, sizeof k->label) == 0)
+	if (k->serial == masters_serial && k->period == period && k->tls13 == tls13
+	    && memcmp(k->label, label, sizeof k->label) == 0)
 		return k;
 	memcpy(k->label, label, sizeof k->label);
 	k->tls13 = tls13;
@@ -154,7 +157,8 @@ const gnutls_datum_t *tickets_seed(const struct tls_policy *p, bool tls13, struc
 	use = current;
 	for (unsigned i = 0; names_known && ticket_name.n == NAME && i < nmasters; i++)
 		if (memory->masters[i].not_after > now
-		    && (memcmp(k->at[i].names[0], ticket_name.p, NAME) == 0 || memcmp(k->at[i].names[1], ticket_name.p, NAME) == 0))
+		    && (memcmp(k->at[i].names[0], ticket_name.p, NAME) == 0
+			|| memcmp(k->at[i].names[1], ticket_name.p, NAME) == 0))
 			use = i;
 	seed = (gnutls_datum_t){ k->at[use].seed, TICKET_SEED };
 	return &seed;
@@ -200,7 +204,8 @@ static ssize_t test_push(gnutls_transport_ptr_t ctx, const void *buf, size_t n)
 }
 
 /* The client's: NewSessionTicket is lifetime 4, length 2, ticket (RFC 5077, 3.3). */
-static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *msg)
+static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+		     const gnutls_datum_t *msg)
 {
 	struct pipe_end *e = gnutls_session_get_ptr(session);
 
@@ -222,7 +227,8 @@ static void test_end(gnutls_session_t s, struct pipe_end *e, gnutls_priority_t p
 }
 
 /* A handshake without certificates, over memory; does the ticket bear the name that we expect? */
-static bool try_names(gnutls_session_t client, gnutls_session_t server, struct pipe_end ends[2], const unsigned char seed[TICKET_SEED])
+static bool try_names(gnutls_session_t client, gnutls_session_t server, struct pipe_end ends[2],
+		      const unsigned char seed[TICKET_SEED])
 {
 	unsigned char name[NAME];
 	int r[2] = { GNUTLS_E_AGAIN, GNUTLS_E_AGAIN };
@@ -236,14 +242,16 @@ static bool try_names(gnutls_session_t client, gnutls_session_t server, struct p
 	if (r[0] != 0 || r[1] != 0 || !ends[0].got_ticket)
 		return false;
 	for (int64_t ago = 0; ago < 2; ago++)           /* the period may have ended meanwhile */
-		if (key_name(seed, period_of(time(NULL)) - ago, name) == 0 && memcmp(name, ends[0].name, NAME) == 0)
+		if (key_name(seed, period_of(time(NULL)) - ago, name) == 0
+		    && memcmp(name, ends[0].name, NAME) == 0)
 			return true;
 	return false;
 }
 
 int tickets_self_test(struct err *e)
 {
-	static const char text[] = "NONE:+VERS-TLS1.2:+ANON-ECDH:+AES-128-CBC:+SHA1:+COMP-NULL:+GROUP-X25519:+SIGN-ALL";
+	static const char text[] =
+		"NONE:+VERS-TLS1.2:+ANON-ECDH:+AES-128-CBC:+SHA1:+COMP-NULL:+GROUP-X25519:+SIGN-ALL";
 	gnutls_anon_server_credentials_t server_anon = NULL;
 	gnutls_anon_client_credentials_t client_anon = NULL;
 	gnutls_session_t client = NULL, server = NULL;
@@ -255,16 +263,20 @@ int tickets_self_test(struct err *e)
 	names_known = false;
 	ends[0].peer = &ends[1];
 	ends[1].peer = &ends[0];
-	if (gnutls_rnd(GNUTLS_RND_KEY, seed, sizeof seed) >= 0 && gnutls_priority_init(&priority, text, NULL) >= 0
-	    && gnutls_anon_allocate_server_credentials(&server_anon) >= 0 && gnutls_anon_allocate_client_credentials(&client_anon) >= 0
-	    && gnutls_init(&client, GNUTLS_CLIENT | GNUTLS_NONBLOCK) >= 0 && gnutls_init(&server, GNUTLS_SERVER | GNUTLS_NONBLOCK) >= 0) {
+	if (gnutls_rnd(GNUTLS_RND_KEY, seed, sizeof seed) >= 0
+	    && gnutls_priority_init(&priority, text, NULL) >= 0
+	    && gnutls_anon_allocate_server_credentials(&server_anon) >= 0
+	    && gnutls_anon_allocate_client_credentials(&client_anon) >= 0
+	    && gnutls_init(&client, GNUTLS_CLIENT | GNUTLS_NONBLOCK) >= 0
+	    && gnutls_init(&server, GNUTLS_SERVER | GNUTLS_NONBLOCK) >= 0) {
 		test_end(client, &ends[0], priority);
 		test_end(server, &ends[1], priority);
 		gnutls_credentials_set(client, GNUTLS_CRD_ANON, client_anon);
 		gnutls_credentials_set(server, GNUTLS_CRD_ANON, server_anon);
 		gnutls_db_set_cache_expiration(server, (int)lifetime);
 		gnutls_session_ticket_enable_server(server, &key);
-		gnutls_handshake_set_hook_function(client, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_POST, on_ticket);
+		gnutls_handshake_set_hook_function(client, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
+						   GNUTLS_HOOK_POST, on_ticket);
 		names_known = try_names(client, server, ends, seed);
 	}
 	if (client)
@@ -278,6 +290,8 @@ int tickets_self_test(struct err *e)
 	if (priority)
 		gnutls_priority_deinit(priority);
 	secret_wipe(seed, sizeof seed);
-	return names_known ? 0 : err_set(e, "GnuTLS %s names its ticket keys in a way unknown here: tickets sealed before the last change of the "
-					    "ticket key are not resumed", gnutls_check_version(NULL));
+	if (names_known)
+		return 0;
+	return err_set(e, "GnuTLS %s names its ticket keys in a way unknown here: tickets sealed before the last "
+			  "change of the ticket key are not resumed", gnutls_check_version(NULL));
 }

@@ -103,7 +103,11 @@ static struct text always_on(struct tls *t, struct arena *a) { (void)t, (void)a;
 static struct text always_false(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("false"); }
 static struct text always_null(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("NULL"); }
 static struct text always_none(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("NONE"); }
-static struct text interface(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("Bulkhead/" BULKHEAD_VERSION); }
+static struct text interface(struct tls *t, struct arena *a)
+{
+	(void)t, (void)a;
+	return TEXT("Bulkhead/" BULKHEAD_VERSION);
+}
 
 static const struct { const char *name; struct text (*value)(struct tls *t, struct arena *a); } session_variables[] = {
 	{ "HTTPS", always_on }, { "SSL_PROTOCOL", protocol }, { "SSL_CIPHER", cipher }, { "SSL_CIPHER_USEKEYSIZE", key_size },
@@ -136,7 +140,8 @@ static const struct { const char *name, *oid; } dn_parts[] = {
 	{ "UID", "0.9.2342.19200300.100.1.1" }, { "Email", "1.2.840.113549.1.9.1" },
 };
 
-typedef int dn_reader(gnutls_x509_crt_t crt, const char *oid, unsigned index, unsigned raw, void *buf, size_t *n);
+typedef int dn_reader(gnutls_x509_crt_t crt, const char *oid, unsigned index, unsigned raw, void *buf,
+		      size_t *n);
 
 /* "CN" or "CN_2" of the subject or issuer. */
 static struct text dn_part(gnutls_x509_crt_t crt, dn_reader *read, struct text name, struct arena *a)
@@ -150,7 +155,8 @@ static struct text dn_part(gnutls_x509_crt_t crt, dn_reader *read, struct text n
 	if (underscore && text_u64((struct text){ underscore + 1, name.n - part.n - 1 }, 100, &index) != 0)
 		return (struct text){ 0 };
 	for (size_t i = 0; i < sizeof dn_parts / sizeof *dn_parts; i++)
-		if (text_is(part, dn_parts[i].name) && read(crt, dn_parts[i].oid, (unsigned)index, 0, value, &n) == 0)
+		if (text_is(part, dn_parts[i].name)
+		    && read(crt, dn_parts[i].oid, (unsigned)index, 0, value, &n) == 0)
 			return text_of(arena_strndup(a, value, n));
 	return (struct text){ 0 };
 }

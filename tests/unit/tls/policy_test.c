@@ -243,6 +243,29 @@ static void test_finish(void **state)
 	}
 }
 
+/* A chain file goes behind the certificate that its first one issued, once, and only there. */
+static void test_chain_file(void **state)
+{
+	char command[1024];
+	struct tls_policy *p;
+
+	(void)state;
+	snprintf(command, sizeof command, "cd %s && exec >/dev/null 2>&1; "
+		 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -subj /CN=Authority -days 2 && "
+		 "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout leaf.key -out leaf.csr -subj /CN=leaf && "
+		 "openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out leaf.pem && chmod 600 *.key && cat leaf.pem ca.pem >leaf2.pem", rig_dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(finish(env, PAIR("leaf.pem", "leaf.key") "SSLCertificateChainFile $/ca.pem\nSSLCertificateFile $/rsa.test.pem\n"
+				"SSLCertificateKeyFile $/rsa.test.key", &p), 0);
+	assert_string_equal(env->said, "");
+	assert_int_equal(p->at[0].chain.n, 2);
+	assert_int_equal(p->at[1].chain.n, 1);
+	tls_policy_free(p);
+	assert_int_equal(finish(env, PAIR("leaf2.pem", "leaf.key"), &p), 0);
+	assert_int_equal(p->at[0].chain.n, 2);
+	tls_policy_free(p);
+}
+
 static void test_order_and_summary(void **state)
 {
 	struct tls_policy *p;
@@ -289,7 +312,7 @@ static void test_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_directives), T(test_table), T(test_cache_settings), T(test_merging), T(test_options), T(test_finish), T(test_order_and_summary), T(test_labels),
+		T(test_directives), T(test_table), T(test_cache_settings), T(test_merging), T(test_options), T(test_finish), T(test_chain_file), T(test_order_and_summary), T(test_labels),
 	};
 	int failed = cmocka_run_group_tests_name("tls/policy", tests, setup, rig_teardown);
 

@@ -133,8 +133,9 @@ static UNUSED void rig_certificate(const char *name, gnutls_pk_algorithm_t kind,
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t out;
-	char file[64];
+	char file[64], dn[128];
 
+	snprintf(dn, sizeof dn, "CN=%s,OU=Unit,O=Test,C=DE", name);
 	gnutls_x509_privkey_init(&key);
 	gnutls_x509_crt_init(&crt);
 	assert_int_equal(gnutls_x509_privkey_generate(key, kind, bits, 0), 0);
@@ -142,7 +143,7 @@ static UNUSED void rig_certificate(const char *name, gnutls_pk_algorithm_t kind,
 	gnutls_x509_crt_set_serial(crt, "\0\x81\x02\x03", 4);
 	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 60);
 	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 86400);
-	gnutls_x509_crt_set_dn(crt, "CN=name,OU=Unit,O=Test,C=DE", NULL);
+	gnutls_x509_crt_set_dn(crt, dn, NULL);
 	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name), GNUTLS_FSAN_APPEND);
 	gnutls_x509_crt_set_key(crt, key);
 	assert_int_equal(gnutls_x509_crt_sign2(crt, crt, key, kind == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256, 0), 0);
