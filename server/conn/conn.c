@@ -5,7 +5,7 @@
  *   PEEK       first bytes         -             closes               HANDSHAKE, HEAD, BYE
  *   HANDSHAKE  tls_step            tls_step      closes               HEAD, BYE
  *   HEAD       head                -             408, or closes       REQUEST, BYE
- *   REQUEST    body                response      408, or breaks       HEAD, BYE
+ *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE
  *   BYE        -                   what is left  breaks               LINGER, closed
  *   LINGER     dropped             -             closed               closed
  *
@@ -45,18 +45,20 @@ static struct text variable(struct client *client, const char *name, struct aren
 	return (struct text){ 0 };
 }
 
-static bool policy_covers(struct client *client, const struct host *host)
+static unsigned refuses(struct client *client, const struct host *host)
 {
 	struct conn *c = conn_of(client);
 
-	if (c->tls && !client->sni.p && tls_policy_strict_sni(host_config(host, &tls_module)))
-		return false;           /* SSLStrictSNIVHostCheck: this host is not for clients that name none in TLS */
+	if (c->tls && !client->sni.p)
+		for (int i = 0; i < 2; i++)     /* said in the default host it counts for all hosts of the address */
+			if (tls_policy_strict_sni(host_config(i ? client->tls_host : host, &tls_module)))
+				return 403;
 	if (!c->tls || host == client->tls_host)
-		return true;
-	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module));
+		return 0;
+	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
 }
 
-static const struct client_ops client_ops = { variable, policy_covers };
+static const struct client_ops client_ops = { variable, refuses };
 
 void conn_use_host(struct conn *c, const struct host *h)
 {
@@ -83,18 +85,18 @@ void conn_state(struct conn *c, enum conn_state state)
 		counter_set32(&s->o.counters->active, s->active);
 	}
 	c->state = state;
+	c->sent_at = loop_now(s->loop);
 }
 
-void conn_deadline(struct conn *c, int64_t ms_from_now)
+static void conn_due(struct conn *c, int64_t at)
 {
-	if (deadline_set(c->server->loop, &c->deadline, loop_now(c->server->loop) + ms_from_now) < 0)
+	if (deadline_set(c->server->loop, &c->deadline, at) < 0)
 		conn_break(c, "out of memory");
 }
 
 void conn_bye(struct conn *c)
 {
 	conn_state(c, CONN_BYE);
-	conn_deadline(c, c->settings->timeout);
 }
 
 void conn_break(struct conn *c, const char *why)
@@ -201,7 +203,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	claim_slot(c);
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_ACCEPT, (uint32_t)fd);
-	conn_deadline(c, c->settings->read_handshake);
+	conn_due(c, loop_now(s->loop) + c->settings->read_handshake);
 	turn(&c->watch, EPOLLIN);               /* often the first bytes are there already */
 }
 
@@ -214,8 +216,6 @@ static const struct tls_policy *choose(void *ctx, struct text sni)
 	const struct host *h = sni.p ? host_by_name(c->server->o.site, &c->client.local, sni) : first;
 	const void *policy = host_config(h, &tls_module);
 
-	if (!sni.p && tls_policy_strict_sni(host_config(first, &tls_module)))
-		return NULL;
 	if (!tls_policy_enabled(policy))
 		h = first;
 	c->client.tls_host = h;
@@ -227,7 +227,6 @@ static void begin_http(struct conn *c)
 {
 	conn_state(c, CONN_HEAD);
 	c->head_began = loop_now(c->server->loop);
-	conn_deadline(c, c->settings->read_header);
 	if (h1_begin(c) < 0)
 		conn_break(c, "out of memory");
 }
@@ -246,6 +245,7 @@ static void do_peek(struct conn *c)
 {
 	struct conn_server *s = c->server;
 	bool tls = tls_policy_enabled(host_config(c->host, &tls_module));
+	unsigned char alert[HELLO_ALERT];
 	ssize_t got = input_raw(c);
 
 	if (got == 0 || got == -2) {
@@ -272,7 +272,8 @@ static void do_peek(struct conn *c)
 		break;
 	case PEEK_RUBBISH:
 		log_infox(&c->client.about, LOG_SSL, "BH0505", "neither TLS nor HTTP came on a TLS port: the connection is closed");
-		output_must(c, plain_port_alert, sizeof plain_port_alert);
+		hello_alert((const unsigned char *)s->raw + s->raw_at, s->raw_n - s->raw_at, alert);
+		output_must(c, alert, sizeof alert);
 		break;
 	}
 	c->lingers = true;
@@ -314,7 +315,8 @@ static void do_handshake(struct conn *c)
 			conn_break(c, "the client went away in the handshake");
 		return;
 	case TLS_WRITE:
-		return;                         /* what is queued leaves at the end of the turn */
+		c->again = true;                /* what is queued leaves at the end of the turn, then there is room */
+		return;
 	case TLS_FAILED:
 		handshake_failed(c);
 	}
@@ -337,8 +339,7 @@ static void do_bye(struct conn *c)
 	}
 	shutdown(c->watch.fd, SHUT_WR);
 	conn_state(c, CONN_LINGER);
-	c->linger_until = loop_now(c->server->loop) + LINGER_MS;
-	conn_deadline(c, LINGER_MS);
+	conn_due(c, loop_now(c->server->loop) + LINGER_MS);
 }
 
 static void do_linger(struct conn *c)
@@ -390,9 +391,11 @@ static uint32_t wanted(const struct conn *c)
 
 	switch (c->state) {
 	case CONN_PEEK: case CONN_HANDSHAKE: case CONN_LINGER:
-		return EPOLLIN | out;
+		return out ? out : EPOLLIN;
 	case CONN_HEAD: case CONN_REQUEST:
-		return (h1_reads(c) && !out ? EPOLLIN : 0) | out | (out || h1_reads(c) ? 0 : EPOLLRDHUP);
+		if (out || h1_reads(c))
+			return out ? out : EPOLLIN;
+		return c->half_closed ? EPOLLET : EPOLLRDHUP;   /* EPOLLET alone: only the end of both sides is told, once */
 	case CONN_BYE:
 		return EPOLLOUT;
 	}
@@ -408,6 +411,10 @@ static void end_turn(struct conn *c)
 		output_flush(c);
 	if (c->state == CONN_BYE && !c->gone && !c->wire_left.n)
 		do_bye(c);
+	if (!c->gone && (c->state == CONN_HEAD || c->state == CONN_REQUEST))
+		conn_due(c, h1_due(c));
+	if (!c->gone && c->state == CONN_BYE)
+		conn_due(c, c->sent_at + c->settings->timeout);
 	if (!c->gone)
 		input_end(c);
 	if (s->o.activity)
@@ -424,16 +431,14 @@ static void turn(struct watch *w, uint32_t events)
 
 	input_begin(c);
 	note_activity(c);
-	if ((events & (EPOLLERR | EPOLLHUP)) && c->state != CONN_LINGER && !(events & EPOLLIN))
+	if ((events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLIN))
 		conn_break(c, "the client went away");
 	if (!c->gone && c->wire_left.n && output_flush(c) == 1) {
 		end_turn(c);                    /* still no room: nothing else until there is */
 		return;
 	}
-	if (!c->gone && (events & EPOLLRDHUP) && c->state == CONN_REQUEST && !h1_reads(c))
-		conn_break(c, "the client went away while its answer was made");
-	if (!c->gone && (events & EPOLLOUT) && c->state == CONN_REQUEST)
-		h1_writable(c);
+	if (events & EPOLLRDHUP)                /* it may still read: some clients end their side behind their request */
+		c->half_closed = true;
 	if (!c->gone)
 		run_state(c);
 	end_turn(c);
@@ -557,6 +562,7 @@ void conn_free(struct conn_server *s)
 	if (s->reserve >= 0)
 		close(s->reserve);
 	loop_free(s->loop);
+	arena_free(s->spare);
 	free(s->listeners);
 	free(s->free_slots);
 	free(s->in);

@@ -19,8 +19,11 @@ struct client;
 struct client_ops {
 	/* An SSL_* (or HTTPS) variable of the connection; absent text where it has no value. */
 	struct text (*variable)(struct client *c, const char *name, struct arena *a);
-	/* Whether the handshake's TLS policy is at least that of this host (else 421, RFC 9110 15.5.20). */
-	bool (*policy_covers)(struct client *c, const struct host *host);
+	/*
+	 * 0, or why this connection may not ask for that host: 421 where its TLS policy is not at least that of the host
+	 * (RFC 9110, 15.5.20), 403 where the host wants to be named in TLS and was not (SSLStrictSNIVHostCheck).
+	 */
+	unsigned (*refuses)(struct client *c, const struct host *host);
 };
 
 struct client {
@@ -40,9 +43,9 @@ static inline struct text client_variable(struct client *c, const char *name, st
 {
 	return c->ops->variable ? c->ops->variable(c, name, a) : (struct text){ 0 };
 }
-static inline bool client_policy_covers(struct client *c, const struct host *h)
+static inline unsigned client_refuses(struct client *c, const struct host *h)
 {
-	return !c->ops->policy_covers || c->ops->policy_covers(c, h);
+	return c->ops->refuses ? c->ops->refuses(c, h) : 0;
 }
 
 #endif

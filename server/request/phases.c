@@ -96,12 +96,16 @@ static unsigned phase_host(struct request *r)
 	if (!r->hostname)
 		return 503;
 	use_host(r, host_of(r));
-	if (r->client->secure && !client_policy_covers(r->client, r->host)) {
+	unsigned refused = r->client->secure ? client_refuses(r->client, r->host) : 0;
+	if (refused == 421)
 		log_infox(&r->client->about, LOG_SSL, "BH0302",
 			  "request for %s refused with 421: the connection was made for %s, whose TLS settings do not cover it", r->host->name,
 			  r->client->tls_host ? r->client->tls_host->name : "another host");
-		return 421;
-	}
+	else if (refused)
+		log_infox(&r->client->about, LOG_SSL, "BH0309",
+			  "request for %s refused with 403: the client named no host in TLS (SNI), and SSLStrictSNIVHostCheck is on there", r->host->name);
+	if (refused)
+		return refused;
 	headers_early(r);
 	return 0;
 }

@@ -368,7 +368,7 @@ static int pick_for_file(struct request *r)
 {
 	const struct section_index *x = r->host->index;
 	const struct section_cache *c = r->site->cache;
-	size_t n = strlen(r->filename), dir = n;
+	size_t n = strlen(r->filename), dir;
 	const char *name;
 	unsigned directories;
 

@@ -84,13 +84,13 @@ static void take_abort(struct stream *s, const char *reason)
 
 static const struct stream_ops ops = { .head = take_head, .write = take_body, .end = take_end, .abort = take_abort };
 
-static bool covers(struct client *c, const struct host *h)
+static unsigned refuses(struct client *c, const struct host *h)
 {
 	(void)c;
-	return strcmp(h->name, "strict.test") != 0;
+	return strcmp(h->name, "strict.test") == 0 ? 421 : 0;
 }
 
-static const struct client_ops client_ops = { .policy_covers = covers };
+static const struct client_ops client_ops = { .refuses = refuses };
 
 /* The text of a request, '\n' standing for CRLF, through the phases. Returns the last request of its chain. */
 static struct request *send_request(struct world *w, struct stream *stream, const char *text)
