@@ -5,10 +5,13 @@
  *   test-echo    sends the request's body back, chunk by chunk, reading no faster than the client takes
  *   test-stream  sends as many bytes as the query says (?n=1000000), length not told
  *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
+ *   test-forbidden  makes a system call that no child may make
  */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "request/handler.h"
 #include "request/request.h"
@@ -118,12 +121,25 @@ static void crash_start(struct request *r)
 		*(volatile int *)nowhere = 1;
 	}
 	raise(signal_number);
+	__asm__ volatile("");           /* no tail call: this function stands in the backtrace */
+}
+
+static void forbidden_start(struct request *r)
+{
+	static const char *const arguments[] = { "/bin/true", NULL };
+
+	syscall(SYS_execve, arguments[0], arguments, NULL);
+	fields_set(&r->out, "X-Not-Refused", "yes");
+	r->length = 0;
+	if (response_start(r) == 0)
+		stream_end(r->stream);
 }
 
 static const struct handler handlers[] = {
 	{ .name = "test-echo", .start = echo_start, .body = echo_body, .writable = echo_flush, .ended = echo_ended },
 	{ .name = "test-stream", .start = stream_start, .writable = stream_more },
 	{ .name = "test-crash", .start = crash_start },
+	{ .name = "test-forbidden", .start = forbidden_start },
 };
 
 __attribute__((constructor)) static void register_all(void)
