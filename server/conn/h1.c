@@ -1,67 +1,24 @@
 /*
- * h1.c - HTTP/1 on a connection: requests one after another, their bodies, and the wire form of responses.
- *
- * The order of a response's end is kept here: the access line is committed to the log ring BEFORE the last bytes are
- * handed to the socket, so that a client that has its answer has its line, whatever kills this process next.
+ * h1.c - HTTP/1 on a connection: requests one after another, their heads and bodies, and their time limits. The wire form
+ * of responses is h1out.c's. Runs in the children.
  *
  * A request passes head → (body ⇄ handler → response) → next. The handler is called from h1_run only, never from inside
- * its own stream calls.
+ * its own stream calls. While the client takes no more bytes, nothing else is done for it.
  */
-#include "conn/internal.h"
+#include "conn/h1.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "http/body.h"
-#include "log/format.h"
-#include "log/target.h"
 #include "request/core.h"
-#include "request/handler.h"
-#include "request/logline.h"
 #include "request/phases.h"
 #include "request/response.h"
 
-#define DISCARD_MAX (1024 * 1024)       /* body bytes that nobody wanted, read so that the connection can stay open */
 #define TURN_REQUESTS 32                /* pipelined requests of one connection a turn */
-#define RING_WAIT_MS 1000               /* how long a full ring may hold this child up */
-#define LINE_SIZE 16384
-
-enum wire_form { WIRE_NONE, WIRE_LENGTH, WIRE_CHUNKED, WIRE_CLOSE };
-
-struct h1 {
-	struct stream stream;           /* what the handler holds */
-	struct conn *c;
-	struct arena *arena;
-	struct request_head head;
-	struct body_reader body;
-	bool busy;                      /* a request is being worked on */
-	bool body_done;                 /* nothing of its body is left to read */
-	bool expects;                   /* Expect: 100-continue, and neither 100 nor body bytes have gone by */
-	bool reading;                   /* the handler wants the body */
-	uint64_t discarded;
-	int64_t body_began;             /* ms: when its first byte was waited for; 0 = not yet */
-	bool started;                   /* the response's head is queued */
-	bool ended;                     /* the handler has said all */
-	bool logged;
-	bool wants_room;                /* a write was cut short */
-	bool aborted;
-	bool closes;                    /* the connection ends after this response */
-	enum wire_form form;
-	uint64_t promised;              /* WIRE_LENGTH: bytes still to come */
-	int file;                       /* -1 = none */
-	uint64_t file_at, file_left;
-};
-
-static const struct stream_ops ops;
-
-static struct h1 *h1_of(struct stream *s)
-{
-	return (struct h1 *)(void *)((char *)s - offsetof(struct h1, stream));
-}
+#define HEAD_STEP 4096                  /* bytes without a line end that are looked at again for the limits' sake */
+#define ARENA_BLOCK 16384               /* an ordinary request needs no second one */
 
 int h1_begin(struct conn *c)
 {
@@ -70,20 +27,10 @@ int h1_begin(struct conn *c)
 	if (!h)
 		return -1;
 	h->c = c;
-	h->stream.ops = &ops;
+	h->stream.ops = &h1_stream_ops;
 	h->file = -1;
-	h->arena = arena_new(0);
-	if (!h->arena) {
-		free(h);
-		return -1;
-	}
 	c->h1 = h;
 	return 0;
-}
-
-bool h1_idle(const struct conn *c)
-{
-	return !c->h1 || !c->h1->busy;
 }
 
 bool h1_reads(const struct conn *c)
@@ -95,302 +42,29 @@ bool h1_reads(const struct conn *c)
 	return !h->body_done && (h->reading || h->ended);
 }
 
-/* ------------------------------------------------------------------------------------------------ the access log */
-
-static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)
+/* An arena for the next head: the server keeps one at hand, so that idle connections own none. */
+static int take_arena(struct h1 *h)
 {
-	static const uint64_t one = 1;
-	struct iovec iov = { (void *)(uintptr_t)line, n };
-	static bool full;
+	struct conn_server *s = h->c->server;
 
-	if (!s->o.ring) {
-		s->o.put_line(target, line, n);
-		return;
+	if (!h->arena) {
+		h->arena = s->spare ? s->spare : arena_new(ARENA_BLOCK);
+		s->spare = NULL;
 	}
-	/* A ring that stays full (no logger, a full disk) holds this child up for a second, once: then lines are counted, not kept. */
-	for (int waited = 0; ring_put(s->o.ring, target, &iov, 1) < 0; waited += 5) {
-		if (full || waited >= RING_WAIT_MS) {
-			full = true;
-			ring_drop(s->o.ring);
-			return;
-		}
-		if (s->o.ring_wake >= 0 && write(s->o.ring_wake, &one, sizeof one) < 0)
-			waited += 5;
-		struct timespec pause = { 0, 5000000 };
-		nanosleep(&pause, NULL);
-	}
-	full = false;
+	return h->arena ? 0 : -1;
 }
 
-static void write_log(struct h1 *h)
+static void give_arena(struct h1 *h)
 {
-	static char line[LINE_SIZE];
-	struct request *r = h->stream.request;
-	const struct log_host *logs = host_config(r->host ? r->host : h->c->host, &log_module);
-	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = h->aborted, .kept = h->c->client.requests - 1 };
+	struct conn_server *s = h->c->server;
 
-	if (h->logged)
-		return;
-	h->logged = true;
-	for (const struct log_access *a = logs->access; a; a = a->next) {
-		struct buf b;
-
-		if (!logline_wanted(a, r))
-			continue;
-		buf_init(&b, line, sizeof line - 1);
-		logline_render(a, r, &l, &b);
-		if (b.full)
-			line[b.n - 1] = '\n';
-		put_line(h->c->server, a->target, line, b.n);
-	}
-}
-
-/* ------------------------------------------------------------------------------------------------ the response's wire form */
-
-static void put_field(struct buf *b, struct text name, struct text value)
-{
-	buf_put(b, name.p, name.n);
-	buf_put(b, ": ", 2);
-	buf_put(b, value.p, value.n);
-	buf_put(b, "\r\n", 2);
-}
-
-static size_t fields_size(const struct fields *f)
-{
-	size_t n = 0;
-
-	for (unsigned i = 0; i < f->n; i++)
-		n += f->at[i].name.n + f->at[i].value.n + 4;
-	return n;
-}
-
-/* Whether the connection can take another request after this response; what is left of the body decides with it. */
-static bool stays_open(struct h1 *h, const struct request *r)
-{
-	struct conn *c = h->c;
-
-	if (!r->keepalive || c->client.nokeepalive || c->server->draining || !c->settings->keepalive || c->plain_on_tls)
-		return false;
-	if (c->settings->max_requests && c->client.requests >= (uint64_t)c->settings->max_requests)
-		return false;
-	if (h->body_done || h->reading)
-		return true;
-	return !h->expects && (h->body.kind == BODY_CHUNKED || h->body.left <= DISCARD_MAX);
-}
-
-static void choose_form(struct h1 *h, const struct request *r, bool old)
-{
-	h->promised = 0;
-	if (r->no_body) {
-		h->form = WIRE_NONE;
-	} else if (r->length >= 0) {
-		h->form = WIRE_LENGTH;
-		h->promised = (uint64_t)r->length;
-	} else if (!old) {
-		h->form = WIRE_CHUNKED;
+	if (h->arena && !s->spare) {
+		arena_reset(h->arena);
+		s->spare = h->arena;
 	} else {
-		h->form = WIRE_CLOSE;
-		h->closes = true;
+		arena_free(h->arena);
 	}
-}
-
-static void put_connection(struct h1 *h, const struct request *r, struct buf *b)
-{
-	const struct conn_settings *set = h->c->settings;
-
-	if (h->closes) {
-		buf_puts(b, "Connection: close\r\n");
-	} else if (r->minor == 0 || fields_has_token(&r->in, "Connection", "keep-alive")) {
-		buf_printf(b, "Keep-Alive: timeout=%lld", (long long)(set->keepalive_timeout / 1000));
-		if (set->max_requests)
-			buf_printf(b, ", max=%lld", (long long)set->max_requests - h->c->client.requests);
-		buf_puts(b, "\r\nConnection: Keep-Alive\r\n");
-	}
-}
-
-static int head(struct stream *s)
-{
-	struct h1 *h = h1_of(s);
-	struct request *r = s->request;
-	size_t cap = 512 + fields_size(&r->out) + fields_size(&r->always);
-	char *p = arena_alloc(r->arena, cap);
-	bool old = r->major == 1 && r->minor == 0, claims_old = request_env(r, "force-response-1.0").p != NULL;
-	struct buf b;
-
-	if (h->c->gone || h->started || !p)
-		return -1;
-	h->started = r->head_sent = true;
-	h->closes = !stays_open(h, r);
-	choose_form(h, r, old || claims_old);
-	buf_init(&b, p, cap);
-	buf_printf(&b, "HTTP/1.%d %u %s\r\n", claims_old ? 0 : 1, r->status, http_phrase(r->status));
-	for (unsigned i = 0; i < r->out.n; i++)
-		put_field(&b, r->out.at[i].name, r->out.at[i].value);
-	for (unsigned i = 0; i < r->always.n; i++)
-		put_field(&b, r->always.at[i].name, r->always.at[i].value);
-	if (r->length >= 0 && r->status != 204 && r->status != 304)
-		buf_printf(&b, "Content-Length: %lld\r\n", (long long)r->length);
-	if (h->form == WIRE_CHUNKED)
-		buf_puts(&b, "Transfer-Encoding: chunked\r\n");
-	put_connection(h, r, &b);
-	buf_puts(&b, "\r\n");
-	s->head_bytes += b.n;
-	if (h->c->server->o.activity)
-		activity_event(h->c->server->o.activity, (uint64_t)loop_now(h->c->server->loop), ACTIVITY_RESPONSE, r->status);
-	return output_must(h->c, b.p, b.n);
-}
-
-static size_t total_of(const struct iovec *iov, int n)
-{
-	size_t total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += iov[i].iov_len;
-	return total;
-}
-
-static ssize_t write_body(struct stream *s, const struct iovec *iov, int n)
-{
-	struct h1 *h = h1_of(s);
-	size_t total = total_of(iov, n), take, left;
-	char line[20];
-
-	if (h->c->gone || h->aborted)
-		return -1;
-	if (h->form == WIRE_NONE || !total)
-		return (ssize_t)total;
-	if (h->form == WIRE_LENGTH && total > h->promised)      /* a handler that says more than it promised */
-		total = (size_t)h->promised;
-	take = output_space(h->c);
-	take = total < take ? total : take;
-	/* The buffer of this turn is full; the socket need not be: then nothing else would ask for a further turn. */
-	if (take < total)
-		h->wants_room = h->c->again = true;
-	if (!take)
-		return h->c->gone ? -1 : 0;
-	if (h->form == WIRE_CHUNKED && output_must(h->c, line, chunk_head(take, line)) < 0)
-		return -1;
-	left = take;
-	for (int i = 0; i < n && left; i++) {
-		size_t part = iov[i].iov_len < left ? iov[i].iov_len : left;
-
-		if (output_must(h->c, iov[i].iov_base, part) < 0)
-			return -1;
-		left -= part;
-	}
-	if (h->form == WIRE_CHUNKED && output_must(h->c, CHUNK_END, 2) < 0)
-		return -1;
-	s->body_bytes += take;
-	if (h->form == WIRE_LENGTH) {
-		h->promised -= take;
-		if (!h->promised)
-			write_log(h);           /* these are the last bytes, and they are not sent yet */
-	}
-	return (ssize_t)take;
-}
-
-static int file(struct stream *s, int fd, uint64_t offset, uint64_t length)
-{
-	struct h1 *h = h1_of(s);
-
-	if (h->c->gone || h->aborted || h->file >= 0 || h->form == WIRE_NONE || !length) {
-		close(fd);
-		return h->c->gone || h->aborted || h->file >= 0 ? -1 : 0;
-	}
-	h->file = fd;
-	h->file_at = offset;
-	h->file_left = length;
-	return 0;
-}
-
-static void end(struct stream *s)
-{
-	h1_of(s)->ended = true;
-}
-
-static void want_body(struct stream *s, bool on)
-{
-	h1_of(s)->reading = on;
-}
-
-static void give_up(struct stream *s, const char *reason)
-{
-	struct h1 *h = h1_of(s);
-
-	h->aborted = true;
-	log_infox(&h->c->client.about, LOG_HTTP, "BH0520", "the response is cut short: %s", reason);
-}
-
-static const struct stream_ops ops = { head, write_body, file, end, want_body, give_up };
-
-/* ------------------------------------------------------------------------------------------------ sending */
-
-static void close_file(struct h1 *h)
-{
-	if (h->file >= 0)
-		close(h->file);
-	h->file = -1;
-}
-
-/* Moves a file on. True when it is done (or there is none). */
-static bool pump_file(struct h1 *h)
-{
-	struct conn *c = h->c;
-
-	while (h->file >= 0 && !c->gone && !c->blocked && !c->again) {
-		if (h->file_left <= FILE_TURN && h->ended) {
-			h->stream.body_bytes += h->file_left;
-			write_log(h);
-			h->stream.body_bytes -= h->file_left;
-		}
-		ssize_t took = output_file(c, h->file, h->file_at, h->file_left);
-		if (took < 0) {
-			give_up(&h->stream, "the file became shorter, or cannot be read, while it was being sent");
-			close_file(h);
-			return false;
-		}
-		if (!took)
-			break;
-		h->file_at += (uint64_t)took;
-		h->file_left -= (uint64_t)took;
-		h->stream.body_bytes += (uint64_t)took;
-		h->promised -= h->promised < (uint64_t)took ? h->promised : (uint64_t)took;
-		if (!h->file_left) {
-			close_file(h);
-			h->wants_room = c->again = !h->ended;
-		}
-	}
-	return h->file < 0;
-}
-
-void h1_writable(struct conn *c)
-{
-	struct h1 *h = c->h1;
-	struct request *r = h && h->busy ? h->stream.request : NULL;
-
-	if (!r || !pump_file(h) || c->gone)
-		return;
-	if (h->wants_room && !h->ended && r->handler && r->handler->writable) {
-		h->wants_room = false;
-		r->handler->writable(r);
-		pump_file(h);
-	}
-}
-
-/* The last word of a chunked body; the log before it. True when the response is whole. */
-static bool finish_response(struct h1 *h)
-{
-	if (!h->ended || !pump_file(h))
-		return false;
-	if (h->form == WIRE_LENGTH && h->promised) {
-		give_up(&h->stream, "the handler ended before it had sent what Content-Length says");
-		return false;
-	}
-	write_log(h);
-	if (h->form == WIRE_CHUNKED)
-		output_must(h->c, CHUNK_LAST, sizeof CHUNK_LAST - 1);
-	h->form = WIRE_NONE;
-	return true;
+	h->arena = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ the request */
@@ -414,10 +88,10 @@ static void begin_request(struct h1 *h, struct request *r)
 	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->reading = h->expects = false;
 	h->form = WIRE_NONE;
 	h->promised = h->discarded = 0;
-	h->body_began = 0;
+	h->body_began = h->paused_at = 0;
 	h->body_done = true;
+	h->client_stays = false;
 	conn_state(c, CONN_REQUEST);
-	conn_deadline(c, c->settings->timeout);
 	counter_add(&c->server->o.counters->requests, 1);
 	if (r->activity)
 		activity_request(r->activity, (uint64_t)loop_now(c->server->loop), r->method.p, r->method.n, r->target.p, r->target.n);
@@ -433,9 +107,8 @@ static void refuse(struct h1 *h, struct request *r, unsigned status, const char 
 	response_error(r, status);
 }
 
-static void answer_plain_on_tls(struct request *r)
+static void answer_plain_on_tls(struct conn *c, struct request *r)
 {
-	struct conn *c = h1_of(r->stream)->c;
 	struct text field = fields_get(&r->in, "Host"), name, port;
 	const char *host = r->host->name;
 	char shown[280];
@@ -472,15 +145,15 @@ static void start_request(struct h1 *h, enum head_result result)
 		return;
 	}
 	begin_request(h, r);
+	if (c->plain_on_tls) {
+		answer_plain_on_tls(c, r);
+		return;
+	}
 	if (result == HEAD_BAD) {
 		refuse(h, r, h->head.status, h->head.reason);
 		return;
 	}
-	r->keepalive = wants_keepalive(r);
-	if (c->plain_on_tls) {
-		answer_plain_on_tls(r);
-		return;
-	}
+	r->keepalive = h->client_stays = wants_keepalive(r);
 	if (body_framing(&h->head, &framing) < 0) {
 		refuse(h, r, framing.status, framing.reason);
 		return;
@@ -532,7 +205,8 @@ static bool feed_body(struct h1 *h)
 			return true;
 		}
 		if (!h->ended) {
-			r->handler->body(r, data);
+			if (r->handler->body)
+				r->handler->body(r, data);
 			return true;
 		}
 		h->discarded += data.n;
@@ -541,7 +215,7 @@ static bool feed_body(struct h1 *h)
 		break;
 	case BODY_END:
 		h->body_done = true;
-		if (!h->ended)
+		if (!h->ended && r->handler->body)
 			r->handler->body(r, (struct text){ 0 });
 		return true;
 	case BODY_MORE:
@@ -563,63 +237,126 @@ static void next_request(struct h1 *h, enum handler_end how)
 
 	if (r->handler && r->handler->ended)
 		r->handler->ended(r, how);
-	close_file(h);
+	h1_close_file(h);
 	h->busy = false;
 	if (how == HANDLER_ABORTED) {
-		write_log(h);
+		h1_log(h);
 		output_flush(c);
 		conn_break(c, "the response was cut short");
-	} else if (h->closes || c->eof) {
+	} else if (h->closes) {
 		if (!h->body_done || c->server->in_at < c->server->in_n)
 			c->lingers = true;
 		conn_bye(c);
 	} else {
 		conn_state(c, CONN_HEAD);
-		c->kept = true;
 		c->head_began = 0;
-		conn_deadline(c, c->settings->keepalive_timeout);
 	}
 	h->stream.request = NULL;
 	h->stream.in_bytes = 0;
-	arena_reset(h->arena);
+	give_arena(h);
+}
+
+/* ------------------------------------------------------------------------------------------------ time limits */
+
+/*
+ * RequestReadTimeout: `low` ms from `began`, more as bytes come at the least rate, with an upper bound where one is given.
+ * low 0: Timeout alone counts, anew with each byte.
+ */
+static int64_t read_limit(const struct conn *c, int64_t began, uint64_t bytes, int64_t low, int64_t high, int64_t rate)
+{
+	int64_t limit = low;
+
+	if (!low)
+		return (c->got_at > c->sent_at ? c->got_at : c->sent_at) + c->settings->timeout;
+	if (rate)
+		limit += (int64_t)(bytes < INT64_MAX / 1000 ? bytes * 1000 : INT64_MAX) / rate;
+	if (high && limit > high)
+		limit = high;
+	return began + limit;
+}
+
+int64_t h1_due(const struct conn *c)
+{
+	const struct conn_settings *set = c->settings;
+	const struct h1 *h = c->h1;
+
+	if (c->blocked || c->wire_left.n)
+		return c->sent_at + set->timeout;
+	if (c->state == CONN_HEAD && !c->head_began)
+		return c->sent_at + set->keepalive_timeout;
+	if (c->state == CONN_HEAD)
+		return read_limit(c, c->head_began, c->server->in_n - c->server->in_at, set->read_header, set->read_header_max, set->read_header_rate);
+	if (h1_reads(c))
+		return read_limit(c, h->body_began, h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
+	return c->sent_at + set->timeout;
+}
+
+static const char too_slow_head[] = "its head did not come within the time of RequestReadTimeout or Timeout";
+static const char too_slow_body[] = "its body did not come within the time of RequestReadTimeout or Timeout";
+
+static void head_timeout(struct conn *c)
+{
+	struct h1 *h = c->h1;
+	struct request *r;
+
+	if (c->server->in_n == c->server->in_at || c->plain_on_tls) {
+		conn_bye(c);
+		return;
+	}
+	r = take_arena(h) == 0 ? request_new(h->arena) : NULL;
+	if (!r) {
+		conn_break(c, "out of memory");
+		return;
+	}
+	h->head = (struct request_head){ 0 };
+	begin_request(h, r);
+	c->server->in_at = c->server->in_n;
+	refuse(h, r, 408, too_slow_head);
+}
+
+static void handler_timeout(struct h1 *h)
+{
+	struct request *r = h->stream.request;
+
+	log_warnx(&h->c->client.about, LOG_HTTP, "BH0524", "the handler of %s gave nothing within Timeout (%lld s): %s", r->path ? r->path : "a request",
+		  (long long)(h->c->settings->timeout / 1000), h->started ? "the connection ends" : "answered with 504");
+	r->keepalive = false;
+	if (h->started)
+		h->aborted = true;
+	else
+		response_error(r, 504);
+}
+
+static void client_timeout(struct conn *c)
+{
+	log_infox(&c->client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
+		  (long long)(c->settings->timeout / 1000));
+	if (c->h1->busy)
+		c->h1->aborted = true;
+	else
+		conn_break(c, NULL);
+}
+
+void h1_timeout(struct conn *c)
+{
+	struct h1 *h = c->h1;
+
+	if (c->wire_left.n)
+		client_timeout(c);
+	else if (c->state == CONN_HEAD)
+		head_timeout(c);
+	else if (!h1_reads(c))
+		handler_timeout(h);
+	else if (h->ended)
+		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
+	else if (!h->started)
+		refuse_body(h, 408, too_slow_body);
+	else
+		client_timeout(c);
+	h1_run(c);
 }
 
 /* ------------------------------------------------------------------------------------------------ driving */
-
-/*
- * RequestReadTimeout: `low` ms from *began, more as bytes come at the least rate, with an upper bound where one is given.
- * low 0: Timeout alone counts, anew with each byte.
- */
-static void allow_time(struct conn *c, int64_t *began, int64_t bytes, int64_t low, int64_t high, int64_t rate)
-{
-	int64_t now = loop_now(c->server->loop), limit = low;
-
-	if (!*began)
-		*began = now;
-	if (!low) {
-		conn_deadline(c, c->settings->timeout);
-		return;
-	}
-	if (rate)
-		limit += bytes * 1000 / rate;
-	if (high && limit > high)
-		limit = high;
-	conn_deadline(c, *began + limit - now);
-}
-
-static void head_progress(struct conn *c)
-{
-	const struct conn_settings *set = c->settings;
-
-	allow_time(c, &c->head_began, (int64_t)(c->server->in_n - c->server->in_at), set->read_header, set->read_header_max, set->read_header_rate);
-}
-
-static void body_progress(struct h1 *h)
-{
-	const struct conn_settings *set = h->c->settings;
-
-	allow_time(h->c, &h->body_began, (int64_t)h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
-}
 
 static void move_text(struct text *t, const char *from, size_t n, const char *to)
 {
@@ -641,86 +378,122 @@ static void move_head(struct request_head *h, const char *from, size_t n, const 
 	}
 }
 
+/* Whether the bytes are worth a look: the first, those with the end of a line, or many. A head that drips in must not cost its square. */
+static bool head_grew(const struct h1 *h, const char *p, size_t n)
+{
+	size_t grown = n - h->head_seen;
+
+	return grown && (!h->head_seen || grown >= HEAD_STEP || memchr(p + h->head_seen, '\n', grown));
+}
+
+static enum head_result parse_head(struct h1 *h, const char *p, size_t n, size_t *used)
+{
+	const struct conn_settings *set = h->c->settings;
+	const struct head_limits limits = { (size_t)set->limit_line, (size_t)set->limit_field, (unsigned)set->limit_fields };
+	enum head_result result = HEAD_MORE;
+
+	if (head_grew(h, p, n)) {
+		fields_init(&h->head.fields, h->arena);
+		result = head_parse_request(p, n, &limits, &h->head, used);
+		h->head_seen = n;
+	}
+	if (result == HEAD_MORE && n == IN_SIZE) {
+		result = HEAD_BAD;
+		fields_init(&h->head.fields, h->arena);
+		h->head.status = 431;
+		h->head.reason = "its head is longer than 64 KiB";
+	}
+	return result;
+}
+
 /* Reads a head. False: wait, or the connection is on its way out. */
 static bool do_head(struct h1 *h)
 {
 	struct conn *c = h->c;
 	struct conn_server *s = c->server;
-	const struct head_limits limits = { (size_t)c->settings->limit_line, (size_t)c->settings->limit_field, (unsigned)c->settings->limit_fields };
-	size_t used = 0;
+	const char *p = s->in + s->in_at;
+	size_t n = s->in_n - s->in_at, used = 0;
 
 	if (c->blocked || c->wire_left.n)
 		return false;
-	fields_init(&h->head.fields, h->arena);
-	enum head_result result = s->in_n > s->in_at ? head_parse_request(s->in + s->in_at, s->in_n - s->in_at, &limits, &h->head, &used) : HEAD_MORE;
-	if (result == HEAD_MORE && s->in_n - s->in_at == IN_SIZE) {
-		result = HEAD_BAD;
-		h->head.status = 431;
-		h->head.reason = "its head is longer than 64 KiB";
+	if (take_arena(h) < 0) {
+		conn_break(c, "out of memory");
+		return false;
 	}
+	enum head_result result = parse_head(h, p, n, &used);
 	if (result != HEAD_MORE) {
 		/* The head's texts must outlive the buffer: a handler may wait, and other connections use it meanwhile. */
-		size_t whole = result == HEAD_DONE ? used : s->in_n - s->in_at;
-		char *copy = arena_memdup(h->arena, s->in + s->in_at, whole);
+		size_t whole = result == HEAD_DONE ? used : n;
+		char *copy = arena_memdup(h->arena, p, whole);
 
 		if (!copy) {
 			conn_break(c, "out of memory");
 			return false;
 		}
-		move_head(&h->head, s->in + s->in_at, whole, copy);
+		move_head(&h->head, p, whole, copy);
 		s->in_at += whole;
 		h->stream.in_bytes = whole;
+		h->head_seen = 0;
 		start_request(h, result);
 		return true;
 	}
-	arena_reset(h->arena);
+	give_arena(h);
+	if (n && !c->head_began)
+		c->head_began = loop_now(s->loop);
 	ssize_t got = input_more(c);
-	if (got > 0) {
-		head_progress(c);
-		return true;
-	}
 	if (got == 0)
 		conn_bye(c);            /* the client has said all */
-	return false;
+	return got > 0;
+}
+
+/* Reads on in the request's body. False: wait. */
+static bool do_body(struct h1 *h)
+{
+	struct conn *c = h->c;
+
+	if (h->body_done || !(h->reading || h->ended))
+		return false;
+	if (!h->body_began)
+		h->body_began = loop_now(c->server->loop);
+	if (feed_body(h))
+		return true;
+	ssize_t got = input_more(c);
+	if (got == 0 && h->ended)       /* the body will never be whole */
+		h->body_done = h->closes = true;
+	else if (got == 0)
+		h->aborted = true;
+	return got >= 0;
 }
 
 /* Goes on with a request. False: wait. */
 static bool do_request(struct h1 *h)
 {
 	struct conn *c = h->c;
-	struct conn_server *s = c->server;
+	struct request *r = h->stream.request;
 
 	if (h->aborted) {
 		next_request(h, HANDLER_ABORTED);
 		return true;
 	}
-	if (h->ended && h->form != WIRE_NONE && !finish_response(h))
+	if (c->blocked || c->wire_left.n)
+		return false;
+	if (!h1_pump(h))
 		return h->aborted;
-	if (h->ended && h->form == WIRE_NONE && !h->logged)
-		write_log(h);
-	if (h->ended && (h->body_done || h->closes)) {
-		next_request(h, HANDLER_DONE);
-		return true;
+	if (h->ended) {
+		if (h->form != WIRE_NONE && !h1_finish(h))
+			return h->aborted;
+		if (h->body_done || h->closes) {
+			next_request(h, HANDLER_DONE);
+			return true;
+		}
+	} else if (h->wants_room) {
+		h->wants_room = false;
+		if (r->handler && r->handler->writable) {
+			r->handler->writable(r);
+			return true;
+		}
 	}
-	if (!h->ended)
-		pump_file(h);
-	if (h->body_done || !(h->reading || h->ended))
-		return h->ended;
-	if (h->expects && h->reading && !h->started) {
-		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-		h->expects = false;
-		if (s->in_at == s->in_n)
-			output_must(c, go_on, sizeof go_on - 1);
-	}
-	if (s->in_n > s->in_at && feed_body(h))
-		return true;
-	ssize_t got = input_more(c);
-	if (got == 0)
-		h->aborted = true;      /* the body will never be whole */
-	if (got > 0 || !h->body_began)
-		body_progress(h);
-	return got >= 0;
+	return do_body(h);
 }
 
 void h1_run(struct conn *c)
@@ -728,46 +501,12 @@ void h1_run(struct conn *c)
 	struct h1 *h = c->h1;
 	unsigned requests = c->client.requests;
 
-	while (!c->gone && (c->state == CONN_HEAD || c->state == CONN_REQUEST)) {
+	while (!c->gone && !c->again && (c->state == CONN_HEAD || c->state == CONN_REQUEST)) {
 		if (!(h->busy ? do_request(h) : do_head(h)))
 			break;
-		if (c->client.requests - requests >= TURN_REQUESTS && !h->busy) {
-			c->again = c->server->in_n > c->server->in_at;
-			if (c->again)
-				break;
-		}
+		if (c->client.requests - requests >= TURN_REQUESTS && !h->busy && c->state == CONN_HEAD)
+			c->again = true;
 	}
-}
-
-void h1_timeout(struct conn *c)
-{
-	struct h1 *h = c->h1;
-	bool nothing_came = c->state == CONN_HEAD && c->server->in_n == c->server->in_at;
-
-	if (c->state == CONN_HEAD && (nothing_came || c->plain_on_tls)) {
-		conn_bye(c);
-	} else if (c->state == CONN_HEAD) {
-		struct request *r = request_new(h->arena);
-
-		if (!r) {
-			conn_break(c, NULL);
-			return;
-		}
-		h->head = (struct request_head){ 0 };
-		begin_request(h, r);
-		c->server->in_at = c->server->in_n;
-		refuse(h, r, 408, "its head did not come within the time of RequestReadTimeout or Timeout");
-	} else if (h->busy && h->ended && h->form == WIRE_NONE && !output_pending(c)) {
-		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
-	} else if (h->busy && !h->started && h->reading && !h->body_done) {
-		h->body_done = true;
-		refuse(h, h->stream.request, 408, "its body did not come within the time of RequestReadTimeout or Timeout");
-	} else {
-		log_infox(&c->client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
-			  (long long)(c->settings->timeout / 1000));
-		h->aborted = true;
-	}
-	h1_run(c);
 }
 
 void h1_end(struct conn *c)
@@ -782,10 +521,10 @@ void h1_end(struct conn *c)
 		h->aborted = true;
 		if (r->handler && r->handler->ended)
 			r->handler->ended(r, HANDLER_ABORTED);
-		write_log(h);
+		h1_log(h);
 	}
-	close_file(h);
-	arena_free(h->arena);
+	h1_close_file(h);
+	give_arena(h);
 	free(h);
 	c->h1 = NULL;
 }

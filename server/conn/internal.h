@@ -69,10 +69,10 @@ struct conn {
 	bool blocked;                   /* the socket took no more: wait for EPOLLOUT */
 	bool again;                     /* more is to be done without a new event: ask for EPOLLOUT */
 	bool orderly;                   /* TLS: close_notify has been pushed */
-	bool kept;                      /* waits for a further request: KeepAliveTimeout counts */
-	int64_t head_began;             /* ms: when the first byte of the present head came; 0 = none yet */
+	bool half_closed;               /* the client has ended its side while a handler is at work: no news any more */
+	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */
+	int64_t sent_at, got_at;        /* ms: when the socket last took, and gave, bytes; sent_at: or when the state was entered */
 	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
-	int64_t linger_until;
 };
 
 struct listener {
@@ -101,6 +101,8 @@ struct conn_server {
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
 	char *in, *raw, *stage, *wire;
 	size_t in_n, in_at, raw_n, raw_at, stage_n, wire_n;
+	size_t turn_in, turn_out;       /* bytes read, and body bytes queued, in this turn */
+	struct arena *spare;            /* for the next request that begins */
 	bool drained_socket;            /* a short read: nothing more is there until epoll says so */
 };
 
@@ -116,7 +118,6 @@ void accept_stop(struct conn_server *s);        /* for good: closes the listener
 void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local);
 void conn_use_host(struct conn *c, const struct host *h);
 void conn_state(struct conn *c, enum conn_state state);
-void conn_deadline(struct conn *c, int64_t ms_from_now);
 void conn_drain(struct conn_server *s);
 /* An orderly end once everything is sent. */
 void conn_bye(struct conn *c);
@@ -134,14 +135,15 @@ ssize_t input_raw(struct conn *c);                      /* the same for server->
 void input_begin(struct conn *c);                       /* left-overs into the buffers */
 void input_end(struct conn *c);                         /* what is left out of them; 0 or breaks the connection (ENOMEM) */
 extern const struct tls_io output_tls_io;               /* a template: ctx is the connection */
-#define FILE_TURN (256 * 1024)          /* file bytes a turn, so that one download does not hold up the others */
+/* Bytes a turn, each way, so that one transfer does not hold up the others: then `again` is set. */
+#define TURN_BYTES (256 * 1024)
 /* Queues bytes; returns how many were taken: fewer when the socket is blocked. */
 size_t output_put(struct conn *c, const void *p, size_t n);
 /* Queues file bytes; how many were taken, -1: the file ended early or cannot be read. `more`: body follows. */
 ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n);
 /* Queues all of it, whatever the socket says: for heads and framing, which must stay whole. 0 or -1 (broken). */
 int output_must(struct conn *c, const void *p, size_t n);
-/* How many bytes output_must should be given now; 0 = wait until the socket takes more. */
+/* How many body bytes output_must should be given now; 0 = wait until the socket takes more, or for the next turn. */
 size_t output_space(struct conn *c);
 /* Makes a TLS record of what is gathered, so that what GnuTLS pushes next comes behind it. 0 or -1. There is always room. */
 int output_seal(struct conn *c);
@@ -149,15 +151,14 @@ int output_seal(struct conn *c);
 int output_flush(struct conn *c);
 bool output_pending(const struct conn *c);
 
-/* h1.c: HTTP/1 on a connection. */
+/* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
 /* Goes on as far as it can: reads heads, feeds bodies, answers. */
 void h1_run(struct conn *c);
-/* Room to write again. */
-void h1_writable(struct conn *c);
 /* A deadline passed while a head or body was awaited or a response was being sent. */
 void h1_timeout(struct conn *c);
-bool h1_idle(const struct conn *c);
+/* When (ms of loop_now) what it waits for is due. */
+int64_t h1_due(const struct conn *c);
 /* Whether it wants bytes from the client now. */
 bool h1_reads(const struct conn *c);
 void h1_end(struct conn *c);

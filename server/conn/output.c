@@ -56,6 +56,7 @@ void input_begin(struct conn *c)
 	s->in_n = restore(&c->in_left, s->in);
 	s->raw_n = restore(&c->raw_left, s->raw);
 	s->in_at = s->raw_at = s->stage_n = s->wire_n = 0;
+	s->turn_in = s->turn_out = 0;
 	s->drained_socket = false;
 	c->blocked = c->wire_left.n > 0;
 	c->again = false;
@@ -99,6 +100,7 @@ static ssize_t receive(struct conn *c, void *p, size_t n)
 		c->eof = true;
 	else if ((size_t)got < n)
 		s->drained_socket = true;
+	c->got_at = loop_now(s->loop);
 	return got;
 }
 
@@ -132,6 +134,10 @@ ssize_t input_more(struct conn *c)
 	compact(s->in, &s->in_at, &s->in_n);
 	if (s->in_n == IN_SIZE)
 		return -1;
+	if (s->turn_in >= TURN_BYTES) {
+		c->again = true;
+		return -1;
+	}
 	if (c->tls) {
 		got = tls_read(c->tls, s->in + s->in_n, IN_SIZE - s->in_n);
 		if (got == 0)
@@ -145,8 +151,10 @@ ssize_t input_more(struct conn *c)
 	} else {
 		got = receive(c, s->in + s->in_n, IN_SIZE - s->in_n);
 	}
-	if (got > 0)
+	if (got > 0) {
 		s->in_n += (size_t)got;
+		s->turn_in += (size_t)got;
+	}
 	return got;
 }
 
@@ -218,8 +226,8 @@ static int send_part(struct conn *c, char *p, size_t *n, int flags)
 		}
 		at += (size_t)done;
 	}
-	if (at && c->state == CONN_REQUEST)
-		conn_deadline(c, c->settings->timeout);
+	if (at)
+		c->sent_at = loop_now(c->server->loop);
 	counter_add(&c->server->o.counters->bytes_out, at);
 	if (at && at < *n)
 		memmove(p, p + at, *n - at);
@@ -294,7 +302,16 @@ size_t output_put(struct conn *c, const void *p, size_t n)
 
 size_t output_space(struct conn *c)
 {
-	return room(c) ? WIRE_FULL - c->server->wire_n : 0;
+	struct conn_server *s = c->server;
+
+	if (!room(c))
+		return 0;
+	if (s->turn_out >= TURN_BYTES) {
+		c->again = true;
+		return 0;
+	}
+	s->turn_out += WIRE_FULL - s->wire_n;
+	return WIRE_FULL - s->wire_n;
 }
 
 int output_must(struct conn *c, const void *p, size_t n)
@@ -324,7 +341,7 @@ static ssize_t read_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 	struct conn_server *s = c->server;
 	uint64_t taken = 0;
 
-	while (taken < n && taken < FILE_TURN && room(c)) {
+	while (taken < n && taken < TURN_BYTES && room(c)) {
 		size_t free_bytes = c->tls ? RECORD_SIZE - s->stage_n : WIRE_FULL - s->wire_n;
 		size_t part = n - taken < free_bytes ? (size_t)(n - taken) : free_bytes;
 		ssize_t got = pread(fd, c->tls ? s->stage + s->stage_n : s->wire + s->wire_n, part, (off_t)(offset + taken));
@@ -345,8 +362,8 @@ static ssize_t send_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 
 	if (send_wire(c, MSG_MORE) < 0 || c->blocked)
 		return 0;
-	while (n && (uint64_t)at - offset < FILE_TURN) {
-		uint64_t most = FILE_TURN - ((uint64_t)at - offset);
+	while (n && (uint64_t)at - offset < TURN_BYTES) {
+		uint64_t most = TURN_BYTES - ((uint64_t)at - offset);
 		ssize_t done = sendfile(c->watch.fd, fd, &at, (size_t)(n < most ? n : most));
 
 		if (done < 0 && errno == EINTR)
@@ -359,10 +376,12 @@ static ssize_t send_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 			conn_break(c, strerrordesc_np(errno));
 			break;
 		}
+		if (done < 0 && (errno == EINVAL || errno == ENOSYS) && at == (off_t)offset)
+			return read_file(c, fd, offset, n);     /* a file system that cannot */
 		if (done <= 0)
 			return -1;
 		n -= (uint64_t)done;
-		conn_deadline(c, c->settings->timeout);
+		c->sent_at = loop_now(c->server->loop);
 		counter_add(&c->server->o.counters->bytes_out, (uint64_t)done);
 	}
 	return (ssize_t)((uint64_t)at - offset);

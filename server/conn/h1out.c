@@ -1,0 +1,368 @@
+/*
+ * h1out.c - the wire form of HTTP/1 responses: what a handler says through its stream, the head's framing fields, chunks,
+ * files, and the access line. Runs in the children.
+ *
+ * The order of a response's end is kept here: the access line is committed to the log ring BEFORE the last bytes are
+ * handed to the socket, so that a client that has its answer has its line, whatever kills this process next.
+ */
+#include "conn/h1.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log/format.h"
+#include "log/target.h"
+#include "request/logline.h"
+
+#define RING_WAIT_MS 1000               /* how long a full ring may hold this child up */
+#define LINE_SIZE 16384
+
+static struct h1 *h1_of(struct stream *s)
+{
+	return (struct h1 *)(void *)((char *)s - offsetof(struct h1, stream));
+}
+
+/* ------------------------------------------------------------------------------------------------ the access log */
+
+static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)
+{
+	static const uint64_t one = 1;
+	struct iovec iov = { (void *)(uintptr_t)line, n };
+	static bool full;
+
+	if (!s->o.ring) {
+		s->o.put_line(target, line, n);
+		return;
+	}
+	/* A ring that stays full (no logger, a full disk) holds this child up for a second, once: then lines are counted, not kept. */
+	for (int waited = 0; ring_put(s->o.ring, target, &iov, 1) < 0; waited += 5) {
+		if (full || waited >= RING_WAIT_MS) {
+			full = true;
+			ring_drop(s->o.ring);
+			return;
+		}
+		if (s->o.ring_wake >= 0 && write(s->o.ring_wake, &one, sizeof one) < 0)
+			waited += 5;
+		struct timespec pause = { 0, 5000000 };
+		nanosleep(&pause, NULL);
+	}
+	full = false;
+}
+
+void h1_log(struct h1 *h)
+{
+	static char line[LINE_SIZE];
+	struct request *r = h->stream.request;
+	const struct log_host *logs = host_config(r->host ? r->host : h->c->host, &log_module);
+	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = h->aborted, .kept = h->c->client.requests - 1 };
+
+	if (h->logged)
+		return;
+	h->logged = true;
+	for (const struct log_access *a = logs->access; a; a = a->next) {
+		struct buf b;
+
+		if (!logline_wanted(a, r))
+			continue;
+		buf_init(&b, line, sizeof line - 1);
+		logline_render(a, r, &l, &b);
+		if (b.full)
+			line[b.n - 1] = '\n';
+		put_line(h->c->server, a->target, line, b.n);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ the head */
+
+static void put_field(struct buf *b, struct text name, struct text value)
+{
+	buf_put(b, name.p, name.n);
+	buf_put(b, ": ", 2);
+	buf_put(b, value.p, value.n);
+	buf_put(b, "\r\n", 2);
+}
+
+static size_t fields_size(const struct fields *f)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += f->at[i].name.n + f->at[i].value.n + 4;
+	return n;
+}
+
+/* Whether the connection can take another request after this response; what is left of the body decides with it. */
+static bool stays_open(struct h1 *h, const struct request *r)
+{
+	struct conn *c = h->c;
+	const struct conn_settings *set = c->settings;
+
+	if (!r->keepalive || c->client.nokeepalive || c->server->draining || c->plain_on_tls || !set->keepalive || !set->keepalive_timeout)
+		return false;
+	if (set->max_requests && c->client.requests >= (uint64_t)set->max_requests)
+		return false;
+	if (h->body_done || h->reading)
+		return true;
+	return !h->expects && (h->body.kind == BODY_CHUNKED || h->body.left <= DISCARD_MAX);
+}
+
+static void choose_form(struct h1 *h, const struct request *r, bool old)
+{
+	h->promised = 0;
+	if (r->no_body) {
+		h->form = WIRE_NONE;
+	} else if (r->length >= 0) {
+		h->form = WIRE_LENGTH;
+		h->promised = (uint64_t)r->length;
+	} else if (!old) {
+		h->form = WIRE_CHUNKED;
+	} else {
+		h->form = WIRE_CLOSE;
+		h->closes = true;
+	}
+}
+
+static void put_connection(struct h1 *h, const struct request *r, bool old, struct buf *b)
+{
+	const struct conn_settings *set = h->c->settings;
+
+	if (h->closes) {
+		buf_puts(b, "Connection: close\r\n");
+	} else if (old || fields_has_token(&r->in, "Connection", "keep-alive")) {
+		buf_printf(b, "Keep-Alive: timeout=%lld", (long long)(set->keepalive_timeout / 1000));
+		if (set->max_requests)
+			buf_printf(b, ", max=%lld", (long long)set->max_requests - h->c->client.requests);
+		buf_puts(b, "\r\nConnection: Keep-Alive\r\n");
+	}
+}
+
+static int head(struct stream *s)
+{
+	struct h1 *h = h1_of(s);
+	struct request *r = s->request;
+	size_t cap = 512 + fields_size(&r->out) + fields_size(&r->always);
+	char *p = arena_alloc(r->arena, cap);
+	bool claims_old = request_env(r, "force-response-1.0").p != NULL, old = r->minor == 0 || claims_old;
+	struct buf b;
+
+	if (h->c->gone || h->started || !p)
+		return -1;
+	h->started = r->head_sent = true;
+	h->closes = !stays_open(h, r);
+	choose_form(h, r, old);
+	/* A client that expects more of the connection may be sending: closing under its bytes would cost it our answer. */
+	if (h->closes && h->client_stays)
+		h->c->lingers = true;
+	buf_init(&b, p, cap);
+	buf_printf(&b, "HTTP/1.%d %u %s\r\n", claims_old ? 0 : 1, r->status, http_phrase(r->status));
+	for (unsigned i = 0; i < r->out.n; i++)
+		put_field(&b, r->out.at[i].name, r->out.at[i].value);
+	for (unsigned i = 0; i < r->always.n; i++)
+		put_field(&b, r->always.at[i].name, r->always.at[i].value);
+	if (r->length >= 0 && r->status != 204 && r->status != 304)
+		buf_printf(&b, "Content-Length: %lld\r\n", (long long)r->length);
+	if (h->form == WIRE_CHUNKED)
+		buf_puts(&b, "Transfer-Encoding: chunked\r\n");
+	put_connection(h, r, old, &b);
+	buf_puts(&b, "\r\n");
+	s->head_bytes += b.n;
+	if (h->c->server->o.activity)
+		activity_event(h->c->server->o.activity, (uint64_t)loop_now(h->c->server->loop), ACTIVITY_RESPONSE, r->status);
+	return output_must(h->c, b.p, b.n);
+}
+
+/* ------------------------------------------------------------------------------------------------ the body */
+
+static size_t total_of(const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+/* Queues bytes [skip, skip + n) of what iov holds. */
+static int put_slice(struct conn *c, const struct iovec *iov, size_t skip, size_t n)
+{
+	for (; n; iov++) {
+		size_t from = skip < iov->iov_len ? skip : iov->iov_len, part = iov->iov_len - from < n ? iov->iov_len - from : n;
+
+		if (output_must(c, (const char *)iov->iov_base + from, part) < 0)
+			return -1;
+		skip -= from;
+		n -= part;
+	}
+	return 0;
+}
+
+static int chunk_open(struct h1 *h, uint64_t n)
+{
+	char line[20];
+
+	return h->form == WIRE_CHUNKED ? output_must(h->c, line, chunk_head(n, line)) : 0;
+}
+
+static int chunk_close(struct h1 *h)
+{
+	return h->form == WIRE_CHUNKED ? output_must(h->c, CHUNK_END, 2) : 0;
+}
+
+/* Takes all, unless the socket is full or this turn has had its share: then wants_room, and writable() will come. */
+static ssize_t write_body(struct stream *s, const struct iovec *iov, int n)
+{
+	struct h1 *h = h1_of(s);
+	size_t given = total_of(iov, n), total = given, done = 0;
+
+	if (h->c->gone || h->aborted)
+		return -1;
+	if (h->file >= 0) {                                     /* it goes before */
+		h->wants_room = true;
+		return 0;
+	}
+	if (h->form == WIRE_LENGTH && total > h->promised)      /* more than the head has promised is not sent */
+		total = (size_t)h->promised;
+	if (h->form == WIRE_NONE || !total)
+		return (ssize_t)given;
+	while (done < total) {
+		size_t part = output_space(h->c);
+
+		if (!part) {
+			h->wants_room = true;
+			break;
+		}
+		if (part > total - done)
+			part = total - done;
+		if (h->form == WIRE_LENGTH && part == h->promised) {
+			s->body_bytes += part;
+			h1_log(h);              /* these are the last bytes, and they are not sent yet */
+			s->body_bytes -= part;
+		}
+		if (chunk_open(h, part) < 0 || put_slice(h->c, iov, done, part) < 0 || chunk_close(h) < 0)
+			return -1;
+		done += part;
+		s->body_bytes += part;
+		if (h->form == WIRE_LENGTH)
+			h->promised -= part;
+	}
+	return h->c->gone ? -1 : (ssize_t)(done == total ? given : done);
+}
+
+static int file(struct stream *s, int fd, uint64_t offset, uint64_t length)
+{
+	struct h1 *h = h1_of(s);
+	bool refused = h->c->gone || h->aborted || h->file >= 0;
+
+	if (h->form == WIRE_LENGTH && length > h->promised)
+		length = h->promised;
+	if (refused || h->form == WIRE_NONE || !length) {
+		close(fd);
+		h->wants_room = true;
+		return refused ? -1 : 0;
+	}
+	h->file = fd;
+	h->file_at = offset;
+	h->file_left = length;
+	return chunk_open(h, length);
+}
+
+static void give_up(struct stream *s, const char *reason)
+{
+	struct h1 *h = h1_of(s);
+
+	h->aborted = true;
+	log_infox(&h->c->client.about, LOG_HTTP, "BH0520", "the response is cut short: %s", reason);
+}
+
+static void end(struct stream *s)
+{
+	struct h1 *h = h1_of(s);
+
+	h->ended = true;
+	if (h->file >= 0 || h->aborted)
+		return;
+	if (h->form == WIRE_LENGTH && h->promised)
+		give_up(s, "the handler ended before it had sent what Content-Length says");
+	else
+		h1_log(h);
+}
+
+static void want_body(struct stream *s, bool on)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct h1 *h = h1_of(s);
+	struct conn_server *server = h->c->server;
+	int64_t now = loop_now(server->loop);
+
+	if (on == h->reading)
+		return;
+	h->reading = on;
+	if (!on) {
+		h->paused_at = now;
+		return;
+	}
+	if (h->body_began)
+		h->body_began += now - h->paused_at;
+	if (h->expects && !h->started) {
+		h->expects = false;
+		if (server->in_at == server->in_n)      /* else the client did not wait */
+			output_must(h->c, go_on, sizeof go_on - 1);
+	}
+}
+
+const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body, give_up };
+
+/* ------------------------------------------------------------------------------------------------ sending */
+
+void h1_close_file(struct h1 *h)
+{
+	if (h->file >= 0)
+		close(h->file);
+	h->file = -1;
+}
+
+bool h1_pump(struct h1 *h)
+{
+	struct conn *c = h->c;
+
+	while (h->file >= 0 && !c->gone && !c->blocked && !c->again) {
+		if (h->file_left <= TURN_BYTES && h->ended && h->form != WIRE_CHUNKED) {
+			h->stream.body_bytes += h->file_left;
+			h1_log(h);
+			h->stream.body_bytes -= h->file_left;
+		}
+		ssize_t took = output_file(c, h->file, h->file_at, h->file_left);
+		if (took < 0) {
+			give_up(&h->stream, "the file became shorter, or cannot be read, while it was being sent");
+			h1_close_file(h);
+			return false;
+		}
+		h->file_at += (uint64_t)took;
+		h->file_left -= (uint64_t)took;
+		h->stream.body_bytes += (uint64_t)took;
+		h->promised -= h->promised < (uint64_t)took ? h->promised : (uint64_t)took;
+		if (h->file_left)
+			continue;
+		h1_close_file(h);
+		chunk_close(h);
+		h->wants_room = true;
+	}
+	return h->file < 0;
+}
+
+bool h1_finish(struct h1 *h)
+{
+	if (!h1_pump(h))
+		return false;
+	if (h->form == WIRE_LENGTH && h->promised) {
+		give_up(&h->stream, "the handler ended before it had sent what Content-Length says");
+		return false;
+	}
+	h1_log(h);
+	if (h->form == WIRE_CHUNKED)
+		output_must(h->c, CHUNK_LAST, sizeof CHUNK_LAST - 1);
+	h->form = WIRE_NONE;
+	return true;
+}
