@@ -247,7 +247,8 @@ void pidfile_release(const char *path, int fd)
 {
 	if (fd < 0)
 		return;
-	if (read_pid(fd) == getpid() && same_file(path, fd))
-		unlink(path);
+	/* In a folder of root a process that gave up root (-X) cannot remove it: emptied, it names nobody either. */
+	if (read_pid(fd) == getpid() && same_file(path, fd) && unlink(path) < 0 && ftruncate(fd, 0) < 0)
+		errno = 0;              /* it stays as a stale one: its lock is free, which is what counts */
 	close(fd);
 }

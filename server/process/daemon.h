@@ -30,7 +30,7 @@ void daemon_null_stdio(void);
 int pidfile_take(const char *path, pid_t *running, struct err *e);
 /* Whether a living server holds that file. 1 and *pid, 0: none (no file, or a stale one), -1 with *e. */
 int pidfile_running(const char *path, pid_t *pid, struct err *e);
-/* Removes it if it is still ours, and closes. */
+/* Removes it if it is still ours (or empties it where that is all it may), and closes. */
 void pidfile_release(const char *path, int fd);
 
 #endif
