@@ -516,7 +516,7 @@ static int start(struct config *cfg, struct err *e)
 	if (!m.o->foreground)
 		daemon_null_stdio();
 	raise_descriptors();
-	if (shared_create(cfg, plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
+	if (shared_create(plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
 		return -1;
 	say_accounts(cfg->process);
 	keys_prepare();

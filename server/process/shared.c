@@ -150,11 +150,10 @@ static int make_pool(struct err *e)
 	return 0;
 }
 
-int shared_create(const struct config *cfg, unsigned server_limit, struct err *e)
+int shared_create(unsigned server_limit, struct err *e)
 {
 	unsigned n = server_limit > MOST_SLOTS / 2 ? MOST_SLOTS : server_limit * 2;
 
-	(void)cfg;
 	shared.root = geteuid() == 0;
 	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 || make_pool(e) < 0 ? -1 : 0;
 }

@@ -68,7 +68,7 @@ extern struct shared shared;
 #define SHARED_CRASH_SLOTS 16
 
 /* Master, once: everything but the cache. 0 or -1 with *e. */
-int shared_create(const struct config *cfg, unsigned server_limit, struct err *e);
+int shared_create(unsigned server_limit, struct err *e);
 /* Master, for each generation: the session cache, made when the first configuration with TLS comes and kept from then
  * on; CoreDumpDirectory. 0 or -1 with *e. */
 int shared_prepare(const struct config *cfg, struct err *e);
