@@ -88,16 +88,23 @@ static int open_hidden(void *ctx, struct err *e)
 	if (crash_files_open(&child.files) < 0)
 		log_debugx(NULL, LOG_CRASH, NULL, "/proc/self/coredump_filter or maps cannot be opened");
 	if (shared_child_cache(&why) < 0)
-		log_warnx(NULL, LOG_SSL, "BH0106", "%s: this child only misses", err_print(&why, text, sizeof text));
+		log_warnx(NULL, LOG_SSL, "BH0106", "%s: this child only misses",
+			  err_print(&why, text, sizeof text));
 	return 0;
 }
 
 static int install_crash_handler(void)
 {
 	return crash_install(&(struct crash_options){
-		.pool = shared.crash_pool, .activity = child.slot.activity, .release = shared_crash_release,
-		.client_fds = child.client_fds, .client_count = child.start->generation->plan.limit, .files = child.files,
-		.role = "child", .slot = child.start->slot, .generation = child.start->generation->number,
+		.pool = shared.crash_pool,
+		.activity = child.slot.activity,
+		.release = shared_crash_release,
+		.client_fds = child.client_fds,
+		.client_count = child.start->generation->plan.limit,
+		.files = child.files,
+		.role = "child",
+		.slot = child.start->slot,
+		.generation = child.start->generation->number,
 	});
 }
 
@@ -106,14 +113,28 @@ static int make_server(struct err *e)
 	const struct generation *g = child.start->generation;
 	const struct process_settings *p = g->cfg->process;
 
-	child.server = conn_new(&(struct conn_options){
-		.site = g->cfg->site, .listeners = child.listeners, .nlisteners = g->listens.n, .limit = g->plan.limit,
-		.max_connections = p->max_connections > 0 ? (uint64_t)p->max_connections : 0,
-		.counters = child.slot.counters, .ring = child.slot.ring, .ring_wake = shared.log_wake, .activity = child.slot.activity,
-		.client_fds = child.client_fds, .nclient_fds = g->plan.limit, .master = shared.master_pidfd, .control = child.control,
-		.busy_wake = shared.wake, .drain = &drain, .stop = &stop, .ready = ready,
-		.drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,
-	}, e);
+	child.server = conn_new(
+		&(struct conn_options){
+			.site = g->cfg->site,
+			.listeners = child.listeners,
+			.nlisteners = g->listens.n,
+			.limit = g->plan.limit,
+			.max_connections = p->max_connections > 0 ? (uint64_t)p->max_connections : 0,
+			.counters = child.slot.counters,
+			.ring = child.slot.ring,
+			.ring_wake = shared.log_wake,
+			.activity = child.slot.activity,
+			.client_fds = child.client_fds,
+			.nclient_fds = g->plan.limit,
+			.master = shared.master_pidfd,
+			.control = child.control,
+			.busy_wake = shared.wake,
+			.drain = &drain,
+			.stop = &stop,
+			.ready = ready,
+			.drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,
+		},
+		e);
 	return child.server ? 0 : -1;
 }
 
@@ -132,7 +153,8 @@ static int warm(void *ctx, struct err *e)
 	if (keys_tls_wanted(g->cfg))
 		tls_child_init(shared.cache, keys_cache_settings(g->cfg));
 	if (install_crash_handler() < 0)
-		log_warn(NULL, LOG_CRASH, "BH0105", "no crash handler: a crash of this child will leave no report");
+		log_warn(NULL, LOG_CRASH, "BH0105",
+			 "no crash handler: a crash of this child will leave no report");
 	return make_server(e);
 }
 
@@ -148,7 +170,8 @@ static int copy_lists(struct err *e)
 	for (unsigned i = 0; i <= g->plan.limit; i++)
 		fds[i] = -1;
 	for (unsigned i = 0; i < g->listens.n; i++)
-		child.listeners[i] = (struct conn_listener){ .fd = g->listens.at[i]->fd, .addr = g->listens.at[i]->addr };
+		child.listeners[i] = (struct conn_listener){ .fd = g->listens.at[i]->fd,
+							     .addr = g->listens.at[i]->addr };
 	return 0;
 }
 
@@ -171,12 +194,24 @@ static int give_up_rights(struct err *e)
 	keep[n++] = shared.master_pidfd;
 	shared_cache_fds(keep + n);
 	n += 3;
-	rc = role_enter(ROLE_CHILD, &(struct role_wants){
-		.keep = keep, .nkeep = n, .user = p->user && *p->user != '#' ? p->user : NULL, .uid = shared.root ? p->uid : (uid_t)-1, .gid = p->gid,
-		.chroot_dir = p->chroot_dir, .work_dir = p->core_dir, .cores = p->core_dir != NULL,
-		.files = (uint64_t)g->plan.limit * 2 + 256, .master = shared.master, .watch_parent = shared.master_pidfd < 0,
-		.open_hidden = open_hidden, .warm = warm, .calls = crash_system_calls,
-	}, e);
+	rc = role_enter(ROLE_CHILD,
+			&(struct role_wants){
+				.keep = keep,
+				.nkeep = n,
+				.user = p->user && *p->user != '#' ? p->user : NULL,
+				.uid = shared.root ? p->uid : (uid_t)-1,
+				.gid = p->gid,
+				.chroot_dir = p->chroot_dir,
+				.work_dir = p->core_dir,
+				.cores = p->core_dir != NULL,
+				.files = (uint64_t)g->plan.limit * 2 + 256,
+				.master = shared.master,
+				.watch_parent = shared.master_pidfd < 0,
+				.open_hidden = open_hidden,
+				.warm = warm,
+				.calls = crash_system_calls,
+			},
+			e);
 	free(keep);
 	return rc;
 }

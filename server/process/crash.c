@@ -46,7 +46,8 @@ static void reported(void *ctx, const struct job_result *r)
 	if (*line)
 		log_put(NULL, LOG_CRASH, r->ok ? LOG_L_ERROR : LOG_L_WARN, "BH0126", 0, "%s", line);
 	else
-		log_warnx(NULL, LOG_CRASH, "BH0127", "no report of the crash of pid %d: the job %s", (int)w->job.pid,
+		log_warnx(NULL, LOG_CRASH, "BH0127", "no report of the crash of pid %d: the job %s",
+			  (int)w->job.pid,
 			  r->timeout ? "was stopped after 30 s" : slots_status_words(r->status, words));
 	crash_pool_free(shared.crash_pool, w->job.slot);
 	w->used = false;
@@ -87,7 +88,9 @@ static bool allowed(void)
 
 	if (!minute || now - minute >= MINUTE) {
 		if (unreported)
-			log_warnx(NULL, LOG_CRASH, "BH0128", "%u crashes of the last minute have no report: there were more than %d", unreported, A_MINUTE);
+			log_warnx(NULL, LOG_CRASH, "BH0128",
+				  "%u crashes of the last minute have no report: there were more than %d",
+				  unreported, A_MINUTE);
 		minute = now;
 		reports = unreported = 0;
 	}
@@ -109,7 +112,9 @@ static void enqueue(const struct config *cfg, int slot, pid_t pid, int status)
 		if (w->used)
 			continue;
 		snprintf(account_user, sizeof account_user, "%s", p->user ? p->user : "");
-		account = (struct process_settings){ .user = *account_user ? account_user : NULL, .uid = p->uid, .gid = p->gid };
+		account = (struct process_settings){ .user = *account_user ? account_user : NULL,
+						     .uid = p->uid,
+						     .gid = p->gid };
 		*w = (struct waiting){ .used = true, .job = { .pool = shared.crash_pool, .slot = slot, .pid = pid, .status = status } };
 		next();
 		return;
@@ -132,8 +137,9 @@ void crash_reaped(const struct config *cfg, pid_t pid, int status, bool crashed)
 		return;
 	}
 	if (crash_pool_summary(shared.crash_pool, slot, &s) == 0)
-		log_errorx(NULL, LOG_CRASH, "BH0125", "child pid %d crashed by signal %d at address %#llx%s%s", (int)pid, s.signal, (unsigned long long)s.address,
-			   *s.request ? " while it served " : "", s.request);
+		log_errorx(NULL, LOG_CRASH, "BH0125",
+			   "child pid %d crashed by signal %d at address %#llx%s%s", (int)pid, s.signal,
+			   (unsigned long long)s.address, *s.request ? " while it served " : "", s.request);
 	if (shared.core_dir_fd < 0 || !allowed())
 		crash_pool_free(shared.crash_pool, slot);
 	else
@@ -143,7 +149,8 @@ void crash_reaped(const struct config *cfg, pid_t pid, int status, bool crashed)
 static void obstacle(void *ctx, const char *sentence, const char *remedy)
 {
 	(void)ctx;
-	log_noticex(NULL, LOG_CRASH, "BH0129", "no core of a crashed child: %s%s%s", sentence, remedy ? "; " : "", remedy ? remedy : "");
+	log_noticex(NULL, LOG_CRASH, "BH0129", "no core of a crashed child: %s%s%s", sentence,
+		    remedy ? "; " : "", remedy ? remedy : "");
 }
 
 void crash_check_cores(const struct config *cfg)

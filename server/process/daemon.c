@@ -66,9 +66,11 @@ static int wait_ready(int fd, pid_t pid)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFSIGNALED(status))
-		fprintf(stderr, "bulkhead: the server died at its start: signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		fprintf(stderr, "bulkhead: the server died at its start: signal %d (%s)\n",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		fprintf(stderr, "bulkhead: the server ended at its start with code %d and said nothing\n", WEXITSTATUS(status));
+		fprintf(stderr, "bulkhead: the server ended at its start with code %d and said nothing\n",
+			WEXITSTATUS(status));
 	return 1;
 }
 
@@ -164,19 +166,25 @@ static int open_pidfile(const char *path, struct err *e)
 		const char *slash = strrchr(path, '/');
 		snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
 		if (*parent && mkdir(parent, 0755) == 0)
-			fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+			fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+				  0644);
 		else
 			errno = ENOENT;
 	}
 	if (fd < 0) {
 		int saved = errno;
 		if (saved == ELOOP) {
-			err_set(e, "the pid file %s is a symbolic link, which whoever made it could lead anywhere", path);
+			err_set(e,
+				"the pid file %s is a symbolic link, which whoever made it could lead anywhere",
+				path);
 			return err_remedy(e, "rm %s, or name another file by PidFile", path);
 		}
 		err_sys(e, "cannot open the pid file %s", path);
-		return saved == EACCES ? err_remedy(e, "start as root, or name a file by PidFile in a folder that you may write")
-				       : err_remedy(e, "make its folder, or name another file by PidFile");
+		return saved == EACCES
+			       ? err_remedy(
+					 e,
+					 "start as root, or name a file by PidFile in a folder that you may write")
+			       : err_remedy(e, "make its folder, or name another file by PidFile");
 	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);

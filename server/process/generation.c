@@ -39,15 +39,24 @@ static void make_plan(struct generation *g)
 {
 	const struct process_settings *p = g->cfg->process;
 
-	policy_plan(&(struct policy_numbers){
-		.start_servers = p->start_servers, .min_spare = p->min_spare, .max_spare = p->max_spare, .server_limit = p->server_limit,
-		.max_workers = p->max_workers, .connections_per_child = p->connections_per_child }, cores(), &g->plan);
+	policy_plan(&(struct policy_numbers){ .start_servers = p->start_servers,
+					      .min_spare = p->min_spare,
+					      .max_spare = p->max_spare,
+					      .server_limit = p->server_limit,
+					      .max_workers = p->max_workers,
+					      .connections_per_child = p->connections_per_child },
+		    cores(), &g->plan);
 	if (g->plan.workers < g->plan.asked)
-		log_noticex(NULL, LOG_MPM, "BH0111", "MaxRequestWorkers %llu is lowered to %llu: %u children of %u connections each are all that ServerLimit allows",
-			    (unsigned long long)g->plan.asked, (unsigned long long)g->plan.workers, g->plan.children, g->plan.limit);
+		log_noticex(
+			NULL, LOG_MPM, "BH0111",
+			"MaxRequestWorkers %llu is lowered to %llu: %u children of %u connections each are all that ServerLimit allows",
+			(unsigned long long)g->plan.asked, (unsigned long long)g->plan.workers,
+			g->plan.children, g->plan.limit);
 	if (shared.nslots && g->plan.children > shared.nslots / 2) {
-		log_noticex(NULL, LOG_MPM, "BH0112", "%u children are more than the %u that this server was started for: the larger ServerLimit takes effect at the next full start",
-			    g->plan.children, shared.nslots / 2);
+		log_noticex(
+			NULL, LOG_MPM, "BH0112",
+			"%u children are more than the %u that this server was started for: the larger ServerLimit takes effect at the next full start",
+			g->plan.children, shared.nslots / 2);
 		g->plan.children = shared.nslots / 2;
 		if (g->plan.start > g->plan.children)
 			g->plan.start = g->plan.children;
@@ -206,7 +215,8 @@ void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int6
 bool generation_stillborn(const struct generation *g)
 {
 	return g->state == GENERATION_MAKING && !g->ready &&
-	       (g->failed_starts >= g->plan.start + (g->plan.start < 3) || shared_now() >= g->deadline) && (!slots_living(g) || shared_now() >= g->deadline);
+	       (g->failed_starts >= g->plan.start + (g->plan.start < 3) || shared_now() >= g->deadline) &&
+	       (!slots_living(g) || shared_now() >= g->deadline);
 }
 
 static bool program_reaped(struct generation *g, pid_t pid, int status)
@@ -221,7 +231,9 @@ static bool program_reaped(struct generation *g, pid_t pid, int status)
 		t->at[i].pid = -1;
 		if (g->state == GENERATION_DRAINING)
 			return true;
-		log_errorx(NULL, LOG_CORE, "BH0146", "the log program %s (pid %d) ended: %s: it is started again", t->at[i].name, (int)pid, slots_status_words(status, words));
+		log_errorx(NULL, LOG_CORE, "BH0146",
+			   "the log program %s (pid %d) ended: %s: it is started again", t->at[i].name,
+			   (int)pid, slots_status_words(status, words));
 		close(t->at[i].fd);
 		t->at[i].fd = -1;
 		if (log_targets_open(t, &e) < 0) {
@@ -237,7 +249,8 @@ static bool program_reaped(struct generation *g, pid_t pid, int status)
 
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now)
 {
-	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) || program_reaped(g, pid, status);
+	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) ||
+	       program_reaped(g, pid, status);
 }
 
 void generation_free(struct generation *g)

@@ -30,7 +30,7 @@ struct generation {
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */
 	bool ending, killing;           /* DRAINING: its children were told TERM, KILL */
-	int64_t look;                   /* when its children are to be looked at next; INT64_MAX = when something happens */
+	int64_t look; /* when its children are to be looked at next; INT64_MAX = when something happens */
 };
 
 /*

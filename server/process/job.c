@@ -49,9 +49,16 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 		memcpy(keep, place->keep, place->nkeep * sizeof *keep);
 	keep[place->nkeep] = fd;
 	shared_forget(kind->rights == JOB_AS_USER);
-	if (role_enter(kind->rights == JOB_AS_USER ? ROLE_JOB : ROLE_CHECK, &(struct role_wants){
-		    .keep = keep, .nkeep = place->nkeep + 1, .user = p->user && *p->user != '#' ? p->user : NULL, .uid = as_user ? p->uid : (uid_t)-1,
-		    .gid = p->gid, .memory = kind->memory, .master = shared.master, .watch_parent = true }, &e) < 0) {
+	if (role_enter(kind->rights == JOB_AS_USER ? ROLE_JOB : ROLE_CHECK,
+		       &(struct role_wants){ .keep = keep,
+					     .nkeep = place->nkeep + 1,
+					     .user = p->user && *p->user != '#' ? p->user : NULL,
+					     .uid = as_user ? p->uid : (uid_t)-1,
+					     .gid = p->gid,
+					     .memory = kind->memory,
+					     .master = shared.master,
+					     .watch_parent = true },
+		       &e) < 0) {
 		dprintf(fd, "E the job %s cannot begin: %s\n", kind->name, err_print(&e, text, sizeof text));
 		_exit(ROLE_EXIT_FATAL);
 	}
@@ -60,7 +67,8 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 
 /* ------------------------------------------------------------------------------------------------ in the master */
 
-int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done, void *ctx, struct err *e)
+int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done,
+	    void *ctx, struct err *e)
 {
 	struct job *j = NULL;
 	int fd[2];
@@ -98,7 +106,8 @@ static void take(struct job *j)
 
 	while (j->fd >= 0) {
 		bool room = j->n < JOB_MAX_RESULT;
-		ssize_t n = room ? read(j->fd, j->text + j->n, JOB_MAX_RESULT - j->n) : read(j->fd, rest, sizeof rest);
+		ssize_t n = room ? read(j->fd, j->text + j->n, JOB_MAX_RESULT - j->n)
+				 : read(j->fd, rest, sizeof rest);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -162,8 +171,11 @@ bool job_reaped(pid_t pid, int status)
 		j.text[j.n] = '\0';
 		/* The place is free before done is called: it may run the next job. */
 		jobs[i] = (struct job){ .kind = NULL };
-		j.done(j.ctx, &(struct job_result){
-			.ok = WIFEXITED(status) && WEXITSTATUS(status) == 0, .timeout = j.timeout, .status = status, .text = j.text, .n = j.n });
+		j.done(j.ctx, &(struct job_result){ .ok = WIFEXITED(status) && WEXITSTATUS(status) == 0,
+						    .timeout = j.timeout,
+						    .status = status,
+						    .text = j.text,
+						    .n = j.n });
 		free(j.text);
 		return true;
 	}
@@ -193,9 +205,11 @@ static void write_report(int fd, const struct config_report *r)
 	int n;
 
 	if (r->pos.file)
-		n = snprintf(line, sizeof line - 1, "%c %s:%u: %s%s%s", letters[r->severity], r->pos.file, r->pos.line, r->sentence, r->remedy ? "; " : "", r->remedy ? r->remedy : "");
+		n = snprintf(line, sizeof line - 1, "%c %s:%u: %s%s%s", letters[r->severity], r->pos.file,
+			     r->pos.line, r->sentence, r->remedy ? "; " : "", r->remedy ? r->remedy : "");
 	else
-		n = snprintf(line, sizeof line - 1, "%c %s%s%s", letters[r->severity], r->sentence, r->remedy ? "; " : "", r->remedy ? r->remedy : "");
+		n = snprintf(line, sizeof line - 1, "%c %s%s%s", letters[r->severity], r->sentence,
+			     r->remedy ? "; " : "", r->remedy ? r->remedy : "");
 	if (n < 0)
 		return;
 	if ((size_t)n > sizeof line - 2)
@@ -234,7 +248,11 @@ static int check_run(void *arg, int fd)
 }
 
 const struct job_kind job_kind_check = {
-	.name = "check", .rights = JOB_READS_ALL, .time_ms = 60000, .memory = (uint64_t)4 << 30, .run = check_run,
+	.name = "check",
+	.rights = JOB_READS_ALL,
+	.time_ms = 60000,
+	.memory = (uint64_t)4 << 30,
+	.run = check_run,
 };
 
 /* ------------------------------------------------------------------------------------------------ a crash report */
@@ -244,14 +262,23 @@ static int crash_run(void *arg, int fd)
 	const struct job_crash *c = arg;
 	char core[4096] = "", answer[1024] = "";
 	bool found = crash_core_find(c->dir_fd, c->dir, c->pid, c->status, core, sizeof core) == 0;
-	int rc = crash_report(c->pool, c->slot, &(struct crash_report_options){
-		.dir_fd = c->dir_fd, .dir = c->dir, .status = c->status, .core = found ? core : NULL, .core_reason = found ? NULL : core,
-		.version = "Bulkhead/" BULKHEAD_VERSION }, answer, sizeof answer);
+	int rc = crash_report(c->pool, c->slot,
+			      &(struct crash_report_options){ .dir_fd = c->dir_fd,
+							      .dir = c->dir,
+							      .status = c->status,
+							      .core = found ? core : NULL,
+							      .core_reason = found ? NULL : core,
+							      .version = "Bulkhead/" BULKHEAD_VERSION },
+			      answer, sizeof answer);
 
 	dprintf(fd, "%s", answer);
 	return rc < 0 ? 1 : 0;
 }
 
 const struct job_kind job_kind_crash = {
-	.name = "crash", .rights = JOB_AS_USER, .time_ms = 30000, .memory = (uint64_t)2 << 30, .run = crash_run,
+	.name = "crash",
+	.rights = JOB_AS_USER,
+	.time_ms = 30000,
+	.memory = (uint64_t)2 << 30,
+	.run = crash_run,
 };

@@ -18,8 +18,8 @@
 #define JOB_MAX 8                       /* at once */
 
 enum job_rights {
-	JOB_READS_ALL,          /* root with the one capability to read files: checks what only root may read */
-	JOB_AS_USER,            /* the children's user, no capability */
+	JOB_READS_ALL, /* root with the one capability to read files: checks what only root may read */
+	JOB_AS_USER, /* the children's user, no capability */
 };
 struct job_kind {
 	const char *name;
@@ -45,7 +45,8 @@ struct job_place {
 	unsigned nkeep;
 };
 /* Forks the job; done is called once, from job_reaped or job_tick. The number of the job (> 0), or -1 with *e. */
-int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done, void *ctx, struct err *e);
+int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done,
+	    void *ctx, struct err *e);
 /* For the master's loop: which descriptors to watch (at most JOB_MAX are appended), what to do with those that are ready,
  * the next deadline (INT64_MAX = none), time-outs. */
 unsigned job_poll(struct pollfd *p, unsigned room);

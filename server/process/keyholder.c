@@ -63,7 +63,8 @@ static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struc
 		return err_sys(e, "the keyholder does not take the key %s", f->path);
 	rc = ipc_recv_wait(h->control, &m, LOAD_WAIT_MS);
 	if (rc <= 0)
-		return rc == 0 ? err_set(e, "the keyholder died over the key %s", f->path) : err_sys(e, "the keyholder does not answer about the key %s", f->path);
+		return rc == 0 ? err_set(e, "the keyholder died over the key %s", f->path)
+			       : err_sys(e, "the keyholder does not answer about the key %s", f->path);
 	if (ipc_is(&m, KEY_MSG_FAILED, sizeof(struct err), sizeof(struct err))) {
 		struct err why;
 		memcpy(&why, m.data, sizeof why);
@@ -97,14 +98,15 @@ static int load_keys(struct keyholders *k, struct keyholder *h, bool report, str
 			continue;
 		result = -1;
 		if (report)
-			config_report_add(k->cfg, CONF_ERROR, &k->keys.files[i].pos, *why.remedy ? why.remedy : NULL, "%s", why.text);
+			config_report_add(k->cfg, CONF_ERROR, &k->keys.files[i].pos,
+					  *why.remedy ? why.remedy : NULL, "%s", why.text);
 		else if (e && !*e->text)
 			*e = why;
 	}
 	if (result < 0)
 		return -1;
-	if (ipc_send(h->control, KEY_MSG_READY, 0, NULL, 0, NULL, 0) < 0 || ipc_recv_wait(h->control, &m, LOAD_WAIT_MS) != 1 ||
-	    !ipc_is(&m, KEY_MSG_READY, 0, 0))
+	if (ipc_send(h->control, KEY_MSG_READY, 0, NULL, 0, NULL, 0) < 0 ||
+	    ipc_recv_wait(h->control, &m, LOAD_WAIT_MS) != 1 || !ipc_is(&m, KEY_MSG_READY, 0, 0))
 		return err_set(e, "the keyholder does not begin to serve");
 	k->loaded = true;
 	return fcntl(h->control, F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, "the keyholder's socket") : 0;
@@ -208,7 +210,9 @@ static void replace(struct keyholders *k, const struct generation *g, unsigned i
 		give_sockets(k, g, i);
 		return;
 	}
-	log_errorx(NULL, LOG_SSL, "BH0131", "no keyholder for generation %u: %s: handshakes fail until there is one", g->number, err_print(&e, text, sizeof text));
+	log_errorx(NULL, LOG_SSL, "BH0131",
+		   "no keyholder for generation %u: %s: handshakes fail until there is one", g->number,
+		   err_print(&e, text, sizeof text));
 	if (!k->at[i].pid)
 		policy_ended(&k->at[i].backoff, POLICY_FATAL, shared_now(), shared_now());
 }
@@ -221,11 +225,16 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 
 		if (h->pid != pid)
 			continue;
-		log_errorx(NULL, LOG_SSL, "BH0130", "keyholder pid %d of generation %u %s: it is replaced, no connection is lost by it", (int)pid, g->number,
-			   slots_status_words(status, words));
+		log_errorx(
+			NULL, LOG_SSL, "BH0130",
+			"keyholder pid %d of generation %u %s: it is replaced, no connection is lost by it",
+			(int)pid, g->number, slots_status_words(status, words));
 		h->pid = 0;
 		discard(h);
-		policy_ended(&h->backoff, slots_class(status, false) == POLICY_NORMAL ? POLICY_CRASH : slots_class(status, false), h->born, now);
+		policy_ended(&h->backoff,
+			     slots_class(status, false) == POLICY_NORMAL ? POLICY_CRASH
+									 : slots_class(status, false),
+			     h->born, now);
 		/* Handshakes wait for it: the first successor comes without delay, however young the dead one was. */
 		if (h->backoff.failures == 1)
 			replace(k, g, i);
@@ -376,7 +385,9 @@ static int answer(int fd)
 	if (message.head.type == KEY_MSG_RUN && message.nfds == 0 && message.len >= sizeof r) {
 		memcpy(&r, message.data, sizeof r);
 		if (r.length == message.len - sizeof r && r.operation <= KEY_DECRYPT)
-			rc = key_store_run(holder.store, r.key, (enum key_operation)r.operation, r.algorithm, message.data + sizeof r, r.length, out, sizeof out, &n);
+			rc = key_store_run(holder.store, r.key, (enum key_operation)r.operation,
+					   r.algorithm, message.data + sizeof r, r.length, out, sizeof out,
+					   &n);
 	}
 	ipc_drop_fds(&message);
 	if (rc == 0 && n <= sizeof out)
@@ -409,9 +420,15 @@ void keyholder_run(int control, const struct config *cfg)
 	if (shared.root)
 		role_account(p->key_user, "_bulkhead-key", &uid, &gid);
 	shared_forget(false);
-	if (role_enter(ROLE_KEYHOLDER, &(struct role_wants){
-		    .keep = &control, .nkeep = 1, .uid = shared.root ? uid : (uid_t)-1, .gid = gid, .files = shared.nslots + 64, .master = shared.master,
-		    .warm = warm }, &e) < 0) {
+	if (role_enter(ROLE_KEYHOLDER,
+		       &(struct role_wants){ .keep = &control,
+					     .nkeep = 1,
+					     .uid = shared.root ? uid : (uid_t)-1,
+					     .gid = gid,
+					     .files = shared.nslots + 64,
+					     .master = shared.master,
+					     .warm = warm },
+		       &e) < 0) {
 		err_print(&e, text, sizeof text);
 		struct err out = { .text = "" };
 		err_set(&out, "the keyholder cannot begin: %s", text);

@@ -107,12 +107,17 @@ int keys_open(struct keys *k, struct config *cfg)
 		k->fds[i] = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (k->fds[i] < 0) {
 			int saved = errno;
-			config_report_add(cfg, CONF_ERROR, &f->pos, saved == ENOENT ? "name the file that holds the private key, or make one"
-									     : "start as root, or give the server's user the right to read it",
-					  "the private key %s cannot be opened: %s", f->path, strerror(saved));
+			config_report_add(
+				cfg, CONF_ERROR, &f->pos,
+				saved == ENOENT
+					? "name the file that holds the private key, or make one"
+					: "start as root, or give the server's user the right to read it",
+				"the private key %s cannot be opened: %s", f->path, strerror(saved));
 			result = -1;
 		} else if (fstat(k->fds[i], &st) < 0 || !S_ISREG(st.st_mode)) {
-			config_report_add(cfg, CONF_ERROR, &f->pos, "name the file that holds the private key", "%s is not a plain file", f->path);
+			config_report_add(cfg, CONF_ERROR, &f->pos,
+					  "name the file that holds the private key",
+					  "%s is not a plain file", f->path);
 			result = -1;
 		}
 	}

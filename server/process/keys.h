@@ -16,7 +16,7 @@
 struct keys {
 	struct tls_key_file *files;
 	struct key_ref *refs;           /* as the first keyholder reported them */
-	int *fds;                       /* kept open, so that a replaced keyholder reads the very same file; -1 = none */
+	int *fds; /* kept open, so that a replaced keyholder reads the very same file; -1 = none */
 	unsigned n;
 };
 /* Collects the files of all TLS hosts. 0 or -1 (ENOMEM). Free with keys_close. */

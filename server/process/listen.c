@@ -31,7 +31,9 @@ static unsigned listening_inodes(uint16_t port, unsigned long *inodes, unsigned 
 
 		while (f && fgets(line, sizeof line, f)) {
 			const char *colon;
-			if (sscanf(line, " %*d: %127s %*s %x %*s %*s %*s %*s %*s %lu", local, &state, &inode) != 3 || state != 0x0A)
+			if (sscanf(line, " %*d: %127s %*s %x %*s %*s %*s %*s %*s %lu", local, &state,
+				   &inode) != 3 ||
+			    state != 0x0A)
 				continue;
 			colon = strrchr(local, ':');
 			if (colon && strtoul(colon + 1, NULL, 16) == port && n < room)
@@ -136,7 +138,8 @@ static bool names_no_address(const struct config_listen *l)
 		return false;
 	if (!strncmp(t, "*:", 2))
 		t += 2;
-	return isdigit((unsigned char)*t) && t[strspn(t, "0123456789")] != ':' && t[strspn(t, "0123456789")] != '.';
+	return isdigit((unsigned char)*t) && t[strspn(t, "0123456789")] != ':' &&
+	       t[strspn(t, "0123456789")] != '.';
 }
 
 /* Whether some other Listen names 0.0.0.0 with this port: then [::] must leave IPv4 to it. */
@@ -144,7 +147,8 @@ static bool has_own_ipv4(const struct process_settings *s, uint16_t port)
 {
 	for (unsigned i = 0; i < s->nlistens; i++) {
 		const struct config_listen *l = &s->listens[i];
-		if (l->addr.sa.sa_family == AF_INET && addr_is_any(&l->addr) && addr_port(&l->addr) == port && !names_no_address(l))
+		if (l->addr.sa.sa_family == AF_INET && addr_is_any(&l->addr) &&
+		    addr_port(&l->addr) == port && !names_no_address(l))
 			return true;
 	}
 	return false;
@@ -169,7 +173,8 @@ static int bind_one(const struct process_settings *s, const struct addr *a)
 		set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)s->send_buffer);
 	if (s->receive_buffer > 0)
 		set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)s->receive_buffer);
-	if (bind(fd, &a->sa, a->len) == 0 && listen(fd, s->listen_backlog > 0 ? (int)s->listen_backlog : 511) == 0)
+	if (bind(fd, &a->sa, a->len) == 0 &&
+	    listen(fd, s->listen_backlog > 0 ? (int)s->listen_backlog : 511) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -188,7 +193,8 @@ static int explain(const struct config_listen *l, struct err *e)
 	addr_text(&l->addr, where);
 	if (saved == EADDRINUSE) {
 		const char *holder = listen_holder(port, who, &pid);
-		err_set(e, "Listen %s: the address %s is already in use%s%s", l->text, where, holder ? " by " : "", holder ? holder : "");
+		err_set(e, "Listen %s: the address %s is already in use%s%s", l->text, where,
+			holder ? " by " : "", holder ? holder : "");
 		return err_remedy(e, "stop what listens there, or choose another port");
 	}
 	errno = saved;
@@ -196,12 +202,15 @@ static int explain(const struct config_listen *l, struct err *e)
 	if (saved == EACCES)
 		return err_remedy(e, "ports below 1024 need a start as root; or choose a port above");
 	if (saved == EADDRNOTAVAIL)
-		return err_remedy(e, "no interface of this machine has that address: mend the address, or leave it out");
+		return err_remedy(
+			e,
+			"no interface of this machine has that address: mend the address, or leave it out");
 	return err_remedy(e, "name another address");
 }
 
 /* The socket for one Listen; waits for orphans of a dead server, until *left ms are used up. */
-static struct listener *open_one(const struct process_settings *s, const struct config_listen *l, int *left, struct err *e)
+static struct listener *open_one(const struct process_settings *s, const struct config_listen *l, int *left,
+				 struct err *e)
 {
 	struct listener *one = calloc(1, sizeof *one);
 	struct addr a = l->addr;
@@ -218,7 +227,8 @@ static struct listener *open_one(const struct process_settings *s, const struct 
 		pid_t pid;
 
 		fd = bind_one(s, &a);
-		if (fd < 0 && names_no_address(l) && a.sa.sa_family == AF_INET6 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+		if (fd < 0 && names_no_address(l) && a.sa.sa_family == AF_INET6 &&
+		    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
 			addr_parse(&a, "0.0.0.0", addr_port(&l->addr));
 			continue;
 		}
@@ -254,7 +264,8 @@ static struct listener *find(const struct listen_set *set, const struct config_l
 	return NULL;
 }
 
-int listen_open(const struct process_settings *s, const struct listen_set *old, int wait_ms, struct listen_set *out, struct err *e)
+int listen_open(const struct process_settings *s, const struct listen_set *old, int wait_ms,
+		struct listen_set *out, struct err *e)
 {
 	*out = (struct listen_set){ .at = calloc(s->nlistens + 1, sizeof *out->at) };
 	if (!out->at)

@@ -22,7 +22,8 @@ struct listen_set {
  * naming the Listen's line and, where /proc tells, who has the port; then nothing new stays open. wait_ms: how long to
  * wait for a port that orphans of a dead server still hold.
  */
-int listen_open(const struct process_settings *s, const struct listen_set *old, int wait_ms, struct listen_set *out, struct err *e);
+int listen_open(const struct process_settings *s, const struct listen_set *old, int wait_ms,
+		struct listen_set *out, struct err *e);
 /* Gives the set back; a socket that no other set uses is closed. */
 void listen_close(struct listen_set *set);
 /* Who listens on that port: "pid 12 (nginx)" in buf (64 bytes), or NULL where /proc does not tell. */

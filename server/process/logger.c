@@ -147,7 +147,8 @@ void logger_retarget(uint32_t generation, unsigned target, int fd)
 {
 	(void)fd;
 	for (int i = 0; i < MOST_TABLES; i++)
-		if (logger.tables[i].targets && logger.tables[i].generation == generation && target < logger.tables[i].targets->n)
+		if (logger.tables[i].targets && logger.tables[i].generation == generation &&
+		    target < logger.tables[i].targets->n)
 			say_targets(generation, logger.tables[i].targets, target, 1);
 	eventfd_write(shared.log_wake, 1);
 }
@@ -178,7 +179,9 @@ bool logger_reaped(pid_t pid, int status, int64_t now)
 	policy_ended(&logger.backoff, how == POLICY_NORMAL ? POLICY_CRASH : how, logger.born, now);
 	if (logger.backoff.failures == 1)
 		logger.backoff.until = now;
-	log_errorx(NULL, LOG_CORE, "BH0140", "logger pid %d %s: it is replaced, the lines wait in their rings", (int)pid, slots_status_words(status, words));
+	log_errorx(NULL, LOG_CORE, "BH0140",
+		   "logger pid %d %s: it is replaced, the lines wait in their rings", (int)pid,
+		   slots_status_words(status, words));
 	return true;
 }
 
@@ -195,7 +198,9 @@ void logger_tick(const struct config *cfg, int64_t now)
 	if (logger_due() > now || logger_start(cfg, &e) == 0)
 		return;
 	policy_ended(&logger.backoff, POLICY_FATAL, now, now);
-	log_errorx(NULL, LOG_CORE, "BH0145", "no logger: %s: access lines wait in their rings, then are lost", err_print(&e, text, sizeof text));
+	log_errorx(NULL, LOG_CORE, "BH0145",
+		   "no logger: %s: access lines wait in their rings, then are lost",
+		   err_print(&e, text, sizeof text));
 }
 
 void logger_stop(int wait_ms)
@@ -210,7 +215,8 @@ void logger_stop(int wait_ms)
 		close(logger.control);
 	logger.control = -1;
 	while (logger.pid) {
-		if (waitpid(logger.pid, NULL, WNOHANG) == logger.pid || (errno == ECHILD && kill(logger.pid, 0) < 0)) {
+		if (waitpid(logger.pid, NULL, WNOHANG) == logger.pid ||
+		    (errno == ECHILD && kill(logger.pid, 0) < 0)) {
 			logger.pid = 0;
 		} else if (shared_now() > end) {
 			kill(logger.pid, SIGKILL);
@@ -327,7 +333,8 @@ static void from_master(void)
 		}
 		if (message.head.type == LOGGER_TABLE && message.len == sizeof(struct logger_table)) {
 			new_table();
-		} else if (message.head.type == LOGGER_TARGETS && message.len == sizeof(struct logger_targets)) {
+		} else if (message.head.type == LOGGER_TARGETS &&
+			   message.len == sizeof(struct logger_targets)) {
 			new_targets();
 		} else if (message.head.type == LOGGER_DROP && message.len == sizeof(uint32_t)) {
 			uint32_t generation;
@@ -413,7 +420,9 @@ static void stuck(struct target *t, int errnum)
 	if (t->stuck)
 		return;
 	t->stuck = true;
-	log_put(NULL, LOG_CORE, LOG_L_ERROR, "BH0141", errnum, "the log %s cannot be written, its lines wait (65536 bytes a child, then they are lost)", t->name);
+	log_put(NULL, LOG_CORE, LOG_L_ERROR, "BH0141", errnum,
+		"the log %s cannot be written, its lines wait (65536 bytes a child, then they are lost)",
+		t->name);
 }
 
 /* 0 = written or given up, -1 = stays in the ring. */
@@ -489,7 +498,9 @@ static int finish(struct ring *r, struct batch *b)
 		t = target_of(b);
 	}
 	if (!t)
-		log_warnx(NULL, LOG_CORE, "BH0144", "%u lines in slot %u name a log that does not exist: dropped", b->records, b->slot);
+		log_warnx(NULL, LOG_CORE, "BH0144",
+			  "%u lines in slot %u name a log that does not exist: dropped", b->records,
+			  b->slot);
 	else if (b->bytes && write_batch(b, t) < 0)
 		return -1;
 	flush(r, b);
@@ -525,7 +536,9 @@ static bool drain_ring(unsigned slot)
 		return false;
 	lost = ring_dropped(s.ring);
 	if (lost)
-		log_warnx(NULL, LOG_CORE, "BH0143", "%llu log lines of slot %u were lost: its ring was full or damaged", (unsigned long long)lost, slot);
+		log_warnx(NULL, LOG_CORE, "BH0143",
+			  "%llu log lines of slot %u were lost: its ring was full or damaged",
+			  (unsigned long long)lost, slot);
 	return true;
 }
 
@@ -576,7 +589,9 @@ static void serve(void)
 	log_settings_init(&words, LOG_L_NOTICE);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = -1, .fd_of = own_fd }, &words);
 	for (;;) {
-		struct pollfd p[3] = { { .fd = shared.log_wake, .events = POLLIN }, { .fd = control, .events = POLLIN }, { .fd = shared.life[0] } };
+		struct pollfd p[3] = { { .fd = shared.log_wake, .events = POLLIN },
+				       { .fd = control, .events = POLLIN },
+				       { .fd = shared.life[0] } };
 		eventfd_t n;
 		int wait = retry ? RETRY_MS : control < 0 ? 100 : -1;
 
@@ -612,8 +627,14 @@ void logger_run(int fd, const struct config *cfg)
 		role_account(p->log_user, "_bulkhead-log", &uid, &gid);
 	shared_forget_cache();
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	if (role_enter(ROLE_LOGGER, &(struct role_wants){
-		    .keep = keep, .nkeep = 3, .uid = shared.root ? uid : (uid_t)-1, .gid = gid, .files = 8192, .master = shared.master }, &e) < 0)
+	if (role_enter(ROLE_LOGGER,
+		       &(struct role_wants){ .keep = keep,
+					     .nkeep = 3,
+					     .uid = shared.root ? uid : (uid_t)-1,
+					     .gid = gid,
+					     .files = 8192,
+					     .master = shared.master },
+		       &e) < 0)
 		_exit(ROLE_EXIT_FATAL);
 	serve();
 	_exit(0);

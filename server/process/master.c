@@ -32,7 +32,7 @@
 #include "process/shared.h"
 #include "process/slots.h"
 
-#define WAKE_PAUSE 20                   /* ms: a child that rings without end costs the master no more than this often */
+#define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
 
 enum state { STARTING, SERVING, CHECKING, MAKING_ROOM, RENEWING, STOPPING, STATES };
 enum event {
@@ -142,7 +142,8 @@ static void checked(void *ctx, const struct job_result *r)
 		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration took too long");
 	else if (!r->ok && !r->n) {
 		char words[128];
-		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s", slots_status_words(r->status, words));
+		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s",
+			   slots_status_words(r->status, words));
 	}
 	raise_event(r->ok ? EV_CHECKED : EV_REFUSED);
 }
@@ -180,7 +181,8 @@ static void back_to_serving(void)
 
 static void refused(void)
 {
-	log_errorx(NULL, LOG_CORE, "BH0154", "the configuration is refused: the server goes on with the one it has");
+	log_errorx(NULL, LOG_CORE, "BH0154",
+		   "the configuration is refused: the server goes on with the one it has");
 	back_to_serving();
 }
 
@@ -214,15 +216,17 @@ static void make_room(void)
 		renew();
 		return;
 	}
-	log_noticex(NULL, LOG_MPM, "BH0113", "a third generation would live: the connections of the oldest end now");
+	log_noticex(NULL, LOG_MPM, "BH0113",
+		    "a third generation would live: the connections of the oldest end now");
 	generation_drain(m.old, true, 0, shared_now());
 	m.state = MAKING_ROOM;
 }
 
 static void started(void)
 {
-	log_noticex(NULL, LOG_MPM, "BH0101", "Bulkhead/%s serves: %u children of %u connections each at most, pid %d", BULKHEAD_VERSION, m.now->plan.children,
-		    m.now->plan.limit, (int)getpid());
+	log_noticex(NULL, LOG_MPM, "BH0101",
+		    "Bulkhead/%s serves: %u children of %u connections each at most, pid %d",
+		    BULKHEAD_VERSION, m.now->plan.children, m.now->plan.limit, (int)getpid());
 	daemon_ready(m.ready_fd, 0, "");
 	m.ready_fd = -1;
 	back_to_serving();
@@ -236,7 +240,8 @@ static void renewed(void)
 	m.now = m.next;
 	m.next = NULL;
 	generation_use_log(m.now->cfg);
-	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number, m.old->number, m.hard ? "ends" : "finishes its requests");
+	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
+		    m.old->number, m.hard ? "ends" : "finishes its requests");
 	generation_drain(m.old, m.hard, patience, shared_now());
 	back_to_serving();
 }
@@ -315,7 +320,8 @@ static void reap(int64_t now)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct generation *all[] = { m.now, m.next, m.old };
-		bool known = slots_reaped(pid, status, now) || logger_reaped(pid, status, now) || job_reaped(pid, status);
+		bool known = slots_reaped(pid, status, now) || logger_reaped(pid, status, now) ||
+			     job_reaped(pid, status);
 
 		/* job_reaped may have changed who is who, but then the pid was known. */
 		for (int i = 0; i < 3 && !known; i++)
@@ -471,8 +477,10 @@ static void raise_descriptors(void)
 	l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
 	setrlimit(RLIMIT_NOFILE, &l);
 	if (l.rlim_cur < shared.nslots + 128)
-		log_warnx(NULL, LOG_CORE, "BH0114", "only %llu descriptors are allowed (RLIMIT_NOFILE), which may be too few for %u children: raise the limit of the service",
-			  (unsigned long long)l.rlim_cur, shared.nslots / 2);
+		log_warnx(
+			NULL, LOG_CORE, "BH0114",
+			"only %llu descriptors are allowed (RLIMIT_NOFILE), which may be too few for %u children: raise the limit of the service",
+			(unsigned long long)l.rlim_cur, shared.nslots / 2);
 }
 
 static void say_accounts(const struct process_settings *p)
@@ -484,15 +492,22 @@ static void say_accounts(const struct process_settings *p)
 	if (missing)
 		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
 	if (!shared.root) {
-		log_noticex(NULL, LOG_CORE, "BH0116", "not started as root: all processes run as user %u, so that nothing but the sandbox stands between them", (unsigned)geteuid());
+		log_noticex(
+			NULL, LOG_CORE, "BH0116",
+			"not started as root: all processes run as user %u, so that nothing but the sandbox stands between them",
+			(unsigned)geteuid());
 		return;
 	}
 	if (!role_account(p->key_user, "_bulkhead-key", &uid, &gid))
-		log_noticex(NULL, LOG_CORE, "BH0117", "the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
-			    p->key_user ? p->key_user : "_bulkhead-key");
+		log_noticex(
+			NULL, LOG_CORE, "BH0117",
+			"the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
+			p->key_user ? p->key_user : "_bulkhead-key");
 	if (!role_account(p->log_user, "_bulkhead-log", &uid, &gid))
-		log_noticex(NULL, LOG_CORE, "BH0118", "the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
-			    p->log_user ? p->log_user : "_bulkhead-log");
+		log_noticex(
+			NULL, LOG_CORE, "BH0118",
+			"the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
+			p->log_user ? p->log_user : "_bulkhead-log");
 }
 
 static int start(struct config *cfg, struct err *e)
@@ -535,7 +550,9 @@ int master_run(const struct config_source *src, struct config *cfg, const struct
 {
 	struct err e = { .text = "" };
 
-	m = (struct master){ .src = src, .o = o, .ready_fd = o->ready_fd, .pid_fd = -1, .signals = -1, .state = STARTING };
+	m = (struct master){
+		.src = src, .o = o, .ready_fd = o->ready_fd, .pid_fd = -1, .signals = -1, .state = STARTING
+	};
 	if (start(cfg, &e) < 0)
 		start_failed(&e);
 	else

@@ -24,7 +24,11 @@ void policy_plan(const struct policy_numbers *in, unsigned cores, struct policy_
 	int64_t per_child = given(in->connections_per_child, DEFAULT_CONNECTIONS, 1);
 	bool classic = per_child == 1;
 	int64_t by_cores = (int64_t)WORKERS_PER_CORE * cores;
-	int64_t workers = given(in->max_workers, classic ? DEFAULT_CLASSIC_WORKERS : by_cores < LEAST_WORKERS ? LEAST_WORKERS : by_cores, 1);
+	int64_t workers = given(in->max_workers,
+				classic			   ? DEFAULT_CLASSIC_WORKERS
+				: by_cores < LEAST_WORKERS ? LEAST_WORKERS
+							   : by_cores,
+				1);
 	int64_t start = given(in->start_servers, classic ? 5 : cores, 1);
 	int64_t server_limit = given(in->server_limit, DEFAULT_LIMIT, 1);
 	int64_t needed = (workers + per_child - 1) / per_child;

@@ -20,7 +20,7 @@ struct policy_plan {
 	unsigned min_spare, max_spare;
 	unsigned server_limit;
 	uint64_t workers;               /* M: connections in all, after lowering */
-	uint64_t asked;                 /* M as asked for; above `workers`: it was lowered, and that deserves a notice */
+	uint64_t asked; /* M as asked for; above `workers`: it was lowered, and that deserves a notice */
 };
 void policy_plan(const struct policy_numbers *in, unsigned cores, struct policy_plan *out);
 

@@ -25,10 +25,23 @@
 #include "process/sandbox.h"
 
 enum step_bit {
-	STDIO = 1 << 0, CLOSE = 1 << 1, HIDDEN = 1 << 2, LIMITS = 1 << 3, ROOT = 1 << 4, BOUNDING = 1 << 5, IDS = 1 << 6,
-	NO_CAPS = 1 << 7, READ_CAP = 1 << 8, VERIFY = 1 << 9, PARENT = 1 << 10, WARM = 1 << 11, NO_NEW = 1 << 12,
-	SANDBOX = 1 << 13, LOCKED = 1 << 14,
-	CONFINED = STDIO | CLOSE | HIDDEN | LIMITS | ROOT | BOUNDING | IDS | NO_CAPS | VERIFY | PARENT | WARM | NO_NEW | SANDBOX,
+	STDIO = 1 << 0,
+	CLOSE = 1 << 1,
+	HIDDEN = 1 << 2,
+	LIMITS = 1 << 3,
+	ROOT = 1 << 4,
+	BOUNDING = 1 << 5,
+	IDS = 1 << 6,
+	NO_CAPS = 1 << 7,
+	READ_CAP = 1 << 8,
+	VERIFY = 1 << 9,
+	PARENT = 1 << 10,
+	WARM = 1 << 11,
+	NO_NEW = 1 << 12,
+	SANDBOX = 1 << 13,
+	LOCKED = 1 << 14,
+	CONFINED = STDIO | CLOSE | HIDDEN | LIMITS | ROOT | BOUNDING | IDS | NO_CAPS | VERIFY | PARENT |
+		   WARM | NO_NEW | SANDBOX,
 };
 
 static const struct role_row {
@@ -124,7 +137,8 @@ static void limit(int resource, rlim_t value)
 {
 	struct rlimit l = { value, value }, now;
 
-	if (setrlimit((__rlimit_resource_t)resource, &l) == 0 || getrlimit((__rlimit_resource_t)resource, &now) < 0)
+	if (setrlimit((__rlimit_resource_t)resource, &l) == 0 ||
+	    getrlimit((__rlimit_resource_t)resource, &now) < 0)
 		return;
 	now.rlim_cur = value < now.rlim_max ? value : now.rlim_max;
 	setrlimit((__rlimit_resource_t)resource, &now);
@@ -155,7 +169,8 @@ static int step_root(const struct role_row *row, const struct role_wants *w, str
 	if (w->chroot_dir) {
 		if (chdir(w->chroot_dir) < 0 || chroot(".") < 0) {
 			err_sys(e, "cannot make %s the root folder of the %s", w->chroot_dir, row->name);
-			return err_remedy(e, geteuid() ? "ChrootDir needs a start as root" : "make the folder, or remove ChrootDir");
+			return err_remedy(e, geteuid() ? "ChrootDir needs a start as root"
+						       : "make the folder, or remove ChrootDir");
 		}
 	}
 	if (w->work_dir && chdir(w->work_dir) == 0)
@@ -191,7 +206,9 @@ static int set_groups(const char *user, gid_t gid, struct err *e)
 			groups[kept++] = groups[i];
 	if (setgroups((size_t)kept, groups) < 0) {
 		err_sys(e, "cannot set the groups of %s", user ? user : "the account");
-		return err_remedy(e, "in a user namespace /proc/self/setgroups must be \"allow\" and /proc/self/gid_map must have the group");
+		return err_remedy(
+			e,
+			"in a user namespace /proc/self/setgroups must be \"allow\" and /proc/self/gid_map must have the group");
 	}
 	return 0;
 }
@@ -209,7 +226,9 @@ static int step_ids(const struct role_row *row, const struct role_wants *w, stru
 	if (setresuid(w->uid, w->uid, w->uid) < 0) {
 		int saved = errno;
 		err_sys(e, "cannot become user %u", (unsigned)w->uid);
-		return saved == EINVAL ? err_remedy(e, "in a user namespace /proc/self/uid_map must have that user") : -1;
+		return saved == EINVAL
+			       ? err_remedy(e, "in a user namespace /proc/self/uid_map must have that user")
+			       : -1;
 	}
 	return 0;
 }
@@ -239,7 +258,9 @@ static int step_read_cap(const struct role_row *row, const struct role_wants *w,
 {
 	(void)row;
 	(void)w;
-	return geteuid() == 0 ? set_caps(1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_SETUID | 1ull << CAP_SETGID, e) : 0;
+	return geteuid() == 0
+		       ? set_caps(1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_SETUID | 1ull << CAP_SETGID, e)
+		       : 0;
 }
 
 /* 8. The way back must be closed. */

@@ -22,7 +22,7 @@ enum role {
 };
 
 struct role_wants {
-	const int *keep;                /* descriptors beyond 0, 1, 2 that stay open; -1 entries are skipped */
+	const int *keep; /* descriptors beyond 0, 1, 2 that stay open; -1 entries are skipped */
 	unsigned nkeep;
 	const char *user;               /* for its supplementary groups; NULL = none */
 	uid_t uid;                      /* (uid_t)-1: stay who we are */
@@ -37,7 +37,7 @@ struct role_wants {
 	int (*open_hidden)(void *ctx, struct err *e);
 	int (*warm)(void *ctx, struct err *e);
 	void *ctx;
-	const int *calls;               /* system calls allowed besides the role's table, ended by -1; NULL = none */
+	const int *calls; /* system calls allowed besides the role's table, ended by -1; NULL = none */
 };
 
 /* Runs the role's steps in order. 0, or -1 with *e: the process must end (its rights are in an unknown state). */

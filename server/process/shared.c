@@ -28,7 +28,7 @@
 #define HEAD_BYTES (2 * PAGE)
 #define LEAST_SLOTS 32
 #define MOST_SLOTS 16384
-#define SEED_PERIOD 86400               /* seconds a ticket seed is the current one; it opens tickets as long again */
+#define SEED_PERIOD 86400 /* seconds a ticket seed is the current one; it opens tickets as long again */
 
 _Static_assert(RING_SIZE % PAGE == 0, "a ring is whole pages");
 _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
@@ -40,7 +40,12 @@ struct slot_page {
 };
 _Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
 
-struct shared shared = { .master_pidfd = -1, .wake = -1, .log_wake = -1, .life = { -1, -1 }, .slots_fd = -1, .core_dir_fd = -1 };
+struct shared shared = { .master_pidfd = -1,
+			 .wake = -1,
+			 .log_wake = -1,
+			 .life = { -1, -1 },
+			 .slots_fd = -1,
+			 .core_dir_fd = -1 };
 static size_t pool_size;
 static size_t cache_bytes;              /* as asked for by the configuration that made the cache */
 static int64_t seeds_due;
@@ -65,7 +70,9 @@ static void slot_at(unsigned char *mem, struct shared_slot *out)
 	struct slot_page *page = (struct slot_page *)(void *)mem;
 
 	*out = (struct shared_slot){
-		.counters = &page->counters, .ready = &page->ready, .activity = (struct activity *)(void *)(mem + PAGE),
+		.counters = &page->counters,
+		.ready = &page->ready,
+		.activity = (struct activity *)(void *)(mem + PAGE),
 		.ring = (struct ring *)(void *)(mem + (size_t)2 * PAGE),
 	};
 }
@@ -113,7 +120,8 @@ int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e)
 	/* First the whole goes, then its own comes back: from here on no other slot can be reached. */
 	munmap(shared.map, shared.map_size);
 	shared.map = NULL;
-	mem = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd, (off_t)slot_offset(i));
+	mem = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd,
+		   (off_t)slot_offset(i));
 	if (mem == MAP_FAILED)
 		return err_sys(e, "cannot map the slot %u", i);
 	close(shared.slots_fd);
@@ -155,7 +163,10 @@ int shared_create(unsigned server_limit, struct err *e)
 	unsigned n = server_limit > MOST_SLOTS / 2 ? MOST_SLOTS : server_limit * 2;
 
 	shared.root = geteuid() == 0;
-	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 || make_pool(e) < 0 ? -1 : 0;
+	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
+			       make_pool(e) < 0
+		       ? -1
+		       : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ session cache */
@@ -190,7 +201,8 @@ static void lock_path(const struct config *cfg, const struct tls_cache_settings 
 	if (s->mutex_file)
 		snprintf(path, n, "%s", s->mutex_file);
 	else
-		snprintf(path, n, "%s/ssl-cache-%016llx.lock", s->mutex_dir ? s->mutex_dir : cfg->process->runtime_dir,
+		snprintf(path, n, "%s/ssl-cache-%016llx.lock",
+			 s->mutex_dir ? s->mutex_dir : cfg->process->runtime_dir,
 			 (unsigned long long)instance(cfg));
 }
 
@@ -198,7 +210,8 @@ static int make_cache(const struct config *cfg, const struct tls_cache_settings 
 {
 	char lockfile[4096], name[64];
 	struct shmcache_lock_options lock = {
-		.lockfile = lockfile, .timeout_ms = s->mutex_timeout_ms > 0 ? (unsigned)s->mutex_timeout_ms : 0,
+		.lockfile = lockfile,
+		.timeout_ms = s->mutex_timeout_ms > 0 ? (unsigned)s->mutex_timeout_ms : 0,
 		.kind = s->mutex_kind == 1 ? SHMCACHE_LOCK_FLOCK : SHMCACHE_LOCK_OFD,
 	};
 	struct shmcache_plan plan;
@@ -255,8 +268,10 @@ static int prepare_cache(const struct config *cfg, struct err *e)
 	if (!shared.cache)
 		return make_cache(cfg, s, e) < 0 ? -1 : put_seed(e);
 	if (cache_bytes != (s->enabled ? s->bytes : 0))
-		log_noticex(NULL, LOG_SSL, "BH0109", "SSLSessionCache has another size now (%zu bytes instead of %zu): this takes effect at the next full start",
-			    s->enabled ? s->bytes : 0, cache_bytes);
+		log_noticex(
+			NULL, LOG_SSL, "BH0109",
+			"SSLSessionCache has another size now (%zu bytes instead of %zu): this takes effect at the next full start",
+			s->enabled ? s->bytes : 0, cache_bytes);
 	return 0;
 }
 
@@ -288,7 +303,10 @@ static void open_core_dir(const struct config *cfg)
 		fd = -1;
 	}
 	if (fd < 0) {
-		log_warn(NULL, LOG_CRASH, "BH0107", "CoreDumpDirectory %s cannot be used, so that crashes leave neither report nor core", path);
+		log_warn(
+			NULL, LOG_CRASH, "BH0107",
+			"CoreDumpDirectory %s cannot be used, so that crashes leave neither report nor core",
+			path);
 		return;
 	}
 	shared.core_dir_fd = fd;

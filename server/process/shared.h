@@ -50,10 +50,10 @@ struct shared_slot {
 struct shared {
 	bool root;                      /* the server was started as root */
 	pid_t master;
-	int master_pidfd;               /* becomes readable when the master is gone; -1 = no such system call */
+	int master_pidfd; /* becomes readable when the master is gone; -1 = no such system call */
 	int wake;                       /* eventfd: a child became ready, busy or spare */
 	int log_wake;                   /* eventfd: some ring has lines */
-	int life[2];                    /* pipe: children hold [1]; the logger reads the end of all of them from [0] */
+	int life[2]; /* pipe: children hold [1]; the logger reads the end of all of them from [0] */
 	int slots_fd;
 	unsigned nslots;
 	unsigned char *map;             /* of all slots; NULL in a child */

@@ -91,11 +91,23 @@ static int warm(void *ctx, struct err *e)
 	const struct process_settings *p = single.cfg->process;
 
 	(void)ctx;
-	single.server = conn_new(&(struct conn_options){
-		.site = single.cfg->site, .listeners = single.listeners, .nlisteners = single.listens.n, .limit = single.counters.limit,
-		.counters = &single.counters, .ring_wake = -1, .put_line = put_line, .master = -1, .control = single.control, .busy_wake = -1,
-		.drain = &drain, .stop = &stop, .drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,
-	}, e);
+	single.server = conn_new(
+		&(struct conn_options){
+			.site = single.cfg->site,
+			.listeners = single.listeners,
+			.nlisteners = single.listens.n,
+			.limit = single.counters.limit,
+			.counters = &single.counters,
+			.ring_wake = -1,
+			.put_line = put_line,
+			.master = -1,
+			.control = single.control,
+			.busy_wake = -1,
+			.drain = &drain,
+			.stop = &stop,
+			.drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,
+		},
+		e);
 	return single.server ? 0 : -1;
 }
 
@@ -109,7 +121,8 @@ static int open_listeners(struct err *e)
 	if (!single.listeners)
 		return err_set(e, "no memory");
 	for (unsigned i = 0; i < single.listens.n; i++)
-		single.listeners[i] = (struct conn_listener){ .fd = single.listens.at[i]->fd, .addr = single.listens.at[i]->addr };
+		single.listeners[i] = (struct conn_listener){ .fd = single.listens.at[i]->fd,
+							      .addr = single.listens.at[i]->addr };
 	return 0;
 }
 
@@ -136,7 +149,8 @@ static int open_tls(struct err *e)
 	if (shared_direct(single.cfg, e) < 0)
 		return -1;
 	if (shared_child_cache(&why) < 0)
-		log_warnx(NULL, LOG_SSL, "BH0106", "%s: no session is resumed", err_print(&why, text, sizeof text));
+		log_warnx(NULL, LOG_SSL, "BH0106", "%s: no session is resumed",
+			  err_print(&why, text, sizeof text));
 	tls_child_init(shared.cache, keys_cache_settings(single.cfg));
 	return 0;
 }
@@ -153,14 +167,22 @@ static int start(struct err *e)
 	if (single.pid_fd < 0 || take_signals(e) < 0 || log_targets_open(&cfg->targets, e) < 0)
 		return -1;
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = -1, .fd_of = fd_of }, &log->settings);
-	policy_plan(&(struct policy_numbers){ p->start_servers, p->min_spare, p->max_spare, p->server_limit, p->max_workers, p->connections_per_child }, 1, &plan);
+	policy_plan(&(struct policy_numbers){ p->start_servers, p->min_spare, p->max_spare, p->server_limit,
+					      p->max_workers, p->connections_per_child },
+		    1, &plan);
 	/* One process: the connections of all, but the one-connection-a-process promise cannot be kept here. */
 	atomic_store(&single.counters.limit, (uint32_t)(plan.workers < 1024 ? plan.workers : 1024));
 	if (open_listeners(e) < 0 || open_tls(e) < 0)
 		return -1;
-	return role_enter(ROLE_DIRECT, &(struct role_wants){
-		.user = p->user && *p->user != '#' ? p->user : NULL, .uid = geteuid() == 0 ? p->uid : (uid_t)-1, .gid = p->gid, .chroot_dir = p->chroot_dir,
-		.work_dir = p->core_dir, .cores = p->core_dir != NULL, .warm = warm }, e);
+	return role_enter(ROLE_DIRECT,
+			  &(struct role_wants){ .user = p->user && *p->user != '#' ? p->user : NULL,
+						.uid = geteuid() == 0 ? p->uid : (uid_t)-1,
+						.gid = p->gid,
+						.chroot_dir = p->chroot_dir,
+						.work_dir = p->core_dir,
+						.cores = p->core_dir != NULL,
+						.warm = warm },
+			  e);
 }
 
 int single_run(struct config *cfg)

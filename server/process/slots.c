@@ -36,7 +36,9 @@ static const unsigned char next_state[SLOT_STATES][SLOT_EVENTS] = {
 	[SLOT_KILLED]   = { SLOT_KILLED,   SLOT_KILLED,   SLOT_KILLED,   SLOT_KILLED, SLOT_KILLED, SLOT_FREE },
 };
 /* The signal that an event sends to a living child. */
-static const int event_signal[SLOT_EVENTS] = { [SLOT_DRAIN] = SIGQUIT, [SLOT_END] = SIGTERM, [SLOT_KILL] = SIGKILL };
+static const int event_signal[SLOT_EVENTS] = {
+	[SLOT_DRAIN] = SIGQUIT, [SLOT_END] = SIGTERM, [SLOT_KILL] = SIGKILL
+};
 
 static struct slot *table;
 static unsigned nslots, used;
@@ -134,8 +136,10 @@ static void fork_failed(int64_t now)
 	if (fork_delay > FORK_RETRY_LAST)
 		fork_delay = FORK_RETRY_LAST;
 	fork_retry = now + fork_delay;
-	log_error(NULL, LOG_MPM, "BH0121", "no further child can be forked, next try in %d s (the limits are pids.max of the control group and kernel.pid_max)",
-		  (int)(fork_delay / 1000));
+	log_error(
+		NULL, LOG_MPM, "BH0121",
+		"no further child can be forked, next try in %d s (the limits are pids.max of the control group and kernel.pid_max)",
+		(int)(fork_delay / 1000));
 }
 
 static int start(struct generation *g, unsigned i, int64_t now)
@@ -188,7 +192,8 @@ unsigned slots_spawn(struct generation *g, unsigned count, int64_t now)
 
 		if (i < 0)
 			break;
-		if (table[i].generation == g && table[i].backoff.failures && !policy_take(&bucket, now) && !alone)
+		if (table[i].generation == g && table[i].backoff.failures && !policy_take(&bucket, now) &&
+		    !alone)
 			break;
 		if (start(g, (unsigned)i, now) < 0)
 			break;
@@ -222,9 +227,11 @@ void slots_look(struct generation *g, struct policy_view *v)
 		}
 		if (s->state == SLOT_STARTING)
 			v->starting++;
-		else if (s->state != SLOT_SERVING || atomic_load_explicit(&pages.counters->draining, memory_order_relaxed))
+		else if (s->state != SLOT_SERVING ||
+			 atomic_load_explicit(&pages.counters->draining, memory_order_relaxed))
 			v->draining++;
-		else if (policy_busy(atomic_load_explicit(&pages.counters->open, memory_order_relaxed), g->plan.limit))
+		else if (policy_busy(atomic_load_explicit(&pages.counters->open, memory_order_relaxed),
+				     g->plan.limit))
 			v->busy++;
 		else
 			v->spare++;
@@ -326,11 +333,13 @@ static void tell_end(const struct slot *s, unsigned i, int status, enum policy_e
 
 	slots_status_words(status, words);
 	if (how == POLICY_NORMAL) {
-		log_debugx(NULL, LOG_MPM, "BH0123", "child pid %d in slot %u ended (%s)", (int)s->pid, i, words);
+		log_debugx(NULL, LOG_MPM, "BH0123", "child pid %d in slot %u ended (%s)", (int)s->pid, i,
+			   words);
 		return;
 	}
-	log_put(NULL, LOG_MPM, WIFSIGNALED(status) ? LOG_L_NOTICE : LOG_L_ERROR, "BH0120",
-		0, "child pid %d %s: it %s (slot %u, generation %u)", (int)s->pid, words, policy_end_words(how), i, s->generation->number);
+	log_put(NULL, LOG_MPM, WIFSIGNALED(status) ? LOG_L_NOTICE : LOG_L_ERROR, "BH0120", 0,
+		"child pid %d %s: it %s (slot %u, generation %u)", (int)s->pid, words,
+		policy_end_words(how), i, s->generation->number);
 }
 
 bool slots_reaped(pid_t pid, int status, int64_t now)

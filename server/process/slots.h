@@ -15,15 +15,24 @@
 
 struct generation;
 
-enum slot_state { SLOT_FREE, SLOT_STARTING, SLOT_SERVING, SLOT_DRAINING, SLOT_ENDING, SLOT_KILLED, SLOT_STATES };
+enum slot_state {
+	SLOT_FREE,
+	SLOT_STARTING,
+	SLOT_SERVING,
+	SLOT_DRAINING,
+	SLOT_ENDING,
+	SLOT_KILLED,
+	SLOT_STATES
+};
 enum slot_event { SLOT_FORKED, SLOT_READY, SLOT_DRAIN, SLOT_END, SLOT_KILL, SLOT_REAPED, SLOT_EVENTS };
 
 struct slot {
 	enum slot_state state;
 	pid_t pid;                      /* 0 when free */
-	struct generation *generation;  /* also while a free slot waits to be tried again for it; NULL = anybody's */
+	struct generation
+		*generation; /* also while a free slot waits to be tried again for it; NULL = anybody's */
 	int64_t born;
-	int key_fd;                     /* the keyholder's end of this child's socket, kept for the keyholder's successor; -1 */
+	int key_fd; /* the keyholder's end of this child's socket, kept for the keyholder's successor; -1 */
 	struct policy_backoff backoff;
 };
 

@@ -228,8 +228,11 @@ static void test_readiness(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_take_and_release, setup), cmocka_unit_test_setup(test_stale, setup), cmocka_unit_test_setup(test_held, setup),
-		cmocka_unit_test_setup(test_release_of_anothers, setup), cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_take_and_release, setup),
+		cmocka_unit_test_setup(test_stale, setup),
+		cmocka_unit_test_setup(test_held, setup),
+		cmocka_unit_test_setup(test_release_of_anothers, setup),
+		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_readiness, setup),
 	};
 	int failed;

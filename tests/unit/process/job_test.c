@@ -109,7 +109,8 @@ static int run_greedy(void *arg, int fd)
 {
 	(void)arg;
 	(void)fd;
-	return mmap(NULL, (size_t)2 << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? 0 : 1;
+	return mmap(NULL, (size_t)2 << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? 0
+													: 1;
 }
 
 static void test_answer(void **state)
@@ -162,7 +163,9 @@ static void test_flood(void **state)
 
 static void test_sandbox(void **state)
 {
-	struct job_kind kind = { .name = "test", .rights = JOB_AS_USER, .time_ms = 10000, .run = run_forbidden };
+	struct job_kind kind = {
+		.name = "test", .rights = JOB_AS_USER, .time_ms = 10000, .run = run_forbidden
+	};
 
 	(void)state;
 	if (sandbox_missing())
@@ -175,7 +178,11 @@ static void test_sandbox(void **state)
 
 static void test_memory(void **state)
 {
-	struct job_kind kind = { .name = "test", .rights = JOB_AS_USER, .time_ms = 10000, .memory = (uint64_t)1 << 30, .run = run_greedy };
+	struct job_kind kind = { .name = "test",
+				 .rights = JOB_AS_USER,
+				 .time_ms = 10000,
+				 .memory = (uint64_t)1 << 30,
+				 .run = run_greedy };
 
 	(void)state;
 #ifdef BULKHEAD_SANITIZE
@@ -205,8 +212,10 @@ static void test_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answer), cmocka_unit_test(test_failure), cmocka_unit_test(test_time), cmocka_unit_test(test_flood),
-		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_memory), cmocka_unit_test(test_number),
+		cmocka_unit_test(test_answer),	cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_time),	cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_number),
 	};
 	const struct passwd *pw = getpwnam("nobody");
 	struct err e = { .text = "" };

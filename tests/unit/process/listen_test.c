@@ -115,7 +115,9 @@ static void test_kept_over_generations(void **state)
 	s.nlistens = 1;
 	assert_int_equal(listen_open(&s, &second, 0, &first, &e), 0);
 	listen_close(&second);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&(struct sockaddr_storage){ 0 }, &(socklen_t){ sizeof(struct sockaddr_storage) }), -1);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&(struct sockaddr_storage){ 0 },
+				     &(socklen_t){ sizeof(struct sockaddr_storage) }),
+			 -1);
 	assert_int_equal(errno, EBADF);
 	listen_close(&first);
 }
@@ -176,8 +178,11 @@ static void test_no_such_address(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_taken), cmocka_unit_test(test_all_or_nothing), cmocka_unit_test(test_kept_over_generations),
-		cmocka_unit_test(test_families), cmocka_unit_test(test_no_such_address),
+		cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_all_or_nothing),
+		cmocka_unit_test(test_kept_over_generations),
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_no_such_address),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

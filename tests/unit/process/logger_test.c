@@ -136,7 +136,8 @@ static void wait_empty(int ms)
 
 static void test_lines_arrive(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" }, { .kind = LOG_TARGET_FILE, .name = "access" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" },
+				    { .kind = LOG_TARGET_FILE, .name = "access" } };
 	struct log_targets t = { at, 2, 2 };
 	size_t n;
 
@@ -165,7 +166,8 @@ static void test_lines_arrive(void **state)
 /* Kills at random moments while three writers go on: each line exactly once, in its writer's order, none torn. */
 static void test_kills(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" }, { .kind = LOG_TARGET_FILE, .name = "kills" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" },
+				    { .kind = LOG_TARGET_FILE, .name = "kills" } };
 	struct log_targets t = { at, 2, 2 };
 	unsigned next[SLOTS] = { 0 }, written = 0, kills = 0;
 	int64_t end = shared_now() + 4000;
@@ -215,7 +217,8 @@ static void test_kills(void **state)
 /* No room: the lines wait in the ring, other logs go on, and all is there once there is room again. */
 static void test_full_disk(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "full_error" }, { .kind = LOG_TARGET_FILE, .name = "full" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "full_error" },
+				    { .kind = LOG_TARGET_FILE, .name = "full" } };
 	struct log_targets t = { at, 2, 2 };
 	size_t n;
 
@@ -242,7 +245,8 @@ static void test_full_disk(void **state)
 /* A program that does not read: its lines wait, whole lines leave, none is lost. */
 static void test_slow_program(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "slow_error" }, { .kind = LOG_TARGET_PIPE, .name = "program" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "slow_error" },
+				    { .kind = LOG_TARGET_PIPE, .name = "program" } };
 	struct log_targets t = { at, 2, 2 };
 	unsigned expected = 0, got = 0;
 	char line[256], text[65536];
@@ -325,8 +329,9 @@ static void test_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines_arrive), cmocka_unit_test(test_kills), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_slow_program),
-		cmocka_unit_test(test_drop_closes), cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_lines_arrive), cmocka_unit_test(test_kills),
+		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_slow_program),
+		cmocka_unit_test(test_drop_closes),  cmocka_unit_test(test_stop),
 	};
 	const struct passwd *pw = getpwnam("nobody");
 	struct log_settings quiet;

@@ -12,7 +12,8 @@
 
 static const struct plan_row {
 	const char *name;
-	struct policy_numbers in;       /* start, min spare, max spare, server limit, max workers, connections per child */
+	struct policy_numbers
+		in; /* start, min spare, max spare, server limit, max workers, connections per child */
 	unsigned cores;
 	unsigned children, limit, start, min_spare, max_spare;
 	uint64_t workers, asked;
@@ -42,9 +43,11 @@ static void test_plans(void **state)
 		struct policy_plan p;
 
 		policy_plan(&r->in, r->cores, &p);
-		if (p.children != r->children || p.limit != r->limit || p.start != r->start || p.min_spare != r->min_spare || p.max_spare != r->max_spare ||
-		    p.workers != r->workers || p.asked != r->asked)
-			fail_msg("%s: children %u limit %u start %u spare %u-%u workers %llu of %llu", r->name, p.children, p.limit, p.start, p.min_spare, p.max_spare,
+		if (p.children != r->children || p.limit != r->limit || p.start != r->start ||
+		    p.min_spare != r->min_spare || p.max_spare != r->max_spare || p.workers != r->workers ||
+		    p.asked != r->asked)
+			fail_msg("%s: children %u limit %u start %u spare %u-%u workers %llu of %llu",
+				 r->name, p.children, p.limit, p.start, p.min_spare, p.max_spare,
 				 (unsigned long long)p.workers, (unsigned long long)p.asked);
 	}
 }
@@ -135,7 +138,8 @@ static void test_follows_load(void **state)
 static void test_backoff(void **state)
 {
 	struct policy_backoff b = { 0 };
-	int64_t now = 1000000, expected[] = { 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000 };
+	int64_t now = 1000000,
+		expected[] = { 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000 };
 
 	(void)state;
 	/* A first crash after some life: at once. */
@@ -197,8 +201,10 @@ static void test_bucket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plans), cmocka_unit_test(test_busy), cmocka_unit_test(test_wanted), cmocka_unit_test(test_wanted_settles),
-		cmocka_unit_test(test_follows_load), cmocka_unit_test(test_backoff), cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_bucket),
+		cmocka_unit_test(test_plans),	      cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_wanted),	      cmocka_unit_test(test_wanted_settles),
+		cmocka_unit_test(test_follows_load),  cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,12 +174,21 @@ static void call_open(void) { (void)!open("/etc/passwd", O_RDONLY); }
 static void call_write_open(void) { (void)!open("/tmp/bulkhead-role-test", O_WRONLY | O_CREAT, 0600); }
 static void call_fork(void) { (void)!fork(); }
 static void call_kill(void) { kill(getppid(), 0); }
-static void call_exec_memory(void) { (void)!mprotect((void *)((uintptr_t)out & ~(uintptr_t)4095), 4096, PROT_READ | PROT_WRITE | PROT_EXEC); }
+static void call_exec_memory(void)
+{
+	(void)!mprotect((void *)((uintptr_t)out & ~(uintptr_t)4095), 4096,
+			PROT_READ | PROT_WRITE | PROT_EXEC);
+}
 static void call_nothing(void) {}
 
 static void test_forbidden_calls(void **state)
 {
-	static const struct row { enum role role; const char *name; void (*act)(void); int signal; } rows[] = {
+	static const struct row {
+		enum role role;
+		const char *name;
+		void (*act)(void);
+		int signal;
+	} rows[] = {
 		{ ROLE_CHILD, "child: nothing", call_nothing, 0 },
 		{ ROLE_CHILD, "child: socket", call_socket, SIGSYS },
 		{ ROLE_CHILD, "child: exec", call_exec, SIGSYS },
@@ -267,8 +276,12 @@ static void test_call_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_confined_roles), cmocka_unit_test(test_check_role_reads_only), cmocka_unit_test(test_descriptors_are_closed),
-		cmocka_unit_test(test_forbidden_calls), cmocka_unit_test(test_parent_gone), cmocka_unit_test(test_call_names),
+		cmocka_unit_test(test_confined_roles),
+		cmocka_unit_test(test_check_role_reads_only),
+		cmocka_unit_test(test_descriptors_are_closed),
+		cmocka_unit_test(test_forbidden_calls),
+		cmocka_unit_test(test_parent_gone),
+		cmocka_unit_test(test_call_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
