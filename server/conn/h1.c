@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "request/core.h"
@@ -280,7 +281,7 @@ int64_t h1_due(const struct conn *c)
 	const struct conn_settings *set = c->settings;
 	const struct h1 *h = c->h1;
 
-	if (c->blocked || c->wire_left.n)
+	if (c->blocked || c->wire_left.n || c->again)
 		return c->sent_at + set->timeout;
 	if (c->state == CONN_HEAD && !c->head_began)
 		return c->sent_at + set->keepalive_timeout;
@@ -341,7 +342,7 @@ void h1_timeout(struct conn *c)
 {
 	struct h1 *h = c->h1;
 
-	if (c->wire_left.n)
+	if (c->watch.events & EPOLLOUT)         /* room is what was waited for */
 		client_timeout(c);
 	else if (c->state == CONN_HEAD)
 		head_timeout(c);

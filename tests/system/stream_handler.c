@@ -27,11 +27,11 @@ static void echo_start(struct request *r)
 {
 	r->handler_data = arena_zalloc(r->arena, sizeof(struct echo));
 	fields_set(&r->out, "Content-Type", "text/plain");
-	if (!r->handler_data || response_start(r) != 0)
+	if (!r->handler_data)
 		return;
 	if (r->has_body)
-		stream_read(r->stream, true);
-	else
+		stream_read(r->stream, true);   /* before the head, so that a client that waits for 100 (Continue) gets it */
+	if (response_start(r) == 0 && !r->has_body)
 		stream_end(r->stream);
 }
 
