@@ -33,7 +33,7 @@ class Load:
             fresh, number, stays, began, told = conn is None, self.number(), False, time.monotonic(), False
             try:
                 conn = conn or self.server.connect(ctx=ctx)
-                conn.send('GET %s?id=%d HTTP/1.1\r\nHost: localhost\r\n%s\r\n' % (self.path, number, '' if keep else 'Connection: close\r\n'))
+                conn.send('GET %s?id=%d HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\n%s\r\n' % (self.path, number, '' if keep else 'Connection: close\r\n'))
                 conn.more()
                 told = True
                 answer = conn.response()
