@@ -49,6 +49,7 @@ struct shared shared = { .master_pidfd = -1,
 static size_t pool_size;
 static size_t cache_bytes;              /* as asked for by the configuration that made the cache */
 static int64_t seeds_due;
+static bool unlinked;                   /* the cache's names are gone */
 
 int64_t shared_now(void)
 {
@@ -326,12 +327,18 @@ int shared_direct(const struct config *cfg, struct err *e)
 	return prepare_cache(cfg, e);
 }
 
+void shared_unlink(void)
+{
+	if (shared.cache && !unlinked)
+		shmcache_unlink(shared.cache);
+	unlinked = true;
+}
+
 void shared_remove(void)
 {
-	if (!shared.cache)
-		return;
-	shmcache_unlink(shared.cache);
-	shmcache_close(shared.cache);
+	shared_unlink();
+	if (shared.cache)
+		shmcache_close(shared.cache);
 	shared.cache = NULL;
 }
 

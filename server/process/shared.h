@@ -95,5 +95,7 @@ void shared_crash_release(void);
 int64_t shared_now(void);               /* ms of CLOCK_MONOTONIC */
 /* -X: cache and seeds without slots. */
 int shared_direct(const struct config *cfg, struct err *e);
+/* -X: takes the cache's names away while that may still be done; it goes on without them. */
+void shared_unlink(void);
 
 #endif

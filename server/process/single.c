@@ -148,6 +148,8 @@ static int open_tls(struct err *e)
 	key_use(&key_ops_direct, single.store);
 	if (shared_direct(single.cfg, e) < 0)
 		return -1;
+	/* Now: later the descriptors are gone that tell ours from another's, and so is the right to remove. */
+	shared_unlink();
 	if (shared_child_cache(&why) < 0)
 		log_warnx(NULL, LOG_SSL, "BH0106", "%s: no session is resumed",
 			  err_print(&why, text, sizeof text));
