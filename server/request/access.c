@@ -390,6 +390,12 @@ unsigned access_run(struct request *r)
 	const char *what = r->filename ? r->filename : r->path;
 	const struct rule *by = NULL;
 
+	/*
+	 * An error document that was itself asked for: what its rules say was decided then, and it is what explains the
+	 * refusal. Another document is judged by itself, as in Apache.
+	 */
+	if (r->original && r->original->section == r->section && r->original->path && strcmp(r->original->path, r->path) == 0)
+		return 0;
 	if (a->require_ssl == 1 && !r->client->secure) {
 		r->refused = "SSLRequireSSL";
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0311", "access to %s%s failed, reason: SSL connection required", r->filename ? "" : "uri ", what);

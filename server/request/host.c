@@ -191,6 +191,8 @@ int host_set_virtual_host(struct conf_call *call, void *config, int argc, char *
 	}
 	if (words == 0)
 		result = conf_fail(call, "write <VirtualHost *:443>", "no address is given");
+	if (h->naddrs && !h->addrs[0].any_port)
+		h->port = addr_port(&h->addrs[0].addr);         /* until a ServerName says another, or none */
 	h->config = host_structures(s->modules, call->env);
 	h->section = sections_structures(s->modules, call->env);
 	h->number = s->nhosts++;

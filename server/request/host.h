@@ -22,7 +22,7 @@ struct host_addr {
 struct host {
 	const char *name;               /* ServerName without scheme and port, lower case; the main server's where a host has none */
 	bool named;                     /* has a ServerName of its own */
-	uint16_t port;                  /* of ServerName; 0 = none */
+	uint16_t port;                  /* of ServerName, or where there is none of the first address; 0 = none */
 	const char *scheme;             /* of ServerName; NULL = none */
 	const char **aliases;           /* ServerAlias, lower case, may hold * and ?; ended by NULL */
 	struct host_addr *addrs;

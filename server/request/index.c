@@ -62,6 +62,7 @@ static unsigned try_index(struct request *r, const struct dir_section *d, const 
 		return PHASE_ANSWERED;
 	}
 	r->path = path;
+	r->index = true;
 	r->handler = NULL;
 	r->type = r->charset = r->encoding = r->language = NULL;
 	return WALK_AGAIN;

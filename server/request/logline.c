@@ -15,6 +15,7 @@
 #include "log/format.h"
 #include "request/core.h"
 #include "request/handler.h"
+#include "request/response.h"
 
 struct line {
 	struct request *first, *last;
@@ -173,25 +174,11 @@ static bool server_name(const struct request *r, struct buf *b)
 /* %{which}p */
 static bool port(const struct request *r, const char *which, struct buf *b)
 {
-	unsigned local = addr_port(&r->client->local), n = 0;
-	struct text host, text = { 0 };
-	uint64_t asked;
-
 	if (which && strcmp(which, "local") == 0)
-		return put_number(b, local);
+		return put_number(b, addr_port(&r->client->local));
 	if (which && strcmp(which, "remote") == 0)
 		return put_number(b, addr_port(&r->client->peer));
-	if (!canonical(r)) {
-		if (r->uri.form == URI_ABSOLUTE && r->uri.host.n)
-			text = r->uri.port;
-		else if (uri_parse_host(fields_get(&r->in, "Host"), &host, &text) < 0)
-			text = (struct text){ 0 };
-		if (text.n && text_u64(text, 65535, &asked) == 0)
-			n = (unsigned)asked;
-	}
-	if (!n && r->host)
-		n = r->host->port;
-	return put_number(b, n ? n : local);
+	return put_number(b, response_port(r));
 }
 
 static bool process_id(const char *form, struct buf *b)

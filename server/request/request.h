@@ -63,6 +63,7 @@ struct request {
 	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
+	bool index;                             /* DirectoryIndex led to it from its folder */
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */

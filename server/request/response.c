@@ -52,41 +52,65 @@ const char *response_server(const struct host *h)
 	return by_tokens[tokens < CORE_TOKENS_PROD || tokens > CORE_TOKENS_FULL ? CORE_TOKENS_FULL : tokens];
 }
 
-/* The port the client wrote; *named: it wrote a host at all. */
-static struct text port_asked(const struct request *r, bool *named)
+/* The name the client wrote, as a port may stand beside it; false: it wrote none. */
+static bool name_asked(const struct request *r, struct text *port)
 {
-	struct text host = { 0 }, port = { 0 }, field;
+	struct text host = { 0 }, field;
 
-	*named = true;
-	if (r->uri.form == URI_ABSOLUTE && r->uri.host.n)
-		return r->uri.port;
+	*port = (struct text){ NULL, 0 };
+	if (r->uri.form == URI_ABSOLUTE && r->uri.host.n) {
+		*port = r->uri.port;
+		return true;
+	}
 	field = fields_get(&r->in, "Host");
-	if (!field.n || uri_parse_host(field, &host, &port) < 0 || !host.n)
-		*named = false;
-	return port;
+	return field.n && uri_parse_host(field, &host, port) == 0 && host.n;
+}
+
+static int canonical_name(const struct request *r)
+{
+	return r->section ? core_section_of(r)->canonical_name : CORE_CANONICAL_OFF;
+}
+
+/* ServerName may say https where something in front ends TLS. */
+static const char *scheme_of(const struct request *r)
+{
+	bool secure = r->client->secure || (r->host && r->host->scheme && strcmp(r->host->scheme, "https") == 0);
+
+	return secure ? "https" : "http";
+}
+
+/*
+ * By UseCanonicalName: the client's, unless that is On; the host's; where UseCanonicalPhysicalPort is On the connection's,
+ * before the host's for Off, after it for On; else that of the scheme.
+ */
+unsigned response_port(const struct request *r)
+{
+	unsigned host = r->host ? r->host->port : 0, local = 0;
+	struct text asked;
+	uint64_t n;
+
+	if (r->section && core_section_of(r)->canonical_port == 1)
+		local = addr_port(&r->client->local);
+	if (canonical_name(r) != CORE_CANONICAL_ON) {
+		if (name_asked(r, &asked) && asked.n && text_u64(asked, 65535, &n) == 0 && n)
+			return (unsigned)n;
+		host = local ? local : host;
+	}
+	if (host || local)
+		return host ? host : local;
+	return strcmp(scheme_of(r), "https") == 0 ? 443 : 80;
 }
 
 const char *response_origin(struct request *r)
 {
-	const struct core_section *c = r->section ? core_section_of(r) : NULL;
-	bool secure = r->client->secure, canonical = c && c->canonical_name > CORE_CANONICAL_OFF, named;
-	const char *scheme = secure ? "https" : "http", *name = r->hostname;
-	unsigned local = addr_port(&r->client->local), number;
-	struct text asked = port_asked(r, &named);
+	const char *scheme = scheme_of(r), *name = r->hostname;
+	unsigned number = response_port(r);
 	char port[16] = "", address[ADDR_TEXT];
-	uint64_t n;
+	struct text asked;
 
-	if (canonical || !name || !*name || !named) {
+	if (canonical_name(r) > CORE_CANONICAL_OFF || !name || !*name || !name_asked(r, &asked))
 		name = r->host && r->host->name && *r->host->name ? r->host->name : addr_ip(&r->client->local, address);
-		number = r->host && r->host->port ? r->host->port : local;
-	} else {
-		number = asked.n && text_u64(asked, 65535, &n) == 0 ? (unsigned)n : secure ? 443 : 80;
-	}
-	if (canonical && r->host->scheme)
-		scheme = r->host->scheme;
-	if (c && c->canonical_port == 1)
-		number = local;
-	if (number && number != (strcmp(scheme, "https") == 0 ? 443 : 80))
+	if (number != (strcmp(scheme, "https") == 0 ? 443 : 80))
 		snprintf(port, sizeof(port), ":%u", number);
 	if (strchr(name, ':') && *name != '[')
 		return arena_printf(r->arena, "%s://[%s]%s", scheme, name, port);

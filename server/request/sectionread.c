@@ -128,6 +128,8 @@ int sections_set_directory(struct conf_call *call, void *config, int argc, char 
 	path = conf_strdup(call->env, word);
 	sec->pattern = path;
 	if (regex) {
+		for (const char *c = word; *c; c++)
+			sec->depth += *c == '/';
 		section_regex(call, sec, word);
 		result = sec->regex ? 0 : -1;
 	} else if (path[0] != '/') {

@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "base/regex.h"
+#include "request/core.h"
 
 #define BUCKETS 512
 #define SET_BLOCK 2048                  /* bytes of a merged set's arena to begin with */
@@ -76,17 +77,20 @@ static void index_count(struct section_index *x, const struct section *first)
 			x->ndirs++;
 }
 
-/* From short to long; those of one depth stay as they are: the main server's first, wherever its lines stand. */
-static void sort_by_depth(struct section_index *x, struct conf_env *env)
+/*
+ * From short to long; those of one depth stay as they are: the main server's first, wherever its lines stand. Of regular
+ * expressions the slashes in their text are the depth, as in Apache.
+ */
+static struct section **sorted_by_depth(struct section **row, unsigned n, struct conf_env *env)
 {
-	struct section **sorted = conf_alloc(env, (x->ndirs + 1) * sizeof *sorted);
-	unsigned n = 0;
+	struct section **sorted = conf_alloc(env, (n + 1) * sizeof *sorted);
+	unsigned done = 0;
 
-	for (unsigned depth = 0; n < x->ndirs; depth++)
-		for (unsigned i = 0; i < x->ndirs; i++)
-			if (x->dirs[i]->depth == depth)
-				sorted[n++] = x->dirs[i];
-	x->dirs = sorted;
+	for (unsigned depth = 0; done < n; depth++)
+		for (unsigned i = 0; i < n; i++)
+			if (row[i]->depth == depth)
+				sorted[done++] = row[i];
+	return sorted;
 }
 
 void sections_finish(struct site *s, struct host *h, struct conf_env *env)
@@ -103,7 +107,8 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 	index_add(x, s->main->sections);
 	if (h != s->main)
 		index_add(x, h->sections);
-	sort_by_depth(x, env);
+	x->dirs = sorted_by_depth(x->dirs, x->ndirs, env);
+	x->dir_regexes = sorted_by_depth(x->dir_regexes, x->ndir_regexes, env);
 	h->index = x;
 }
 
@@ -363,32 +368,91 @@ static int pick_locations(const struct request *r)
 	return 0;
 }
 
-/* What applies to r->filename itself: directories, their regular expressions, files. */
-static int pick_for_file(struct request *r)
+/*
+ * A file that is there counts as one level more for <Directory>, if the folder follows symbolic links: <Directory "/srv/?*">
+ * speaks of the files in /srv, too. Apache is so since it does not look at the last level then, and rules hang on it.
+ */
+static int pick_directories_of_file(struct request *r, const char *name, size_t n)
+{
+	struct section_cache *c = r->site->cache;
+	unsigned depth = 1, all, above;
+	void **section;
+
+	if (pick_directories(r, name, n) != 0)
+		return -1;
+	for (size_t i = 1; i < n; i++)
+		depth += name[i] == '/';
+	all = above = c->npicked;
+	while (above && c->picked[above - 1]->depth >= depth)
+		above--;
+	if (above == all)
+		return 0;
+	c->npicked = above;
+	section = picked_merged(r);
+	if (!section)
+		return -1;
+	if (core_options(section[core_module.index]) & CORE_OPT_FOLLOW)
+		c->npicked = all;
+	return 0;
+}
+
+/* The folder of the name: its length without the slash at the end. */
+static size_t folder_length(const char *name, size_t n)
+{
+	while (n > 1 && name[--n] != '/')
+		;
+	return n;
+}
+
+/*
+ * The last part of the name, of a folder as it was asked for: "" with its slash at the end, its own name without. NULL on
+ * ENOMEM. *end: the length of r->filename that counts.
+ */
+static const char *last_part(const struct request *r, bool folder, size_t *end)
+{
+	size_t n = strlen(r->path ? r->path : ""), from;
+
+	*end = strlen(r->filename);
+	if (folder && *end > 1 && r->filename[*end - 1] == '/' && n && r->path[n - 1] != '/')
+		--*end;
+	for (from = *end; from && r->filename[from - 1] != '/'; from--)
+		;
+	return arena_strndup(r->arena, r->filename + from, *end - from);
+}
+
+static int pick_dir_regexes(const struct request *r, size_t n)
 {
 	const struct section_index *x = r->host->index;
-	const struct section_cache *c = r->site->cache;
-	size_t n = strlen(r->filename), dir;
-	const char *name;
-	unsigned directories;
 
-	while (n > 1 && r->filename[n - 1] == '/')
-		n--;
-	dir = n;
-	if (!r->found || !S_ISDIR(r->st.st_mode))
-		while (dir > 1 && r->filename[--dir] != '/')
-			;
-	if (pick_directories(r, r->filename, dir) != 0)
-		return -1;
 	for (unsigned i = 0; i < x->ndir_regexes; i++) {
-		int matches = regex_matches(x->dir_regexes[i], r->filename, strlen(r->filename));
+		int matches = regex_matches(x->dir_regexes[i], r->filename, n);
 		if (matches < 0)
 			return -1;
 		if (matches)
 			pick(r, x->dir_regexes[i]);
 	}
-	name = strrchr(r->filename, '/');
-	name = name ? name + 1 : r->filename;
+	return 0;
+}
+
+/* What applies to r->filename itself: directories, their regular expressions, files. An index file meets those of its folder. */
+static int pick_for_file(struct request *r)
+{
+	const struct section_index *x = r->host->index;
+	const struct section_cache *c = r->site->cache;
+	bool folder = r->found && S_ISDIR(r->st.st_mode), file = r->found && !folder && !r->path_info && !r->index;
+	size_t n = strlen(r->filename), dir, end;
+	const char *name = last_part(r, folder, &end);
+	unsigned directories;
+
+	if (!name)
+		return -1;
+	while (n > 1 && r->filename[n - 1] == '/')
+		n--;
+	dir = folder ? n : folder_length(r->filename, n);
+	if ((file ? pick_directories_of_file(r, r->filename, n) : pick_directories(r, r->filename, dir)) != 0)
+		return -1;
+	if (pick_dir_regexes(r, r->index ? dir + (dir > 1) : end) != 0)
+		return -1;
 	directories = c->npicked;
 	if (pick_files(r, x->files, x->nfiles, NULL, name) != 0)
 		return -1;

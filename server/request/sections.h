@@ -3,7 +3,7 @@
  * they come to when merged. Read by the master; matched and merged in the children.
  *
  * Order, the last wins: the host's top level; <Directory> from short to long (equal ones in order of the text, the main
- * server's before the host's); <DirectoryMatch>; <Files> and <FilesMatch> (top level first, then those inside directories);
+ * server's before the host's); <DirectoryMatch> in the same way, by the slashes they hold; <Files> and <FilesMatch> (top level first, then those inside directories);
  * <Location> and <LocationMatch> in order of the text.
  *
  * A merged set is made once per (host, list of sections) and kept in the child: at most SECTIONS_KEPT, the one unused
@@ -30,7 +30,7 @@ struct section {
 	enum section_kind kind;
 	const char *pattern;            /* normal form for a literal directory: no trailing slash but for "/" */
 	size_t length;
-	unsigned depth;                 /* SECTION_DIRECTORY: components; "/" has 0 */
+	unsigned depth;                 /* SECTION_DIRECTORY: components; "/" has 0; slashes of a regular expression */
 	bool wild;                      /* has *, ? or [ … ] */
 	struct regex *regex;            /* the Match and ~ forms; else NULL */
 	unsigned id;                    /* unique in the site, from 1, in order of the text */

@@ -395,6 +395,27 @@ static unsigned take(struct request *r, struct place *at)
 	return 0;
 }
 
+/* What is not there: r->filename then ends in the first part that is missing, the rest is r->path_info. 0 or 503. */
+static unsigned cut_missing(struct request *r, char *path)
+{
+	const char *name = r->filename;
+	size_t n = strlen(path);
+	struct stat st;
+	char *slash;
+
+	while ((slash = strrchr(path, '/')) && slash != path) {
+		*slash = '\0';
+		if (fstatat(AT_FDCWD, path, &st, 0) == 0 || (errno != ENOENT && errno != ENOTDIR))
+			break;
+		n = (size_t)(slash - path);
+	}
+	if (!name[n] || (name[n] == '/' && !name[n + 1]))
+		return 0;
+	r->path_info = name + n;
+	r->filename = arena_strndup(r->arena, name, n);
+	return r->filename ? 0 : 503;
+}
+
 /*
  * Opens r->filename, or the file at its beginning, with what is left as r->path_info. 0 (found or not) or a status.
  */
@@ -431,6 +452,8 @@ static unsigned find(struct request *r, struct place *at)
 		r->refused = "no regular file";
 		return 403;
 	}
+	if (err == ENOENT)
+		return cut_missing(r, p.path);
 	if (err)
 		return refuse(r, &p, err);
 	r->found = true;

@@ -209,9 +209,18 @@ static void origins(void **state)
 		{ "", "Host: here.test\r\n", true, "https://here.test" },
 		{ "", "Host: here.test:8443\r\n", true, "https://here.test:8443" },
 		{ "UseCanonicalName On\n", "Host: here.test:1\r\n", false, "http://main.test" },
-		{ "UseCanonicalName On\n", "Host: here.test:1\r\n", true, "https://main.test:8443" },
+		{ "UseCanonicalName On\n", "Host: here.test:1\r\n", true, "https://main.test" },
 		{ "ServerName named.test:81\nUseCanonicalName On\n", "Host: here.test\r\n", false, "http://named.test:81" },
-		{ "UseCanonicalPhysicalPort On\n", "Host: here.test:99\r\n", true, "https://here.test:8443" },
+		{ "ServerName named.test:81\n", "Host: here.test\r\n", false, "http://here.test:81" },
+		{ "ServerName named.test:81\n", "Host: here.test:5\r\n", false, "http://here.test:5" },
+		{ "ServerName https://named.test\n", "Host: here.test\r\n", false, "https://here.test" },
+		{ "ServerName http://named.test:81\nUseCanonicalName On\n", "Host: here.test\r\n", true, "https://named.test:81" },
+		{ "ServerName named.test:81\nUseCanonicalName DNS\n", "Host: here.test:5\r\n", false, "http://named.test:5" },
+		{ "UseCanonicalPhysicalPort On\n", "Host: here.test\r\n", true, "https://here.test:8443" },
+		{ "UseCanonicalPhysicalPort On\n", "Host: here.test:99\r\n", true, "https://here.test:99" },
+		{ "UseCanonicalPhysicalPort On\nServerName n.test:81\n", "Host: here.test\r\n", true, "https://here.test:8443" },
+		{ "UseCanonicalPhysicalPort On\nUseCanonicalName On\nServerName n.test:81\n", "Host: here.test:5\r\n", true, "https://n.test:81" },
+		{ "UseCanonicalPhysicalPort On\nUseCanonicalName On\nServerName n.test\n", "Host: here.test:5\r\n", true, "https://n.test:8443" },
 	};
 
 	(void)state;

@@ -89,6 +89,43 @@ static void a_hosts_sections_come_after_the_main_servers(void **state)
 	world_free(w);
 }
 
+/* Files count as a level where links are followed; folders count as asked for; regular expressions by their slashes. */
+static void the_last_level_as_apache_sees_it(void **state)
+{
+	static const char text[] =
+		"<DirectoryMatch /a>\nSetEnv slashed\n</DirectoryMatch>\n<Directory ~ a>\nSetEnv plain\n</Directory>\n"
+		"<DirectoryMatch /a$>\nSetEnv end\n</DirectoryMatch>\n<DirectoryMatch \"/a/$\">\nSetEnv endslash\n</DirectoryMatch>\n"
+		"<DirectoryMatch one>\nSetEnv one\n</DirectoryMatch>\n"
+		"<Directory /srv/a/?*>\nSetEnv star\n</Directory>\n<Directory /srv/a/one.txt>\nSetEnv file\n</Directory>\n"
+		"<Directory /srv/a/nolinks>\nOptions None\n</Directory>\n<Directory /srv/a/nolinks/?*>\nSetEnv unseen\n</Directory>\n"
+		"<Files a>\nSetEnv named\n</Files>\n<FilesMatch \"^$\">\nSetEnv nameless\n</FilesMatch>\n";
+	static const struct { const char *path, *filename; mode_t mode; const char *info; bool index; const char *order; } rows[] = {
+		{ "/a/one.txt", "/srv/a/one.txt", S_IFREG, NULL, false, "star file plain one slashed" },
+		{ "/a/one.txt", "/srv/a/one.txt", 0, NULL, false, "plain one slashed" },
+		{ "/a/one.txt/x", "/srv/a/one.txt", S_IFREG, "/x", false, "plain one slashed" },
+		{ "/a/nolinks/f", "/srv/a/nolinks/f", S_IFREG, NULL, false, "star plain slashed" },
+		{ "/a", "/srv/a/", S_IFDIR, NULL, false, "plain slashed end named" },
+		{ "/a/", "/srv/a/", S_IFDIR, NULL, false, "plain slashed endslash nameless" },
+		{ "/a/one.txt", "/srv/a/one.txt", S_IFREG, NULL, true, "plain slashed endslash" },
+	};
+	struct world *w = world_good(modules, text);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct request *r = world_request(w, rows[i].path, rows[i].filename);
+		char what[64];
+		r->found = rows[i].mode != 0;
+		r->st.st_mode = rows[i].mode;
+		r->path_info = rows[i].info;
+		r->index = rows[i].index;
+		assert_int_equal(sections_apply(r), 0);
+		snprintf(what, sizeof what, "row %zu, %s", i, rows[i].path);
+		check_order(w, r, rows[i].order, what);
+		arena_free(r->arena);
+	}
+	world_free(w);
+}
+
 static void the_walk_sees_folders_level_by_level(void **state)
 {
 	struct world *w = world_good(modules, "<Directory />\nOptions None\n</Directory>\n<Directory /srv/a>\nOptions FollowSymLinks\n</Directory>\n"
@@ -202,6 +239,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sections_are_merged_in_apaches_order), cmocka_unit_test(a_hosts_sections_come_after_the_main_servers),
+		cmocka_unit_test(the_last_level_as_apache_sees_it),
 		cmocka_unit_test(the_walk_sees_folders_level_by_level), cmocka_unit_test(sets_are_made_once_and_bounded),
 		cmocka_unit_test(a_request_without_sections_costs_no_set), cmocka_unit_test(a_pattern_at_its_limits_is_an_error_not_a_miss),
 		cmocka_unit_test(faults_are_named),
