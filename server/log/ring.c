@@ -5,7 +5,8 @@
  *   0    head     bytes committed since the ring was made [writer, release]
  *   8    tail     bytes the reader has given back [reader, release]
  *   16   dropped  lines the writer could not place [writer]
- *   24   generation [writer]   28 asked: the reader has been woken [writer sets, reader clears]
+ *   24   generation [writer]   28 asked: 0 the reader sleeps, 1 it has been woken or looks by itself, 2 it has been told
+ *        that the ring is half full [writer raises, reader lowers]
  *   128  data     RING_DATA bytes; place = position mod RING_DATA
  *
  * A record is a struct record_head and its line, padded to 8 bytes; both may wrap round the end. Only what lies in
@@ -35,6 +36,8 @@ struct record_head {
 	uint32_t len, target, generation, mark;
 };
 #define RECORD_MARK 0x676f6c42u
+
+enum { ASKED = 1, ASKED_TWICE = 2 };
 
 static uint64_t record_size(uint64_t len)
 {
@@ -67,6 +70,12 @@ struct ring *ring_init(void *mem)
 
 void ring_generation(struct ring *r, uint32_t generation)
 {
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed), tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+
+	/* What the slot's last process left may be anything. The reader skips the odd bytes. */
+	if (head - tail > RING_DATA)
+		head = tail;
+	atomic_store_explicit(&r->head, (head + 7) & ~7ull, memory_order_release);
 	r->generation = generation;
 }
 
@@ -115,14 +124,21 @@ void ring_drop(struct ring *r)
 
 bool ring_wants_wake(struct ring *r)
 {
-	if (atomic_load_explicit(&r->head, memory_order_relaxed) == atomic_load_explicit(&r->tail, memory_order_relaxed))
+	uint64_t used = atomic_load_explicit(&r->head, memory_order_relaxed) - atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	/* The store of `asked` must not pass that of `head`: a reader that goes to sleep sees one or the other. */
+	if (!used)
 		return false;
-	return !atomic_exchange_explicit(&r->asked, 1, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst);
+	uint32_t asked = atomic_load_explicit(&r->asked, memory_order_relaxed), want = used > RING_DATA / 2 ? ASKED_TWICE : ASKED;
+	if (asked >= want)
+		return false;
+	return atomic_exchange_explicit(&r->asked, want, memory_order_seq_cst) < want;
 }
 
-void ring_awake(struct ring *r)
+void ring_reading(struct ring *r, enum ring_reader how)
 {
-	atomic_exchange_explicit(&r->asked, 0, memory_order_seq_cst);
+	atomic_exchange_explicit(&r->asked, how == RING_PACED ? ASKED : 0, memory_order_seq_cst);
 }
 
 uint64_t ring_tail(const struct ring *r)

@@ -21,7 +21,7 @@ struct ring;                                    /* layout in ring.c; offsets onl
 
 /* Master: makes an empty ring of RING_SIZE bytes in mem (page aligned, zeroed). */
 struct ring *ring_init(void *mem);
-/* Writer: the generation whose table of targets the following records use. */
+/* Writer, at its beginning: the generation whose table of targets its records use. Mends what a predecessor left askew. */
 void ring_generation(struct ring *r, uint32_t generation);
 /*
  * Writer: appends one line (its newline included) for a target and commits it. 0, or -1 with EAGAIN when there is no
@@ -31,12 +31,16 @@ int ring_put(struct ring *r, unsigned target, const struct iovec *iov, int n);
 bool ring_room(const struct ring *r, size_t n);
 void ring_drop(struct ring *r);
 /*
- * Writer, after a turn with records: whether the reader must be woken (by the eventfd the master made). True once, until
- * the reader has called ring_awake.
+ * Writer, after a turn with records: whether the reader must be woken (by the eventfd the master made). True once for a
+ * sleeping reader, and once more when the ring is half full under a reader that looks only now and then.
  */
 bool ring_wants_wake(struct ring *r);
-/* Reader: called when woken, BEFORE it takes records, so that what comes later wakes it again. */
-void ring_awake(struct ring *r);
+/*
+ * Reader, BEFORE it takes records. It looks again soon by itself: only a ring that is half full wakes it, so that lines
+ * leave many at a time. Or it is about to sleep: the next line wakes it.
+ */
+enum ring_reader { RING_PACED, RING_ASLEEP };
+void ring_reading(struct ring *r, enum ring_reader how);
 
 struct ring_record {
 	uint32_t generation;

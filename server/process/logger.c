@@ -39,6 +39,7 @@
 #define PIPE_BYTES 4096                 /* a pipe takes so much whole */
 #define BATCH_RECORDS 64
 #define BATCH_BYTES 262144
+#define PACE_MS 10              /* between two looks while lines come: what a line may be late in its file */
 #define RETRY_MS 200
 #define ORPHAN_MS 5900                  /* how long it waits for the children of a master that is gone */
 
@@ -507,8 +508,8 @@ static int finish(struct ring *r, struct batch *b)
 	return 0;
 }
 
-/* True when the ring is empty afterwards. */
-static bool drain_ring(unsigned slot)
+/* True when the ring is empty afterwards. *any: some line was there. */
+static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 {
 	static struct batch b;
 	struct shared_slot s;
@@ -517,10 +518,11 @@ static bool drain_ring(unsigned slot)
 	int rc;
 
 	shared_slot(slot, &s);
-	ring_awake(s.ring);
+	ring_reading(s.ring, how);
 	b = (struct batch){ .slot = slot };
 	pos = ring_tail(s.ring);
 	while ((rc = ring_take(s.ring, &pos, &rec)) != 0) {
+		*any = true;
 		if (rc > 0 && fits(&b, &rec)) {
 			add(&b, &rec);
 			continue;
@@ -542,20 +544,22 @@ static bool drain_ring(unsigned slot)
 	return true;
 }
 
-static void drain_all(void)
+/* Whether any line was there. */
+static bool drain_all(enum ring_reader how)
 {
 	unsigned n = atomic_load_explicit(&shared_head()->used, memory_order_acquire);
-	bool all = true;
+	bool all = true, any = false;
 
 	retry = false;
 	if (n > shared.nslots)
 		n = shared.nslots;
 	for (unsigned i = 0; i < n; i++)
-		all &= drain_ring(i);
+		all &= drain_ring(i, how, &any);
 	/* No process writes for a generation that is dropped; once all rings were seen empty, nothing of it is left. */
 	for (size_t i = 0; all && i < sizeof tables / sizeof *tables; i++)
 		if (tables[i].dropping)
 			free_table(&tables[i]);
+	return any;
 }
 
 /* What the last logger was writing when it died. */
@@ -584,7 +588,7 @@ static void serve(void)
 {
 	struct log_settings words;
 	int64_t end = INT64_MAX;
-	bool recovered = false;
+	bool recovered = false, busy = false;
 
 	log_settings_init(&words, LOG_L_NOTICE);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = -1, .fd_of = own_fd }, &words);
@@ -593,7 +597,7 @@ static void serve(void)
 				       { .fd = control, .events = POLLIN },
 				       { .fd = shared.life[0] } };
 		eventfd_t n;
-		int wait = retry ? RETRY_MS : control < 0 ? 100 : -1;
+		int wait = retry ? RETRY_MS : busy ? PACE_MS : control < 0 ? 100 : -1;
 
 		if (poll(p, 3, wait) < 0 && errno != EINTR)
 			break;
@@ -603,15 +607,15 @@ static void serve(void)
 			recover();
 			recovered = true;
 		}
-		if (newest)
-			drain_all();
+		/* While lines come they are fetched now and then, many at a time; sleep only after a look that found none. */
+		busy = newest && (drain_all(RING_PACED) || drain_all(RING_ASLEEP));
 		if (control < 0 && end == INT64_MAX)
 			end = shared_now() + ORPHAN_MS;
 		/* The end of the pipe: master and all children are gone, nothing more can come. */
 		if (control < 0 && ((p[2].revents & POLLHUP) || shared_now() > end))
 			break;
 	}
-	drain_all();
+	drain_all(RING_ASLEEP);
 }
 
 void logger_run(int fd, const struct config *cfg)

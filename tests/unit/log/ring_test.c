@@ -98,9 +98,10 @@ static void a_line_that_is_too_long_is_cut_and_says_so(void **state)
 	assert_memory_equal(got + RING_LINE - 4, "…\n", 4);
 }
 
-static void the_reader_is_woken_once_until_it_has_looked(void **state)
+static void the_reader_is_woken_once_and_again_at_half(void **state)
 {
 	struct ring *r = new_ring();
+	static char line[1000];
 
 	(void)state;
 	assert_false(ring_wants_wake(r));
@@ -108,8 +109,16 @@ static void the_reader_is_woken_once_until_it_has_looked(void **state)
 	assert_true(ring_wants_wake(r));
 	put(r, 0, "b\n", 2);
 	assert_false(ring_wants_wake(r));
-	ring_awake(r);
+	ring_reading(r, RING_ASLEEP);
+	assert_true(ring_wants_wake(r));
+	ring_reading(r, RING_PACED);
 	put(r, 0, "c\n", 2);
+	assert_false(ring_wants_wake(r));
+	for (int i = 0; i < 40; i++)
+		put(r, 0, line, sizeof line);
+	assert_true(ring_wants_wake(r));
+	assert_false(ring_wants_wake(r));
+	ring_reading(r, RING_PACED);
 	assert_true(ring_wants_wake(r));
 }
 
@@ -137,6 +146,29 @@ static void a_ring_that_lies_is_skipped(void **state)
 		if (ring_take(r, &pos, &rec) != -1)
 			fail_msg("%s: taken", rows[i].what);
 		assert_int_equal(pos, rows[i].head);
+		munmap(r, RING_SIZE);
+	}
+}
+
+static void a_new_writer_is_not_spoiled_by_the_last(void **state)
+{
+	static const uint64_t left[] = { 33, 1ull << 40, 65 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct ring *r = new_ring();
+		struct ring_record rec;
+		uint64_t pos = ring_tail(r);
+
+		atomic_store(&r->head, left[i]);
+		if (i == 2)                     /* the reader has been there already */
+			assert_int_equal(ring_take(r, &pos, &rec), -1), ring_taken(r, pos);
+		ring_generation(r, 2);
+		assert_int_equal(put(r, 5, "line\n", 5), 0);
+		while (ring_take(r, &pos, &rec) == -1)
+			;
+		assert_int_equal(rec.target, 5);
+		assert_int_equal(rec.len, 5);
 		munmap(r, RING_SIZE);
 	}
 }
@@ -186,8 +218,9 @@ int main(void)
 		cmocka_unit_test(lines_come_whole_and_in_order_over_many_wraps),
 		cmocka_unit_test(a_full_ring_takes_nothing_and_loses_nothing),
 		cmocka_unit_test(a_line_that_is_too_long_is_cut_and_says_so),
-		cmocka_unit_test(the_reader_is_woken_once_until_it_has_looked),
+		cmocka_unit_test(the_reader_is_woken_once_and_again_at_half),
 		cmocka_unit_test(a_ring_that_lies_is_skipped),
+		cmocka_unit_test(a_new_writer_is_not_spoiled_by_the_last),
 		cmocka_unit_test(a_writer_killed_anywhere_leaves_whole_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
