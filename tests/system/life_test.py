@@ -165,6 +165,73 @@ class Kills(Life):
         self.assertLess(time.monotonic() - began, 8)
 
 
+class Strangers(Life):
+    """Signals that somebody else sends to children, and processes that hang."""
+
+    def test_child_that_is_told_to_end_is_replaced(self):
+        s = self.serve(TWO)
+        with Load(s) as clients:
+            for number in (signal.SIGTERM, signal.SIGQUIT):
+                victim = wait_for(lambda: len(s.workers()) == 2 and s.workers(), 'two children')[0]
+                time.sleep(0.1)
+                os.kill(victim, number)
+                wait_for(lambda: len(s.workers()) == 2 and victim not in s.workers(), 'a new child')
+        clients.tell(self)
+        self.assertLessEqual(len(clients.failed), 2)
+        self.assertEqual(s.get().status, 200)
+
+    def test_hanging_keyholder_holds_up_nobody_for_ever(self):
+        s = self.serve('StartServers 1\nServerLimit 1\nMaxSpareServers 1\n' + TLS)
+        self.assertEqual(s.get(tls=True).status, 200)
+        victim = s.roles('keys')[0]
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            self.assertRaises((OSError, EOFError), s.get, tls=True)
+            self.assertEqual(s.get().status, 200)
+            self.assertLess(time.monotonic() - began, 15)
+        finally:
+            os.kill(victim, signal.SIGCONT)
+        wait_for(lambda: self.served(s), 'handshakes again')
+
+    def served(self, s):
+        try:
+            return s.get(tls=True).status == 200
+        except (OSError, EOFError):
+            return False
+
+    def test_hanging_logger_holds_up_nobody_for_long(self):
+        s = self.serve('StartServers 1\nServerLimit 1\nMaxSpareServers 1\nMaxKeepAliveRequests 0\nCustomLog "@DIR@/logs/access" "%q %{X}i end"\n')
+        victim = s.roles('log')[0]
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with s.connect() as c:
+                for n in range(1, 101):
+                    self.assertEqual(c.request('/?%d' % n, headers='X: %s\r\n' % ('x' * 2000)).status, 200)
+            self.assertLess(time.monotonic() - began, 10)
+        finally:
+            os.kill(victim, signal.SIGCONT)
+        s.logged(r'BH0143: \d+ log lines')
+        self.assertEqual(s.get('/?101').status, 200)
+        wait_for(lambda: '?101 ' in s.read('logs/access'), 'lines again')
+        lost = sum(map(int, re.findall(r'BH0143: (\d+) log lines', s.error_log)))
+        self.assertEqual(s.read('logs/access').count(' end\n') + lost, 101)
+
+    def test_told_to_stop_in_the_middle_of_a_restart(self):
+        for delay in (0, 0.002, 0.005, 0.01, 0.02, 0.04):
+            for number in (signal.SIGTERM, signal.SIGWINCH):
+                with self.subTest(delay=delay, signal=number):
+                    s = self.serve(TWO + TLS)
+                    os.kill(s.pid, signal.SIGUSR1)
+                    time.sleep(delay)
+                    family = children_of(s.pid)
+                    os.kill(s.pid, number)
+                    wait_for(s.gone, 'it ends')
+                    wait_for(lambda: not any(map(alive, family)), 'nothing is left')
+                    self.assertIsNone(s.read_pid())
+
+
 class Stops(Life):
     def test_signals_that_stop(self):
         for number, how in ((signal.SIGTERM, 'stop'), (signal.SIGINT, 'stop'), (signal.SIGWINCH, 'graceful-stop'), (None, 'stop'), (None, 'graceful-stop')):
