@@ -300,7 +300,14 @@ static void do_handshake(struct conn *c)
 {
 	struct conn_server *s = c->server;
 
-	switch (tls_step(c->tls)) {
+	enum tls_result result;
+	size_t at;
+
+	do {                                    /* GnuTLS may stop after a record though the next is there */
+		at = s->pulled;
+		result = tls_step(c->tls);
+	} while (result == TLS_READ && s->raw_at < s->raw_n && s->pulled != at);
+	switch (result) {
 	case TLS_DONE:
 		c->client.sni = tls_sni(c->tls);
 		counter_add(&s->o.counters->handshakes, 1);

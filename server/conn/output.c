@@ -139,7 +139,12 @@ ssize_t input_more(struct conn *c)
 		return -1;
 	}
 	if (c->tls) {
-		got = tls_read(c->tls, s->in + s->in_n, IN_SIZE - s->in_n);
+		size_t at;
+
+		do {                            /* GnuTLS may stop after a record without data though the next is there */
+			at = s->pulled;
+			got = tls_read(c->tls, s->in + s->in_n, IN_SIZE - s->in_n);
+		} while (got == -1 && s->raw_at < s->raw_n && s->pulled != at);
 		if (got == 0)
 			c->eof = true;
 		if (got == -2)
@@ -179,6 +184,7 @@ static ssize_t pull(void *ctx, void *buf, size_t n)
 		n = s->raw_n - s->raw_at;
 	memcpy(buf, s->raw + s->raw_at, n);
 	s->raw_at += n;
+	s->pulled += n;
 	return (ssize_t)n;
 }
 
