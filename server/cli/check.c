@@ -144,13 +144,6 @@ static void check_paths(struct config *cfg)
 
 /* ------------------------------------------------------------------------------------------------ ports */
 
-static bool listens_on(const struct config_listen *l, const struct host_addr *a)
-{
-	if (!a->any_port && addr_port(&l->addr) != addr_port(&a->addr))
-		return false;
-	return a->any_ip || addr_is_any(&l->addr) || addr_same_ip(&l->addr, &a->addr);
-}
-
 static void check_host_ports(struct config *cfg)
 {
 	for (const struct host *h = cfg->site->hosts; h; h = h->next)
@@ -159,7 +152,7 @@ static void check_host_ports(struct config *cfg)
 			char text[ADDR_TEXT];
 
 			for (unsigned k = 0; k < cfg->process->nlistens; k++)
-				found |= listens_on(&cfg->process->listens[k], &h->addrs[i]);
+				found |= host_addr_meets(&h->addrs[i], &cfg->process->listens[k].addr);
 			if (!found)
 				config_report_add(cfg, CONF_WARNING, &h->pos, conf_printf(&cfg->env, "add: Listen %u", addr_port(&h->addrs[i].addr)),
 						  "the virtual host %s is never reached: nothing listens on %s", h->name, addr_text(&h->addrs[i].addr, text));
@@ -174,7 +167,7 @@ static void check_listen(struct config *cfg, const struct config_listen *l)
 
 	for (const struct host *h = cfg->site->hosts; h; h = h->next)
 		for (unsigned i = 0; i < h->naddrs; i++)
-			if (listens_on(l, &h->addrs[i])) {
+			if (host_addr_meets(&h->addrs[i], &l->addr)) {
 				any = true;
 				*(tls_policy_enabled(host_config(h, &tls_module)) ? &tls : &plain) = h;
 			}

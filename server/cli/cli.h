@@ -20,6 +20,7 @@ void cli_print_reports(const struct config *cfg, enum cli_show show);
 /* `word` of -k. Returns -1: the caller starts a server (start, or restart of none); else the exit code. */
 int control_signal(const char *word, const struct config *cfg);
 bool control_known(const char *word);
+bool control_stops(const char *word);
 
 /* dump.c: what the options -v -V -l -L -M -S -h print. */
 void dump_version(void);

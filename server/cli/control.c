@@ -33,6 +33,11 @@ bool control_known(const char *word)
 	return find(word) >= 0;
 }
 
+bool control_stops(const char *word)
+{
+	return !words[find(word)].starts;
+}
+
 int control_signal(const char *word, const struct config *cfg)
 {
 	int i = find(word), running;

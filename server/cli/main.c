@@ -242,7 +242,8 @@ int main(int argc, char **argv)
 	}
 	if (o.mode == MODE_TEST || o.mode == MODE_SETTINGS || o.mode == MODE_MODULES)
 		return report(&o, cfg);
-	if (o.control && !cfg->errors && (code = control_signal(o.control, cfg)) >= 0)
+	/* A configuration that was spoiled meanwhile must not keep anybody from stopping the server. */
+	if (o.control && (!cfg->errors || control_stops(o.control)) && (code = control_signal(o.control, cfg)) >= 0)
 		return code;
 	if (!cfg->errors)
 		check_config(cfg);

@@ -164,6 +164,31 @@ static void read_tree(struct config *cfg, const struct config_source *src)
 	cfg->root = cfg->env.root;
 }
 
+static void enable_tls(struct host *h)
+{
+	void *policy = host_config(h, &tls_module);
+
+	if (!tls_policy_decided(policy) && tls_policy_has_certificate(policy))
+		tls_policy_enable(policy);
+}
+
+/* "Listen 443 https" turns TLS on for its hosts that have a certificate and say nothing of SSLEngine, as in Apache. */
+static void enable_by_listen(struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->process->nlistens; i++) {
+		const struct config_listen *l = &cfg->process->listens[i];
+
+		if (!l->https)
+			continue;
+		for (struct host *h = cfg->site->hosts; h; h = h->next)
+			for (unsigned k = 0; k < h->naddrs; k++)
+				if (host_addr_meets(&h->addrs[k], &l->addr))
+					enable_tls(h);
+		if (!cfg->site->hosts && cfg->process->nlistens == 1)
+			enable_tls(cfg->site->main);
+	}
+}
+
 static void apply(struct config *cfg)
 {
 	cfg->site = site_new(cfg->arena, config_modules, &cfg->env);
@@ -176,6 +201,8 @@ static void apply(struct config *cfg)
 	if (!cfg->errors)
 		site_finish(cfg->site, &cfg->env);
 	cfg->process = host_config(cfg->site->main, &process_module);
+	if (!cfg->errors)
+		enable_by_listen(cfg);
 	settings_finish(cfg);
 }
 

@@ -10,7 +10,6 @@ static const char listings[] = "listings are not available in this release: a fo
 static const char expiry[] = "expiry by type is not available in this release: use Header set Cache-Control";
 static const char coding[] = "compression is not available in this release";
 static const char status_page[] = "the status page is not available in this release";
-static const char magic[] = "types come from TypesConfig and AddType, not from a file's content";
 
 #define ROW(n, why) { .name = n, .help = "Accepted: it has no effect in this release", .contexts = CONF_ALL, .args = CONF_RAW, \
 		.override = CONF_OR_INDEXES | CONF_OR_FILEINFO, .set = conf_set_notice, .extra = why }
@@ -25,7 +24,6 @@ static const struct conf_directive directives[] = {
 	ROW("DeflateWindowSize", coding), ROW("DeflateAlterETag", coding), ROW("BrotliCompressionQuality", coding), ROW("BrotliCompressionWindow", coding),
 	ROW("BrotliCompressionMaxInputBlock", coding), ROW("BrotliFilterNote", coding), ROW("BrotliAlterETag", coding),
 	ROW("ExtendedStatus", status_page), ROW("SeeRequestTail", status_page),
-	ROW("MimeMagicFile", magic),
 	{ 0 }
 };
 

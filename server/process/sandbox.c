@@ -17,7 +17,7 @@
 
 /* Memory, time, signals, the end: what every role and libc itself need. */
 static const char *const common[] = {
-	"brk", "mmap", "munmap", "mremap", "madvise", "futex", "getrandom", "sched_yield", "getpid", "getppid", "gettid",
+	"brk", "munmap", "mremap", "madvise", "futex", "getrandom", "sched_yield", "getpid", "getppid", "gettid",
 	"clock_gettime", "gettimeofday", "clock_nanosleep", "nanosleep", "restart_syscall", "rt_sigaction", "rt_sigprocmask",
 	"rt_sigreturn", "sigaltstack", "close", "read", "write", "readv", "writev", "exit", "exit_group", "getrusage",
 	"ppoll", "poll", "fstat", "newfstatat", "statx", "rseq", "set_robust_list", "membarrier", NULL
@@ -121,22 +121,31 @@ static int allow_list(scmp_filter_ctx ctx, const char *const *names)
 /* Calls whose arguments decide. */
 static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 {
+	static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 	static const int fcntls[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETLK, F_GETLK, F_OFD_SETLK, F_OFD_GETLK, F_DUPFD_CLOEXEC };
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof fcntls / sizeof *fcntls && rc == 0; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)fcntls[i]));
+	/* No new code. The check's name look-ups may load modules of libc. */
 	if (rc == 0 && which != SANDBOX_CHECK)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (rc == 0 && which != SANDBOX_CHECK)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (rc == 0 && which == SANDBOX_CHECK)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 0);
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE));
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_tgsigqueueinfo), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	if (rc || which != SANDBOX_CHECK)
 		return rc;
 	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
-	if (rc == 0)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	/* Listen and <VirtualHost> may name hosts: getaddrinfo asks the name service, and the kernel for its addresses. */
+	for (unsigned i = 0; rc == 0 && i < sizeof families / sizeof *families; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	return rc;
 }
 
@@ -146,7 +155,8 @@ static int allow_extra(scmp_filter_ctx ctx, const int *extra)
 	int rc = 0;
 
 	for (; extra && *extra >= 0 && rc == 0; extra++) {
-		if (*extra == SCMP_SYS(prctl) || *extra == SCMP_SYS(tgkill) || *extra == SCMP_SYS(fcntl) || *extra == SCMP_SYS(mprotect))
+		if (*extra == SCMP_SYS(prctl) || *extra == SCMP_SYS(tgkill) || *extra == SCMP_SYS(rt_tgsigqueueinfo) ||
+		    *extra == SCMP_SYS(fcntl) || *extra == SCMP_SYS(mprotect) || *extra == SCMP_SYS(mmap))
 			continue;
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *extra, 0);
 		if (rc == -EEXIST)

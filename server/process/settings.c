@@ -124,7 +124,7 @@ static const struct {
 	{ "dbd", "DBD AuthDBD AuthnDBD", "databases are not reached from here" },
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
 	{ "auth_basic", "Auth", "authentication is not available in this release" },
-	{ "access_compat", "Order Allow Deny Satisfy", "write Require lines: Require all granted, Require ip 192.0.2.0/24" },
+	{ "access_compat", "", "write Require lines: Require all granted, Require ip 192.0.2.0/24" },
 	{ "autoindex", "", "listings are not available in this release" },
 	{ "expires", "", "use Header set Cache-Control \"max-age=…\"" },
 	{ "deflate", "", "compression is not available in this release" },

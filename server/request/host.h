@@ -73,6 +73,14 @@ void host_visit(const struct site *s, void (*visit)(void *ctx, const char *addre
 /* Setters for core.c's table. */
 conf_setter host_set_virtual_host, host_set_name, host_set_alias;
 
+/* Whether connections to a listening address may be the host's. */
+static inline bool host_addr_meets(const struct host_addr *a, const struct addr *listening)
+{
+	if (!a->any_port && addr_port(listening) != addr_port(&a->addr))
+		return false;
+	return a->any_ip || addr_is_any(listening) || addr_same_ip(listening, &a->addr);
+}
+
 static inline void *host_config(const struct host *h, const struct conf_module *m) { return h->config[m->index]; }
 
 #endif

@@ -113,6 +113,11 @@ bool tls_policy_decided(const void *host_config)
 	return ((const struct tls_policy *)host_config)->engine != CONF_UNSET;
 }
 
+bool tls_policy_has_certificate(const void *host_config)
+{
+	return ((const struct tls_policy *)host_config)->ncerts > 0;
+}
+
 void tls_policy_enable(void *host_config)
 {
 	((struct tls_policy *)host_config)->engine = 1;

@@ -109,6 +109,29 @@ class Start(ServerTest):
         self.assertRegex(done.stdout, r'envvars')
         self.assertRegex(done.stdout, r'bulkheadctl')
 
+    def test_listen_https_turns_tls_on_where_a_certificate_is(self):
+        s = self.serve('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@ https\n<VirtualHost *:@TLS@>\n' + SSL_ON.replace('SSLEngine on\n', '') + '</VirtualHost>\n')
+        self.assertEqual((s.get().status, s.get(tls=True).status), (200, 200))
+        s = self.serve('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@ https\n<VirtualHost *:@TLS@>\n' + SSL_ON.replace('on', 'off', 1) + '</VirtualHost>\n')
+        self.assertEqual(s.get(port=s.tls_port).status, 200)
+
+    def test_listen_by_name_survives_a_restart(self):
+        s = self.serve('Listen localhost:@PORT@\nHeader set X-Gen 1\n')
+        s.write('case.conf', s.read('case.conf').replace('Gen 1', 'Gen 2'))
+        self.assertEqual(s.run('-k', 'graceful').returncode, 0)
+        wait_for(lambda: s.get().headers['x-gen'] == '2', lambda: 'the new generation answers: ' + s.error_log)
+
+    def test_stop_works_with_a_spoiled_configuration(self):
+        s = self.serve('Header set X-A 1\n')
+        s.write('case.conf', 'NoSuchDirective\n')
+        done = s.run('-k', 'stop')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        wait_for(s.gone, 'it ends')
+
+    def test_a_typo_is_told_what_was_meant(self):
+        s = self.configure('AllowOveride None\n')
+        self.assertRegex(s.run('-t').stdout, r'did you mean .?AllowOverride')
+
     def test_version_and_build_as_control_scripts_read_them(self):
         s = self.configure()
         self.assertRegex(s.run('-v').stdout, r'^Server version: Bulkhead/\S+ \(Unix\) Apache/2\.4\.71\n')

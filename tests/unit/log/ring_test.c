@@ -165,8 +165,11 @@ static void a_new_writer_is_not_spoiled_by_the_last(void **state)
 			assert_int_equal(ring_take(r, &pos, &rec), -1), ring_taken(r, pos);
 		ring_generation(r, 2);
 		assert_int_equal(put(r, 5, "line\n", 5), 0);
-		while (ring_take(r, &pos, &rec) == -1)
-			;
+		if (ring_take(r, &pos, &rec) == -1) {   /* what stood before it was damaged: both are skipped, once */
+			ring_taken(r, pos);
+			assert_int_equal(put(r, 5, "line\n", 5), 0);
+			assert_int_equal(ring_take(r, &pos, &rec), 1);
+		}
 		assert_int_equal(rec.target, 5);
 		assert_int_equal(rec.len, 5);
 		munmap(r, RING_SIZE);
