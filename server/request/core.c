@@ -57,6 +57,7 @@ static void *create_section(struct conf_env *env)
 	c->override = CONF_UNSET;
 	c->limit_body = CONF_UNSET;
 	c->canonical_name = c->canonical_port = c->signature = c->path_info = c->etag = CONF_UNSET;
+	c->max_ranges = c->max_overlaps = c->max_reversals = CONF_UNSET;
 	return c;
 }
 
@@ -125,6 +126,9 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	INHERIT(canonical_port);
 	INHERIT(signature);
 	INHERIT(path_info);
+	INHERIT(max_ranges);
+	INHERIT(max_overlaps);
+	INHERIT(max_reversals);
 	return m;
 }
 
@@ -338,6 +342,27 @@ static int set_error_document(struct conf_call *call, void *config, int argc, ch
 	return 0;
 }
 
+/* MaxRanges and its like: default, unlimited, none, or a number. */
+static int set_range_limit(struct conf_call *call, void *config, int argc, char **argv)
+{
+	int64_t *to = (int64_t *)(void *)((char *)config + call->directive->offset);
+	struct text word = text_of(argv[0]);
+	uint64_t n = 0;
+
+	(void)argc;
+	if (text_is_nocase(word, "default"))
+		*to = CONF_UNSET - 1;           /* and not what is inherited */
+	else if (text_is_nocase(word, "unlimited"))
+		*to = CORE_UNLIMITED;
+	else if (text_is_nocase(word, "none"))
+		*to = 0;
+	else if (text_u64(word, INT32_MAX, &n) == 0 && n > 0)
+		*to = (int64_t)n;
+	else
+		return conf_fail(call, "write default, unlimited, none or a number from 1 on", "\"%s\" is none of them", argv[0]);
+	return 0;
+}
+
 static int set_etag(struct conf_call *call, void *config, int argc, char **argv)
 {
 	static const struct conf_choice words[] = {
@@ -438,6 +463,11 @@ static const struct conf_directive directives[] = {
 	{ "AcceptPathInfo", "whether a path may go on behind a file", "Default", CONF_ALL, CONF_OR_FILEINFO, ONE, OF_SECTION(path_info),
 	  .set = conf_set_choice, .extra = path_info_words },
 	{ "FileETag", "what an entity tag is made of", "MTime Size", EVERYWHERE(FILEINFO), .args = CONF_TAKE, .min = 1, .set = set_etag },
+	{ "MaxRanges", "ranges in one request; more are answered with the whole file", "200", CONF_RSRC | CONF_SECTIONS, ONE, OF_SECTION(max_ranges),
+	  .set = set_range_limit },
+	{ "MaxRangeOverlaps", "ranges that meet the one before", "20", CONF_RSRC | CONF_SECTIONS, ONE, OF_SECTION(max_overlaps), .set = set_range_limit },
+	{ "MaxRangeReversals", "ranges that begin before the one before", "20", CONF_RSRC | CONF_SECTIONS, ONE, OF_SECTION(max_reversals),
+	  .set = set_range_limit },
 	{ "ContentDigest", "whether Content-MD5 is sent", "Off", EVERYWHERE(OPTIONS), .args = CONF_FLAG, NOTICE("the field Content-MD5 is gone from HTTP") },
 	{ "EnableSendfile", "whether the kernel copies files to sockets", NULL, EVERYWHERE(FILEINFO), .args = CONF_FLAG, NOTICE("the server decides by itself") },
 	{ "EnableMMAP", "whether files are mapped", NULL, EVERYWHERE(FILEINFO), .args = CONF_FLAG, NOTICE("files are never mapped: one that shrinks would kill its reader") },

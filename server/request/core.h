@@ -63,6 +63,7 @@ struct core_section {
 	int signature;                  /* enum core_signature */
 	int path_info;                  /* enum core_path_info */
 	int etag, etag_add, etag_remove;        /* FileETag: read with core_etag */
+	int64_t max_ranges, max_overlaps, max_reversals;        /* MaxRanges and its like: read with core_limit */
 };
 
 extern struct conf_module core_module;
@@ -95,6 +96,9 @@ const struct core_errordoc *core_error_document(const struct request *r, unsigne
 uint64_t core_body_limit(const struct request *r);
 /* Internal redirects allowed (LimitInternalRecursion, 10). */
 unsigned core_redirect_limit(const struct host *h);
+#define CORE_UNLIMITED INT64_MAX
+/* A limit of struct core_section, where it is unset its default. */
+static inline unsigned core_limit(int64_t n, unsigned otherwise) { return n < 0 ? otherwise : n > UINT32_MAX ? UINT32_MAX : (unsigned)n; }
 /* Flags of uri_normalize by AllowEncodedSlashes and MergeSlashes. */
 unsigned core_uri_flags(const struct host *h);
 
