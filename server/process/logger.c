@@ -204,19 +204,13 @@ void logger_tick(const struct config *cfg, int64_t now)
 		   err_print(&e, text, sizeof text));
 }
 
-void logger_stop(int wait_ms)
+/* Waits for its end, kills it after `end`. True if it ended by itself. */
+static bool wait_for_end(int64_t end)
 {
-	int64_t end = shared_now() + wait_ms;
+	int status = 0;
 
-	logger.stopping = true;
-	if (shared.life[1] >= 0)
-		close(shared.life[1]);
-	shared.life[1] = -1;
-	if (logger.control >= 0)
-		close(logger.control);
-	logger.control = -1;
 	while (logger.pid) {
-		if (waitpid(logger.pid, NULL, WNOHANG) == logger.pid ||
+		if (waitpid(logger.pid, &status, WNOHANG) == logger.pid ||
 		    (errno == ECHILD && kill(logger.pid, 0) < 0)) {
 			logger.pid = 0;
 		} else if (shared_now() > end) {
@@ -225,6 +219,28 @@ void logger_stop(int wait_ms)
 		} else {
 			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 		}
+	}
+	return WIFEXITED(status);
+}
+
+void logger_stop(const struct config *cfg, int wait_ms)
+{
+	int64_t end = shared_now() + wait_ms;
+	struct err e = { .text = "" };
+
+	logger.stopping = true;
+	if (shared.life[1] >= 0)
+		close(shared.life[1]);
+	shared.life[1] = -1;
+	/* One that was killed in the last moments left lines in the rings: a successor writes them. */
+	for (int tries = 2; logger.born && tries; tries--) {
+		if (!logger.pid && logger_start(cfg, &e) < 0)
+			return;
+		if (logger.control >= 0)
+			close(logger.control);
+		logger.control = -1;
+		if (wait_for_end(end))
+			return;
 	}
 }
 

@@ -24,7 +24,7 @@ void logger_drop(uint32_t generation);
 bool logger_reaped(pid_t pid, int status, int64_t now);
 void logger_tick(const struct config *cfg, int64_t now);
 int64_t logger_due(void);
-/* The end of the server: lets it write what is left, at most wait_ms. */
-void logger_stop(int wait_ms);
+/* The end of the server: lets it, or a successor of one that was killed, write what is left, at most wait_ms. */
+void logger_stop(const struct config *cfg, int wait_ms);
 
 #endif

@@ -557,7 +557,7 @@ int master_run(const struct config_source *src, struct config *cfg, const struct
 		start_failed(&e);
 	else
 		loop();
-	logger_stop(2000);
+	logger_stop(m.now ? m.now->cfg : cfg, 2000);
 	shared_remove();
 	if (m.now)
 		generation_free(m.now);

@@ -320,7 +320,7 @@ static void test_stop(void **state)
 	at[0].fd = open_log("last");
 	assert_int_equal(logger_table(6, &t), 0);
 	put(0, 6, 0, "the last words\n");
-	logger_stop(5000);
+	logger_stop(&cfg, 5000);
 	assert_string_equal(contents("last", &n), "the last words\n");
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	close(at[0].fd);
