@@ -75,16 +75,19 @@ static struct rule *joined(struct conf_env *env, const struct rule *base, const 
 	return group;
 }
 
+/* As Apache: an operator counts on its own, too, and goes on to what this is merged onto in turn. Off alone lets go of the outer rules. */
 static void *merge_section(struct conf_env *env, const void *pbase, const void *pover)
 {
 	const struct access_section *base = pbase, *over = pover;
 	struct access_section *m = conf_alloc(env, sizeof *m);
 
 	*m = *over;
-	if (!over->root)
+	if (over->merging == CONF_UNSET && !over->root) {
 		m->root = base->root;
-	else if (base->root && over->merging > MERGING_OFF)
-		m->root = joined(env, base->root, over->root, over->merging == MERGING_AND);
+		m->merging = base->merging;
+	} else if (over->merging > MERGING_OFF && base->root) {
+		m->root = over->root ? joined(env, base->root, over->root, over->merging == MERGING_AND) : base->root;
+	}
 	if (m->require_ssl == CONF_UNSET)
 		m->require_ssl = base->require_ssl;
 	return m;

@@ -176,15 +176,31 @@ static void merge_report(void *ctx, enum conf_severity severity, const struct co
 	(void)ctx, (void)severity, (void)pos, (void)sentence, (void)remedy;     /* was told when the configuration was read */
 }
 
+/* Sections are merged with those of their kind, and these onto the rest: the order matters to AuthMerging. */
+static unsigned merge_group(const struct section *sec)
+{
+	return sec->kind == SECTION_DIRECTORY ? 0 : sec->kind == SECTION_FILES ? 1 : 2;
+}
+
 static void merge_all(struct conf_env *env, const struct site *s, const struct host *h, struct section *const *picked, struct merged *m)
 {
 	m->config = conf_alloc(env, (s->nmodules + 1) * sizeof *m->config);
-	memcpy(m->config, h->section, s->nmodules * sizeof *m->config);
-	for (unsigned i = 0; i < m->n; i++) {
+	for (unsigned i = 0; i < m->n; i++)
 		m->ids[i] = picked[i]->id;
-		for (unsigned k = 0; k < s->nmodules; k++)
-			if (picked[i]->config[k] && s->modules[k]->merge_section)
-				m->config[k] = s->modules[k]->merge_section(env, m->config[k], picked[i]->config[k]);
+	for (unsigned k = 0; k < s->nmodules; k++) {
+		void *all = h->section[k], *group = NULL;
+
+		for (unsigned i = 0; i < m->n && s->modules[k]->merge_section; i++) {
+			void *own = picked[i]->config[k];
+
+			if (own)
+				group = group ? s->modules[k]->merge_section(env, group, own) : own;
+			if (group && (i + 1 == m->n || merge_group(picked[i + 1]) != merge_group(picked[i]))) {
+				all = s->modules[k]->merge_section(env, all, group);
+				group = NULL;
+			}
+		}
+		m->config[k] = all;
 	}
 }
 
