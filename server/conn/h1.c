@@ -231,13 +231,23 @@ static bool feed_body(struct h1 *h)
 	return true;
 }
 
+/* Tells each handler that was started, whatever took its place since: an error page, or a redirect inside the server. */
+static void tell_handlers(struct request *r, enum handler_end how)
+{
+	for (; r; r = r->original) {
+		if (!r->begun || !r->begun->ended)
+			continue;
+		if (r->handler != r->begun)
+			r->handler_data = r->begun_data;
+		r->begun->ended(r, how);
+	}
+}
+
 static void next_request(struct h1 *h, enum handler_end how)
 {
 	struct conn *c = h->c;
-	struct request *r = h->stream.request;
 
-	if (r->handler && r->handler->ended)
-		r->handler->ended(r, how);
+	tell_handlers(h->stream.request, how);
 	h1_close_file(h);
 	h->busy = false;
 	if (how == HANDLER_ABORTED) {
@@ -517,11 +527,8 @@ void h1_end(struct conn *c)
 	if (!h)
 		return;
 	if (h->busy) {
-		struct request *r = h->stream.request;
-
 		h->aborted = true;
-		if (r->handler && r->handler->ended)
-			r->handler->ended(r, HANDLER_ABORTED);
+		tell_handlers(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}
 	h1_close_file(h);

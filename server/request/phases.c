@@ -272,6 +272,7 @@ static unsigned phase_handler(struct request *r)
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
 	headers_request(r);
+	r->begun = r->handler;
 	r->handler->start(r);
 	return PHASE_ANSWERED;
 }

@@ -69,6 +69,8 @@ struct request {
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
 	const struct handler *handler;
 	void *handler_data;                     /* the handler's own */
+	const struct handler *begun;            /* whose start() was called, and ended() will be: an error page may have taken its place */
+	void *begun_data;                       /* its handler_data, once a page has */
 	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_… */
 	struct fields notes;                    /* of "Header note", for %{X}n; not initialised until the first */
 

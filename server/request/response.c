@@ -284,6 +284,8 @@ static void send_page(struct request *r, const char *type, const char *body, siz
 		return;
 	}
 	*page = (struct page){ copy, n };
+	if (r->begun && r->handler == r->begun)
+		r->begun_data = r->handler_data;
 	r->handler = &page_handler;
 	r->handler_data = page;
 	r->type = type;

@@ -542,6 +542,31 @@ class Timeouts(ServerTest):
                     self.assertEqual(c.response().status, 200)
 
 
+class Handlers(ServerTest):
+    def test_each_one_that_began_is_ended(self):
+        """Whatever took its place: an error page, an error document, the end of the connection."""
+        s = self.serve(ONE_CHILD + BASE + 'RequestReadTimeout body=1\nLimitRequestBody 100\n<Location "/late">\nSetHandler test-late\n</Location>\n'
+                       '<Location "/late/document">\nErrorDocument 500 /index.html\n</Location>\n'
+                       '<Location "/late/text">\nErrorDocument 500 "failed"\n</Location>\n<Location "/count">\nSetHandler test-late-count\n</Location>\n',)
+        for path, status in (('/late/page', 500), ('/late/document', 500), ('/late/text', 500)):
+            with self.subTest(path):
+                self.assertEqual(s.get(path, method='POST', body=b'x').status, status)
+                self.assertEqual(s.get('/count').body, b'0')
+        with self.subTest('too long'), s.connect() as c:
+            c.send(b'POST /late/long HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n' + chunked(bytes(200)))
+            self.assertEqual(c.response().status, 413)
+            self.assertEqual(s.get('/count').body, b'0')
+        with self.subTest('too slow'), s.connect() as c:
+            c.send('POST /late/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx')
+            self.assertEqual(c.response().status, 408)
+            self.assertEqual(s.get('/count').body, b'0')
+        c = s.connect()
+        c.send('POST /late/gone HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx')
+        wait_for(lambda: s.get('/count').body == b'1', 'it has begun')
+        reset(c)
+        wait_for(lambda: s.get('/count').body == b'0', 'it is ended')
+
+
 class WrongProtocol(ServerTest):
     def test_F10_plain_http_on_the_tls_port(self):
         s = self.serve('ServerName named.test\n' + BASE)

@@ -4,10 +4,13 @@
  *
  *   test-echo    sends the request's body back, chunk by chunk, reading no faster than the client takes
  *   test-stream  sends as many bytes as the query says (?n=1000000), length not told
+ *   test-late    reads the request's body and then fails with 500; one that was begun and never ended is a leak
+ *   test-late-count  how many of these have been begun and not ended
  *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
  *   test-forbidden  makes a system call that no child may make
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -111,6 +114,36 @@ static void stream_start(struct request *r)
 	stream_more(r);
 }
 
+static int late_now;
+
+static void late_start(struct request *r)
+{
+	late_now++;
+	r->handler_data = &late_now;
+	stream_read(r->stream, true);
+}
+
+static void late_body(struct request *r, struct text data)
+{
+	if (!data.p)
+		response_error(r, 500);
+}
+
+static void late_ended(struct request *r, enum handler_end how)
+{
+	(void)how;
+	if (r->handler_data == &late_now)
+		late_now--;
+}
+
+static void late_count(struct request *r)
+{
+	char text[16];
+	int n = snprintf(text, sizeof text, "%d", late_now);
+
+	response_text(r, 200, "text/plain", text, (size_t)n);
+}
+
 static void crash_start(struct request *r)
 {
 	int signal_number = r->query && !strncmp(r->query, "s=", 2) ? atoi(r->query + 2) : SIGSEGV;
@@ -138,6 +171,8 @@ static void forbidden_start(struct request *r)
 static const struct handler handlers[] = {
 	{ .name = "test-echo", .start = echo_start, .body = echo_body, .writable = echo_flush, .ended = echo_ended },
 	{ .name = "test-stream", .start = stream_start, .writable = stream_more },
+	{ .name = "test-late", .start = late_start, .body = late_body, .ended = late_ended },
+	{ .name = "test-late-count", .start = late_count },
 	{ .name = "test-crash", .start = crash_start },
 	{ .name = "test-forbidden", .start = forbidden_start },
 };
