@@ -41,6 +41,7 @@
 #define BATCH_BYTES 262144
 #define PACE_MS 10              /* between two looks while lines come: what a line may be late in its file */
 #define RETRY_MS 200
+#define PIPE_PATIENCE_MS 1000           /* a program may stand still so long; then its lines are lost, and no other log's */
 #define ORPHAN_MS 5900                  /* how long it waits for the children of a master that is gone */
 
 enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP };
@@ -251,6 +252,8 @@ struct target {
 	uint32_t kind;
 	bool file;                      /* a regular file: has a size */
 	bool stuck;                     /* could not be written: said once */
+	int64_t since;                  /* when that began */
+	uint64_t lost;                  /* lines given up since then */
 	char name[NAME_BYTES];
 };
 struct table {
@@ -262,6 +265,7 @@ struct table {
 static struct table tables[MOST_TABLES * 2];
 static struct ipc_message message;
 static int control;
+static bool last_round;                 /* what cannot be written now is lost */
 static bool retry;                      /* some line could not be written: look again soon */
 static uint32_t newest;                 /* whose error log takes the logger's own words */
 
@@ -431,15 +435,35 @@ static void advance(struct batch *b, int *first, size_t done)
 	}
 }
 
-static void stuck(struct target *t, int errnum)
+/* Whether the lines are given up: behind them in their ring wait those of other logs. */
+static bool stuck(struct target *t, int errnum)
 {
+	if (t->stuck) {
+		if (last_round || (t->kind == LOG_TARGET_PIPE && shared_now() - t->since > PIPE_PATIENCE_MS))
+			return true;
+		retry = true;
+		return false;
+	}
 	retry = true;
-	if (t->stuck)
-		return;
 	t->stuck = true;
+	t->since = shared_now();
 	log_put(NULL, LOG_CORE, LOG_L_ERROR, "BH0141", errnum,
 		"the log %s cannot be written, its lines wait (65536 bytes a child, then they are lost)",
 		t->name);
+	return last_round;
+}
+
+static void unstuck(struct target *t)
+{
+	if (!t->stuck)
+		return;
+	if (t->lost)
+		log_warnx(NULL, LOG_CORE, "BH0143", "%llu log lines for %s were lost: it could not be written for too long",
+			  (unsigned long long)t->lost, t->name);
+	if (!last_round)
+		log_noticex(NULL, LOG_CORE, "BH0142", "the log %s can be written again", t->name);
+	t->lost = 0;
+	t->stuck = false;
 }
 
 /* 0 = written or given up, -1 = stays in the ring. */
@@ -460,17 +484,17 @@ static int write_batch(struct batch *b, struct target *t)
 			/* What is half written is taken back where that is possible; a pipe has it: the rest is lost with it. */
 			if (done == 0 || cut_off(t, size, done)) {
 				unnote();
-				stuck(t, saved);
-				return -1;
+				if (!stuck(t, saved))
+					return -1;
+				t->lost += b->records;
+				return 0;
 			}
 			break;
 		}
 		done += (size_t)n;
 		advance(b, &first, (size_t)n);
 	}
-	if (t->stuck)
-		log_noticex(NULL, LOG_CORE, "BH0142", "the log %s can be written again", t->name);
-	t->stuck = false;
+	unstuck(t);
 	return 0;
 }
 
@@ -631,7 +655,11 @@ static void serve(void)
 		if (control < 0 && ((p[2].revents & POLLHUP) || shared_now() > end))
 			break;
 	}
+	last_round = true;
 	drain_all(RING_ASLEEP);
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (unsigned k = 0; k < tables[i].n; k++)
+			unstuck(&tables[i].at[k]);
 }
 
 void logger_run(int fd, const struct config *cfg)
