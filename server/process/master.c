@@ -479,7 +479,7 @@ static void raise_descriptors(void)
 	if (l.rlim_cur < shared.nslots + 128)
 		log_warnx(
 			NULL, LOG_CORE, "BH0114",
-			"only %llu descriptors are allowed (RLIMIT_NOFILE), which may be too few for %u children: raise the limit of the service",
+			"only %llu descriptors are allowed (RLIMIT_NOFILE), which may be too few for up to %u children: raise the limit of the service",
 			(unsigned long long)l.rlim_cur, shared.nslots / 2);
 }
 
@@ -530,9 +530,9 @@ static int start(struct config *cfg, struct err *e)
 	generation_use_log(cfg);
 	if (!m.o->foreground)
 		daemon_null_stdio();
-	raise_descriptors();
 	if (shared_create(plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
 		return -1;
+	raise_descriptors();
 	say_accounts(cfg->process);
 	keys_prepare();
 	if (logger_start(cfg, e) < 0)
