@@ -251,7 +251,7 @@ bool etag_listed(struct text list, struct text etag, bool weak)
 	bool etag_weak = take_weak(&etag);
 	struct text tag;
 
-	if (text_is(text_trim(list), "*"))
+	if (text_starts(text_trim(list), "*"))
 		return true;
 	if (etag.n == 0 || (etag_weak && !weak))
 		return false;
@@ -268,7 +268,7 @@ bool etag_listed(struct text list, struct text etag, bool weak)
 /* Whether the representation has one of the listed tags; "*" asks whether there is any. */
 static bool matches(struct text list, const struct validators *v, bool weak)
 {
-	return text_is(text_trim(list), "*") ? v->exists : etag_listed(list, v->etag, weak);
+	return text_starts(text_trim(list), "*") ? v->exists : etag_listed(list, v->etag, weak);
 }
 
 /* The field's date, if it is there once and is one. */
@@ -292,8 +292,8 @@ unsigned condition_check(const struct fields *in, enum http_method m, const stru
 	if (fields_count(in, "If-None-Match")) {
 		if (matches(fields_combined(in, "If-None-Match"), v, true))
 			return reads ? 304 : 412;
-	} else if (reads && v->modified != -1 && date_field(in, "If-Modified-Since", &date) && modified <= date) {
-		return 304;
+	} else if (reads && v->modified != -1 && date_field(in, "If-Modified-Since", &date) && modified <= date && date <= now) {
+		return 304;             /* nobody can have a copy of a moment that is still to come: such a date is ignored */
 	}
 	return 0;
 }

@@ -261,7 +261,7 @@ static bool stays_in_path(char c)
 
 char *uri_escape_path(struct arena *a, const char *path)
 {
-	static const char hex[] = "0123456789ABCDEF";
+	static const char hex[] = "0123456789abcdef";        /* as Apache writes them */
 	size_t n = 0, size;
 	char *out;
 

@@ -20,6 +20,7 @@ struct log_format { struct part *first; };
 
 /* What mod_log_config, mod_logio and mod_ssl know; a request's own values come from request/logline.c. */
 static const char known[] = "aAbBcCDefhHiIklLmnoOpPqrRsStTuUvVxX";
+#define TRAILER '^'                     /* %{name}^ti, %{name}^to */
 /* The items that speak of the original request unless '>' is written. */
 static const char of_original[] = "sUTDr";
 
@@ -95,6 +96,10 @@ static const char *parse_item(struct arena *a, struct part *part, const char *s,
 		} else {
 			break;
 		}
+	}
+	if (*s == TRAILER && s[1] == 't' && (s[2] == 'i' || s[2] == 'o') && part->item.arg && *part->item.arg) {
+		part->item.code = TRAILER;
+		return s + 3;
 	}
 	if (!*s || !strchr(known, *s)) {
 		if (*s)

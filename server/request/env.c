@@ -133,12 +133,23 @@ struct conf_module env_module = {
 	.merge_section = merge_section,
 };
 
+/*
+ * What the lines come to by themselves, the last of a name counting; then what the request does not have yet is added: they
+ * neither change nor take away what SetEnvIf has set, as in Apache.
+ */
 void env_late(struct request *r)
 {
 	const struct row *row = request_config(r, &env_module);
 
-	for (unsigned i = 0; i < row->n; i++)
-		assign(r, row->at[i]->assigns[0].name, row->at[i]->assigns[0].value);
+	for (unsigned i = 0; i < row->n; i++) {
+		const struct assign *a = &row->at[i]->assigns[0];
+		bool last = a->value != NULL;
+
+		for (unsigned k = i + 1; k < row->n && last; k++)
+			last = strcmp(row->at[k]->assigns[0].name, a->name) != 0;
+		if (last && !request_env(r, a->name).p)
+			assign(r, a->name, a->value);
+	}
 }
 
 /* ---------------------------------------------------------------------------------------------- mod_setenvif: reading */
@@ -159,7 +170,7 @@ static struct regex *compile(struct conf_call *call, const char *pattern, bool n
 }
 
 /* "Request_URI", a field's name, or a regular expression for names of fields. */
-static int subject_parse(struct conf_call *call, struct step *step, const char *word)
+static int subject_parse(struct conf_call *call, struct step *step, const char *word, bool nocase)
 {
 	static const struct { const char *word; enum subject subject; } words[] = {
 		{ "Remote_Addr", SUBJECT_ADDRESS }, { "Remote_Host", SUBJECT_ADDRESS }, { "Server_Addr", SUBJECT_SERVER_ADDRESS },
@@ -180,7 +191,7 @@ static int subject_parse(struct conf_call *call, struct step *step, const char *
 	if (strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == strlen(word))
 		return 0;
 	step->subject = SUBJECT_FIELDS;
-	step->fields = compile(call, word, true);
+	step->fields = compile(call, word, nocase);
 	return step->fields ? 0 : -1;
 }
 
@@ -194,7 +205,7 @@ static int assigns_parse(struct conf_call *call, struct step *step, int argc, ch
 		if (value)
 			*value++ = '\0';
 		all[i].name = word[0] == '!' ? word + 1 : word;
-		all[i].value = word[0] == '!' ? NULL : value ? value : "1";
+		all[i].value = word[0] == '!' ? NULL : value && *value ? value : "1";
 		all[i].expand = value && (strchr(value, '$') || strchr(value, '\\'));
 		if (!*all[i].name)
 			return conf_fail(call, "write NAME, NAME=value or !NAME", "\"%s\" names no variable", argv[i]);
@@ -213,7 +224,7 @@ static int set_env_if(struct conf_call *call, void *config, int argc, char **arg
 
 	if (browser)
 		step->field = "User-Agent";
-	else if (subject_parse(call, step, argv[0]) != 0)
+	else if (subject_parse(call, step, argv[0], nocase) != 0)
 		return -1;
 	else
 		argv++, argc--;

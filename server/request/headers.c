@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/regex.h"
@@ -156,7 +157,7 @@ static const struct { const char *word; enum action action; int words; } actions
 };
 
 /* [always|onsuccess] action name [value [replacement]] [early|env=…] */
-static int set_header(struct conf_call *call, void *config, int argc, char **argv)
+static int set_words(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct headers_section *s = config;
 	struct rule *r = conf_alloc(call->env, sizeof(*r));
@@ -192,6 +193,22 @@ static int set_header(struct conf_call *call, void *config, int argc, char **arg
 	rules_append(request ? &s->request : &s->response, r);
 	s->early |= request && r->early;
 	return 0;
+}
+
+#define WORDS 7                         /* one more than any action takes */
+
+/* The line is split here, since an empty value counts: Header set X-A "" */
+static int set_header(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const char *rest = argv[0];
+	char *words[WORDS], *word;
+
+	for (argc = 0; argc < WORDS && (word = conf_word(call->env, &rest)); argc++)
+		words[argc] = word;
+	if (argc < 2 || argc == WORDS)
+		return conf_fail(call, "write, for example: Header set X-Frame-Options DENY", "%s", argc < 2 ? "an action and a field's name are needed" :
+				 "there are more words than any action takes; put a value of several words in double quotes");
+	return set_words(call, config, argc, words);
 }
 
 /* ------------------------------------------------------------------------------------------------ merging */
@@ -272,7 +289,7 @@ static const char *value_of(struct request *r, const struct rule *rule)
 		default:
 			t = p->code == 's' ? client_variable(r->client, p->text, r->arena) : request_env(r, p->text);
 			if (!t.p)
-				t = TEXT("(null)");
+				t = p->code == 's' && strcasecmp(p->text, "HTTPS") == 0 ? TEXT("off") : TEXT("(null)");
 			value = arena_printf(r->arena, "%s%.*s", value, (int)t.n, t.p);
 		}
 	}
@@ -385,6 +402,19 @@ static void apply(struct request *r, const struct rule *rule, struct fields *f)
 	}
 }
 
+/* Several lines of a field are one list to RequestHeader edit, as Apache reads them. */
+static void apply_to_request(struct request *r, const struct rule *rule)
+{
+	struct text all;
+
+	if ((rule->action == EDIT || rule->action == EDIT_ALL) && fields_count(&r->in, rule->name) > 1) {
+		all = fields_combined(&r->in, rule->name);
+		if (all.p && fields_remove(&r->in, rule->name))
+			fields_add(&r->in, text_of(rule->name), all);
+	}
+	apply(r, rule, &r->in);
+}
+
 void headers_early(struct request *r)
 {
 	void **section = r->section ? r->section : r->host->section;
@@ -394,7 +424,7 @@ void headers_early(struct request *r)
 		return;
 	for (const struct rule *rule = s->request.first; rule; rule = rule->next)
 		if (rule->early && wanted(r, rule))
-			apply(r, rule, &r->in);
+			apply_to_request(r, rule);
 }
 
 void headers_request(struct request *r)
@@ -403,7 +433,7 @@ void headers_request(struct request *r)
 
 	for (const struct rule *rule = s->request.first; rule; rule = rule->next)
 		if (!rule->early && wanted(r, rule))
-			apply(r, rule, &r->in);
+			apply_to_request(r, rule);
 }
 
 void headers_response(struct request *r, bool own)
@@ -423,11 +453,11 @@ void headers_response(struct request *r, bool own)
 
 /* ------------------------------------------------------------------------------------------------ directives */
 
-#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, .args = CONF_TAKE, .set = set_header
+#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, .args = CONF_RAW, .set = set_header
 
 static const struct conf_directive directives[] = {
-	{ "Header", "changes the fields of responses", NULL, EVERYWHERE, .min = 2, .max = 6 },
-	{ "RequestHeader", "changes the fields of requests before they are handled", NULL, EVERYWHERE, .min = 2, .max = 5 },
+	{ "Header", "changes the fields of responses", NULL, EVERYWHERE },
+	{ "RequestHeader", "changes the fields of requests before they are handled", NULL, EVERYWHERE },
 	{ .name = NULL },
 };
 

@@ -52,10 +52,8 @@ static unsigned try_index(struct request *r, const struct dir_section *d, const 
 	rc = walk_try(r, filename, &status);
 	if (rc <= 0)
 		return rc == 0 ? 0 : status;
-	if (d->index_redirect > 0) {
+	if (d->index_redirect > 0) {            /* without the query, as Apache */
 		path = uri_escape_path(r->arena, path);
-		if (path && r->query)
-			path = arena_printf(r->arena, "%s?%s", path, r->query);
 		if (!path)
 			return 503;
 		response_redirect(r, (unsigned)d->index_redirect, path);
@@ -89,6 +87,15 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 	return 403;
 }
 
+/* FallbackResource: for what is not there, and for a folder without an index. */
+static bool falls_back(struct request *r, const struct dir_section *d)
+{
+	if (!d->fallback || !*d->fallback || strcmp(d->fallback, r->path) == 0)
+		return false;
+	phases_redirect(r, d->fallback, 0);
+	return true;
+}
+
 unsigned walk_index(struct request *r)
 {
 	static const char *const standard[] = { "index.html", NULL };
@@ -98,10 +105,8 @@ unsigned walk_index(struct request *r)
 	unsigned status;
 	size_t n;
 
-	if (!r->found && !own && d->fallback && *d->fallback && strcmp(d->fallback, r->path) != 0) {
-		phases_redirect(r, d->fallback, 0);
+	if (!r->found && !own && falls_back(r, d))
 		return PHASE_ANSWERED;
-	}
 	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
 		return 0;
 	n = strlen(r->path);
@@ -118,7 +123,9 @@ unsigned walk_index(struct request *r)
 				return status;
 	if (own)
 		return 0;
-	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
+	if (falls_back(r, d))
+		return PHASE_ANSWERED;
+	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD)
 		return no_index(r, d);
 	return 0;
 }

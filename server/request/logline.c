@@ -50,13 +50,23 @@ static bool put_number(struct buf *b, uint64_t n)
 	return true;
 }
 
-/* A field of the response; Content-Length is of the wire form and stands in no table. */
+/*
+ * A field of the response, as Apache logs it: the first of its name, what goes with every status before the rest; all of
+ * Set-Cookie; a type without its parameters. Content-Length is of the wire form and stands in no table.
+ */
 static bool response_field(const struct request *r, const char *name, struct buf *b)
 {
-	struct text t = fields_combined(&r->out, name);
+	bool all = text_is_nocase(text_of(name), "Set-Cookie");
+	struct text t = all ? fields_combined(&r->always, name) : fields_get(&r->always, name);
 
 	if (!t.p)
-		t = fields_combined(&r->always, name);
+		t = all ? fields_combined(&r->out, name) : fields_get(&r->out, name);
+	if (t.p && text_is_nocase(text_of(name), "Content-Type")) {
+		struct text rest = t;
+
+		text_split(&rest, ';', &t);
+		t = text_trim(t);
+	}
 	if (!t.p && text_is_nocase(text_of(name), "Content-Length") && r->length >= 0)
 		return put_number(b, (uint64_t)r->length);
 	return put(b, t);
@@ -71,7 +81,7 @@ static bool cookie(const struct request *r, const char *name, struct buf *b)
 
 		if (!text_split(&value, '=', &key) || !value.p)
 			continue;
-		if (text_is(text_trim(key), name))
+		if (text_is_nocase(text_trim(key), name))
 			return put(b, text_trim(value));
 	}
 	return false;
@@ -171,14 +181,16 @@ static bool server_name(const struct request *r, struct buf *b)
 	return r->host && put_string(b, r->host->name);
 }
 
-/* %{which}p */
+/* %{which}p; canonical is the host's, whatever the client wrote */
 static bool port(const struct request *r, const char *which, struct buf *b)
 {
 	if (which && strcmp(which, "local") == 0)
 		return put_number(b, addr_port(&r->client->local));
 	if (which && strcmp(which, "remote") == 0)
 		return put_number(b, addr_port(&r->client->peer));
-	return put_number(b, response_port(r));
+	if (r->host && r->host->port)
+		return put_number(b, r->host->port);
+	return put_number(b, r->client->secure || (r->host && r->host->scheme && strcmp(r->host->scheme, "https") == 0) ? 443 : 80);
 }
 
 static bool process_id(const char *form, struct buf *b)
@@ -204,6 +216,14 @@ static bool old_tls(struct request *r, const char *name, struct buf *b)
 		if (strcmp(name, words[i].word) == 0)
 			return put(b, client_variable(r->client, words[i].variable, r->arena));
 	return false;
+}
+
+/* %R: none where no handler was asked for. */
+static bool handler_name(const struct request *r, struct buf *b)
+{
+	const char *name = r->handler ? r->handler->name : "page";
+
+	return strcmp(name, "default-handler") != 0 && strcmp(name, "page") != 0 && put_string(b, name);
 }
 
 /* ------------------------------------------------------------------------------------------------ the items */
@@ -279,7 +299,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 			buf_printf(b, "?%s", r->query);
 		return true;
 	case 'r': return r->line.n ? put(b, r->line) : false;
-	case 'R': return r->handler && put_string(b, r->handler->name);
+	case 'R': return handler_name(r, b);
 	case 's': return put_number(b, r->status);
 	case 't': return item->arg ? formatted_time(line, r, item->arg, b) : clf_time(r->received.tv_sec, b);
 	case 'u': return put(b, text_of(r->user));

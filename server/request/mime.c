@@ -43,7 +43,7 @@ struct ext {
 	const char *charset, *encoding, *language;
 	const struct code *handler;
 	const struct code *filter;      /* one that denies */
-	unsigned dropped;               /* DROP_*: what is not inherited */
+	unsigned dropped;               /* DROP_*: what is not inherited; a dropped type not from TypesConfig either */
 };
 
 struct by_type {                        /* AddOutputFilterByType of a filter that denies */
@@ -125,6 +125,16 @@ static struct ext *ext_of_word(struct conf_call *call, struct mime_section *s, c
 
 /* ------------------------------------------------------------------------------------------------ setters: types */
 
+/* A value as Apache keeps it: in lower case. */
+static char *lower(struct conf_call *call, const char *value)
+{
+	char *copy = conf_strdup(call->env, value);
+
+	for (char *p = copy; *p; p++)
+		*p = (char)ascii_lower((unsigned char)*p);
+	return copy;
+}
+
 /* Splits "text/html; charset=utf-8" into the type and the charset; other parameters stay with the type. */
 static int split_type(struct conf_call *call, const char *value, const char **type, const char **charset)
 {
@@ -159,7 +169,7 @@ static int set_add_type(struct conf_call *call, void *config, int argc, char **a
 	struct ext *e;
 
 	(void)argc;
-	if (split_type(call, argv[0], &type, &charset) < 0 || !(e = ext_of_word(call, config, argv[1])))
+	if (split_type(call, lower(call, argv[0]), &type, &charset) < 0 || !(e = ext_of_word(call, config, argv[1])))
 		return -1;
 	e->type = type;
 	e->type_charset = charset;
@@ -199,7 +209,7 @@ static int set_add_word(struct conf_call *call, void *config, int argc, char **a
 		return -1;
 	if (!http_is_token(text_of(word)))
 		return conf_fail(call, NULL, "\"%s\" cannot stand in a header field", word);
-	*(const char **)(void *)((char *)e + call->directive->low) = conf_strdup(call->env, word);
+	*(const char **)(void *)((char *)e + call->directive->low) = lower(call, word);
 	return 0;
 }
 
@@ -288,7 +298,7 @@ static int set_add_handler(struct conf_call *call, void *config, int argc, char 
 	(void)argc;
 	if (!e)
 		return -1;
-	e->handler = handler_code(call, argv[0]);
+	e->handler = handler_code(call, lower(call, argv[0]));
 	return 0;
 }
 
@@ -498,9 +508,9 @@ static unsigned deny(struct request *r, const struct code *c, const char *what)
 	return 403;
 }
 
-static const char *join_list(struct request *r, const char *list, const char *word)
+static const char *join_list(struct request *r, const char *list, const char *between, const char *word)
 {
-	return list ? arena_printf(r->arena, "%s, %s", list, word) : word;
+	return list ? arena_printf(r->arena, "%s%s%s", list, between, word) : word;
 }
 
 struct found {
@@ -528,16 +538,16 @@ static void by_name(struct request *r, const struct mime_section *s, const struc
 		if (e && e->type) {
 			r->type = e->type;
 			r->charset = e->type_charset ? e->type_charset : r->charset;
-		} else if ((type = mimemap_find(types, folded, hash))) {
+		} else if (!(e && e->dropped & DROP_TYPE) && (type = mimemap_find(types, folded, hash))) {
 			r->type = type;
 		}
 		if (!e)
 			continue;
 		r->charset = e->charset ? e->charset : r->charset;
 		if (e->language)
-			r->language = join_list(r, r->language, e->language);
+			r->language = join_list(r, r->language, ",", e->language);
 		if (e->encoding)
-			r->encoding = join_list(r, r->encoding, e->encoding);
+			r->encoding = join_list(r, r->encoding, ", ", e->encoding);
 		f->handler = e->handler && !e->handler->none ? e->handler : f->handler;
 		f->filter = e->filter ? e->filter : f->filter;
 	}
@@ -605,7 +615,7 @@ const char *mime_type_of(const struct request *r, const char *name)
 	if (!dot || (slash && dot < slash) || !mime_fold(text_of(dot + 1), folded, &hash))
 		return NULL;
 	e = ext_find(s, folded, hash);
-	if (e && e->type)
+	if (e && (e->type || e->dropped & DROP_TYPE))
 		return e->type;
 	return mimemap_find(h->types->map, folded, hash);
 }

@@ -185,7 +185,7 @@ static int sign(struct request *r, struct text date)
 /* RFC 9110, 15.4.5: what tells about the content that is not sent goes away; validators and caching stay. */
 static void not_modified(struct request *r)
 {
-	static const char *const gone[] = { "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Accept-Ranges" };
+	static const char *const gone[] = { "Content-Type", "Content-Encoding", "Content-Language", "Content-Range" };
 
 	r->status = 304;
 	r->length = -1;
@@ -431,7 +431,7 @@ static void fail(struct request *r, unsigned status, const char *sentence)
 	if (ends_connection(status))
 		r->keepalive = false;
 	if (status == 405 && !fields_get(&r->always, "Allow").p)
-		fields_add(&r->always, TEXT("Allow"), TEXT("GET,HEAD,OPTIONS"));
+		fields_add(&r->always, TEXT("Allow"), TEXT("GET,POST,OPTIONS,HEAD"));
 	doc = r->section && !sentence ? core_error_document(r, status) : NULL;
 	if (doc && doc->kind == CORE_DOCUMENT_PATH) {
 		phases_redirect(r, doc->value, status);
@@ -469,6 +469,10 @@ void response_redirect(struct request *r, unsigned status, const char *where)
 
 	if (r->head_sent) {
 		stream_abort(r->stream, "a redirect after the response had begun");
+		return;
+	}
+	if (first_error(r, 0)) {                /* an error document that leads away answers nothing */
+		fail(r, first_error(r, 0), NULL);
 		return;
 	}
 	if (*where == '/' && !(origin = response_origin(r)))

@@ -60,8 +60,12 @@ static int open_plain(int dfd, const char *path, int flags)
 
 /* ------------------------------------------------------------------------------------------------ the plan */
 
-static unsigned too_long(struct request *r)
+static unsigned too_long(struct request *r, const char *path)
 {
+	struct stat st;
+
+	if (strlen(path) < PATH_MAX && fstatat(AT_FDCWD, path, &st, 0) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 404;
 	log_infox(&r->client->about, LOG_CORE, "BH0421", "access to %.200s… denied: the name is too long, or goes through more than %d folders",
 		  r->path, LEVELS);
 	return 403;
@@ -99,7 +103,7 @@ static unsigned plan_make(struct request *r, const char *path, struct plan *p)
 	if (have_openat2 < 0)
 		walk_init();
 	if (n >= sizeof(p->path))
-		return too_long(r);
+		return too_long(r, path);
 	memcpy(p->path, path, n + 1);
 	p->mode = PLAIN;
 	p->owner = false;
@@ -113,7 +117,7 @@ static unsigned plan_make(struct request *r, const char *path, struct plan *p)
 		if (p->path[i] != '/')
 			continue;
 		if (++levels > LEVELS)
-			return too_long(r);
+			return too_long(r, path);
 		p->path[len] = '\0';
 		section = sections_for_path(r, p->path);
 		status = !section ? 503 : core_htaccess_wanted(section[core_module.index]) ? per_directory_file(r, p->path) : 0;
@@ -395,24 +399,40 @@ static unsigned take(struct request *r, struct place *at)
 	return 0;
 }
 
-/* What is not there: r->filename then ends in the first part that is missing, the rest is r->path_info. 0 or 503. */
-static unsigned cut_missing(struct request *r, char *path)
+/*
+ * Nothing is there: as in Apache r->filename ends with the first name that is missing, the rest is r->path_info. 0, or 403
+ * for a link that leads nowhere, which is no news that the name is free.
+ */
+static unsigned cut_missing(struct request *r, const struct plan *p)
 {
 	const char *name = r->filename;
-	size_t n = strlen(path);
+	size_t n = strlen(p->path), end;
+	char at[PATH_MAX];
 	struct stat st;
-	char *slash;
 
-	while ((slash = strrchr(path, '/')) && slash != path) {
-		*slash = '\0';
-		if (fstatat(AT_FDCWD, path, &st, 0) == 0 || (errno != ENOENT && errno != ENOTDIR))
+	memcpy(at, p->path, n + 1);
+	while (n > 1 && at[n - 1] == '/')
+		at[--n] = '\0';
+	for (end = n; fstatat(AT_FDCWD, at, &st, AT_SYMLINK_NOFOLLOW) < 0; at[n] = '\0') {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return 0;
+		end = n;
+		while (n > 1 && at[n - 1] != '/')
+			n--;
+		while (n > 1 && at[n - 1] == '/')
+			n--;
+		if (n <= 1)
 			break;
-		n = (size_t)(slash - path);
 	}
-	if (!name[n] || (name[n] == '/' && !name[n + 1]))
+	if (n > 1 && S_ISLNK(st.st_mode)) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0429", "access to %s denied: the symbolic link leads to nothing that is there", at);
+		r->refused = "symbolic link";
+		return 403;
+	}
+	if (!name[end] || (name[end] == '/' && !name[end + 1]))
 		return 0;
-	r->path_info = name + n;
-	r->filename = arena_strndup(r->arena, name, n);
+	r->path_info = name + end;
+	r->filename = arena_strndup(r->arena, name, end);
 	return r->filename ? 0 : 503;
 }
 
@@ -453,7 +473,7 @@ static unsigned find(struct request *r, struct place *at)
 		return 403;
 	}
 	if (err == ENOENT)
-		return cut_missing(r, p.path);
+		return cut_missing(r, &p);
 	if (err)
 		return refuse(r, &p, err);
 	r->found = true;

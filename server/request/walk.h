@@ -19,8 +19,8 @@ extern struct conf_module dir_module;
 void walk_init(void);
 /*
  * PHASE_DIRECTORY, first step: opens r->filename. Afterwards either r->found with r->st, r->fd (regular files only),
- * r->path_info and r->filename cut to what exists; or not found and still 0, since a handler may need no file (the
- * default handler answers 404). Status: 403 (rights, symbolic links, no regular file), 500 (a per-directory file that
+ * r->path_info and r->filename cut to what exists; or not found (r->filename ends with the first name that is missing) and
+ * still 0, since a handler may need no file (the default handler answers 404). Status: 403 (rights, symbolic links, no regular file), 500 (a per-directory file that
  * AllowOverride would read, which this release cannot). The section structures of r->filename's directory are the
  * caller's to merge after this (sections.h); the walk asks for the core options of each folder by itself.
  */

@@ -22,7 +22,11 @@ static const struct { const char *text, *method, *path, *fields, *vars; } rows[]
 	{ "SetEnvIf X-Colour RED c=red", "GET", "/", "X-Colour: red", "" },
 	{ "SetEnvIf X-Colour \"^$\" none", "GET", "/", "", "none=1" },          /* a missing field counts as empty */
 	{ "SetEnvIf X-A a first\nSetEnvIf first . second\nSetEnvIf second . !first", "GET", "/", "X-A: a", "second=1" },
-	{ "SetEnvIf ^X-T.*T$ \"(.*)\" any=<$1>", "GET", "/", "X-Test: tee", "any=<tee>" },
+	{ "SetEnvIfNoCase ^X-T.*T$ \"(.*)\" any=<$1>", "GET", "/", "X-Test: tee", "any=<tee>" },
+	{ "SetEnvIf ^X-T.*T$ \"(.+)\" any=<$1>", "GET", "/", "X-Test: tee", "" },        /* names in their case, too */
+	{ "SetEnvIf A x v= w", "GET", "/", "A: x", "v=1 w=1" },
+	{ "SetEnv V env\nSetEnvIf A x V=if\nSetEnv W env", "GET", "/", "A: x", "V=if W=env" }, /* SetEnv only adds */
+	{ "SetEnvIf A x V=if\nUnsetEnv V", "GET", "/", "A: x", "V=if" },
 	{ "SetEnvIfNoCase ^(Accept-Enc[o0]ding|X{3})$ ^gzip mangled", "GET", "/", "Accept-Enc0ding: GZIP", "mangled=1" },
 	{ "BrowserMatch \"MSIE ([0-9]+)\" ie=$1\nBrowserMatchNoCase robot bot", "GET", "/", "User-Agent: MSIE 6 ROBOT", "ie=6 bot=1" },
 	{ "BrowserMatch MSIE ie", "GET", "/", "User-Agent: msie", "" },

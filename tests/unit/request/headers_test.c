@@ -130,6 +130,24 @@ static void values_end_no_field(void **state)
 	served_free(v);
 }
 
+/* An empty value is a value; RequestHeader edit reads several lines as one. */
+static void empty_and_several_values(void **state)
+{
+	struct served *v = site(
+		"Header set X-Empty \"\"\nHeader set X-Edit foo\nHeader edit X-Edit ^foo$ \"\"\nHeader set X-All abab\nHeader edit* X-All b \"\"\n"
+		"Header set X-Https \"%{HTTPS}s\"\nRequestHeader set X-Blank \"\"\nRequestHeader edit X-List ^a b\n");
+
+	(void)state;
+	assert_int_equal(served_ask(v, "GET", "/a.txt", "X-List: aa\r\nX-List: ab\r\n"), 200);
+	assert_field(v, "X-Empty", "");
+	assert_field(v, "X-Edit", "");
+	assert_field(v, "X-All", "aa");
+	assert_field(v, "X-Https", "off");
+	assert_true(text_is(fields_get(&v->last->in, "X-List"), "ba, ab"));
+	assert_non_null(fields_get(&v->last->in, "X-Blank").p);
+	served_free(v);
+}
+
 static void bad_lines_are_refused(void **state)
 {
 	static const struct { const char *line, *word; } rows[] = {
@@ -157,7 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(actions), cmocka_unit_test(tables_and_conditions), cmocka_unit_test(sections_come_in_apaches_order),
 		cmocka_unit_test(requests_are_changed_before_the_handler), cmocka_unit_test(values_end_no_field),
-		cmocka_unit_test(bad_lines_are_refused),
+		cmocka_unit_test(empty_and_several_values), cmocka_unit_test(bad_lines_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,10 +42,10 @@ static void items_of_a_request(void **state)
 		{ "%b %B", "2 2" }, { "%D %T %{s}T %{ms}T %{us}T", "1234567 1 1 1234 1234567" },
 		{ "%H %m %q %U %r", "HTTP/1.1 GET ?x=y&z=1 /a.html GET /a.html?x=y&z=1 HTTP/1.1" },
 		{ "%s %>s", "200 200" }, { "%k %L %l %u", "3 - - -" }, { "%v %V", "main.test other.test" },
-		{ "%p %{canonical}p %{local}p %{remote}p", "81 81 80 5555" },
+		{ "%p %{canonical}p %{local}p %{remote}p", "80 80 80 5555" },
 		{ "%{X-In}i %{None}i", "in -" }, { "%{Content-Type}o %{Content-Length}o %{None}o", "text/html 2 -" },
-		{ "%{MADE}e %{NONE}e", "made -" }, { "%{crumb}C %{a}C %{none}C", "c b -" }, { "%{kind}n %{none}n", "text/html -" },
-		{ "%R %X", "default-handler +" }, { "%%", "%" }, { "%{HTTPS}x %{version}c", "- -" },
+		{ "%{MADE}e %{NONE}e", "made -" }, { "%{CRUMB}C %{a}C %{none}C", "c b -" }, { "%{kind}n %{none}n", "text/html -" },
+		{ "%R %X", "- +" }, { "%%", "%" }, { "%{HTTPS}x %{version}c", "- -" },
 		{ "%400{X-In}i %!400{X-In}i %200,304{X-In}i", "- in in" },
 	};
 	char expected[600];
@@ -93,6 +93,19 @@ static void redirects_have_a_first_and_a_last(void **state)
 	(void)state;
 	assert_int_equal(served_get(v, "/none?q"), 404);
 	assert_string_equal(line_of(v, "%s %>s %U %>U %r"), "404 404 /none /a.html GET /none?q HTTP/1.1");
+	served_free(v);
+}
+
+/* As Apache: a type without parameters, the first of a name, what goes with every status before the rest. */
+static void fields_of_a_response(void **state)
+{
+	struct served *v = site("AddDefaultCharset utf-8\nHeader add X-Two 1\nHeader add X-Two 2\nHeader set X-Both out\nHeader always set X-Both always\n"
+				"Header add Set-Cookie a=1\nHeader add Set-Cookie b=2\n");
+
+	(void)state;
+	served_get(v, "/a.html");
+	assert_string_equal(line_of(v, "%{Content-Type}o %{X-Two}o %{X-Both}o %{Set-Cookie}o"), "text/html 1 always a=1, b=2");
+	assert_string_equal(line_of(v, "%{X}^ti %{X}^to"), "- -");
 	served_free(v);
 }
 
@@ -155,7 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items_of_a_request), cmocka_unit_test(times), cmocka_unit_test(redirects_have_a_first_and_a_last),
-		cmocka_unit_test(tls_variables), cmocka_unit_test(nothing_breaks_the_line), cmocka_unit_test(lines_by_variable),
+		cmocka_unit_test(fields_of_a_response), cmocka_unit_test(tls_variables), cmocka_unit_test(nothing_breaks_the_line), cmocka_unit_test(lines_by_variable),
 		cmocka_unit_test(what_was_never_a_request),
 	};
 

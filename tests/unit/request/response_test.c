@@ -80,7 +80,7 @@ static void statuses_bring_their_fields(void **state)
 	fields_add_copy(&r->always, "X-Kept", "1");
 	response_error(r, 405);
 	assert_int_equal(v->status, 405);
-	assert_field(v, "Allow", "GET,HEAD,OPTIONS");
+	assert_field(v, "Allow", "GET,POST,OPTIONS,HEAD");
 	assert_field(v, "X-Kept", "1");
 	assert_null(served_field(v, "X-Of-The-File"));
 	assert_null(served_field(v, "Content-Encoding"));
@@ -165,6 +165,7 @@ static void preconditions(void **state)
 		{ "GET", "If-None-Match: \"other\"\r\n", 200 }, { "GET", "If-Match: \"other\"\r\n", 412 },
 		{ "GET", "If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n", 304 },
 		{ "GET", "If-Modified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n", 200 },
+		{ "GET", "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 200 }, { "GET", "If-None-Match: *, \"other\"\r\n", 304 },
 	};
 
 	(void)state;
