@@ -169,6 +169,7 @@ static void test_descriptors_are_closed(void **state)
 
 /* What a role must not do raises SIGSYS. */
 static void call_socket(void) { (void)!socket(AF_INET, SOCK_STREAM, 0); }
+static void call_packets(void) { (void)!socket(AF_PACKET, SOCK_STREAM, 0); }
 static void call_exec(void) { execl("/bin/true", "true", (char *)NULL); }
 static void call_open(void) { (void)!open("/etc/passwd", O_RDONLY); }
 static void call_write_open(void) { (void)!open("/tmp/bulkhead-role-test", O_WRONLY | O_CREAT, 0600); }
@@ -179,17 +180,7 @@ static void call_exec_memory(void)
 	(void)!mprotect((void *)((uintptr_t)out & ~(uintptr_t)4095), 4096,
 			PROT_READ | PROT_WRITE | PROT_EXEC);
 }
-
-static void call_packets(void) { (void)!socket(AF_PACKET, SOCK_STREAM, 0); }
-static void call_open(void) { (void)!open("/etc/passwd", O_RDONLY); }
-static void call_write_open(void) { (void)!open("/tmp/bulkhead-role-test", O_WRONLY | O_CREAT, 0600); }
-static void call_fork(void) { (void)!fork(); }
-static void call_kill(void) { kill(getppid(), 0); }
-static void call_exec_memory(void)
-{
-	(void)!mprotect((void *)((uintptr_t)out & ~(uintptr_t)4095), 4096,
-			PROT_READ | PROT_WRITE | PROT_EXEC);
-}
+static void call_map_code(void) { (void)!mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 static void call_nothing(void) {}
 
 static void test_forbidden_calls(void **state)
@@ -206,6 +197,7 @@ static void test_forbidden_calls(void **state)
 		{ ROLE_CHILD, "child: fork", call_fork, SIGSYS },
 		{ ROLE_CHILD, "child: kill", call_kill, SIGSYS },
 		{ ROLE_CHILD, "child: executable memory", call_exec_memory, SIGSYS },
+		{ ROLE_CHILD, "child: mapping executable memory", call_map_code, SIGSYS },
 		{ ROLE_CHILD, "child: open", call_open, 0 },
 		{ ROLE_KEYHOLDER, "keyholder: open", call_open, SIGSYS },
 		{ ROLE_KEYHOLDER, "keyholder: socket", call_socket, SIGSYS },
