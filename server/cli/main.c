@@ -2,6 +2,7 @@
  * main.c - the command line in Apache's shape: options, what they ask for, and the start of the server.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -73,6 +74,20 @@ static int set_level(struct options *o, const char *word)
 	return 0;
 }
 
+/* -E. Where the file cannot be had, what there is to say is said here all the same. */
+static void say_to(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
+
+	if (fd < 0) {
+		fprintf(stderr, "bulkhead: -E %s: %s\n", path, strerror(errno));
+		return;
+	}
+	fflush(stderr);
+	dup2(fd, 2);
+	close(fd);
+}
+
 /* Options that only print. Returns -1 when c is none of them. */
 static int print_only(int c)
 {
@@ -106,13 +121,13 @@ static int parse(struct options *o, int argc, char **argv, int *code)
 		case 'd': o->source.root = optarg; break;
 		case 'f': o->source.file = optarg; break;
 		case 'e': *code = set_level(o, optarg); break;
-		case 'E': *code = freopen(optarg, "a", stderr) ? 0 : usage("cannot open the file of -E", optarg); break;
+		case 'E': say_to(optarg); break;
 		case 'k': *code = set_control(o, optarg); break;
 		case 'T': check_options.no_roots = true; break;
-		case 't': o->mode = o->mode == MODE_RUN ? MODE_TEST : o->mode; break;
+		case 't': o->mode = o->mode == MODE_RUN || o->mode == MODE_SINGLE ? MODE_TEST : o->mode; break;
 		case 'S': o->mode = MODE_SETTINGS; break;
 		case 'M': o->mode = MODE_MODULES; break;
-		case 'X': o->mode = MODE_SINGLE; break;
+		case 'X': o->mode = o->mode == MODE_RUN ? MODE_SINGLE : o->mode; break;
 		case 'w': o->demo = optarg; break;
 		case ':': *code = usage("an option lacks its argument", argv[optind - 1]); break;
 		default: *code = usage("no such option", argv[optind - 1]);

@@ -144,10 +144,15 @@ static void add_define(struct conf_env *env, const char *word)
 	env->defines = d;
 }
 
+/* The arguments of all -C, or all -c: a text of so many lines, so that a section may span several. */
 static void read_lines(struct config *cfg, struct conf_tree *into, const char *const *lines, const char *option)
 {
+	const char *text = "";
+
 	for (; lines && *lines; lines++)
-		conf_join(into, conf_read_text(*lines, option, &cfg->env));
+		text = conf_printf(&cfg->env, "%s%s\n", text, *lines);
+	if (*text)
+		conf_join(into, conf_read_text(text, option, &cfg->env));
 }
 
 static void read_tree(struct config *cfg, const struct config_source *src)

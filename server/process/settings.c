@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIELD(name) offsetof(struct process_settings, name)
@@ -200,8 +201,12 @@ static int set_root(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)config;
 	(void)argc;
-	if (access(argv[0], X_OK) < 0 && errno == ENOENT)
+	struct stat st;
+
+	if (stat(argv[0], &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return conf_fail(call, "create the folder, or name the one where conf/ and logs/ are", "%s does not exist", argv[0]);
+	if (stat(argv[0], &st) == 0 && !S_ISDIR(st.st_mode))
+		return conf_fail(call, "name the folder where conf/ and logs/ are", "%s is no folder", argv[0]);
 	return 0;
 }
 

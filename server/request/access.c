@@ -238,6 +238,21 @@ static bool only_negative(const struct rule *group)
 	return true;
 }
 
+/* Containers hold rules alone: what else stood there would hold for the whole section. */
+static int only_rules(struct conf_call *call)
+{
+	int result = 0;
+
+	for (const struct conf_node *n = call->node->child; n; n = n->next) {
+		const struct conf_module *module = NULL;
+		if (!conf_find(call->modules, n->name, &module) || module == &authz_core_module || strncasecmp(n->name, "<Limit", 6) == 0)
+			continue;
+		conf_report(call->env, CONF_ERROR, &n->pos, "move it out of the container", "%s is not allowed in %s>", n->name, call->directive->name);
+		result = -1;
+	}
+	return result;
+}
+
 static int set_container(struct conf_call *call, void *config, int argc, char **argv)
 {
 	const char *name = call->directive->name;
@@ -248,6 +263,8 @@ static int set_container(struct conf_call *call, void *config, int argc, char **
 
 	if (argc && argv[0][0])
 		return conf_fail(call, NULL, "it takes no arguments");
+	if (only_rules(call) != 0)
+		return -1;
 	a->root = group;
 	result = conf_apply(call->node->child, call->modules, call->context, call->target, call->env);
 	a->root = outer;

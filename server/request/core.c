@@ -196,7 +196,7 @@ static int set_recursion(struct conf_call *call, void *config, int argc, char **
 static const struct conf_choice option_words[] = {
 	{ "None", 0 }, { "All", CORE_OPT_ALL }, { "Indexes", CORE_OPT_INDEXES }, { "Includes", CORE_OPT_INCLUDES },
 	{ "IncludesNOEXEC", CORE_OPT_INCLUDES | CORE_OPT_INCLUDES_NOEXEC }, { "FollowSymLinks", CORE_OPT_FOLLOW },
-	{ "SymLinksIfOwnerMatch", CORE_OPT_OWNER }, { "ExecCGI", CORE_OPT_EXECCGI }, { "MultiViews", CORE_OPT_MULTIVIEWS },
+	{ "SymLinksIfOwnerMatch", CORE_OPT_OWNER }, { "ExecCGI", CORE_OPT_EXECCGI }, { "RunScripts", CORE_OPT_EXECCGI }, { "MultiViews", CORE_OPT_MULTIVIEWS },
 	{ NULL, 0 },
 };
 
@@ -208,11 +208,11 @@ static const struct conf_choice *word_find(const struct conf_choice *words, cons
 	return NULL;
 }
 
-/* Signs change what is inherited; words without a sign replace it. Both in one line only as "All -Indexes". */
+/* Signs change what is inherited; words without a sign replace it. Both in one line only as "All -Indexes" or "None +Indexes". */
 static int set_options(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct core_section *c = config;
-	bool plain = false, all = false, sign = false;
+	bool plain = false, whole = false, sign = false;
 
 	for (int i = 0; i < argc; i++) {
 		char how = argv[i][0] == '+' || argv[i][0] == '-' ? argv[i][0] : '\0';
@@ -221,12 +221,14 @@ static int set_options(struct conf_call *call, void *config, int argc, char **ar
 		if (!word)
 			return conf_fail(call, "the options are All, None, Indexes, Includes, IncludesNOEXEC, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, MultiViews",
 					 "there is no option \"%s\"", argv[i]);
-		if ((how && plain && !all) || (!how && sign))
+		if ((word->value == 0 || word->value == CORE_OPT_ALL) && (how || i))
+			return conf_fail(call, "write it first and without a sign, as in Options All -Indexes", "%s stands for the whole set", argv[i]);
+		if ((how && plain && !whole) || (!how && sign))
 			return conf_fail(call, "give every option a sign, or none", "options with and without a sign (+ or -) cannot be mixed");
 		bits = (unsigned)word->value;
 		sign |= how != 0;
 		if (!how) {
-			all |= word->value == CORE_OPT_ALL;
+			whole |= word->value == 0 || word->value == CORE_OPT_ALL;
 			if (!plain || word->value == 0)
 				c->options = c->options_add = c->options_remove = 0;
 			plain = c->options_set = true;
@@ -299,9 +301,12 @@ static int set_override_list(struct conf_call *call, void *config, int argc, cha
 	const char **list = conf_alloc(call->env, ((size_t)argc + 1) * sizeof *list);
 	unsigned n = 0;
 
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < argc; i++) {
 		if (strcasecmp(argv[i], "None") != 0)
 			list[n++] = conf_strdup(call->env, argv[i]);
+		else if (argc > 1)
+			return conf_fail(call, "write None alone, or the names alone", "None cannot stand beside names");
+	}
 	c->override_list = list;
 	return 0;
 }
@@ -335,8 +340,11 @@ static int set_error_document(struct conf_call *call, void *config, int argc, ch
 		doc->kind = CORE_DOCUMENT_TEXT;
 	if (conf_word(call->env, &rest))
 		return conf_fail(call, "put a text in quotes", "there are words behind \"%s\"", doc->value);
-	if (doc->kind == CORE_DOCUMENT_URL && status == 401)
-		return conf_fail(call, "name a path of this server", "a redirect cannot answer 401: the client would never be asked for a password");
+	if (doc->kind == CORE_DOCUMENT_URL && status == 401) {
+		conf_warn(call, "name a path of this server", "a redirect cannot answer 401, the client would never be asked for a password: "
+			  "this line is left out");
+		return 0;
+	}
 	doc->next = c->errordocs;
 	c->errordocs = doc;
 	return 0;
@@ -442,8 +450,8 @@ static const struct conf_directive directives[] = {
 	{ "<FilesMatch", "for files whose name matches a regular expression", NULL, CONF_RSRC | CONF_DIRECTORY, .args = CONF_SECTION, .set = sections_set_files },
 	{ "<Location", "for a URL path and all below it", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
 	{ "<LocationMatch", "for URL paths that match a regular expression", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
-	{ "<Limit", "access rules for these methods", NULL, CONF_ANY, .args = CONF_SECTION, .set = sections_set_limit },
-	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_ANY, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS, .args = CONF_SECTION, .set = sections_set_limit },
 
 	{ "Options", "what a folder allows", "FollowSymLinks", EVERYWHERE(OPTIONS), .args = CONF_TAKE, .min = 1, .set = set_options },
 	{ "AllowOverride", "which directives per-directory files may hold", "None", CONF_SECTIONS, .scope = CONF_OF_SECTION, .args = CONF_TAKE,
@@ -454,9 +462,9 @@ static const struct conf_directive directives[] = {
 	{ "LimitRequestBody", "the most bytes of a request's body; 0 = no limit", "1073741824", CONF_ALL, ANY_GROUP, ONE, OF_SECTION(limit_body),
 	  .set = conf_set_number, .low = 0, .high = INT64_MAX },
 	{ "LimitXMLRequestBody", "the most bytes of an XML body", NULL, EVERYWHERE(AUTHCONFIG), ONE, NOTICE("nothing here reads XML bodies") },
-	{ "UseCanonicalName", "whether links name ServerName or what the client asked for", "Off", CONF_RSRC | CONF_DIRECTORY, ONE,
+	{ "UseCanonicalName", "whether links name ServerName or what the client asked for", "Off", CONF_ANY, ONE,
 	  OF_SECTION(canonical_name), .set = conf_set_choice, .extra = canonical_words },
-	{ "UseCanonicalPhysicalPort", "whether links name the port of the connection", "Off", CONF_RSRC | CONF_DIRECTORY, .args = CONF_FLAG,
+	{ "UseCanonicalPhysicalPort", "whether links name the port of the connection", "Off", CONF_ANY, .args = CONF_FLAG,
 	  OF_SECTION(canonical_port), .set = conf_set_flag },
 	{ "ServerSignature", "a line about the server on its own pages", "Off", CONF_ALL, ANY_GROUP, ONE, OF_SECTION(signature),
 	  .set = conf_set_choice, .extra = signature_words },

@@ -97,7 +97,7 @@ static void resolve(struct conf_call *call, struct host *h, const char *name, bo
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
-	int failed = getaddrinfo(name, NULL, &hints, &found);
+	int failed = strpbrk(name, "*?") ? EAI_NONAME : getaddrinfo(name, NULL, &hints, &found);
 
 	if (failed) {
 		conf_warn(call, "write the address itself, or \"*\"; a name is looked up once, at start",
@@ -161,7 +161,7 @@ static int address_parse(struct conf_call *call, struct host *h, const char *wor
 			return conf_fail(call, NULL, "\"%s\" is no address", word);
 	} else if (addr_parse(&at.addr, host, number) == 0) {
 		at.any_ip = addr_is_any(&at.addr);
-	} else if (host[0] == '[' || host[0] == '\0' || strpbrk(host, ":/*?[]")) {
+	} else if (host[0] == '[' || host[0] == '\0' || strpbrk(host, ":/[]") || strspn(host, "0123456789") == strlen(host)) {
 		return conf_fail(call, "write \"*:443\", \"192.0.2.1:443\", \"[2001:db8::1]:443\" or a host name",
 				 "\"%s\" is no address", word);
 	} else {
@@ -276,8 +276,10 @@ int host_set_alias(struct conf_call *call, void *config, int argc, char **argv)
 	(void)config;
 	(void)argc;
 	lower(name);
-	if (!*name || strlen(name) > NAME_MAX_LENGTH || !name_is_plain(name))
-		return conf_fail(call, "names stand side by side, separated by blanks", "\"%s\" is no host name", argv[0]);
+	if (!*name || strlen(name) > NAME_MAX_LENGTH || !name_is_plain(name)) {
+		conf_warn(call, "names stand side by side, separated by blanks", "\"%s\" is no host name: nobody will ever ask for it", argv[0]);
+		return 0;
+	}
 	if (name[strlen(name) - 1] == '.' && name[1])
 		name[strlen(name) - 1] = '\0';
 	while (h->aliases && h->aliases[n])

@@ -69,6 +69,14 @@ static const char *name_of(struct request *r, struct text host)
 	return name;
 }
 
+/* An empty Host, of HTTP/1.1, or a colon without a port: legal in RFC 9110, but Apache refuses them. */
+static bool names_nothing(const struct request *r)
+{
+	struct text field = fields_get(&r->in, "Host");
+
+	return field.n ? field.p[field.n - 1] == ':' : r->major > 1 || r->minor >= 1;
+}
+
 /* RFC 9112, 3.2 and 3.3: one Host field; the target's own name goes before it. */
 static unsigned phase_host(struct request *r)
 {
@@ -91,6 +99,8 @@ static unsigned phase_host(struct request *r)
 		if (!text_is_nocase(r->uri.scheme, "http") && !text_is_nocase(r->uri.scheme, "https"))
 			return bad(r, "its target has a scheme that is neither http nor https");
 		host = r->uri.host;
+	} else if (fields && names_nothing(r)) {
+		return bad(r, "its Host field is empty, or has nothing behind its colon");
 	}
 	r->hostname = name_of(r, host);
 	if (!r->hostname)

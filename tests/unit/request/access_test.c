@@ -42,9 +42,9 @@ static const struct { const char *rules; const char *method; unsigned how; unsig
 	{ "AuthType None\nRequire all granted", "GET", 0, 0 },
 };
 
-static unsigned ask(struct world *w, const char *path, const char *method, unsigned how)
+static unsigned ask_for(struct world *w, const char *path, const char *filename, const char *method, unsigned how)
 {
-	struct request *r = world_request(w, path, NULL);
+	struct request *r = world_request(w, path, filename);
 	unsigned status;
 
 	r->method = text_of(method);
@@ -57,6 +57,16 @@ static unsigned ask(struct world *w, const char *path, const char *method, unsig
 	assert_true((status != 0) == (r->refused != NULL));
 	arena_free(r->arena);
 	return status;
+}
+
+static unsigned ask(struct world *w, const char *path, const char *method, unsigned how)
+{
+	return ask_for(w, path, NULL, method, how);
+}
+
+static unsigned ask_file(struct world *w, const char *path)
+{
+	return ask_for(w, path, path, "GET", 0);
 }
 
 static void rules_grant_and_deny(void **state)
@@ -113,6 +123,30 @@ static void joined_trees_stay_apart(void **state)
 	world_free(w);
 }
 
+/*
+ * An operator counts without rules beside it, and an Off lets go of the outer ones; sections of a kind come together first, so
+ * that "Or" in /d/e speaks of what /d requires and all that against the folder.
+ */
+static void operators_stand_alone(void **state)
+{
+	static const struct { const char *path; unsigned status; } paths[] = {
+		{ "/x", 403 }, { "/off", 0 }, { "/off/and", 403 }, { "/d", 403 }, { "/d/e", 0 }, { "/k", 403 }, { "/k/e", 403 },
+	};
+	struct world *w = world_good(modules,
+		"<Directory />\nRequire all denied\n</Directory>\n<Location /off>\nAuthMerging Off\n</Location>\n"
+		"<Location /off/and>\nAuthMerging And\n</Location>\n"
+		"<Location /d>\nRequire all granted\nAuthMerging And\n</Location>\n<Location /d/e>\nAuthMerging Or\n</Location>\n"
+		"<Location /k>\nRequire all granted\nAuthMerging And\n</Location>\n<Location /k/e>\nSSLRequireSSL\n</Location>\n");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+		if (ask_file(w, paths[i].path) != paths[i].status) {
+			print_error("%s: not %u\n", paths[i].path, paths[i].status);
+			fail();
+		}
+	world_free(w);
+}
+
 static void what_would_restrict_is_refused(void **state)
 {
 #define IN(line) "<Location />\n" line "\n</Location>\n"
@@ -131,6 +165,7 @@ static void what_would_restrict_is_refused(void **state)
 		{ IN("AuthType Basic"), "E t.conf:2|Basic" }, { IN("AuthName \"x\""), "E t.conf:2|later release" },
 		{ IN("AuthUserFile /x"), "E t.conf:2|later release" }, { IN("Order allow,deny"), "E t.conf:2|Require all" },
 		{ IN("Deny from all"), "E t.conf:2|Require all" }, { IN("Allow from all"), "E t.conf:2|Require all" }, { IN("Satisfy Any"), "E t.conf:2|Require all" },
+		{ IN("<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>"), "E t.conf:3|Options is not allowed in <RequireAll>" },
 		{ "Require all denied\n", "E t.conf:1|not allowed" }, { IN("AuthMerging maybe"), "E t.conf:2|maybe" },
 	};
 
@@ -141,7 +176,7 @@ static void what_would_restrict_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules_grant_and_deny), cmocka_unit_test(inner_sections_override_or_join), cmocka_unit_test(joined_trees_stay_apart),
+		cmocka_unit_test(rules_grant_and_deny), cmocka_unit_test(inner_sections_override_or_join), cmocka_unit_test(joined_trees_stay_apart), cmocka_unit_test(operators_stand_alone),
 		cmocka_unit_test(what_would_restrict_is_refused),
 	};
 

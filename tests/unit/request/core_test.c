@@ -144,12 +144,16 @@ static void faults_are_named(void **state)
 {
 	static const struct refused rows[] = {
 		{ "Options +Sometimes\n", "E t.conf:1|Sometimes" }, { "Options -Indexes FollowSymLinks\n", "E t.conf:1|cannot be mixed" },
-		{ "Options FollowSymLinks -Indexes\n", "E t.conf:1|cannot be mixed" }, { "Options\n", "E t.conf:1" },
+		{ "Options FollowSymLinks -Indexes\n", "E t.conf:1|cannot be mixed" },
+		{ "Options +All\n", "E t.conf:1|first" }, { "Options -None\n", "E t.conf:1|first" }, { "Options Indexes All\n", "E t.conf:1|first" },
+		{ "<Limit GET>\n</Limit>\n", "E t.conf:1|not allowed" }, { "<VirtualHost *:80>\n<LimitExcept GET>\n</LimitExcept>\n</VirtualHost>\n", "E t.conf:2|not allowed" },
+		{ "<Directory /x>\nAllowOverrideList None Redirect\n</Directory>\n", "E t.conf:2|beside names" },
+		{ "Options\n", "E t.conf:1" },
 		{ "<Directory /x>\nAllowOverride Some\n</Directory>\n", "E t.conf:2|Some" }, { "AllowOverride All\n", "E t.conf:1|not allowed" },
 		{ "<Location /x>\nAllowOverride All\n</Location>\n", "W t.conf:2|nothing here" },
 		{ "<Directory /x>\nAllowOverride Options=Foo\n</Directory>\n", "E t.conf:2|Foo" },
 		{ "ErrorDocument abc /x\n", "E t.conf:1|abc" }, { "ErrorDocument 200 /x\n", "E t.conf:1|200" }, { "ErrorDocument 404\n", "E t.conf:1|missing" },
-		{ "ErrorDocument 404 /x y\n", "E t.conf:1|quotes" }, { "ErrorDocument 404 plain words\n", "E t.conf:1|quotes" }, { "ErrorDocument 401 http://x/\n", "E t.conf:1|401" }, { "ServerTokens Loud\n", "E t.conf:1|Loud" },
+		{ "ErrorDocument 404 /x y\n", "E t.conf:1|quotes" }, { "ErrorDocument 404 plain words\n", "E t.conf:1|quotes" }, { "ErrorDocument 401 http://x/\n", "W t.conf:1|401|left out" }, { "ServerTokens Loud\n", "E t.conf:1|Loud" },
 		{ "TraceEnable maybe\n", "E t.conf:1|maybe" }, { "AccessFileName a/b\n", "E t.conf:1|a/b" }, { "LimitRequestBody -1\n", "E t.conf:1" },
 		{ "LimitInternalRecursion many\n", "E t.conf:1|many" }, { "FileETag Colour\n", "E t.conf:1|Colour" }, { "EnableSendfile off\n", "N t.conf:1|without effect" },
 		{ "<VirtualHost *:80>\nServerTokens Prod\n</VirtualHost>\n", "E t.conf:2|not allowed" }, { "AcceptPathInfo perhaps\n", "E t.conf:1|perhaps" },

@@ -1,0 +1,136 @@
+"""The configuration as a whole, where Apache's behaviour is not what one would guess: which sections see a request, how rules
+join, which names and ports redirects carry, what the command line makes of its words."""
+import re
+import unittest
+
+from server import BIN, ServerTest
+
+PAGES = {'htdocs/a/one.txt': 'one\n', 'htdocs/a/index.html': 'index of a\n', 'htdocs/d/e/f.txt': 'f\n'}
+
+
+def mark(section, name):
+    return '%s\nHeader always set X-%s 1\n%s>\n' % (section, name, section.split()[0].replace('<', '</'))
+
+
+def marks(answer):
+    return ' '.join(sorted(name[2:] for name in answer.headers if name.startswith('x-')))
+
+
+class Sections(ServerTest):
+    def test_the_last_level_of_a_path(self):
+        s = self.serve(mark('<Directory "@DIR@/htdocs/*">', 'star') + mark('<Directory "@DIR@/htdocs/a/*">', 'below')
+                       + mark('<Directory "@DIR@/htdocs/a/one.txt">', 'file') + mark('<DirectoryMatch "/a$">', 'end')
+                       + mark('<DirectoryMatch "/a/$">', 'slash') + mark('<DirectoryMatch "index">', 'index') + mark('<Files "a">', 'named')
+                       + mark('<Files "one.txt">', 'one') + mark('<Files "index.html">', 'page'), PAGES)
+        for path, seen in (('/a/one.txt', 'below file one star'), ('/a', 'end named star'), ('/a/', 'page slash star'),
+                           ('/a/index.html', 'below index page star'), ('/a/one.txt/x', 'one star'), ('/a/nope', 'star'), ('/index.html', 'index page star'),
+                           ('/nope/one.txt', '')):
+            with self.subTest(path):
+                self.assertEqual(marks(s.get(path)), seen)
+
+    def test_regular_expressions_are_ordered_by_their_slashes(self):
+        s = self.serve('<DirectoryMatch "/a/?">\nHeader set X-Last two\n</DirectoryMatch>\n<DirectoryMatch "/a">\nHeader set X-Last one\n</DirectoryMatch>\n'
+                       '<Directory ~ "a">\nHeader set X-Last none\n</Directory>\n', PAGES)
+        self.assertEqual(s.get('/a/one.txt').headers['x-last'], 'two')
+
+    def test_operators_of_rules_without_rules(self):
+        s = self.serve('<Directory "@DIR@/htdocs">\nRequire all denied\n</Directory>\n<Location "/d">\nRequire all granted\nAuthMerging And\n</Location>\n'
+                       '<Location "/d/e">\nAuthMerging Or\n</Location>\n<Location "/a">\nAuthMerging Off\n</Location>\n', PAGES)
+        self.assertEqual([s.get(path).status for path in ('/', '/d/', '/d/e/f.txt', '/a/one.txt')], [403, 403, 200, 200])
+
+    def test_an_error_document_that_is_itself_denied(self):
+        s = self.serve('ErrorDocument 403 /a/one.txt\n<Location "/a">\nRequire all denied\n</Location>\n', PAGES)
+        answer = s.get('/a/one.txt')
+        self.assertEqual((answer.status, answer.body), (403, b'one\n'))         # it was asked for: it explains the refusal
+        answer = s.get('/a/')
+        self.assertEqual(answer.status, 403)
+        self.assertNotEqual(answer.body, b'one\n')
+
+
+class Hosts(ServerTest):
+    def location(self, s, host, port='PORT', version='1.1'):
+        answer = s.raw('GET /a HTTP/%s\r\n%sConnection: close\r\n\r\n' % (version, 'Host: %s\r\n' % host if host else ''), port=int(s.expand('@%s@' % port)))
+        found = re.search(r'\r\nLocation: (\S+)/a/\r\n', answer.decode())
+        self.assertTrue(found, answer)
+        return found[1].replace(s.expand('@PORT2@'), 'PORT2').replace(s.expand('@PORT@'), 'PORT')
+
+    def hosts(self, lines=''):
+        names = ('one.test', 'two.test:1234', 'http://three.test:81', 'https://four.test', 'https://five.test:77')
+        return self.serve(lines + ''.join('<VirtualHost *:@PORT@>\nServerName %s\n</VirtualHost>\n' % name for name in names)
+                          + '<VirtualHost *:@PORT2@>\n</VirtualHost>\n', PAGES)
+
+    def check(self, s, rows):
+        for host, where in rows:
+            with self.subTest(host):
+                self.assertEqual(self.location(s, host), where)
+
+    def test_redirects_name_what_the_client_wrote(self):
+        s = self.hosts()
+        self.check(s, (('one.test', 'http://one.test'), ('one.test:99', 'http://one.test:99'), ('two.test', 'http://two.test:1234'),
+                       ('two.test:80', 'http://two.test'), ('three.test', 'http://three.test:81'), ('four.test', 'https://four.test'),
+                       ('five.test', 'https://five.test:77'), ('five.test:443', 'https://five.test'), ('other', 'http://other')))
+        self.assertEqual(self.location(s, 'x', 'PORT2'), 'http://x:PORT2')      # the host's address stands for the port it does not name
+        self.assertEqual(self.location(s, None, version='1.0'), 'http://one.test')
+
+    def test_canonical_names_and_ports(self):
+        self.check(self.hosts('UseCanonicalName On\n'), (('one.test:99', 'http://one.test'), ('two.test:5', 'http://two.test:1234'),
+                                                         ('four.test', 'https://four.test')))
+        self.check(self.hosts('UseCanonicalName On\nUseCanonicalPhysicalPort On\n'), (('one.test:99', 'http://one.test:PORT'),
+                                                                                      ('two.test:5', 'http://two.test:1234')))
+        self.check(self.hosts('UseCanonicalPhysicalPort On\n'), (('one.test:99', 'http://one.test:99'), ('two.test', 'http://two.test:PORT')))
+        self.check(self.hosts('UseCanonicalName DNS\n'), (('one.test:99', 'http://one.test:99'), ('two.test', 'http://two.test:1234')))
+
+    def test_a_host_field_that_names_nothing(self):
+        s = self.hosts()
+        for field, version, status in (('', '1.1', 400), ('', '1.0', 200), ('one.test:', '1.1', 400), ('one.test:', '1.0', 400), ('one.test.', '1.1', 200)):
+            with self.subTest(field + version):
+                answer = s.raw('GET /a/ HTTP/%s\r\nHost: %s\r\nConnection: close\r\n\r\n' % (version, field))
+                self.assertEqual(int(answer.split()[1]), status)
+        self.assertIn(b' 200 ', s.raw('GET http://one.test/a/ HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'))
+
+
+class CommandLine(ServerTest):
+    def test_one_section_over_several_arguments(self):
+        s = self.serve('', PAGES, args=['-c', '<Location "/a">', '-c', 'Require all denied', '-c', '</Location>'])
+        self.assertEqual([s.get(path).status for path in ('/', '/a/')], [200, 403])
+
+    def test_a_check_starts_nothing(self):
+        s = self.configure('')
+        for args in (('-X', '-t'), ('-t', '-X')):
+            done = s.run(*args)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertIn('Syntax OK', done.stdout)
+
+    def test_a_file_for_what_is_said(self):
+        s = self.configure('Bogus\n')
+        done = s.run('-E', s.path('logs/said'), '-t')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.stdout, '')
+        self.assertIn('Bogus', s.read('logs/said'))
+        done = s.run('-E', s.path('none/said'), '-t')
+        self.assertRegex(done.stdout, r'none/said: No such file')
+        self.assertIn('Bogus', done.stdout)
+
+
+class Refused(ServerTest):
+    def test_what_apache_refuses(self):
+        for text, line in (('Options +All\n', 1), ('Options Indexes None\n', 1), ('<Limit GET>\nRequire all denied\n</Limit>\n', 1),
+                           ('<Directory />\n<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>\n</Directory>\n', 3),
+                           ('<Directory />\nAllowOverrideList None Redirect\n</Directory>\n', 2), ('<VirtualHost 8080>\n</VirtualHost>\n', 1),
+                           ('ServerRoot "%s"\n' % BIN, 1)):
+            with self.subTest(text):
+                done = self.configure(text).run('-t')
+                self.assertNotEqual(done.returncode, 0)
+                self.assertRegex(done.stdout, r'case\.conf:%d: error' % line)
+
+    def test_what_apache_takes(self):
+        for text in ('Options None +Indexes\n', 'Options RunScripts\n', 'ErrorDocument 401 http://x.test/\n',
+                     '<VirtualHost *:@PORT@>\nServerAlias a, b\n</VirtualHost>\n', '<VirtualHost *.example.org:80>\n</VirtualHost>\n',
+                     '<Location />\nUseCanonicalName On\nUseCanonicalPhysicalPort On\n</Location>\n'):
+            with self.subTest(text):
+                done = self.configure(text).run('-t')
+                self.assertEqual(done.returncode, 0, done.stdout)
+
+
+if __name__ == '__main__':
+    unittest.main()
