@@ -395,8 +395,13 @@ static ssize_t send_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 
 ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 {
-	ssize_t taken = c->tls || n <= SMALL_FILE ? read_file(c, fd, offset, n) : send_file(c, fd, offset, n);
+	struct conn_server *s = c->server;
+	ssize_t taken = 0;
 
+	if (s->turn_out < TURN_BYTES)
+		taken = c->tls || n <= SMALL_FILE ? read_file(c, fd, offset, n) : send_file(c, fd, offset, n);
+	if (taken > 0)
+		s->turn_out += (size_t)taken;
 	if (taken >= 0 && (uint64_t)taken < n && !c->blocked)
 		c->again = true;
 	return taken;
