@@ -32,6 +32,7 @@
 #include "process/shared.h"
 #include "process/slots.h"
 
+#define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
 #define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
 
 enum state { STARTING, SERVING, CHECKING, MAKING_ROOM, RENEWING, STOPPING, STATES };
@@ -212,13 +213,18 @@ static void renew(void)
 
 static void make_room(void)
 {
+	int64_t now = shared_now();
+
 	if (!m.old) {
 		renew();
 		return;
 	}
-	log_noticex(NULL, LOG_MPM, "BH0113",
-		    "a third generation would live: the connections of the oldest end now");
-	generation_drain(m.old, true, 0, shared_now());
+	log_noticex(NULL, LOG_MPM, "BH0113", "a third generation would live: the connections of the oldest end %s",
+		    m.hard ? "now" : "within a second");
+	if (m.hard)
+		generation_drain(m.old, true, 0, now);
+	else if (m.old->deadline > now + ROOM_PATIENCE)
+		generation_drain(m.old, false, ROOM_PATIENCE, now);
 	m.state = MAKING_ROOM;
 }
 
