@@ -72,6 +72,8 @@ static int take_signals(struct err *e)
 static void ready(void *ctx)
 {
 	(void)ctx;
+	log_debugx(NULL, LOG_MPM, NULL, "the child in slot %u of generation %u takes connections, at most %u at a time", child.start->slot,
+		   child.start->generation->number, child.start->generation->plan.limit);
 	atomic_store_explicit(child.slot.ready, 1, memory_order_release);
 	eventfd_write(shared.wake, 1);
 }

@@ -306,7 +306,7 @@ static unsigned run_redirects(struct request *r, const struct rules *l)
 			continue;
 		if (!where)
 			return rule->status;
-		if (r->query && *r->query && !strchr(where, '?'))
+		if (r->query && !strchr(where, '?'))
 			where = arena_printf(r->arena, "%s?%s", where, r->query);
 		if (!where)
 			return 500;

@@ -219,6 +219,9 @@ static int start(struct request *r, bool own)
 	if (sign(r, date) < 0)
 		return -1;
 	r->phase = PHASE_RESPONSE;
+	log_debugx(&r->client->about, LOG_CORE, NULL, "%.*s %s is answered with %u: host %s, %s %s", (int)r->method.n, r->method.p ? r->method.p : "",
+		   r->path ? r->path : "-", r->status, r->host && r->host->name ? r->host->name : "-", r->found ? "file" : "no file,",
+		   r->found ? r->filename : r->handler ? r->handler->name : "no handler");
 	return stream_head(r->stream);
 }
 

@@ -363,11 +363,30 @@ static int pick_files(const struct request *r, struct section *const *files, uns
 	return 0;
 }
 
+/* Where MergeSlashes is Off the path may hold "//". Sections never see it, so that nothing slips by them. */
+static const char *merged_slashes(const struct request *r, const char *path)
+{
+	char *copy, *to;
+
+	if (!strstr(path, "//"))
+		return path;
+	copy = to = arena_strdup(r->arena, path);
+	for (const char *p = path; copy && *p; p++)
+		if (*p != '/' || p[1] != '/')
+			*to++ = *p;
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
 static int pick_locations(const struct request *r)
 {
 	const struct section_index *x = r->host->index;
-	const char *path = r->path ? r->path : "";
-	size_t n = strlen(path);
+	const char *path = merged_slashes(r, r->path ? r->path : "");
+	size_t n = path ? strlen(path) : 0;
+
+	if (!path)
+		return -1;
 
 	for (unsigned i = 0; i < x->nlocations; i++) {
 		struct section *sec = x->locations[i];

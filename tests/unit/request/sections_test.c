@@ -52,6 +52,8 @@ static void sections_are_merged_in_apaches_order(void **state)
 		{ "/", "/srv/wwwx", true, "server root" },
 		{ "/x", NULL, false, "server loctilde" },
 		{ "/deep", "/srv/q/b/a/f", false, "server root" },              /* a star crosses no slash */
+		{ "//a//one.txt", "/srv/www/a/one.txt", false,                  /* MergeSlashes Off is no way around them */
+		  "server root top deep wild dirmatch filesmatch tilde inside location loctilde locwild slash" },
 	};
 	struct world *w = world_good(modules, text);
 
