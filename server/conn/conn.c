@@ -564,8 +564,8 @@ void conn_free(struct conn_server *s)
 {
 	if (!s)
 		return;
-	while (s->loop && !list_empty(&s->conns))
-		conn_close(list_entry(s->conns.next, struct conn, item));
+	list_each(i, &s->conns)
+		conn_close(list_entry(i, struct conn, item));
 	if (s->reserve >= 0)
 		close(s->reserve);
 	loop_free(s->loop);

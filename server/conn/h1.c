@@ -38,7 +38,7 @@ bool h1_reads(const struct conn *c)
 {
 	const struct h1 *h = c->h1;
 
-	if (!h || !h->busy)
+	if (!h || !h->stream.request)
 		return true;
 	return !h->body_done && (h->reading || h->ended);
 }
@@ -85,7 +85,6 @@ static void begin_request(struct h1 *h, struct request *r)
 	clock_gettime(CLOCK_REALTIME, &r->received);
 	h->stream.request = r;
 	h->stream.head_bytes = h->stream.body_bytes = 0;
-	h->busy = true;
 	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->reading = h->expects = false;
 	h->form = WIRE_NONE;
 	h->promised = h->discarded = 0;
@@ -249,7 +248,6 @@ static void next_request(struct h1 *h, enum handler_end how)
 
 	tell_handlers(h->stream.request, how);
 	h1_close_file(h);
-	h->busy = false;
 	if (how == HANDLER_ABORTED) {
 		h1_log(h);
 		output_flush(c);
@@ -342,7 +340,7 @@ static void client_timeout(struct conn *c)
 {
 	log_infox(&c->client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
 		  (long long)(c->settings->timeout / 1000));
-	if (c->h1->busy)
+	if (c->h1->stream.request)
 		c->h1->aborted = true;
 	else
 		conn_break(c, NULL);
@@ -513,9 +511,9 @@ void h1_run(struct conn *c)
 	unsigned requests = c->client.requests;
 
 	while (!c->gone && !c->again && (c->state == CONN_HEAD || c->state == CONN_REQUEST)) {
-		if (!(h->busy ? do_request(h) : do_head(h)))
+		if (!(h->stream.request ? do_request(h) : do_head(h)))
 			break;
-		if (c->client.requests - requests >= TURN_REQUESTS && !h->busy && c->state == CONN_HEAD)
+		if (c->client.requests - requests >= TURN_REQUESTS && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
 	}
 }
@@ -526,7 +524,7 @@ void h1_end(struct conn *c)
 
 	if (!h)
 		return;
-	if (h->busy) {
+	if (h->stream.request) {
 		h->aborted = true;
 		tell_handlers(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);

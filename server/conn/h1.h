@@ -15,13 +15,12 @@
 enum wire_form { WIRE_NONE, WIRE_LENGTH, WIRE_CHUNKED, WIRE_CLOSE };
 
 struct h1 {
-	struct stream stream;           /* what the handler holds */
+	struct stream stream;           /* what the handler holds; its request is NULL between requests */
 	struct conn *c;
 	struct arena *arena;            /* of the request, and of the head that is being read; NULL between them */
 	struct request_head head;
 	size_t head_seen;               /* bytes of the head that have been looked at, and are no whole head */
 	struct body_reader body;
-	bool busy;                      /* a request is being worked on */
 	bool client_stays;              /* the client did not ask for the end of the connection */
 	bool body_done;                 /* nothing of its body is left to read */
 	bool expects;                   /* Expect: 100-continue, and neither 100 nor body bytes have gone by */

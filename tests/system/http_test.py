@@ -234,9 +234,9 @@ class Continue(ServerTest):
 
     def test_not_sent_after_an_error(self):
         s = self.serve(BASE + '<Location "/no">\nRequire all denied\n</Location>\n')
-        for path, status in (('/no', 403), ('/none', 404), ('/index.html', 405)):
+        for method, path, status in (('POST', '/no', 403), ('POST', '/none', 404), ('PUT', '/index.html', 405)):
             with self.subTest(path), s.connect() as c:
-                c.send(self.HEAD % (path, '1.1'))
+                c.send((self.HEAD % (path, '1.1')).replace('POST', method))
                 answer = c.response()
                 self.assertEqual((answer.status, answer.headers['connection']), (status, 'close'))
                 self.assertEqual(c.rest(), b'')
@@ -627,7 +627,8 @@ class Ends(ServerTest):
                 for state, c in held.items():
                     c.send(starts[state][1])
                 if not tls:
-                    self.assertEqual(Conn(context().wrap_socket(hello.sock, server_hostname='localhost')).request('/').status, 200)
+                    with Conn(context().wrap_socket(hello.sock, server_hostname='localhost')) as c:
+                        self.assertEqual(c.request('/').status, 200)
                 for state in ('idle', 'new'):
                     answer = held[state].request('/')
                     self.assertEqual((answer.status, answer.headers.get('connection')), (200, 'close'))
