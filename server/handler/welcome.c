@@ -39,7 +39,7 @@ static const char steps_head[] = "<h2>Two next steps</h2>\n<ol>\n<li>Ask again f
 
 static const char steps_tail[] =
 	"/</pre></li>\n<li>Serve your own site with a configuration in Apache's language:\n<pre>"
-	"DocumentRoot \"/srv/www\"\n&lt;Directory \"/srv/www\"&gt;\n    Require all granted\n&lt;/Directory&gt;</pre>\n"
+	"Listen 80\nDocumentRoot \"/srv/www\"\n&lt;Directory \"/srv/www\"&gt;\n    Require all granted\n&lt;/Directory&gt;</pre>\n"
 	"<p class=\"soft\">Check it with <code>bulkhead -t -f FILE</code>, start it with <code>bulkhead -f FILE</code>.</p></li>\n"
 	"</ol>\n</main>\n</body>\n</html>\n";
 
