@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from server import BIN, ROOT, SSL_ON, ServerTest, alive, certificate, children_of, free_port, listening, needs_root, status_of, wait_for
+from server import BIN, ROOT, SSL_ON, ServerTest, account, certificate, children_of, listening, needs_root, status_of, wait_for
 
 
 class Start(ServerTest):
@@ -126,6 +126,25 @@ class Start(ServerTest):
         s.write('case.conf', 'NoSuchDirective\n')
         done = s.run('-k', 'stop')
         self.assertEqual(done.returncode, 0, done.stdout)
+        wait_for(s.gone, 'it ends')
+
+    def test_debians_layout_through_bulkheadctl(self):
+        s = self.configure(main=False)
+        user = account().pw_name if ROOT else 'nobody'
+        s.write('etc/apache2.conf', 'User ${APACHE_RUN_USER}\nPidFile ${APACHE_PID_FILE}\nDefaultRuntimeDir @DIR@/run\nErrorLog ${APACHE_LOG_DIR}/error.log\n'
+                'ServerName localhost\nInclude ports.conf\nIncludeOptional mods-enabled/*.conf\n')
+        s.write('etc/ports.conf', 'Listen 127.0.0.1:@PORT@\n')
+        s.write('etc/mods-enabled/headers.conf', 'Header always set X-From mods-enabled\n')
+        s.write('etc/envvars', 'export APACHE_RUN_USER=%s APACHE_PID_FILE=@DIR@/run/pid APACHE_LOG_DIR=@DIR@/logs\n' % user)
+        ctl = [os.path.join(os.path.dirname(__file__), '../../server/cli/bulkheadctl')]
+        env = dict(os.environ, ENVVARS=s.path('etc/envvars'), BULKHEAD=BIN)
+        call = lambda word: subprocess.run(ctl + [word, '-f', s.path('etc/apache2.conf')], env=env, capture_output=True, text=True, timeout=30)
+        done = call('configtest')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(call('start').returncode, 0)
+        s.pid = s.read_pid()
+        self.assertEqual(s.get('/').headers['x-from'], 'mods-enabled')
+        self.assertEqual(call('stop').returncode, 0)
         wait_for(s.gone, 'it ends')
 
     def test_a_typo_is_told_what_was_meant(self):
