@@ -136,10 +136,8 @@ void config_report_add(struct config *cfg, enum conf_severity severity, const st
 static void add_define(struct conf_env *env, const char *word)
 {
 	struct conf_define *d = conf_alloc(env, sizeof *d);
-	const char *equals = strchr(word, '=');
 
-	d->name = equals ? conf_printf(env, "%.*s", (int)(equals - word), word) : conf_strdup(env, word);
-	d->value = equals ? conf_strdup(env, equals + 1) : NULL;
+	d->name = conf_strdup(env, word);       /* "-D A=1" defines a name with an equals sign, as in Apache */
 	d->next = env->defines;
 	env->defines = d;
 }

@@ -263,7 +263,7 @@ static const struct conf_directive directives[] = {
 
 struct conf_module process_module = {
 	.name = "mpm_prefork_module", .source = "prefork.c",
-	.aka = "mod_mpm_prefork.c unixd_module mod_unixd.c version_module mod_version.c watchdog_module mod_watchdog.c",
+	.aka = "unixd_module mod_unixd.c version_module mod_version.c watchdog_module mod_watchdog.c",
 	.directives = directives, .create_host = create_host, .merge_host = merge_host,
 };
 

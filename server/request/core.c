@@ -432,7 +432,7 @@ static const struct conf_directive directives[] = {
 	{ "<VirtualHost", "a site of its own on these addresses", NULL, CONF_SERVER, .args = CONF_SECTION, .set = host_set_virtual_host },
 	{ "ServerName", "the host's name, with scheme and port where the client sees others", NULL, CONF_RSRC, ONE, .set = host_set_name },
 	{ "ServerAlias", "further names of a virtual host; * and ? are wildcards", NULL, CONF_HOST, .args = CONF_ITERATE, .set = host_set_alias },
-	{ "ServerPath", "a path for clients that send no Host", NULL, CONF_HOST, ONE, NOTICE("every client sends the name of its host today") },
+	{ "ServerPath", "the path that stands for a virtual host where a client names none", NULL, CONF_HOST, ONE, .set = host_set_path },
 	{ "NameVirtualHost", "an address with several hosts", NULL, CONF_SERVER, ONE, NOTICE("an address may always have several hosts, as in Apache 2.4") },
 	{ "ServerAdmin", "the address that error pages name", NULL, CONF_RSRC, ONE, OF_HOST(admin), .set = conf_set_string },
 	{ "DocumentRoot", "the folder whose files are served", NULL, CONF_RSRC, ONE, .set = set_document_root },

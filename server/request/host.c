@@ -294,6 +294,22 @@ int host_set_alias(struct conf_call *call, void *config, int argc, char **argv)
 	return 0;
 }
 
+int host_set_path(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct host *h = ((struct reading *)call->target->owner)->host;
+	char *path = conf_strdup(call->env, argv[0]);
+	size_t n = strlen(path);
+
+	(void)config;
+	(void)argc;
+	if (path[0] != '/')
+		return conf_fail(call, "write ServerPath /path", "\"%s\" does not begin with a slash", argv[0]);
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+	h->path = path;
+	return 0;
+}
+
 /* ---------------------------------------------------------------------------------------------- sets */
 
 static bool addr_equal(const struct host_addr *a, const struct host_addr *b)
@@ -472,6 +488,31 @@ struct host *host_by_name(const struct site *s, const struct addr *local, struct
 		if (wild_match(set->wild[i].name, normal, false))
 			first = set->wild[i].order;
 	return set->hosts[first < set->n ? first : 0];
+}
+
+/* The length of the host's ServerPath where the path begins with it, in whole components; else 0. */
+static size_t path_begins(const struct host *h, struct text path)
+{
+	size_t n = h->path ? strlen(h->path) : 0;
+
+	if (n < 2 || path.n < n || memcmp(path.p, h->path, n) != 0)
+		return 0;
+	return path.n == n || path.p[n] == '/' ? n : 0;
+}
+
+struct host *host_by_path(const struct site *s, const struct addr *local, struct text path)
+{
+	const struct host_set *set = set_find(s, local);
+
+	for (unsigned i = 0; set && i < set->n; i++)
+		if (path_begins(set->hosts[i], path))
+			return set->hosts[i];
+	return NULL;
+}
+
+const char *host_below_path(const struct host *h, const char *path)
+{
+	return path + path_begins(h, text_of(path));
 }
 
 bool host_has_name(const struct host *h, struct text name)

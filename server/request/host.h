@@ -24,6 +24,7 @@ struct host {
 	bool named;                     /* has a ServerName of its own */
 	uint16_t port;                  /* of ServerName, or where there is none of the first address; 0 = none */
 	const char *scheme;             /* of ServerName; NULL = none */
+	const char *path;               /* ServerPath, without a slash at its end but "/"; NULL = none */
 	const char **aliases;           /* ServerAlias, lower case, may hold * and ?; ended by NULL */
 	struct host_addr *addrs;
 	unsigned naddrs;                /* 0 = the main server */
@@ -65,13 +66,20 @@ int site_finish(struct site *s, struct conf_env *env);
 struct host *host_default(const struct site *s, const struct addr *local);
 /* The host of that name (no port; any case; a trailing dot is ignored) at a local address; host_default's if none has it. */
 struct host *host_by_name(const struct site *s, const struct addr *local, struct text name);
+/*
+ * For a request without a name: the first host at the address whose ServerPath the path of the target (as it came) begins
+ * with, or NULL.
+ */
+struct host *host_by_path(const struct site *s, const struct addr *local, struct text path);
+/* What is left of a path behind the host's ServerPath, with its slash or empty; all of it where that is not its beginning. */
+const char *host_below_path(const struct host *h, const char *path);
 /* Whether the host itself answers to the name (ServerName or ServerAlias). */
 bool host_has_name(const struct host *h, struct text name);
 /* Calls visit for each address set: -S. `is_default` marks the first host of a set. */
 void host_visit(const struct site *s, void (*visit)(void *ctx, const char *address, const struct host *h, bool is_default, bool only), void *ctx);
 
 /* Setters for core.c's table. */
-conf_setter host_set_virtual_host, host_set_name, host_set_alias;
+conf_setter host_set_virtual_host, host_set_name, host_set_alias, host_set_path;
 
 /* Whether connections to a listening address may be the host's. */
 static inline bool host_addr_meets(const struct host_addr *a, const struct addr *listening)

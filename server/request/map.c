@@ -397,7 +397,7 @@ unsigned map_run(struct request *r)
 		r->filename = tidy(r, where);
 		return r->filename ? 0 : 500;
 	}
-	r->filename = arena_printf(r->arena, "%s%s", core_document_root(r->host), r->path);
+	r->filename = arena_printf(r->arena, "%s%s", core_document_root(r->host), host_below_path(r->host, r->path));
 	if (r->filename)
 		r->filename = tidy(r, r->filename);
 	return r->filename ? 0 : 500;

@@ -48,11 +48,16 @@ static void use_host(struct request *r, struct host *h)
 		activity_host(r->activity, h->name);
 }
 
-/* By the name asked for; without one the host whose certificate was shown, or the first of the address. */
+/* By the name asked for; without one by ServerPath, then the host whose certificate was shown, or the first of the address. */
 static struct host *host_of(const struct request *r)
 {
+	struct host *by_path;
+
 	if (*r->hostname)
 		return host_by_name(r->site, &r->client->local, text_of(r->hostname));
+	by_path = host_by_path(r->site, &r->client->local, r->uri.path);
+	if (by_path)
+		return by_path;
 	return r->client->tls_host ? (struct host *)(uintptr_t)r->client->tls_host : host_default(r->site, &r->client->local);
 }
 

@@ -89,7 +89,23 @@ class Hosts(ServerTest):
         self.assertIn(b' 200 ', s.raw('GET http://one.test/a/ HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'))
 
 
+    def test_a_path_in_place_of_a_name(self):
+        s = self.serve('<VirtualHost *:@PORT@>\nServerName one.test\n</VirtualHost>\n'
+                       '<VirtualHost *:@PORT@>\nServerName two.test\nServerPath /d/\nDocumentRoot "@DIR@/two"\n</VirtualHost>\n',
+                       dict(PAGES, **{'two/x.txt': 'two\n', 'two/dx.txt': 'two dx\n'}))
+        for path, host, answer in (('/d/x.txt', '', 'two'), ('/d//x.txt', '', 'two'), ('/d', '', '301'), ('/dx.txt', '', '404'), ('/d/e/f.txt', 'Host: one.test', 'f'),
+                                   ('/d/x.txt', 'Host: two.test', 'two'), ('/x.txt', 'Host: two.test', 'two'), ('/dx.txt', 'Host: two.test', 'two dx')):
+            with self.subTest(path + host):
+                said = s.raw('GET %s HTTP/1.0\r\n%s\r\n' % (path, host and host + '\r\n')).decode()
+                self.assertEqual(said.split()[1] if answer.isdigit() else said.split('\r\n\r\n')[1].strip(), answer)
+
+
 class CommandLine(ServerTest):
+    def test_an_equals_sign_in_a_name(self):
+        s = self.serve('<IfDefine A>\nHeader set X-A bare\n</IfDefine>\n<IfDefine A=1>\nHeader set X-B whole\n</IfDefine>\n', args=['-D', 'A=1'])
+        answer = s.get('/')
+        self.assertEqual((answer.headers.get('x-a'), answer.headers.get('x-b')), (None, 'whole'))
+
     def test_one_section_over_several_arguments(self):
         s = self.serve('', PAGES, args=['-c', '<Location "/a">', '-c', 'Require all denied', '-c', '</Location>'])
         self.assertEqual([s.get(path).status for path in ('/', '/a/')], [200, 403])

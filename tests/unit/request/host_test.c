@@ -140,6 +140,7 @@ static void faults_are_named(void **state)
 		{ "<VirtualHost 8080>\n</VirtualHost>\n", "E t.conf:1|no address" },
 		{ "<VirtualHost *.example.org:80>\n</VirtualHost>\n", "W t.conf:1|ignored" },
 		{ "<VirtualHost *:80>\nServerAlias one, two http://x\n</VirtualHost>\n", "W t.conf:2|one,|ever ask|http://x" },
+		{ "<VirtualHost *:80>\nServerPath x\n</VirtualHost>\n", "E t.conf:2|slash" },
 		{ "ServerName one two\n", "E t.conf:1" },
 		{ "ServerName a/b\n", "E t.conf:1|no host name" },
 		{ "ServerName *.test\n", "E t.conf:1|ServerAlias" },
