@@ -39,7 +39,7 @@ static char *unescape(struct arena *a, const char *p, size_t n)
 		case 'n': *o++ = '\n'; break;
 		case 't': *o++ = '\t'; break;
 		case 'r': *o++ = '\r'; break;
-		case '\\': case '"': *o++ = p[i]; break;
+		case '\\': *o++ = '\\'; break;
 		default: *o++ = '\\'; *o++ = p[i];
 		}
 	}

@@ -331,7 +331,7 @@ static bool list_holds(struct text list, const char *value)
 	struct text member;
 
 	while (fields_list_next(&list, &member))
-		if (text_is(member, value))
+		if (text_is_nocase(member, value))
 			return true;
 	return false;
 }

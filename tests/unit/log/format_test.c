@@ -30,7 +30,8 @@ static void formats_are_rendered(void **state)
 		{ "%r%U%T%D%t", "r<U<T<D<t>\n", 200 },
 		{ "%u", "-\n", 200 },
 		{ "100%%", "100%\n", 200 },
-		{ "\\\"%r\\\"\\t\\\\", "\"r<\"\t\\\n", 200 },
+		{ "\"%r\"\\t\\\\", "\"r<\"\t\\\n", 200 },
+		{ "\\\"%r\\q", "\\\"r<\\q\n", 200 },            /* the words of the line have had their quotes taken already */
 		{ "%{User-Agent}i %{a\"b}e", "i>User-Agent e>a\\\"b\n", 200 },
 		{ "%404,500{X}i", "-\n", 200 },
 		{ "%404,500{X}i", "i>X\n", 500 },

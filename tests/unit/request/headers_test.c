@@ -18,7 +18,7 @@ static void actions(void **state)
 		"Header set X-Set one\nHeader set X-Set two\n"
 		"Header append X-App one\nHeader append X-App two\n"
 		"Header add X-Add one\nHeader add X-Add two\n"
-		"Header merge X-Merge a\nHeader merge X-Merge b\nHeader merge X-Merge a\n"
+		"Header merge X-Merge a\nHeader merge X-Merge b\nHeader merge X-Merge A\n"
 		"Header set X-Gone 1\nHeader unset X-Gone\n"
 		"Header set X-Edit \"foo boo\"\nHeader edit X-Edit \"o(.)\" \"0$1\"\n"
 		"Header set X-Edit2 \"foo boo\"\nHeader edit* X-Edit2 \"o\" \"0\"\n"
