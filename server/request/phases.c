@@ -31,6 +31,8 @@ static unsigned bad(struct request *r, const char *why)
 {
 	log_infox(&r->client->about, LOG_HTTP, "BH0301", "request refused with 400: %s", why);
 	r->keepalive = false;
+	if (!r->path && r->uri.path.n)          /* for the access log */
+		r->path = arena_strndup(r->arena, r->uri.path.p, r->uri.path.n);
 	return 400;
 }
 
@@ -256,7 +258,8 @@ static unsigned phase_access(struct request *r)
 {
 	unsigned status;
 
-	env_sections(r);
+	if (!r->index)                          /* what the folder was asked for by counts, not its index file, as in Apache */
+		env_sections(r);
 	status = access_run(r);
 	if (status)
 		return status;

@@ -98,6 +98,14 @@ class Answers(ServerTest):
         wait_for(lambda: s.read('logs/access').endswith('\n'), 'a line')
         self.assertEqual(s.read('logs/access'), '80|-|text/plain|1|2|-\n')
 
+    def test_variables_are_of_the_path_that_was_asked_for(self):
+        s = self.serve('<Location /d>\nSetEnvIf Request_URI index SEEN\n</Location>\nCustomLog "@DIR@/logs/access" "%U %>s %{SEEN}e"\n', {'htdocs/d/index.html': 'i'})
+        s.get('/d/')
+        wait_for(lambda: s.read('logs/access').count('\n') == 1, 'a line')
+        s.raw('GET /a.txt HTTP/1.1\r\n\r\n')
+        wait_for(lambda: s.read('logs/access').count('\n') == 2, 'two lines')
+        self.assertEqual(s.read('logs/access').splitlines(), ['/d/index.html 200 -', '/a.txt 400 -'])
+
     def test_debugging_tells_who_answered(self):
         s = self.serve('LogLevel debug\n', {'htdocs/a.txt': 'a'})
         s.get('/a.txt')
