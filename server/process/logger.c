@@ -259,6 +259,7 @@ struct target {
 struct table {
 	uint32_t generation;
 	unsigned n;                     /* 0 = free */
+	unsigned told;                  /* targets whose descriptor has come: the table is of use when that is n */
 	bool dropping;
 	struct target *at;
 };
@@ -331,10 +332,25 @@ static void new_targets(void)
 
 		if (at->fd >= 0)
 			close(at->fd);
+		else
+			t->told++;
 		*at = (struct target){ .fd = message.fds[i], .kind = m.kinds[i], .file = fstat(message.fds[i], &st) == 0 && S_ISREG(st.st_mode) };
 		memcpy(at->name, m.names[i], NAME_BYTES - 1);
 	}
 	message.nfds = 0;
+}
+
+/* Whether the master has told all of its tables: it does so in several messages, and lines without target are lost. */
+static bool all_told(void)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		if (tables[i].told < tables[i].n)
+			return false;
+		any |= tables[i].n > 0;
+	}
+	return any;
 }
 
 /* All that the master has said until now. */
@@ -643,12 +659,12 @@ static void serve(void)
 			break;
 		eventfd_read(shared.log_wake, &n);
 		from_master();
-		if (!recovered && newest) {
+		if (!recovered && all_told()) {
 			recover();
 			recovered = true;
 		}
 		/* While lines come they are fetched now and then, many at a time; sleep only after a look that found none. */
-		busy = newest && (drain_all(RING_PACED) || drain_all(RING_ASLEEP));
+		busy = all_told() && (drain_all(RING_PACED) || drain_all(RING_ASLEEP));
 		if (control < 0 && end == INT64_MAX)
 			end = shared_now() + ORPHAN_MS;
 		/* The end of the pipe: master and all children are gone, nothing more can come. */
@@ -656,7 +672,8 @@ static void serve(void)
 			break;
 	}
 	last_round = true;
-	drain_all(RING_ASLEEP);
+	if (all_told())
+		drain_all(RING_ASLEEP);
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		for (unsigned k = 0; k < tables[i].n; k++)
 			unstuck(&tables[i].at[k]);

@@ -100,6 +100,18 @@ class Reports(Crash):
         self.assertRegex(gdb.stdout, r'crash_start')
         self.assertRegex(gdb.stdout, r'phases|handler')
 
+    def test_report_without_core_tells_why(self):
+        s = self.configure(CRASH)
+        done = subprocess.run(['prlimit', '--core=0:0', *s.command('-k', 'start')], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        s.pid = s.read_pid()
+        if not core_pattern().startswith('|'):
+            s.logged('BH0129: .*RLIMIT_CORE is 0')
+        self.crash(s)
+        _, text = self.report(s)
+        self.assertRegex(self.field(text, 'core'), 'none: .*(RLIMIT_CORE is 0|core_pattern)')
+        self.assertTrue(text.endswith('end: complete\n'))
+
     def test_two_crashes_make_two_reports_and_cores_of_one_signature(self):
         s = self.serve(CRASH)
         for n in (1, 2):

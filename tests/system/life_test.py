@@ -113,6 +113,7 @@ class Kills(Life):
             busy.head()
             began = time.monotonic()
             os.kill(s.pid, signal.SIGKILL)
+            wait_for(s.gone, 'the master is dead')
             done = s.run('-k', 'start')
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertLess(time.monotonic() - began, 7)
