@@ -105,7 +105,7 @@ static void resolve(struct conf_call *call, struct host *h, const char *name, bo
 		return;
 	}
 	for (struct addrinfo *i = found; i; i = i->ai_next) {
-		struct host_addr at = { .any_port = any_port };
+		struct host_addr at = { .any_port = any_port, .word = name };
 		if (i->ai_addrlen > sizeof at.addr.ss)
 			continue;
 		memcpy(&at.addr.ss, i->ai_addr, i->ai_addrlen);
@@ -136,7 +136,7 @@ static int address_parse(struct conf_call *call, struct host *h, const char *wor
 {
 	struct host_addr at = { .any_port = true };
 	char *host = conf_strdup(call->env, word), *port = NULL;
-	uint16_t number = 0;
+	uint16_t number = 0, main_port = ((struct reading *)call->target->owner)->site->main->port;
 	struct addr whole;
 
 	if (host[0] == '[') {
@@ -154,6 +154,11 @@ static int address_parse(struct conf_call *call, struct host *h, const char *wor
 		at.any_port = false;
 		if (port_parse(call, word, port, &at, &number) != 0)
 			return -1;
+	}
+	at.word = host;
+	if (!port && main_port && strcmp(host, "*") != 0 && !text_is_nocase(text_of(host), "_default_")) {
+		at.any_port = false;            /* that of a ServerName further up, as in Apache */
+		number = main_port;
 	}
 	if (strcmp(host, "*") == 0 || text_is_nocase(text_of(host), "_default_")) {
 		at.any_ip = true;
@@ -191,8 +196,8 @@ int host_set_virtual_host(struct conf_call *call, void *config, int argc, char *
 	}
 	if (words == 0)
 		result = conf_fail(call, "write <VirtualHost *:443>", "no address is given");
-	if (h->naddrs && !h->addrs[0].any_port)
-		h->port = addr_port(&h->addrs[0].addr);         /* until a ServerName says another, or none */
+	if (h->naddrs)                  /* until a ServerName says another, or none */
+		h->port = h->addrs[0].any_port ? s->main->port : addr_port(&h->addrs[0].addr);
 	h->config = host_structures(s->modules, call->env);
 	h->section = sections_structures(s->modules, call->env);
 	h->number = s->nhosts++;
@@ -465,6 +470,18 @@ static bool name_normal(struct text name, char *buf)
 	return true;
 }
 
+/* Nobody has the name: the first whose <VirtualHost> is written with it, else the first. */
+static struct host *host_by_word(const struct host_set *set, const char *name)
+{
+	for (unsigned i = 0; i < set->n; i++)
+		for (unsigned k = 0; k < set->hosts[i]->naddrs; k++) {
+			const struct host_addr *at = &set->hosts[i]->addrs[k];
+			if (addr_equal(at, &set->at) && text_is_nocase(text_of(at->word), name))
+				return set->hosts[i];
+		}
+	return set->hosts[0];
+}
+
 struct host *host_by_name(const struct site *s, const struct addr *local, struct text name)
 {
 	const struct host_set *set = set_find(s, local);
@@ -487,7 +504,7 @@ struct host *host_by_name(const struct site *s, const struct addr *local, struct
 	for (unsigned i = 0; i < set->nwild && set->wild[i].order < first; i++)
 		if (wild_match(set->wild[i].name, normal, false))
 			first = set->wild[i].order;
-	return set->hosts[first < set->n ? first : 0];
+	return first < set->n ? set->hosts[first] : host_by_word(set, normal);
 }
 
 /* The length of the host's ServerPath where the path begins with it, in whole components; else 0. */

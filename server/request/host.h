@@ -17,6 +17,7 @@ struct section_cache;
 struct host_addr {
 	struct addr addr;               /* any address: addr_is_any */
 	bool any_ip, any_port;          /* "*" and "_default_"; "*" as port or none */
+	const char *word;               /* as written in <VirtualHost>, without the port */
 };
 
 struct host {

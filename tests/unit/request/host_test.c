@@ -91,6 +91,52 @@ static void names_have_scheme_and_port(void **state)
 	world_free(w);
 }
 
+/* The word of <VirtualHost> is a name of last resort; ServerName's port stands in for one it lacks, unless it is "*". */
+static void the_words_of_addresses(void **state)
+{
+	static const struct { uint16_t port; const char *name, *host; } rows[] = {
+		{ 80, "192.0.2.10", "two.test" }, { 80, "one.test", "one.test" }, { 80, "other.test", "one.test" }, { 81, "x", "three.test" }, { 9, "x", "any.test" },
+	};
+	struct world *w = world_good(modules,
+		"ServerName main.test:81\n<VirtualHost *:80 [::ffff:192.0.2.10]:80>\nServerName one.test\n</VirtualHost>\n"
+		"<VirtualHost 192.0.2.10:80>\nServerName two.test\n</VirtualHost>\n<VirtualHost 192.0.2.10>\nServerName three.test\n</VirtualHost>\n"
+		"<VirtualHost *>\nServerName any.test\n</VirtualHost>\n<VirtualHost *:82>\n</VirtualHost>\n<VirtualHost *>\n</VirtualHost>\n");
+	const struct host *h = w->site->hosts;
+	struct addr local;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(addr_parse(&local, "192.0.2.10", rows[i].port), 0);
+		assert_string_equal(host_by_name(w->site, &local, text_of(rows[i].name))->name, rows[i].host);
+	}
+	assert_int_equal(h->port, 0);           /* a ServerName without a port has none */
+	for (unsigned i = 0; i < 4; i++)
+		h = h->next;
+	assert_int_equal(h->port, 82);
+	assert_int_equal(h->next->port, 81);
+	world_free(w);
+}
+
+static void requests_without_a_name_go_by_path(void **state)
+{
+	struct world *w = world_good(modules, "<VirtualHost *:80>\nServerName one.test\n</VirtualHost>\n"
+					      "<VirtualHost *:80>\nServerName two.test\nServerPath /two/\n</VirtualHost>\n");
+	const struct host *two = w->site->hosts->next;
+	struct addr local;
+
+	(void)state;
+	assert_int_equal(addr_parse(&local, "192.0.2.10", 80), 0);
+	assert_ptr_equal(host_by_path(w->site, &local, TEXT("/two")), two);
+	assert_ptr_equal(host_by_path(w->site, &local, TEXT("/two/x")), two);
+	assert_null(host_by_path(w->site, &local, TEXT("/twox")));
+	assert_null(host_by_path(w->site, &local, TEXT("/")));
+	assert_string_equal(host_below_path(two, "/two/x"), "/x");
+	assert_string_equal(host_below_path(two, "/two"), "");
+	assert_string_equal(host_below_path(two, "/twox"), "/twox");
+	assert_string_equal(host_below_path(w->site->hosts, "/two/x"), "/two/x");
+	world_free(w);
+}
+
 static void hosts_inherit_and_override(void **state)
 {
 	struct world *w = world_good(modules, "ServerAdmin a@test\nDocumentRoot /srv/main/\n<VirtualHost *:80>\nDocumentRoot sub\n</VirtualHost>\n"
@@ -161,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_closest_address_and_then_the_name_choose), cmocka_unit_test(a_name_that_is_too_long_is_nobodys),
 		cmocka_unit_test(without_a_set_the_main_server_answers), cmocka_unit_test(names_have_scheme_and_port),
+		cmocka_unit_test(the_words_of_addresses), cmocka_unit_test(requests_without_a_name_go_by_path),
 		cmocka_unit_test(hosts_inherit_and_override), cmocka_unit_test(all_sets_are_shown), cmocka_unit_test(faults_are_named),
 	};
 
