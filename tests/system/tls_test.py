@@ -104,7 +104,7 @@ class Clients(ServerTest):
     def test_F09_openssl(self):
         for args, version in (((), 'TLSv1.3'), (('-tls1_2',), 'TLSv1.2'), (('-tls1_3',), 'TLSv1.3')):
             with self.subTest(args):
-                code, text = run('openssl', 's_client', '-connect', 'localhost:' + self.port, '-servername', 'localhost', '-CAfile', self.ca, '-verify_return_error',
+                code, text = run('openssl', 's_client', '-connect', '127.0.0.1:' + self.port, '-servername', 'localhost', '-CAfile', self.ca, '-verify_return_error',
                                  '-ign_eof', *args)
                 self.assertEqual(code, 0, text)
                 self.assertIn('Verify return code: 0 (ok)', text)
@@ -123,7 +123,7 @@ class Clients(ServerTest):
     def test_protocols_of_yesterday_are_refused_with_an_alert(self):
         for args in (('-tls1_1',), ('-tls1',)):
             with self.subTest(args):
-                code, text = run('openssl', 's_client', '-connect', 'localhost:' + self.port, *args, '-cipher', 'ALL:@SECLEVEL=0')
+                code, text = run('openssl', 's_client', '-connect', '127.0.0.1:' + self.port, *args, '-cipher', 'ALL:@SECLEVEL=0')
                 self.assertNotEqual(code, 0)
                 self.assertRegex(text, '(?i)alert protocol version')
         self.s.logged('BH0506')
@@ -183,7 +183,7 @@ class Resumption(ServerTest):
         for args in (('-tls1_2', '-no_ticket'), ('-tls1_2',), ('-tls1_3',)):
             with self.subTest(args):
                 path = s.path('session')
-                client = ('openssl', 's_client', '-connect', 'localhost:' + port, '-servername', 'localhost', '-ign_eof', *args)
+                client = ('openssl', 's_client', '-connect', '127.0.0.1:' + port, '-servername', 'localhost', '-ign_eof', *args)
                 self.assertIn('index\n', run(*client, '-sess_out', path)[1])
                 text = run(*client, '-sess_in', path)[1]
                 self.assertRegex(text, '(?m)^Reused, TLSv1')
@@ -263,7 +263,7 @@ class Hosts(ServerTest):
         for args, kind in ((('-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'), 'RSA'), (('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'), 'id-ecPublicKey'),
                            (('-tls1_3', '-sigalgs', 'RSA-PSS+SHA256'), 'RSA'), (('-tls1_3', '-sigalgs', 'ECDSA+SHA256'), 'id-ecPublicKey'), ((), 'id-ecPublicKey')):
             with self.subTest(args):
-                text = run('openssl', 's_client', '-connect', 'localhost:%d' % s.tls_port, '-servername', 'localhost', '-ign_eof', *args)[1]
+                text = run('openssl', 's_client', '-connect', '127.0.0.1:%d' % s.tls_port, '-servername', 'localhost', '-ign_eof', *args)[1]
                 self.assertIn('index\n', text)
                 self.assertIn('a:PKEY: %s' % ('rsaEncryption' if kind == 'RSA' else kind), text)
 
@@ -333,7 +333,7 @@ class Wire(ServerTest):
 
     def test_new_keys_between_requests(self):
         s = self.serve(HOST % '')
-        client = subprocess.Popen(['openssl', 's_client', '-tls1_3', '-connect', 'localhost:%d' % s.tls_port, '-servername', 'localhost'], stdin=subprocess.PIPE,
+        client = subprocess.Popen(['openssl', 's_client', '-tls1_3', '-connect', '127.0.0.1:%d' % s.tls_port, '-servername', 'localhost'], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         with client:
             for text in (b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', b'K\n', b'k\n', REQUEST.encode()):
