@@ -333,6 +333,26 @@ void buf_putc(struct buf *b, char c)
 	buf_put(b, &c, 1);
 }
 
+static void put_number(struct buf *b, uint64_t v, unsigned base)
+{
+	char digits[20], *p = digits + sizeof digits;
+
+	do
+		*--p = "0123456789abcdef"[v % base];
+	while (v /= base);
+	buf_put(b, p, (size_t)(digits + sizeof digits - p));
+}
+
+void buf_put_u64(struct buf *b, uint64_t v)
+{
+	put_number(b, v, 10);
+}
+
+void buf_put_hex(struct buf *b, uint64_t v)
+{
+	put_number(b, v, 16);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	size_t room = b->cap ? b->cap - b->n : 0;

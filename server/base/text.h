@@ -64,6 +64,9 @@ void buf_init(struct buf *b, char *p, size_t cap);
 void buf_put(struct buf *b, const char *p, size_t n);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
+/* Numbers without the cost of printf: for what each response needs. */
+void buf_put_u64(struct buf *b, uint64_t v);
+void buf_put_hex(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Escaped as Apache's logs: \" \\ \n \t … and \xhh for other bytes outside 0x20..0x7e. */
 void buf_put_log(struct buf *b, struct text t);

@@ -156,13 +156,20 @@ static int head(struct stream *s)
 	if (h->closes && h->client_stays)
 		h->c->lingers = true;
 	buf_init(&b, p, cap);
-	buf_printf(&b, "HTTP/1.%d %u %s\r\n", claims_old ? 0 : 1, r->status, http_phrase(r->status));
+	buf_puts(&b, claims_old ? "HTTP/1.0 " : "HTTP/1.1 ");
+	buf_put_u64(&b, r->status);
+	buf_putc(&b, ' ');
+	buf_puts(&b, http_phrase(r->status));
+	buf_puts(&b, "\r\n");
 	for (unsigned i = 0; i < r->out.n; i++)
 		put_field(&b, r->out.at[i].name, r->out.at[i].value);
 	for (unsigned i = 0; i < r->always.n; i++)
 		put_field(&b, r->always.at[i].name, r->always.at[i].value);
-	if (r->length >= 0 && r->status != 204 && r->status != 304)
-		buf_printf(&b, "Content-Length: %lld\r\n", (long long)r->length);
+	if (r->length >= 0 && r->status != 204 && r->status != 304) {
+		buf_puts(&b, "Content-Length: ");
+		buf_put_u64(&b, (uint64_t)r->length);
+		buf_puts(&b, "\r\n");
+	}
 	if (h->form == WIRE_CHUNKED)
 		buf_puts(&b, "Transfer-Encoding: chunked\r\n");
 	put_connection(h, r, old, &b);

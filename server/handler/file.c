@@ -38,11 +38,15 @@ static const char *etag_of(struct request *r, const struct stat *st)
 		buf_puts(&b, "W/");
 	buf_putc(&b, '"');
 	if (parts & CORE_ETAG_INODE)
-		buf_printf(&b, "%" PRIx64, (uint64_t)st->st_ino);
-	if (parts & CORE_ETAG_SIZE)
-		buf_printf(&b, "%s%" PRIx64, parts & CORE_ETAG_INODE ? "-" : "", (uint64_t)st->st_size);
-	if (parts & CORE_ETAG_MTIME)
-		buf_printf(&b, "%s%" PRIx64, parts & (CORE_ETAG_INODE | CORE_ETAG_SIZE) ? "-" : "", mtime);
+		buf_put_hex(&b, (uint64_t)st->st_ino);
+	if (parts & CORE_ETAG_SIZE) {
+		buf_puts(&b, parts & CORE_ETAG_INODE ? "-" : "");
+		buf_put_hex(&b, (uint64_t)st->st_size);
+	}
+	if (parts & CORE_ETAG_MTIME) {
+		buf_puts(&b, parts & (CORE_ETAG_INODE | CORE_ETAG_SIZE) ? "-" : "");
+		buf_put_hex(&b, mtime);
+	}
 	buf_putc(&b, '"');
 	return arena_strndup(r->arena, text, b.n);
 }

@@ -112,7 +112,7 @@ static bool is_orphan(pid_t pid)
 	FILE *f;
 
 	read_name(pid, name, sizeof name);
-	if (strncmp(name, "bulkhead", 8))
+	if (strncmp(name, "bulkhead-", 9))      /* a role's name; a master is called bulkhead, and nobody's orphan */
 		return false;
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	f = fopen(path, "re");

@@ -46,7 +46,7 @@ static bool put_string(struct buf *b, const char *s)
 
 static bool put_number(struct buf *b, uint64_t n)
 {
-	buf_printf(b, "%" PRIu64, n);
+	buf_put_u64(b, n);
 	return true;
 }
 

@@ -165,7 +165,7 @@ static void wildcards_take_bounded_time(void **state)
 
 static void buffers(void **state)
 {
-	char room[8], none[1];
+	char room[8], none[1], wide[24];
 	struct buf b;
 
 	(void)state;
@@ -178,6 +178,14 @@ static void buffers(void **state)
 	buf_putc(&b, 'x');
 	assert_true(b.full);
 	assert_int_equal(b.n, 7);
+	buf_init(&b, room, sizeof room);
+	buf_put_u64(&b, 0);
+	buf_putc(&b, ' ');
+	buf_put_hex(&b, 0x1f2e);
+	assert_string_equal(room, "0 1f2e");
+	buf_init(&b, wide, sizeof wide);
+	buf_put_u64(&b, UINT64_MAX);
+	assert_string_equal(wide, "18446744073709551615");
 	buf_init(&b, room, sizeof room);
 	buf_printf(&b, "%s", "12345678901");
 	assert_true(b.full);
