@@ -88,7 +88,7 @@ int keys_collect(struct keys *k, struct config *cfg)
 		}
 	}
 	k->refs = calloc(k->n + 1, sizeof *k->refs);
-	k->fds = malloc((k->n + 1) * sizeof *k->fds);
+	k->fds = calloc(k->n + 1, sizeof *k->fds);
 	if (!k->refs || !k->fds)
 		return -1;
 	for (unsigned i = 0; i < k->n; i++)

@@ -3,6 +3,8 @@
  */
 #include "process/policy.h"
 
+#include <assert.h>
+
 #define DEFAULT_CONNECTIONS 1024
 #define DEFAULT_LIMIT 256
 #define DEFAULT_CLASSIC_WORKERS 256     /* as Apache's prefork */
@@ -33,10 +35,12 @@ void policy_plan(const struct policy_numbers *in, unsigned cores, struct policy_
 	int64_t server_limit = given(in->server_limit, DEFAULT_LIMIT, 1);
 	int64_t needed = (workers + per_child - 1) / per_child;
 	int64_t children = clamp(start > needed ? start : needed, 1, server_limit);
-	int64_t limit = (workers + children - 1) / children;
+	int64_t limit;
 	int64_t min_spare = given(in->min_spare, classic ? 5 : 1, 1);
 	int64_t max_spare = given(in->max_spare, start > 10 ? start : 10, 1);
 
+	assert(children >= 1 && per_child >= 1);        /* given() and clamp() see to it */
+	limit = (workers + children - 1) / children;
 	if (limit > per_child)
 		limit = per_child;
 	*out = (struct policy_plan){

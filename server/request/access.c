@@ -125,7 +125,7 @@ static int rule_ip(struct conf_call *call, struct rule *rule, const char *rest)
 
 	while ((word = conf_word(call->env, &rest)) && *word) {
 		grown = conf_alloc(call->env, (rule->n + 1) * sizeof *grown);
-		if (rule->n)
+		if (prefixes)
 			memcpy(grown, prefixes, rule->n * sizeof *grown);
 		prefixes = grown;
 		if (prefix_parse(&prefixes[rule->n], word) != 0)

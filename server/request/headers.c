@@ -201,7 +201,8 @@ static int set_words(struct conf_call *call, void *config, int argc, char **argv
 static int set_header(struct conf_call *call, void *config, int argc, char **argv)
 {
 	const char *rest = argv[0];
-	char *words[WORDS], *word;
+	static char none[] = "";
+	char *words[WORDS] = { none, none, none, none, none, none, none }, *word;
 
 	for (argc = 0; argc < WORDS && (word = conf_word(call->env, &rest)); argc++)
 		words[argc] = word;
