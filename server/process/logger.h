@@ -1,6 +1,7 @@
 /*
  * logger.h - the one process that writes logs: drains the rings of all slots into the log targets of each generation.
- * It lives as long as the server; the master starts it, hands it tables of descriptors, and replaces it.
+ * It lives as long as the server; the master starts it, hands it tables of descriptors, and replaces it. Master only; the
+ * process itself is behind logwriter.h.
  */
 #ifndef BULKHEAD_PROCESS_LOGGER_H
 #define BULKHEAD_PROCESS_LOGGER_H

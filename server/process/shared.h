@@ -31,7 +31,7 @@ struct shared_head {
 	uint32_t nslots;
 	_Atomic uint32_t used;          /* slots that were ever used: the logger looks no further */
 };
-/* What the logger is writing at this moment: read by its successor (logger.c). */
+/* What the logger is writing at this moment: read by its successor (logwriter.c). */
 struct shared_journal {
 	_Atomic uint32_t busy;
 	uint32_t slot, generation, target;

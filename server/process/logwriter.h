@@ -1,0 +1,30 @@
+/*
+ * logwriter.h - the logger process and what the master tells it, between logger.c and logwriter.c. One message a packet
+ * over the control socket (base/ipc.h), whose end tells the logger that the server ends.
+ */
+#ifndef BULKHEAD_PROCESS_LOGWRITER_H
+#define BULKHEAD_PROCESS_LOGWRITER_H
+
+#include <stdint.h>
+
+#include "base/ipc.h"
+#include "process/config.h"
+
+#define LOGGER_NAME 256                 /* bytes of a target's name, for messages */
+#define LOGGER_TABLES 8                 /* that it knows at once */
+
+/* A generation's targets: how many, then their descriptors in several messages. One target alone: it has another. */
+enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP };
+struct logger_table {
+	uint32_t generation, n;
+};
+struct logger_targets {
+	uint32_t generation, first, n;
+	uint32_t kinds[IPC_MAX_FDS];
+	char names[IPC_MAX_FDS][LOGGER_NAME];
+};
+
+/* What the new process does, in its role, until the server ends. */
+_Noreturn void logwriter_run(int control, const struct config *cfg);
+
+#endif
