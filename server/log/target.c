@@ -69,8 +69,27 @@ int log_target_add(struct log_targets *t, struct conf_env *env, const char *name
 	return (int)t->n - 1;
 }
 
+/* The standard stream that a name means, or -1. */
+static int stream_of(const char *name)
+{
+	static const struct { const char *name; int fd; } streams[] = {
+		{ "/dev/stdout", 1 }, { "/dev/stderr", 2 }, { "/dev/fd/1", 1 }, { "/dev/fd/2", 2 },
+		{ "/proc/self/fd/1", 1 }, { "/proc/self/fd/2", 2 },
+	};
+
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams; i++)
+		if (!strcmp(name, streams[i].name))
+			return streams[i].fd;
+	return -1;
+}
+
 static int open_file(struct log_target *t, struct err *e)
 {
+	int stream = stream_of(t->name);
+
+	/* Not opened anew: a terminal or file of whoever started us may not be ours to open. */
+	if (stream >= 0 && (t->fd = fcntl(stream, F_DUPFD_CLOEXEC, 3)) >= 0)
+		return 0;
 	t->fd = open(t->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 	if (t->fd >= 0)
 		return 0;
