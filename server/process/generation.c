@@ -18,6 +18,7 @@
 #include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/logger.h"
+#include "process/programs.h"
 #include "process/shared.h"
 #include "process/slots.h"
 
@@ -63,14 +64,6 @@ static void make_plan(struct generation *g)
 	}
 }
 
-/* Programs that read slowly must not stop the logger: their pipes do not block. */
-static void unblock_pipes(const struct log_targets *t)
-{
-	for (unsigned i = 0; i < t->n; i++)
-		if (t->at[i].kind == LOG_TARGET_PIPE && t->at[i].fd >= 0)
-			fcntl(t->at[i].fd, F_SETFL, O_NONBLOCK);
-}
-
 static int start_keyholders(struct generation *g, struct err *e)
 {
 	unsigned n = cores();
@@ -95,7 +88,11 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 	make_plan(g);
 	if (log_targets_open(&cfg->targets, e) < 0)
 		goto fail;
-	unblock_pipes(&cfg->targets);
+	g->programs = programs_new(g->number, &cfg->targets, shared_now());
+	if (!g->programs) {
+		err_set(e, "no memory for a generation");
+		goto fail;
+	}
 	if (listen_open(cfg->process, old ? &old->listens : NULL, old ? 0 : ORPHAN_WAIT, &g->listens, e) < 0)
 		goto fail;
 	if (shared_prepare(cfg, e) < 0 || start_keyholders(g, e) < 0)
@@ -112,6 +109,7 @@ fail:
 	keyholders_end(g->keyholders);
 	listen_close(&g->listens);
 	log_targets_close(&cfg->targets);
+	programs_free(g->programs);
 	free(g);
 	return NULL;
 }
@@ -174,10 +172,12 @@ void generation_tick(struct generation *g, int64_t now)
 {
 	if (g->keyholders)
 		keyholders_tick(g->keyholders, g, now);
-	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING)
+	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING) {
+		programs_tick(g->programs, now);
 		look_after(g, now);
-	else if (g->state == GENERATION_DRAINING)
+	} else if (g->state == GENERATION_DRAINING) {
 		drain_on(g, now);
+	}
 }
 
 int64_t generation_due(const struct generation *g, int64_t now)
@@ -191,6 +191,9 @@ int64_t generation_due(const struct generation *g, int64_t now)
 		due = at;
 	if (g->state == GENERATION_MAKING && g->deadline < due)
 		due = g->deadline;
+	at = programs_due(g->programs);
+	if (at < due)
+		due = at;
 	at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
 	return at < due ? at : due;
 }
@@ -219,38 +222,10 @@ bool generation_stillborn(const struct generation *g)
 	       (!slots_living(g) || shared_now() >= g->deadline);
 }
 
-static bool program_reaped(struct generation *g, pid_t pid, int status)
-{
-	struct log_targets *t = &g->cfg->targets;
-	struct err e = { .text = "" };
-	char text[1024], words[128];
-
-	for (unsigned i = 0; i < t->n; i++) {
-		if (t->at[i].kind != LOG_TARGET_PIPE || t->at[i].pid != pid)
-			continue;
-		t->at[i].pid = -1;
-		if (g->state == GENERATION_DRAINING)
-			return true;
-		log_errorx(NULL, LOG_CORE, "BH0146",
-			   "the log program %s (pid %d) ended: %s: it is started again", t->at[i].name,
-			   (int)pid, slots_status_words(status, words));
-		close(t->at[i].fd);
-		t->at[i].fd = -1;
-		if (log_targets_open(t, &e) < 0) {
-			log_errorx(NULL, LOG_CORE, "BH0146", "%s", err_print(&e, text, sizeof text));
-			return true;
-		}
-		unblock_pipes(t);
-		logger_retarget(g->number, i, t->at[i].fd);
-		return true;
-	}
-	return false;
-}
-
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now)
 {
 	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) ||
-	       program_reaped(g, pid, status);
+	       programs_reaped(g->programs, pid, status, g->state != GENERATION_DRAINING, now);
 }
 
 void generation_free(struct generation *g)
@@ -258,6 +233,7 @@ void generation_free(struct generation *g)
 	slots_forget(g);
 	keyholders_end(g->keyholders);
 	logger_drop(g->number);
+	programs_free(g->programs);
 	log_targets_close(&g->cfg->targets);
 	listen_close(&g->listens);
 	config_free(g->cfg);

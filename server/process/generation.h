@@ -18,6 +18,7 @@
 enum generation_state { GENERATION_MAKING, GENERATION_SERVING, GENERATION_DRAINING, GENERATION_GONE };
 
 struct keyholders;
+struct programs;
 
 struct generation {
 	uint32_t number;
@@ -26,6 +27,7 @@ struct generation {
 	struct policy_plan plan;
 	struct listen_set listens;
 	struct keyholders *keyholders;  /* NULL: no TLS host */
+	struct programs *programs;      /* of its logs */
 	bool ready;                     /* some child has served */
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */

@@ -114,9 +114,8 @@ int logger_table(uint32_t generation, const struct log_targets *t)
 	return -1;
 }
 
-void logger_retarget(uint32_t generation, unsigned target, int fd)
+void logger_retarget(uint32_t generation, unsigned target)
 {
-	(void)fd;
 	for (int i = 0; i < MOST_TABLES; i++)
 		if (logger.tables[i].targets && logger.tables[i].generation == generation &&
 		    target < logger.tables[i].targets->n)

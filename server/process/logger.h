@@ -17,8 +17,8 @@
 int logger_start(const struct config *cfg, struct err *e);
 /* The targets of a generation, opened; borrowed until logger_drop. A dead logger's successor gets all tables again. */
 int logger_table(uint32_t generation, const struct log_targets *t);
-/* One target has another descriptor: a program was started anew. */
-void logger_retarget(uint32_t generation, unsigned target, int fd);
+/* One target of that table has another descriptor now: a program was started anew. */
+void logger_retarget(uint32_t generation, unsigned target);
 /* No process of that generation is left: its lines are written and its descriptors closed. */
 void logger_drop(uint32_t generation);
 /* True if the pid was the logger. */

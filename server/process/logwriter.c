@@ -123,9 +123,10 @@ static void new_targets(void)
 			close(at->fd);
 		else
 			t->told++;
-		*at = (struct target){ .fd = message.fds[i],
-				       .kind = m.kinds[i],
-				       .file = fstat(message.fds[i], &st) == 0 && S_ISREG(st.st_mode) };
+		/* Lines that were lost before are told of when the next one is written. */
+		at->fd = message.fds[i];
+		at->kind = m.kinds[i];
+		at->file = fstat(at->fd, &st) == 0 && S_ISREG(st.st_mode);
 		memcpy(at->name, m.names[i], LOGGER_NAME - 1);
 	}
 	message.nfds = 0;

@@ -3,6 +3,7 @@ import collections
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -120,6 +121,42 @@ class Logs(Case):
         self.assertEqual((twice, torn), ([], []))
         self.assertLessEqual(len(lost), 3 * 200, 'what a killed program had read already is lost with it, no more')
         self.assertEqual(self.compare(clients, s.read('logs/access')), ([], [], []))
+
+    def test_program_that_cannot_be_started_again(self):
+        """No descriptor for a pipe: said once, tried again, and neither the other logs nor a new logger suffer from it."""
+        s = self.configure(THREE + 'CustomLog "|@DIR@/logger @DIR@/logs/piped" "%U%q"\n' + LOG)
+        s.write('logger', '#!/bin/sh\nexec cat >>"$1"\n', 0o755)
+        s.start()
+        program = wait_for(lambda: [p for p in map(int, filter(str.isdigit, os.listdir('/proc'))) if self.has_open(p, s.path('logs/piped'))], 'the program')[0]
+        limits = resource.prlimit(s.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(s.pid, resource.RLIMIT_NOFILE, (6, limits[1]))
+        os.kill(program, signal.SIGTERM)
+        s.logged('BH0147')
+        time.sleep(0.5)
+        resource.prlimit(s.pid, resource.RLIMIT_NOFILE, limits)
+        os.kill(s.roles('log')[0], signal.SIGKILL)
+        s.logged('BH0140')
+        with s.connect() as c:
+            for n in range(3):
+                self.assertEqual(c.request('/?id=%d' % n, headers='User-Agent: a\r\n').status, 200)
+        wait_for(lambda: self.compare_ids(s, range(3)), 'the other log goes on')
+        s.logged('BH0148')
+        self.assertEqual(s.get('/?id=3').status, 200)
+        wait_for(lambda: '/index.html?id=3\n' in s.read('logs/piped'), 'the program gets lines again')
+        self.assertEqual(s.error_log.count('BH0147'), 1, s.error_log)
+        self.assertEqual(s.error_log.count('BH0140'), 1, s.error_log)
+
+    def compare_ids(self, s, ids):
+        text = s.read('logs/access')
+        return all('id=%d 200' % n in text for n in ids)
+
+    def test_program_that_ends_at_once_is_started_ever_more_seldom(self):
+        s = self.configure(THREE + 'CustomLog "|/bin/false" "%U"\n' + LOG)
+        s.start()
+        time.sleep(2)
+        ends = s.error_log.count('BH0146')
+        self.assertGreater(ends, 2)
+        self.assertLess(ends, 8)
 
     def has_open(self, pid, path):
         try:

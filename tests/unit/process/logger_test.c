@@ -234,7 +234,7 @@ static void test_full_disk(void **state)
 	assert_non_null(strstr(contents("full_error", &n), "BH0141"));
 	close(at[1].fd);
 	at[1].fd = open_log("full");
-	logger_retarget(3, 1, at[1].fd);
+	logger_retarget(3, 1);
 	wait_empty(5000);
 	assert_string_equal(contents("full", &n), "waits\n");
 	logger_drop(3);
