@@ -82,8 +82,19 @@ static void free_table(struct table *t)
 	free(t->at);
 	*t = (struct table){ 0 };
 	for (size_t i = 0; i < sizeof tables / sizeof *tables && !find_table(newest); i++)
-		if (tables[i].n)
+		if (tables[i].n && tables[i].told == tables[i].n)
 			newest = tables[i].generation;
+}
+
+/*
+ * Without a table that the master believes to be here, lines could never be placed. The successor is told all of them;
+ * the rings keep their lines for it. Most likely there was no descriptor or no memory to take the message with.
+ */
+static _Noreturn void misheard(const char *what)
+{
+	log_errorx(NULL, LOG_CORE, "BH0149", "the logger lost what the master told it (%s): it ends, and its successor is told all",
+		   what);
+	_exit(ROLE_EXIT_SICK);
 }
 
 static void new_table(void)
@@ -96,11 +107,11 @@ static void new_table(void)
 		if (!tables[i].n)
 			t = &tables[i];
 	if (!t || m.n == 0 || m.n > 65536 || find_table(m.generation))
-		return;
+		misheard("a table that has no place");
 	t->at = calloc(m.n, sizeof *t->at);
 	if (!t->at)
-		return;
-	t->generation = newest = m.generation;
+		misheard("no memory for a table");
+	t->generation = m.generation;
 	t->n = m.n;
 	for (unsigned i = 0; i < m.n; i++)
 		t->at[i].fd = -1;
@@ -114,7 +125,7 @@ static void new_targets(void)
 	memcpy(&m, message.data, sizeof m);
 	t = find_table(m.generation);
 	if (!t || m.n != message.nfds || m.first > t->n || m.n > t->n - m.first)
-		return;
+		misheard("targets of no table");
 	for (unsigned i = 0; i < m.n; i++) {
 		struct target *at = &t->at[m.first + i];
 		struct stat st;
@@ -130,6 +141,8 @@ static void new_targets(void)
 		memcpy(at->name, m.names[i], LOGGER_NAME - 1);
 	}
 	message.nfds = 0;
+	if (t->told == t->n && (t->generation > newest || !find_table(newest)))
+		newest = t->generation;
 }
 
 /* Whether the master has told all of its tables: it does so in several messages, and lines without target are lost. */
@@ -152,7 +165,7 @@ static void from_master(void)
 		int rc = ipc_recv(control, &message);
 
 		if (rc < 0 && errno == EBADMSG)
-			continue;
+			misheard("a message was cut off, as when there are too few descriptors");
 		if (rc < 0)
 			return;
 		if (rc == 0) {
@@ -171,6 +184,8 @@ static void from_master(void)
 			struct table *t = find_table(generation);
 			if (t)
 				t->dropping = true;
+		} else {
+			misheard("a message of no known kind");
 		}
 		ipc_drop_fds(&message);
 	}

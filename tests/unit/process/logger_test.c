@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -309,6 +310,55 @@ static void test_drop_closes(void **state)
 	close(fd[0]);
 }
 
+/* Leaves the logger no room for descriptors; as its own user where root may not do so. */
+static void limit_descriptors(pid_t logger)
+{
+	struct rlimit low = { 4, 8192 };
+	int status;
+	pid_t pid;
+
+	if (prlimit(logger, RLIMIT_NOFILE, &low, NULL) == 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(settings.gid) < 0 || setuid(settings.uid) < 0)
+			_exit(1);
+		_exit(prlimit(logger, RLIMIT_NOFILE, &low, NULL) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Descriptors that do not arrive: it ends, and its successor is told all tables. */
+static void test_lost_message(void **state)
+{
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "before" }, { .kind = LOG_TARGET_FILE, .name = "after" } };
+	struct log_targets t = { at, 1, 1 }, more = { at, 2, 2 };
+	pid_t first = logger_pid();
+	size_t n;
+
+	(void)state;
+	at[0].fd = open_log("before");
+	at[1].fd = open_log("after");
+	assert_int_equal(logger_table(7, &t), 0);
+	put(0, 7, 0, "one\n");
+	wait_empty(5000);
+	limit_descriptors(first);
+	assert_int_equal(logger_table(8, &more), 0);
+	put(0, 8, 1, "two\n");
+	put(1, 7, 0, "three\n");
+	wait_empty(5000);
+	assert_int_not_equal(logger_pid(), first);
+	assert_string_equal(contents("after", &n), "two\n");
+	assert_non_null(strstr(contents("before", &n), "one\n"));
+	assert_non_null(strstr(contents("before", &n), "three\n"));
+	assert_non_null(strstr(contents("before", &n), "BH0149"));
+	logger_drop(7);
+	logger_drop(8);
+	close(at[0].fd);
+	close(at[1].fd);
+}
+
 /* The end of the server: what is in the rings is written before the logger goes. */
 static void test_stop(void **state)
 {
@@ -331,7 +381,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines_arrive), cmocka_unit_test(test_kills),
 		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_slow_program),
-		cmocka_unit_test(test_drop_closes),  cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_drop_closes),  cmocka_unit_test(test_lost_message),
+		cmocka_unit_test(test_stop),
 	};
 	const struct passwd *pw = getpwnam("nobody");
 	struct log_settings quiet;
