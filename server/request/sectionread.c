@@ -142,47 +142,50 @@ int sections_set_directory(struct conf_call *call, void *config, int argc, char 
 	return section_read(call, sec, CONF_DIRECTORY) != 0 ? -1 : result;
 }
 
-int sections_set_files(struct conf_call *call, void *config, int argc, char **argv)
+/* A <Files> or <Location> with its pattern; *ok is false where a regular expression was refused. NULL: no pattern. */
+static struct section *section_named(struct conf_call *call, enum section_kind kind, int argc, char **argv, const char *what, bool *regex, bool *ok)
 {
 	struct section *sec = conf_alloc(call->env, sizeof *sec);
-	bool regex = false;
-	const char *word = section_pattern(call, argc, argv, "file name", &regex);
+	const char *word = section_pattern(call, argc, argv, what, regex);
 
-	(void)config;
 	if (!word)
-		return -1;
-	sec->kind = SECTION_FILES;
+		return NULL;
+	sec->kind = kind;
 	sec->pattern = word;
 	sec->length = strlen(word);
-	if (regex)
+	if (*regex)
 		section_regex(call, sec, word);
 	else
 		sec->wild = pattern_is_wild(word);
-	if (!regex && strchr(word, '/'))
+	*ok = !*regex || sec->regex;
+	return sec;
+}
+
+int sections_set_files(struct conf_call *call, void *config, int argc, char **argv)
+{
+	bool regex = false, ok;
+	struct section *sec = section_named(call, SECTION_FILES, argc, argv, "file name", &regex, &ok);
+
+	(void)config;
+	if (!sec)
+		return -1;
+	if (!regex && strchr(sec->pattern, '/'))
 		conf_warn(call, "name the file alone, inside a <Directory> section if need be",
-			  "\"%s\" holds a slash, and no file's name does: it never matches", word);
-	return section_read(call, sec, CONF_FILES) != 0 || (regex && !sec->regex) ? -1 : 0;
+			  "\"%s\" holds a slash, and no file's name does: it never matches", sec->pattern);
+	return section_read(call, sec, CONF_FILES) != 0 || !ok ? -1 : 0;
 }
 
 int sections_set_location(struct conf_call *call, void *config, int argc, char **argv)
 {
-	struct section *sec = conf_alloc(call->env, sizeof *sec);
-	bool regex = false;
-	const char *word = section_pattern(call, argc, argv, "URL path", &regex);
+	bool regex = false, ok;
+	struct section *sec = section_named(call, SECTION_LOCATION, argc, argv, "URL path", &regex, &ok);
 
 	(void)config;
-	if (!word)
+	if (!sec)
 		return -1;
-	sec->kind = SECTION_LOCATION;
-	sec->pattern = word;
-	sec->length = strlen(word);
-	if (regex)
-		section_regex(call, sec, word);
-	else
-		sec->wild = pattern_is_wild(word);
-	if (!regex && !strchr("/*?[", word[0]))
-		conf_warn(call, "begin it with a slash", "no URL path begins like \"%s\": it never matches", word);
-	return section_read(call, sec, CONF_LOCATION) != 0 || (regex && !sec->regex) ? -1 : 0;
+	if (!regex && !strchr("/*?[", sec->pattern[0]))
+		conf_warn(call, "begin it with a slash", "no URL path begins like \"%s\": it never matches", sec->pattern);
+	return section_read(call, sec, CONF_LOCATION) != 0 || !ok ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- <Limit> */
