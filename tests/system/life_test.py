@@ -80,7 +80,7 @@ class Kills(Life):
         wait_for(lambda: len(s.workers()) == 2 and s.roles('keys'), 'it is complete')
         with Load(s, (load.TLS_CLOSE,) * 2) as clients:
             for _ in range(5):
-                victim = s.roles('keys')[0]
+                victim = s.role('keys')
                 n = len(s.roles('keys'))
                 os.kill(victim, signal.SIGKILL)
                 wait_for(lambda: victim not in s.roles('keys') and len(s.roles('keys')) == n, 'a new keyholder')
@@ -184,7 +184,7 @@ class Strangers(Life):
     def test_hanging_keyholder_holds_up_nobody_for_ever(self):
         s = self.serve('StartServers 1\nServerLimit 1\nMaxSpareServers 1\n' + TLS)
         self.assertEqual(s.get(tls=True).status, 200)
-        victim = s.roles('keys')[0]
+        victim = s.role('keys')
         os.kill(victim, signal.SIGSTOP)
         try:
             began = time.monotonic()
@@ -203,7 +203,7 @@ class Strangers(Life):
 
     def test_hanging_logger_holds_up_nobody_for_long(self):
         s = self.serve('StartServers 1\nServerLimit 1\nMaxSpareServers 1\nMaxKeepAliveRequests 0\nCustomLog "@DIR@/logs/access" "%q %{X}i end"\n')
-        victim = s.roles('log')[0]
+        victim = s.role('log')
         os.kill(victim, signal.SIGSTOP)
         try:
             began = time.monotonic()
@@ -490,7 +490,7 @@ class Restarts(Life):
         def settled():
             wait_for(lambda: len(s.workers()) == 2 and len(s.roles('keys')) <= 2, lambda: 'one generation: %r' % [process_name(p) for p in children_of(s.pid)])
             time.sleep(0.3)
-            return kinds_of(descriptors(s.pid)), kinds_of(descriptors(s.roles('log')[0])), sorted(process_name(p) for p in children_of(s.pid)), int(status_of(s.pid)['VmRSS'].split()[0])
+            return kinds_of(descriptors(s.pid)), kinds_of(descriptors(s.role('log'))), sorted(process_name(p) for p in children_of(s.pid)), int(status_of(s.pid)['VmRSS'].split()[0])
         for _ in range(3):
             self.restart(s)
         before = settled()

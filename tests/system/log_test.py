@@ -134,7 +134,7 @@ class Logs(Case):
         s.logged('BH0147')
         time.sleep(0.5)
         resource.prlimit(s.pid, resource.RLIMIT_NOFILE, limits)
-        os.kill(s.roles('log')[0], signal.SIGKILL)
+        os.kill(s.role('log'), signal.SIGKILL)
         s.logged('BH0140')
         with s.connect() as c:
             for n in range(3):

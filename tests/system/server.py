@@ -292,6 +292,10 @@ class Server:
         """The pids of the master's children with a role: their process name has that word."""
         return [p for p in children_of(self.pid) if name in process_name(p)]
 
+    def role(self, name):
+        """The pid of one child with a role; a process that was just forked has its name in a moment."""
+        return wait_for(lambda: self.roles(name), 'a process is called %s' % name)[0]
+
     def workers(self):
         return [p for p in children_of(self.pid) if process_name(p) not in ('bulkhead-keys', 'bulkhead-log') and 'job' not in process_name(p)]
 
