@@ -5,8 +5,10 @@
 #include "process/logger.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -23,7 +25,13 @@
 #include "process/shared.h"
 #include "process/slots.h"
 
-#define MOST_TABLES 4                   /* two generations live; a third is being made while the first ends */
+/* A generation's targets: while it lives they are its own, then a copy, until the logger has written its last lines. */
+struct known {
+	uint32_t generation;
+	const struct log_targets *targets;      /* NULL = free */
+	bool dropped;
+	struct log_targets copy;
+};
 
 static struct {
 	pid_t pid;
@@ -31,7 +39,7 @@ static struct {
 	int64_t born;
 	bool stopping;
 	struct policy_backoff backoff;
-	struct { uint32_t generation; const struct log_targets *targets; } tables[MOST_TABLES];
+	struct known tables[LOGGER_TABLES];
 } logger = { .control = -1 };
 
 static int say(uint32_t type, const void *data, size_t len, const int *fds, unsigned n)
@@ -72,6 +80,14 @@ static int say_table(uint32_t generation, const struct log_targets *t)
 	return 0;
 }
 
+static void say_known(const struct known *k)
+{
+	if (!k->targets)
+		return;
+	if (say_table(k->generation, k->targets) == 0 && k->dropped)
+		say(LOGGER_DROP, &k->generation, sizeof k->generation, NULL, 0);
+}
+
 int logger_start(const struct config *cfg, struct err *e)
 {
 	struct timeval patience = { .tv_sec = 2 };
@@ -93,44 +109,155 @@ int logger_start(const struct config *cfg, struct err *e)
 		return err_sys(e, "the logger cannot be forked");
 	}
 	logger.control = fd[0];
-	for (int i = 0; i < MOST_TABLES; i++)
-		if (logger.tables[i].targets)
-			say_table(logger.tables[i].generation, logger.tables[i].targets);
+	for (int i = 0; i < LOGGER_TABLES; i++)
+		say_known(&logger.tables[i]);
 	eventfd_write(shared.log_wake, 1);
 	return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ tables */
+
+static void let_go(struct known *k)
+{
+	for (unsigned i = 0; i < k->copy.n; i++) {
+		close(k->copy.at[i].fd);
+		free((char *)(uintptr_t)k->copy.at[i].name);
+	}
+	free(k->copy.at);
+	*k = (struct known){ 0 };
+}
+
+/* Takes a copy in place of the generation's own targets. -1: no descriptor or no memory for it. */
+static int keep(struct known *k)
+{
+	const struct log_targets *t = k->targets;
+
+	k->copy.at = calloc(t->n, sizeof *k->copy.at);
+	if (!k->copy.at)
+		return -1;
+	k->targets = &k->copy;
+	for (unsigned i = 0; i < t->n; i++) {
+		struct log_target *at = &k->copy.at[i];
+
+		*at = (struct log_target){ .kind = t->at[i].kind, .name = strdup(t->at[i].name), .pid = -1 };
+		at->fd = fcntl(t->at[i].fd, F_DUPFD_CLOEXEC, 3);
+		if (at->fd < 0 || !at->name) {
+			int saved = errno;
+			if (at->fd >= 0)
+				close(at->fd);
+			free((char *)(uintptr_t)at->name);
+			errno = saved;
+			return -1;
+		}
+		k->copy.n++;
+	}
+	return 0;
+}
+
+static struct known *find(uint32_t generation)
+{
+	for (int i = 0; i < LOGGER_TABLES; i++)
+		if (logger.tables[i].targets && logger.tables[i].generation == generation)
+			return &logger.tables[i];
+	return NULL;
+}
+
+/* A free place, or that of the oldest generation that is gone: the logger, too, gives that one up for a new table. */
+static struct known *place(void)
+{
+	struct known *oldest = NULL;
+
+	for (int i = 0; i < LOGGER_TABLES; i++) {
+		struct known *k = &logger.tables[i];
+
+		if (!k->targets)
+			return k;
+		if (k->dropped && (!oldest || k->generation < oldest->generation))
+			oldest = k;
+	}
+	if (!oldest)
+		return NULL;
+	log_warnx(NULL, LOG_CORE, "BH0158", "the last log lines of generation %u are given up: the logger could not write them for too long",
+		  oldest->generation);
+	let_go(oldest);
+	return oldest;
+}
+
 int logger_table(uint32_t generation, const struct log_targets *t)
 {
-	for (int i = 0; i < MOST_TABLES; i++) {
-		if (logger.tables[i].targets)
-			continue;
-		logger.tables[i].generation = generation;
-		logger.tables[i].targets = t;
-		say_table(generation, t);
-		return 0;
+	struct known *k = place();
+
+	if (!k) {
+		errno = ENOSPC;
+		return -1;
 	}
-	errno = ENOSPC;
-	return -1;
+	k->generation = generation;
+	k->targets = t;
+	say_known(k);
+	return 0;
 }
 
 void logger_retarget(uint32_t generation, unsigned target)
 {
-	for (int i = 0; i < MOST_TABLES; i++)
-		if (logger.tables[i].targets && logger.tables[i].generation == generation &&
-		    target < logger.tables[i].targets->n)
-			say_targets(generation, logger.tables[i].targets, target, 1);
+	const struct known *k = find(generation);
+
+	if (k && target < k->targets->n)
+		say_targets(generation, k->targets, target, 1);
 	eventfd_write(shared.log_wake, 1);
 }
 
 void logger_drop(uint32_t generation)
 {
-	for (int i = 0; i < MOST_TABLES; i++)
-		if (logger.tables[i].targets && logger.tables[i].generation == generation) {
-			logger.tables[i].targets = NULL;
-			say(LOGGER_DROP, &generation, sizeof generation, NULL, 0);
-		}
+	struct known *k = find(generation);
+
+	if (!k)
+		return;
+	k->dropped = true;
+	say(LOGGER_DROP, &generation, sizeof generation, NULL, 0);
+	if (keep(k) == 0)
+		return;
+	log_warn(NULL, LOG_CORE, "BH0158", "the last log lines of generation %u are lost if the logger dies now", generation);
+	let_go(k);
 }
+
+int logger_fd(void)
+{
+	for (int i = 0; i < LOGGER_TABLES; i++)
+		if (logger.tables[i].dropped)
+			return logger.control;
+	return -1;
+}
+
+/* What the logger says: the last lines of a generation are written. */
+static void hear(void)
+{
+	static struct ipc_message m;
+	uint32_t generation;
+	int rc;
+
+	while (logger_fd() >= 0) {
+		struct known *k = NULL;
+
+		rc = ipc_recv_wait(logger.control, &m, 0);
+		if (rc < 0 && errno != EBADMSG)
+			return;
+		if (rc > 0 && ipc_is(&m, LOGGER_DRAINED, sizeof generation, sizeof generation)) {
+			memcpy(&generation, m.data, sizeof generation);
+			k = find(generation);
+		}
+		if (k && k->dropped) {
+			let_go(k);
+			continue;
+		}
+		/* The end of a dying one is noticed by its parent; one that says anything else is broken. */
+		ipc_drop_fds(&m);
+		if (logger.pid)
+			kill(logger.pid, SIGKILL);
+		return;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ life */
 
 bool logger_reaped(pid_t pid, int status, int64_t now)
 {
@@ -165,6 +292,7 @@ void logger_tick(const struct config *cfg, int64_t now)
 	struct err e = { .text = "" };
 	char text[1024];
 
+	hear();
 	if (logger_due() > now || logger_start(cfg, &e) == 0)
 		return;
 	policy_ended(&logger.backoff, POLICY_FATAL, now, now);
@@ -204,11 +332,14 @@ void logger_stop(const struct config *cfg, int wait_ms)
 	/* One that was killed in the last moments left lines in the rings: a successor writes them. */
 	for (int tries = 2; logger.born && tries; tries--) {
 		if (!logger.pid && logger_start(cfg, &e) < 0)
-			return;
+			break;
 		if (logger.control >= 0)
 			close(logger.control);
 		logger.control = -1;
 		if (wait_for_end(end))
-			return;
+			break;
 	}
+	for (int i = 0; i < LOGGER_TABLES; i++)
+		if (logger.tables[i].dropped)
+			let_go(&logger.tables[i]);
 }

@@ -15,12 +15,20 @@
 
 /* Starts it. It runs as LogUser of cfg. 0 or -1 with *e. */
 int logger_start(const struct config *cfg, struct err *e);
-/* The targets of a generation, opened; borrowed until logger_drop. A dead logger's successor gets all tables again. */
+/*
+ * The targets of a generation, opened; borrowed until logger_drop. A dead logger's successor gets all tables again. -1
+ * with errno: too many generations live.
+ */
 int logger_table(uint32_t generation, const struct log_targets *t);
 /* One target of that table has another descriptor now: a program was started anew. */
 void logger_retarget(uint32_t generation, unsigned target);
-/* No process of that generation is left: its lines are written and its descriptors closed. */
+/*
+ * No process of that generation is left: its lines are written and its descriptors closed. Copies of them are kept until
+ * the logger, or a successor, says that it has done so; if it cannot for long, they are given up for new generations.
+ */
 void logger_drop(uint32_t generation);
+/* Readable when logger_tick has something to hear; -1: nothing is expected. */
+int logger_fd(void);
 /* True if the pid was the logger. */
 bool logger_reaped(pid_t pid, int status, int64_t now);
 void logger_tick(const struct config *cfg, int64_t now);

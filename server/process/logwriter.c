@@ -86,6 +86,19 @@ static void free_table(struct table *t)
 			newest = tables[i].generation;
 }
 
+/* The oldest of those that are dropped and not written yet: the master has given it up as well. */
+static struct table *give_up_oldest(void)
+{
+	struct table *oldest = NULL;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		if (tables[i].dropping && (!oldest || tables[i].generation < oldest->generation))
+			oldest = &tables[i];
+	if (oldest)
+		free_table(oldest);
+	return oldest;
+}
+
 /*
  * Without a table that the master believes to be here, lines could never be placed. The successor is told all of them;
  * the rings keep their lines for it. Most likely there was no descriptor or no memory to take the message with.
@@ -106,6 +119,8 @@ static void new_table(void)
 	for (size_t i = 0; i < sizeof tables / sizeof *tables && !t; i++)
 		if (!tables[i].n)
 			t = &tables[i];
+	if (!t)
+		t = give_up_oldest();
 	if (!t || m.n == 0 || m.n > 65536 || find_table(m.generation))
 		misheard("a table that has no place");
 	t->at = calloc(m.n, sizeof *t->at);
@@ -161,9 +176,16 @@ static bool all_told(void)
 /* All that the master has said until now. */
 static void from_master(void)
 {
+	bool end = false;
+
 	while (control >= 0) {
 		int rc = ipc_recv(control, &message);
 
+		/* A master that goes without having heard all resets the socket: what it said before stands behind that. */
+		if (rc == 0 && !end) {
+			end = true;
+			continue;
+		}
 		if (rc < 0 && errno == EBADMSG)
 			misheard("a message was cut off, as when there are too few descriptors");
 		if (rc < 0)
@@ -407,6 +429,12 @@ static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 	return true;
 }
 
+/* The master keeps the table of a dropped generation until it hears this. False: later. */
+static bool tell_drained(uint32_t generation)
+{
+	return control < 0 || ipc_send(control, LOGGER_DRAINED, 0, &generation, sizeof generation, NULL, 0) == 0 || errno != EAGAIN;
+}
+
 /* Whether any line was there. */
 static bool drain_all(enum ring_reader how)
 {
@@ -420,7 +448,7 @@ static bool drain_all(enum ring_reader how)
 		all &= drain_ring(i, how, &any);
 	/* No process writes for a generation that is dropped; once all rings were seen empty, nothing of it is left. */
 	for (size_t i = 0; all && i < sizeof tables / sizeof *tables; i++)
-		if (tables[i].dropping)
+		if (tables[i].dropping && tell_drained(tables[i].generation))
 			free_table(&tables[i]);
 	return any;
 }

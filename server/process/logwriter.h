@@ -11,10 +11,13 @@
 #include "process/config.h"
 
 #define LOGGER_NAME 256                 /* bytes of a target's name, for messages */
-#define LOGGER_TABLES 8                 /* that it knows at once */
+#define LOGGER_TABLES 8                 /* known at once; for one more, the oldest that was dropped is given up by both sides */
 
-/* A generation's targets: how many, then their descriptors in several messages. One target alone: it has another. */
-enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP };
+/*
+ * A generation's targets: how many, then their descriptors in several messages. One target alone: it has another. DROP:
+ * that generation has ended; answered by DRAINED once its last lines are written. Both hold the generation's number.
+ */
+enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP, LOGGER_DRAINED };
 struct logger_table {
 	uint32_t generation, n;
 };

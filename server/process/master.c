@@ -431,21 +431,23 @@ static int wait_ms(int64_t now)
 static void loop(void)
 {
 	while (!m.ended) {
-		struct pollfd p[2 + JOB_MAX];
-		unsigned n = 2 + job_poll(p + 2, JOB_MAX);
+		enum { SIGNALS, WAKE, LOGGER, JOBS };
+		struct pollfd p[JOBS + JOB_MAX];
+		unsigned n = JOBS + job_poll(p + JOBS, JOB_MAX);
 		int64_t now = shared_now();
 		eventfd_t rung;
 
-		p[0] = (struct pollfd){ .fd = m.signals, .events = POLLIN };
-		p[1] = (struct pollfd){ .fd = m.wake_after > now ? -1 : shared.wake, .events = POLLIN };
+		p[SIGNALS] = (struct pollfd){ .fd = m.signals, .events = POLLIN };
+		p[LOGGER] = (struct pollfd){ .fd = logger_fd(), .events = POLLIN };
+		p[WAKE] = (struct pollfd){ .fd = m.wake_after > now ? -1 : shared.wake, .events = POLLIN };
 		if (poll(p, n, wait_ms(now)) < 0 && errno != EINTR) {
 			log_error(NULL, LOG_CORE, "BH0157", "the master's wait failed");
 			nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
 		}
 		now = shared_now();
-		if (p[1].fd >= 0 && eventfd_read(shared.wake, &rung) == 0)
+		if (p[WAKE].fd >= 0 && eventfd_read(shared.wake, &rung) == 0)
 			m.wake_after = now + WAKE_PAUSE;
-		for (unsigned i = 2; i < n; i++)
+		for (unsigned i = JOBS; i < n; i++)
 			if (p[i].revents)
 				job_input(p[i].fd);
 		take_signals(now);

@@ -102,6 +102,33 @@ class Logs(Case):
         self.assertEqual(clients.failed, [])
         self.assertEqual([lost, twice, torn], [[], [], []])
 
+    def test_logger_that_dies_around_a_restart(self):
+        """The old generation's last lines wait in the rings when it is gone, and no logger knows its table any more."""
+        s = self.serve(THREE + LOG)
+        with s.connect() as c:
+            for n in range(20):
+                self.assertEqual(c.request('/?id=%d' % n, headers='User-Agent: a\r\n').status, 200)
+        wait_for(lambda: 'id=19 ' in s.read('logs/access'), 'lines')
+        logger, old = s.roles('log')[0], s.workers()
+        os.kill(logger, signal.SIGSTOP)
+        with s.connect() as c:
+            for n in range(20, 40):
+                self.assertEqual(c.request('/?id=%d' % n, headers='User-Agent: a\r\n').status, 200)
+        os.rename(s.path('logs/access'), s.path('logs/access.old'))
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102')
+        wait_for(lambda: not any(alive(pid) for pid in old), 'the old children end')
+        time.sleep(0.3)
+        os.kill(logger, signal.SIGKILL)
+        wait_for(lambda: 'id=39 ' in s.read('logs/access.old'), lambda: 'the last lines arrive: ' + s.error_log)
+        wait_for(lambda: not [fd for fd in os.listdir('/proc/%d/fd' % s.pid) if os.path.realpath('/proc/%d/fd/%s' % (s.pid, fd)) == s.path('logs/access.old')],
+                 'the master lets go of the old log')
+        self.assertEqual(s.get('/?id=40', headers='User-Agent: a\r\n').status, 200)
+        s.stop()
+        lines = [line for name in ('access.old', 'access') for line in s.read('logs/' + name).split('\n')[:-1]]
+        self.assertEqual(len(lines), 41)
+        self.assertNotIn('BH0144', s.error_log)
+
     def test_programs_get_lines_and_are_started_again(self):
         s = self.configure(THREE + 'CustomLog "|@DIR@/logger @DIR@/logs/piped" "%U%q %>s %{User-Agent}i end"\n' + LOG)
         s.write('logger', '#!/bin/sh\nexec cat >>"$1"\n', 0o755)

@@ -302,12 +302,121 @@ static void test_drop_closes(void **state)
 	assert_int_equal(logger_table(5, &t), 0);
 	put(0, 5, 0, "x");
 	assert_int_equal(read(fd[0], &c, 1), 1);
+	fcntl(fd[0], F_SETFL, O_NONBLOCK);
 	close(fd[1]);
 	logger_drop(5);
-	alarm(10);
-	assert_int_equal(read(fd[0], &c, 1), 0);
-	alarm(0);
+	for (int64_t end = shared_now() + 5000; read(fd[0], &c, 1) != 0; usleep(1000)) {
+		reap_and_replace();
+		assert_true(shared_now() < end);
+	}
 	close(fd[0]);
+}
+
+/* One that was killed before is replaced a moment later. */
+static pid_t living_logger(void)
+{
+	pid_t pid;
+
+	for (int64_t end = shared_now() + 5000; (pid = logger_pid()) <= 0; usleep(1000)) {
+		assert_true(shared_now() < end);
+		reap_and_replace();
+	}
+	return pid;
+}
+
+static void kill_logger(void)
+{
+	pid_t pid = living_logger();
+	int status;
+
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(logger_reaped(pid, status, shared_now()));
+}
+
+/*
+ * A generation ends, and the logger dies before it has written the generation's last lines: killed while it was told, or
+ * gone already when that happened, or killed twice. Its successor knows where the lines belong.
+ */
+static void test_drop_outlives_loggers(void **state)
+{
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "last_error" }, { .kind = LOG_TARGET_PIPE, .name = "program" } };
+	struct log_targets t = { at, 2, 2 };
+	char text[64] = "";
+	int fd[2];
+
+	(void)state;
+	for (uint32_t how = 0; how < 3; how++) {
+		size_t n, got = 0;
+		ssize_t more;
+
+		assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+		at[0].fd = open_log("last_error");
+		at[1].fd = fd[1];
+		assert_int_equal(logger_table(20 + how, &t), 0);
+		put(0, 20 + how, 1, "before\n");
+		wait_empty(5000);
+		if (how == 0)
+			kill(living_logger(), SIGSTOP);
+		else
+			kill_logger();
+		put(0, 20 + how, 1, "last\n");
+		logger_drop(20 + how);
+		close(at[0].fd);
+		close(at[1].fd);
+		at[0].name = at[1].name = NULL; /* all of it belongs to the generation that is gone */
+		at[0].fd = at[1].fd = -1;
+		if (how == 0)
+			kill_logger();
+		if (how == 2)
+			kill_logger();
+		/* The end of the program's input comes as well: neither logger nor master hold the pipe for ever. */
+		for (int64_t end = shared_now() + 5000; shared_now() < end; usleep(1000)) {
+			reap_and_replace();
+			more = read(fd[0], text + got, sizeof text - 1 - got);
+			if (more == 0)
+				break;
+			got += more > 0 ? (size_t)more : 0;
+		}
+		text[got] = '\0';
+		assert_int_equal(more, 0);
+		assert_string_equal(text, "before\nlast\n");
+		assert_null(strstr(contents("last_error", &n), "BH0144"));
+		at[0].name = "last_error";
+		at[1].name = "program";
+		close(fd[0]);
+	}
+}
+
+/* Generations come and go while none of their lines can be written: the newest work, the oldest are given up in the end. */
+static void test_many_drops(void **state)
+{
+	struct log_target at[1] = { { .kind = LOG_TARGET_FILE, .name = "many" } };
+	struct log_targets t = { at, 1, 1 };
+	char *text;
+	size_t n;
+
+	(void)state;
+	at[0].fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(logger_table(40, &t), 0);
+	put(0, 40, 0, "waits\n");
+	for (uint32_t g = 41; g < 60; g++) {
+		logger_drop(g - 1);
+		close(at[0].fd);
+		at[0].fd = open_log("many");
+		assert_int_equal(logger_table(g, &t), 0);
+		put(1, g, 0, "x\n");
+		for (int64_t end = shared_now() + 5000; !empty(1) && shared_now() < end; usleep(1000))
+			reap_and_replace();
+	}
+	wait_empty(5000);
+	text = contents("many", &n);
+	for (unsigned lines = 0; lines < 19; lines++, text += 2) {
+		text = strstr(text, "x\n");
+		assert_non_null(text);
+	}
+	logger_drop(59);
+	close(at[0].fd);
 }
 
 /* Leaves the logger no room for descriptors; as its own user where root may not do so. */
@@ -382,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_lines_arrive), cmocka_unit_test(test_kills),
 		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_slow_program),
 		cmocka_unit_test(test_drop_closes),  cmocka_unit_test(test_lost_message),
+		cmocka_unit_test(test_drop_outlives_loggers), cmocka_unit_test(test_many_drops),
 		cmocka_unit_test(test_stop),
 	};
 	const struct passwd *pw = getpwnam("nobody");
