@@ -79,13 +79,21 @@ static const char *classify_fault(const struct crash_snapshot *s)
 	return s->code == SEGV_ACCERR ? "access" : "wild-pointer";
 }
 
+/* raise(), kill(), tgkill(): no fault of the processor's, whatever the signal is called. */
+static bool raised(const struct crash_snapshot *s)
+{
+	return s->code <= 0 && (s->sender_pid == s->pid || s->sender_pid == 0);
+}
+
 const char *classify(const struct crash_snapshot *s, const struct crash_trace *t)
 {
-	if (s->code <= 0 && s->sender_pid != s->pid && s->sender_pid != 0)
+	if (s->code <= 0 && !raised(s))
 		return "sent-by-pid";
+	if (raised(s) && s->signal != SIGABRT)
+		return "raised";
 	switch (s->signal) {
 	case SIGSEGV:
-		return s->code > 0 ? classify_fault(s) : "raised";
+		return classify_fault(s);
 	case SIGBUS:
 		return "bus";
 	case SIGFPE:
@@ -153,8 +161,11 @@ void classify_signature(const struct crash_snapshot *s, const struct crash_trace
 	unsigned i = 0, taken = 0;
 
 	print_add(out, "%s", print_signal(s->signal));
-	while (s->signal == SIGABRT && i < t->count && in_libc(&t->frame[i]))
+	/* Which of the C library's functions carried the signal is no news. */
+	while ((s->signal == SIGABRT || raised(s)) && i < t->count && in_libc(&t->frame[i]))
 		i++;
+	if (i == t->count)
+		i = 0;
 	for (; i < t->count && taken < SIGNATURE_FRAMES; i++) {
 		struct print p = { .text = name, .room = sizeof name };
 

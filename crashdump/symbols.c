@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crashdump/callsite.h"
 #include "crashdump/print.h"
 
 #define SCANS_MAX 16            /* restarts after an end of the tables */
@@ -428,51 +429,15 @@ static size_t bytes_before(Dwfl_Module *module, uint64_t address, unsigned char 
 	return 0;
 }
 
-#if defined __x86_64__
-/* E8 rel32, or FF /2 with any addressing form, ends exactly here. */
-static bool call_before(const unsigned char b[8])
-{
-	static const unsigned char modrm_length[4] = { 2, 3, 6, 2 };
-
-	if (b[3] == 0xe8)
-		return true;
-	for (unsigned length = 2; length <= 7; length++) {
-		const unsigned char *p = b + 8 - length;
-		unsigned mod = p[1] >> 6, form = p[1] & 7, need = modrm_length[mod];
-
-		if (p[0] != 0xff || ((p[1] >> 3) & 7) != 2)
-			continue;
-		if (mod != 3 && form == 4)
-			need++;                         /* a SIB byte follows */
-		if (mod == 0 && form == 5)
-			need = 6;                       /* relative to the program counter */
-		if (mod == 0 && form == 4 && length == 7 && (p[2] & 7) == 5)
-			need = 7;
-		if (need == length)
-			return true;
-	}
-	return false;
-}
-#else
-/* BL, BLR and its authenticating forms. */
-static bool call_before(const unsigned char b[8])
-{
-	uint32_t word;
-
-	memcpy(&word, b + 4, 4);
-	return (word & 0xfc000000) == 0x94000000 || (word & 0xfefff000) == 0xd63f0000;
-}
-#endif
-
 static bool is_return_address(uint64_t word)
 {
 	Dwfl_Module *module = word > 8 && is_code(word - 1) ? dwfl_addrmodule(reader.dwfl, word - 1) : NULL;
-	unsigned char before[8];
+	unsigned char before[CALLSITE_BYTES];
 	GElf_Off offset;
 	GElf_Sym symbol;
 
 	return module && dwfl_module_addrinfo(module, word - 1, &offset, &symbol, NULL, NULL, NULL) &&
-	       bytes_before(module, word, before, sizeof before) && call_before(before);
+	       bytes_before(module, word, before, sizeof before) && callsite_before(before);
 }
 
 /* The next plausible return address from `sp` on: unwinding begins there. */

@@ -150,6 +150,8 @@ static void classes_by_signal(void **state)
 		{ SIGABRT, SI_TKILL, 0, "*** buffer overflow detected ***: terminated", "fortify" },
 		{ SIGABRT, SI_TKILL, 0, "a.c:12: f: Assertion `x' failed.", "assert" },
 		{ SIGSYS, 1, 0, "", "sandbox" }, { SIGTRAP, 0x80, 0, "", "trap" }, { SIGFPE, 1, 0, "", "arithmetic" },
+		{ SIGFPE, SI_TKILL, 0, "", "raised" }, { SIGILL, SI_TKILL, 0, "", "raised" }, { SIGBUS, SI_TKILL, 0, "", "raised" },
+		{ SIGSYS, SI_TKILL, 0, "", "raised" }, { SIGSEGV, SI_TKILL, 0, "", "raised" }, { SIGFPE, SI_USER, 0, "", "sent-by-pid" },
 	};
 	struct crash_snapshot *s = calloc(1, sizeof *s);
 	struct crash_trace *t = calloc(1, sizeof *t);
@@ -203,6 +205,26 @@ static void signatures_are_plain(void **state)
 	t->frame[4].trust = CRASH_TRUST_CFI;
 	classify_signature(s, t, &p);
 	assert_string_equal(text, "SIGABRT caller");
+	/* The same where the process signalled itself; but a signal from outside tells of where it was met. */
+	strcpy(t->frame[0].function, "__pthread_kill_implementation");
+	strcpy(t->frame[1].function, "raise");
+	strcpy(t->frame[2].function, "poll");
+	s->signal = SIGFPE;
+	s->code = SI_TKILL;
+	s->pid = s->sender_pid = 50;
+	p.length = 0;
+	classify_signature(s, t, &p);
+	assert_string_equal(text, "SIGFPE caller");
+	s->sender_pid = 1;
+	p.length = 0;
+	classify_signature(s, t, &p);
+	assert_string_equal(text, "SIGFPE __pthread_kill_implementation<raise<poll<caller");
+	/* Nothing but the C library: better its names than none. */
+	s->sender_pid = 50;
+	t->count = 3;
+	p.length = 0;
+	classify_signature(s, t, &p);
+	assert_string_equal(text, "SIGFPE __pthread_kill_implementation<raise<poll");
 	free(s);
 	free(t);
 }
