@@ -6,6 +6,8 @@
  * thing. The first part of a name is never an extension. Case does not matter.
  *
  * What would run code or rewrite the content and does not exist here denies the file (403): its source must not go out.
+ * That of PHP and CGI programs stays in even where no line speaks of them: those that did may stand in an <IfModule> of
+ * the module that ran them, which is not here.
  */
 #include "request/mime.h"
 
@@ -499,6 +501,22 @@ static bool type_is_code(const char *type)
 	       strcasecmp(type, "text/x-server-parsed-html3") == 0;
 }
 
+/* The type of an extension, folded, that nothing gives one and that only programs have; NULL: none. */
+static const char *program_type(const char *folded)
+{
+	static const struct { const char *ext, *type; } programs[] = {
+		{ "php", "application/x-httpd-php" }, { "php3", "application/x-httpd-php" }, { "php4", "application/x-httpd-php" },
+		{ "php5", "application/x-httpd-php" }, { "php7", "application/x-httpd-php" }, { "php8", "application/x-httpd-php" },
+		{ "phtml", "application/x-httpd-php" }, { "pht", "application/x-httpd-php" }, { "phar", "application/x-httpd-php" },
+		{ "phps", "application/x-httpd-php-source" }, { "cgi", "application/x-httpd-cgi" }, { "fcgi", "application/x-httpd-cgi" },
+	};
+
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+		if (strcmp(folded, programs[i].ext) == 0)
+			return programs[i].type;
+	return NULL;
+}
+
 static unsigned deny(struct request *r, const struct code *c, const char *what)
 {
 	log_errorx(&r->client->about, LOG_MIME, "BH0440",
@@ -538,7 +556,7 @@ static void by_name(struct request *r, const struct mime_section *s, const struc
 		if (e && e->type) {
 			r->type = e->type;
 			r->charset = e->type_charset ? e->type_charset : r->charset;
-		} else if (!(e && e->dropped & DROP_TYPE) && (type = mimemap_find(types, folded, hash))) {
+		} else if (!(e && e->dropped & DROP_TYPE) && ((type = mimemap_find(types, folded, hash)) || (type = program_type(folded)))) {
 			r->type = type;
 		}
 		if (!e)
@@ -595,8 +613,8 @@ unsigned mime_run(struct request *r)
 		return deny(r, b->filter, "the filter");
 	if (r->type && !r->handler && type_is_code(r->type)) {
 		log_errorx(&r->client->about, LOG_MIME, "BH0441",
-			   "%s denied: its type %s stands for a program that does not exist here, and the source is not sent instead",
-			   r->path, r->type);
+			   "%s denied: its type %s stands for a program that does not exist here, and the source is not sent instead; "
+			   "ForceType text/plain in a <Files> section lets it be read as it is", r->path, r->type);
 		r->refused = "its type stands for a program that does not exist here";
 		return 403;
 	}

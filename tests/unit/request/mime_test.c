@@ -177,6 +177,38 @@ static void what_would_run_is_denied(void **state)
 	served_free(v);
 }
 
+/* The lines that said how programs are run may stand in an <IfModule> whose module is not here: their source stays in all the same. */
+static void sources_stay_in_where_nothing_is_said(void **state)
+{
+	static const struct { const char *name; unsigned status; } rows[] = {
+		{ "a.php", 403 }, { "a.PHP", 403 }, { "a.php7", 403 }, { "a.phtml", 403 }, { "a.phar", 403 }, { "a.phps", 403 }, { "a.php.bak", 403 },
+		{ "a.cgi", 403 }, { "a.fcgi", 403 }, { "a.php.html", 200 }, { "php", 200 }, { ".php", 200 }, { "a.phpx", 200 }, { "text/a.php", 200 },
+		{ "forced/a.php", 200 }, { "taken/a.php", 200 }, { "handled/a.php", 200 }, { "handled/a.cgi", 200 },
+	};
+	struct served *v = site(
+		"<IfModule mod_php7.c>\nAddType application/x-httpd-php .php\n</IfModule>\n"
+		"<Location /text>\nAddType text/plain .php\n</Location>\n<Location /forced>\nForceType text/plain\n</Location>\n"
+		"<Location /taken>\nRemoveType .php\n</Location>\n<Location /handled>\nSetHandler default-handler\n</Location>\n");
+
+	(void)state;
+	for (const char *const *d = (const char *const[]){ "text", "forced", "taken", "handled", NULL }; *d; d++) {
+		char at[64];
+
+		snprintf(at, sizeof at, "htdocs/%s", *d);
+		served_folder(v, at);
+	}
+	served_log(v);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		unsigned status = get(v, rows[i].name);
+
+		if (status != rows[i].status)
+			fail_msg("%s: %u", rows[i].name, status);
+	}
+	assert_int_equal(get(v, "a.php7"), 403);
+	assert_non_null(strstr(served_log(v), "a.php7 denied: its type application/x-httpd-php stands for a program"));
+	served_free(v);
+}
+
 static void bad_lines_are_refused(void **state)
 {
 	static const struct { const char *line, *word; } rows[] = {
@@ -202,7 +234,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_of_types_is_read), cmocka_unit_test(the_shipped_list_is_the_built_in_one),
 		cmocka_unit_test(each_extension_counts), cmocka_unit_test(removals_undo_what_is_inherited),
-		cmocka_unit_test(what_would_run_is_denied), cmocka_unit_test(bad_lines_are_refused),
+		cmocka_unit_test(what_would_run_is_denied),
+		cmocka_unit_test(sources_stay_in_where_nothing_is_said), cmocka_unit_test(bad_lines_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
