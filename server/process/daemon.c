@@ -13,9 +13,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READY_TEXT 8192
+#define DYING_MS 1000                   /* how long a killed server may hold its lock */
+#define EXITING 0x4                     /* the kernel's PF_EXITING, in the flags of /proc/PID/stat */
 
 void daemon_fill_stdio(void)
 {
@@ -148,6 +151,71 @@ static pid_t read_pid(int fd)
 	return pid > 0 && pid < INT32_MAX ? (pid_t)pid : 0;
 }
 
+static bool kill_is_pending(pid_t pid)
+{
+	char name[64], line[256];
+	unsigned long long pending;
+	bool found = false;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/status", (int)pid);
+	f = fopen(name, "re");
+	while (f && !found && fgets(line, sizeof line, f))
+		if (sscanf(line, "SigPnd: %llx", &pending) == 1 || sscanf(line, "ShdPnd: %llx", &pending) == 1)
+			found = pending >> (SIGKILL - 1) & 1;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/*
+ * Whether it lives, and has not begun to end: a process that was killed holds its files, and so its lock, until the
+ * kernel has taken its memory down.
+ */
+static bool lives(pid_t pid)
+{
+	char name[64], text[512], *after;
+	unsigned long flags;
+	char state;
+	size_t n;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+	f = fopen(name, "re");
+	if (!f)
+		return kill(pid, 0) == 0 || errno == EPERM;
+	n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	/* It ended since; else nothing is known against it. */
+	if (!after)
+		return kill(pid, 0) == 0 || errno == EPERM;
+	if (sscanf(after, ") %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+		return true;
+	return state != 'Z' && state != 'X' && !(flags & EXITING) && !kill_is_pending(pid);
+}
+
+/* A lock without a living owner goes in a moment: a killed server's, or that of one that starts and writes its pid next. */
+static bool nap(int *waited_ms)
+{
+	if (*waited_ms >= DYING_MS)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	*waited_ms += 10;
+	return true;
+}
+
+/* The lock is held, and by nobody who could be signalled. */
+static int no_owner(const char *path, pid_t pid, struct err *e)
+{
+	if (pid)
+		err_set(e, "the pid file %s is locked by some process, but the server that it names (pid %d) is dead", path, (int)pid);
+	else
+		err_set(e, "the pid file %s is locked by some process, but holds no pid", path);
+	return err_remedy(e, "end the process that has it open (fuser %s), or name another file by PidFile", path);
+}
+
 /* Whether the name still leads to the open file: another server may have removed it while we waited. */
 static bool same_file(const char *path, int fd)
 {
@@ -196,28 +264,34 @@ static int open_pidfile(const char *path, struct err *e)
 
 int pidfile_take(const char *path, pid_t *running, struct err *e)
 {
+	int fd, got, n, waited = 0;
+	pid_t owner = 0;
 	char text[32];
-	int fd, got, n;
 
-	*running = 0;
 	for (;;) {
+		*running = 0;
 		fd = open_pidfile(path, e);
 		if (fd < 0)
 			return -1;
 		got = lock_file(fd);
-		if (got != 1 || same_file(path, fd))
+		if (got < 0 || (got == 1 && same_file(path, fd)))
 			break;
+		if (got == 0) {
+			owner = read_pid(fd);
+			*running = owner && lives(owner) ? owner : 0;
+			if (*running || !nap(&waited))
+				break;
+		}
 		close(fd);
 	}
 	if (got != 1) {
-		*running = got == 0 ? read_pid(fd) : 0;
 		if (got < 0)
 			err_sys(e, "cannot lock the pid file %s", path);
-		else if (*running)
-			err_set(e, "already running (pid %d)", (int)*running);
-		else
-			err_set(e, "already running: another server holds the pid file %s", path);
 		close(fd);
+		if (got == 0 && !*running)
+			return no_owner(path, owner, e);
+		if (got == 0)
+			err_set(e, "already running (pid %d)", (int)*running);
 		return err_remedy(e, "stop it by -k stop, or give this one another PidFile (now %s)", path);
 	}
 	n = snprintf(text, sizeof text, "%d\n", (int)getpid());
@@ -229,7 +303,8 @@ int pidfile_take(const char *path, pid_t *running, struct err *e)
 	return fd;
 }
 
-int pidfile_running(const char *path, pid_t *pid, struct err *e)
+/* 1 held by *pid (0: it holds no number), 0 free, -1 with *e. */
+static int look(const char *path, pid_t *pid, struct err *e)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), result;
@@ -240,15 +315,22 @@ int pidfile_running(const char *path, pid_t *pid, struct err *e)
 			return 0;
 		return err_sys(e, "cannot read the pid file %s", path);
 	}
-	if (fcntl(fd, F_OFD_GETLK, &l) < 0) {
+	if (fcntl(fd, F_OFD_GETLK, &l) < 0)
 		result = err_sys(e, "cannot ask for the lock of the pid file %s", path);
-	} else {
-		result = l.l_type != F_UNLCK;
-		if (result && !(*pid = read_pid(fd)))
-			result = err_set(e, "the pid file %s is held by a server, but holds no pid", path);
-	}
+	else if ((result = l.l_type != F_UNLCK))
+		*pid = read_pid(fd);
 	close(fd);
 	return result;
+}
+
+int pidfile_running(const char *path, pid_t *pid, struct err *e)
+{
+	int waited = 0, held;
+
+	while ((held = look(path, pid, e)) == 1 && !(*pid && lives(*pid)))
+		if (!nap(&waited))
+			return no_owner(path, *pid, e);
+	return held;
 }
 
 void pidfile_release(const char *path, int fd)

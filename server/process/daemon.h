@@ -25,10 +25,11 @@ void daemon_null_stdio(void);
 /*
  * Takes the pid file: creates it, locks it, writes the own pid. Returns the descriptor, which must be kept open (and
  * closed in every fork that lives on), or -1 with *e; *running is the pid of the living owner, or 0. What a dead server
- * left is taken over; a symbolic link is refused.
+ * left is taken over, where one is just dying within a second; a symbolic link is refused.
  */
 int pidfile_take(const char *path, pid_t *running, struct err *e);
-/* Whether a living server holds that file. 1 and *pid, 0: none (no file, or a stale one), -1 with *e. */
+/* Whether a living server holds that file. 1 and *pid, 0: none (no file, or a stale one), -1 with *e. Waits up to a second
+ * for the end of one that was killed. */
 int pidfile_running(const char *path, pid_t *pid, struct err *e);
 /* Removes it if it is still ours (or empties it where that is all it may), and closes. */
 void pidfile_release(const char *path, int fd);

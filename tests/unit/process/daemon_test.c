@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -126,6 +127,113 @@ static void test_held(void **state)
 	close(ready[1]);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A server of that size takes a while to die: it holds its lock still, but runs no more. */
+static pid_t heavy_server(size_t size)
+{
+	struct err e = { .text = "" };
+	pid_t running, pid;
+	int ready[2];
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		char *mem = malloc(size);
+
+		if (mem)
+			memset(mem, 1, size);
+		if (!mem || pidfile_take(path, &running, &e) < 0 || write(ready[1], mem, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void test_dying(void **state)
+{
+	struct err e = { .text = "" };
+	pid_t running, other, pid;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		other = heavy_server((size_t)64 << 20);
+		kill(other, SIGKILL);
+		if (i % 2) {
+			assert_int_equal(pidfile_running(path, &pid, &e), 0);
+		} else {
+			fd = pidfile_take(path, &running, &e);
+			if (fd < 0)
+				fail_msg("%s", e.text);
+			pidfile_release(path, fd);
+		}
+		waitpid(other, NULL, 0);
+		unlink(path);
+	}
+}
+
+/* The server is dead, a process that it forked just before holds the lock for so many ms. Returns the server, a zombie. */
+static pid_t dead_server(int holder_ms)
+{
+	struct err e = { .text = "" };
+	pid_t running, pid;
+	siginfo_t si;
+
+	pid = fork();
+	if (pid == 0) {
+		if (pidfile_take(path, &running, &e) < 0)
+			_exit(1);
+		if (fork() == 0) {
+			usleep((useconds_t)holder_ms * 1000);
+			_exit(0);
+		}
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
+	assert_int_equal(si.si_code, CLD_KILLED);
+	return pid;
+}
+
+static void test_dead_with_a_lock(void **state)
+{
+	struct err e = { .text = "" };
+	pid_t running, pid, other = dead_server(300);
+	int64_t began;
+	int fd;
+
+	(void)state;
+	assert_int_equal(pidfile_running(path, &pid, &e), 0);
+	waitpid(other, NULL, 0);
+	other = dead_server(300);
+	fd = pidfile_take(path, &running, &e);
+	assert_true(fd >= 0);
+	pidfile_release(path, fd);
+	waitpid(other, NULL, 0);
+	/* One that stays is no server either: both say so instead of "already running". */
+	other = dead_server(4000);
+	began = now_ms();
+	assert_int_equal(pidfile_running(path, &pid, &e), -1);
+	assert_in_range(now_ms() - began, 900, 2500);
+	assert_non_null(strstr(e.text, "dead"));
+	err_clear(&e);
+	assert_int_equal(pidfile_take(path, &running, &e), -1);
+	assert_int_equal(running, 0);
+	assert_non_null(strstr(e.text, "dead"));
+	waitpid(other, NULL, 0);
+}
+
 /* A server that was replaced does not take the file of its successor away. */
 static void test_release_of_anothers(void **state)
 {
@@ -231,6 +339,8 @@ int main(void)
 		cmocka_unit_test_setup(test_take_and_release, setup),
 		cmocka_unit_test_setup(test_stale, setup),
 		cmocka_unit_test_setup(test_held, setup),
+		cmocka_unit_test_setup(test_dying, setup),
+		cmocka_unit_test_setup(test_dead_with_a_lock, setup),
 		cmocka_unit_test_setup(test_release_of_anothers, setup),
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_readiness, setup),
