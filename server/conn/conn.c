@@ -5,7 +5,7 @@
  *   PEEK       first bytes         -             closes               HANDSHAKE, HEAD, BYE
  *   HANDSHAKE  tls_step            tls_step      closes               HEAD, BYE
  *   HEAD       head                -             408, or closes       REQUEST, BYE
- *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE
+ *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE      (or it waits for names: lookup.c)
  *   BYE        -                   what is left  breaks               LINGER, closed
  *   LINGER     dropped             -             closed               closed
  *
@@ -31,11 +31,6 @@ static const char plain_port_alert[] = { 0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x2
 
 /* ------------------------------------------------------------------------------------------------ the client, as request/ sees it */
 
-static struct conn *conn_of(struct client *c)
-{
-	return (struct conn *)(void *)((char *)c - offsetof(struct conn, client));
-}
-
 static struct text variable(struct client *client, const char *name, struct arena *a)
 {
 	struct conn *c = conn_of(client);
@@ -58,7 +53,7 @@ static unsigned refuses(struct client *client, const struct host *host)
 	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
 }
 
-static const struct client_ops client_ops = { variable, refuses };
+static const struct client_ops client_ops = { variable, refuses, lookup_knows, lookup_ask };
 
 void conn_use_host(struct conn *c, const struct host *h)
 {
@@ -162,6 +157,7 @@ static void conn_close(struct conn *c)
 	struct conn_server *s = c->server;
 
 	h1_end(c);
+	lookup_forget(c, true);
 	conn_state(c, CONN_PEEK);               /* no longer counted as active */
 	loop_remove(s->loop, &c->watch);
 	deadline_clear(s->loop, &c->deadline);
@@ -451,6 +447,11 @@ static void turn(struct watch *w, uint32_t events)
 	end_turn(c);
 }
 
+void conn_turn(struct conn *c)
+{
+	turn(&c->watch, 0);
+}
+
 static void due(struct deadline *d)
 {
 	struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, deadline));
@@ -535,6 +536,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
 	s->master = (struct watch){ .fd = o->master, .ready = master_gone };
 	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
+	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
 	s->in = malloc(IN_SIZE);
 	s->raw = malloc(RAW_SIZE);
 	s->stage = malloc(RECORD_SIZE);
@@ -587,6 +589,8 @@ int conn_run(struct conn_server *s)
 		loop_watch(s->loop, &s->master, EPOLLIN);
 	if (s->control.fd >= 0)
 		loop_watch(s->loop, &s->control, EPOLLIN);
+	if (s->resolver.fd >= 0)
+		loop_watch(s->loop, &s->resolver, EPOLLIN);
 	accept_start(s);
 	if (s->o.ready)
 		s->o.ready(s->o.ready_ctx);

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "conn/counters.h"
+#include "conn/lookup.h"
 #include "log/ring.h"
 #include "request/host.h"
 
@@ -46,6 +47,8 @@ struct conn_options {
 	int control;                            /* readable when a signal handler wrote: self-pipe or eventfd; -1 = none */
 	int busy_wake;                          /* eventfd (or -1): add 1 when counters->open reaches 7/8 of limit, falls below it again, or
 						 * draining is set: the master then looks whether more or fewer children are needed */
+	int resolver;                           /* socket to the resolver, not blocking (conn/lookup.h); -1 = none */
+	lookup_now *lookup;                     /* -X: in its place; NULL = none */
 	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
 	const volatile sig_atomic_t *stop;      /* set: end now */
 	void (*ready)(void *ctx);               /* called once when the loop is about to start */

@@ -76,6 +76,7 @@ static void begin_request(struct h1 *h, struct request *r)
 	struct request_head *head_in = &h->head;
 
 	c->client.requests++;
+	lookup_forget(c, false);
 	*r = (struct request){
 		.arena = r->arena, .stream = &h->stream, .client = &c->client, .site = c->server->o.site, .activity = c->server->o.activity,
 		.line = head_in->line, .method = head_in->method, .method_id = head_in->method_id, .target = head_in->target,
@@ -289,6 +290,8 @@ int64_t h1_due(const struct conn *c)
 	const struct conn_settings *set = c->settings;
 	const struct h1 *h = c->h1;
 
+	if (c->asking)
+		return c->lookup_until;
 	if (c->blocked || c->wire_left.n || c->again)
 		return c->sent_at + set->timeout;
 	if (c->state == CONN_HEAD && !c->head_began)
@@ -350,7 +353,9 @@ void h1_timeout(struct conn *c)
 {
 	struct h1 *h = c->h1;
 
-	if (c->watch.events & EPOLLOUT)         /* room is what was waited for */
+	if (c->asking)
+		lookup_over(c);
+	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
 		client_timeout(c);
 	else if (c->state == CONN_HEAD)
 		head_timeout(c);
@@ -486,6 +491,12 @@ static bool do_request(struct h1 *h)
 	}
 	if (c->blocked || c->wire_left.n)
 		return false;
+	if (r->waits && c->asking)
+		return false;
+	if (r->waits) {
+		phases_resume(r);
+		return true;
+	}
 	if (!h1_pump(h))
 		return h->aborted;
 	if (h->ended) {
@@ -526,6 +537,8 @@ void h1_end(struct conn *c)
 		return;
 	if (h->stream.request) {
 		h->aborted = true;
+		if (h->stream.request->waits)
+			h->stream.request->status = 403;        /* for the log: nothing was granted */
 		tell_handlers(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}

@@ -9,6 +9,7 @@
 #define BULKHEAD_CONN_INTERNAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -46,6 +47,7 @@ enum conn_state {
 };
 
 struct h1;
+struct lookup;
 struct server_host;
 
 struct conn {
@@ -62,6 +64,9 @@ struct conn {
 	struct tls_chooser chooser;
 	struct tls *tls;                /* NULL: plain */
 	struct h1 *h1;                  /* from the first byte of HTTP on */
+	struct lookup *lookups;         /* what is known of the client's names */
+	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
+	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
 	struct left raw_left, in_left, wire_left;
 	bool eof;                       /* the client ended its side, or is gone */
 	bool gone;                      /* the connection is broken: nothing can be sent */
@@ -75,6 +80,11 @@ struct conn {
 	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
 };
 
+static inline struct conn *conn_of(struct client *c)
+{
+	return (struct conn *)(void *)((char *)c - offsetof(struct conn, client));
+}
+
 struct listener {
 	struct watch watch;
 	struct conn_server *server;
@@ -86,7 +96,8 @@ struct conn_server {
 	struct conn_options o;
 	struct loop *loop;
 	struct listener *listeners;
-	struct watch master, control;
+	struct watch master, control, resolver;
+	uint32_t questions;             /* to the resolver, ever: the id of the last */
 	struct deadline requeue, resume, drain_end;
 	struct list conns;
 	unsigned open;
@@ -120,6 +131,8 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 void conn_use_host(struct conn *c, const struct host *h);
 void conn_state(struct conn *c, enum conn_state state);
 void conn_drain(struct conn_server *s);
+/* A turn without an event of its socket: what it waited for elsewhere has come. It may be gone afterwards. */
+void conn_turn(struct conn *c);
 /* An orderly end once everything is sent. */
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */
@@ -151,6 +164,13 @@ int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
 int output_flush(struct conn *c);
 bool output_pending(const struct conn *c);
+
+/* lookup.c: the name service. The first two are as request/client.h wants them; c->asking is set while the request waits. */
+enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer);
+bool lookup_ask(struct client *client, const char *question);
+void lookup_over(struct conn *c);                       /* waits no longer: there is no answer */
+void lookup_forget(struct conn *c, bool all);           /* a new request, or (all) the end of the connection */
+void lookup_answers(struct watch *w, uint32_t events);  /* server->resolver's */
 
 /* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */

@@ -130,6 +130,7 @@ static int make_server(struct err *e)
 			.nclient_fds = g->plan.limit,
 			.master = shared.master_pidfd,
 			.control = child.control,
+			.resolver = child.start->name_fd,
 			.busy_wake = shared.wake,
 			.drain = &drain,
 			.stop = &stop,
@@ -189,6 +190,7 @@ static int give_up_rights(struct err *e)
 	for (unsigned i = 0; i < g->listens.n; i++)
 		keep[n++] = child.listeners[i].fd;
 	keep[n++] = child.key_fd;
+	keep[n++] = child.start->name_fd;
 	keep[n++] = child.control;
 	keep[n++] = shared.wake;
 	keep[n++] = shared.log_wake;

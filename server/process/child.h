@@ -11,7 +11,7 @@
 struct child_start {
 	const struct generation *generation;
 	unsigned slot;
-	int key_fd;                     /* its socket to the keyholder, -1 = none */
+	int key_fd, name_fd;            /* its sockets to the keyholder and the resolver, -1 = none */
 };
 /* In the forked process; never returns. */
 _Noreturn void child_run(const struct child_start *s);

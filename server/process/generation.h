@@ -1,5 +1,5 @@
 /*
- * generation.h - one configuration and all that lives by it: children, keyholders, log targets, listeners. At most two
+ * generation.h - one configuration and all that lives by it: children, keyholders, resolver, log targets, listeners. At most two
  * live: the one that serves and the one that drains. Master only.
  *
  *   MAKING → SERVING → DRAINING → GONE
@@ -19,6 +19,7 @@ enum generation_state { GENERATION_MAKING, GENERATION_SERVING, GENERATION_DRAINI
 
 struct keyholders;
 struct programs;
+struct resolver;
 
 struct generation {
 	uint32_t number;
@@ -28,6 +29,7 @@ struct generation {
 	struct listen_set listens;
 	struct keyholders *keyholders;  /* NULL: no TLS host */
 	struct programs *programs;      /* of its logs */
+	struct resolver *resolver;      /* NULL: no rule needs names */
 	bool ready;                     /* some child has served */
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */
@@ -49,11 +51,11 @@ void generation_tick(struct generation *g, int64_t now);
 int64_t generation_due(const struct generation *g, int64_t now);
 /* The old generation: take nothing more and finish (patience_ms 0 = as long as it takes); hard: end at once. */
 void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int64_t now);
-/* True if the pid was a keyholder or a log program of g. */
+/* True if the pid was a keyholder, the resolver or a log program of g. */
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now);
 /* Whether all its first children failed before any was ready. */
 bool generation_stillborn(const struct generation *g);
-/* Ends its keyholders, closes its logs and listeners, frees the configuration and g. Its children are gone. */
+/* Ends its keyholders and resolver, closes its logs and listeners, frees the configuration and g. Its children are gone. */
 void generation_free(struct generation *g);
 
 #endif

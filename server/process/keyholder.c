@@ -189,7 +189,7 @@ int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept
 static void give_sockets(struct keyholders *k, const struct generation *g, unsigned which)
 {
 	int *fds = calloc(shared.nslots, sizeof *fds);
-	unsigned n = fds ? slots_key_fds(g, which, k->n, fds, shared.nslots) : 0;
+	unsigned n = fds ? slots_ends(g, SLOT_KEYS, which, k->n, fds, shared.nslots) : 0;
 
 	for (unsigned at = 0; at < n; at += IPC_MAX_FDS) {
 		unsigned part = n - at < IPC_MAX_FDS ? n - at : IPC_MAX_FDS;

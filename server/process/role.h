@@ -14,6 +14,7 @@
 enum role {
 	ROLE_CHILD,             /* serves */
 	ROLE_KEYHOLDER,         /* holds private keys */
+	ROLE_RESOLVER,          /* asks the name service */
 	ROLE_LOGGER,            /* writes the logs */
 	ROLE_JOB,               /* one-shot, as the children's user */
 	ROLE_CHECK,             /* one-shot, root that can only read */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -36,6 +37,14 @@ static const char *const child[] = {
 static const char *const keyholder[] = {
 	"recvmsg", "sendmsg", "epoll_ctl", "epoll_wait", "epoll_pwait", "pread64", "lseek", "mlock", "mlock2", "munlock",
 	"geteuid", "getuid", NULL
+};
+
+/* Names: reads files such as /etc/hosts, and asks name servers. */
+static const char *const resolver[] = {
+	"recvmsg", "sendmsg", "sendmmsg", "recvfrom", "sendto", "connect", "bind", "setsockopt", "getsockopt", "getsockname",
+	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "stat", "lstat", "readlink", "readlinkat", "faccessat", "faccessat2",
+	"access", "lseek", "pread64", "uname", "select", "pselect6", "statfs", "fstatfs", "alarm", "setitimer", "geteuid", "getuid",
+	"getgid", "getegid", NULL
 };
 
 /* Logs: descriptors that came by message. */
@@ -70,6 +79,7 @@ static const struct table {
 } tables[SANDBOXES] = {
 	[SANDBOX_CHILD] = { "child", child },
 	[SANDBOX_KEYHOLDER] = { "keyholder", keyholder },
+	[SANDBOX_RESOLVER] = { "resolver", resolver },
 	[SANDBOX_LOGGER] = { "logger", logger },
 	[SANDBOX_JOB] = { "job", job },
 	[SANDBOX_CHECK] = { "check", check },
@@ -143,7 +153,10 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 	/* Why there is no core: limits may be read. Those of other processes of the same user may not be set. */
 	if (rc == 0 && which == SANDBOX_JOB)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
-	if (rc || which != SANDBOX_CHECK)
+	/* How many bytes an answer has. */
+	if (rc == 0 && which == SANDBOX_RESOLVER)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER))
 		return rc;
 	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	/* Listen and <VirtualHost> may name hosts: getaddrinfo asks the name service, and the kernel for its addresses. */

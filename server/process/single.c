@@ -1,6 +1,6 @@
 /*
  * single.c - -X: every role in one process, for debuggers, valgrind and sanitizers. The one file where the direct back
- * ends are chosen: keys in this process, log lines written at once, no fork, no sandbox. As root it becomes User.
+ * ends are chosen: keys in this process, names looked up and log lines written at once, no fork, no sandbox. As root it becomes User.
  */
 #include "process/master.h"
 
@@ -19,6 +19,7 @@
 #include "process/daemon.h"
 #include "process/keys.h"
 #include "process/listen.h"
+#include "process/names.h"
 #include "process/policy.h"
 #include "process/role.h"
 #include "process/shared.h"
@@ -91,6 +92,8 @@ static int warm(void *ctx, struct err *e)
 	const struct process_settings *p = single.cfg->process;
 
 	(void)ctx;
+	if (single.cfg->site->asks_names)
+		names_prepare();
 	single.server = conn_new(
 		&(struct conn_options){
 			.site = single.cfg->site,
@@ -103,6 +106,8 @@ static int warm(void *ctx, struct err *e)
 			.master = -1,
 			.control = single.control,
 			.busy_wake = -1,
+			.resolver = -1,
+			.lookup = single.cfg->site->asks_names ? names_look : NULL,
 			.drain = &drain,
 			.stop = &stop,
 			.drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,

@@ -19,6 +19,7 @@
 #include "process/crash.h"
 #include "process/generation.h"
 #include "process/keyholder.h"
+#include "process/resolver.h"
 #include "process/role.h"
 #include "process/shared.h"
 
@@ -52,7 +53,7 @@ int slots_init(unsigned n, struct err *e)
 		return err_set(e, "no memory for %u slots", n);
 	nslots = n;
 	for (unsigned i = 0; i < n; i++)
-		table[i].key_fd = -1;
+		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = -1;
 	return 0;
 }
 
@@ -142,10 +143,29 @@ static void fork_failed(int64_t now)
 		(int)(fork_delay / 1000));
 }
 
+static void close_ends(struct slot *s)
+{
+	for (unsigned k = 0; k < SLOT_ENDS; k++) {
+		if (s->ends[k] >= 0)
+			close(s->ends[k]);
+		s->ends[k] = -1;
+	}
+}
+
+/* Sockets between the child to be and its helpers. */
+static int attach(const struct generation *g, unsigned i, struct child_start *begin)
+{
+	int *ends = table[i].ends;
+
+	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin->key_fd, &ends[SLOT_KEYS]) < 0)
+		return -1;
+	return g->resolver ? resolver_attach(g->resolver, &begin->name_fd, &ends[SLOT_NAMES]) : 0;
+}
+
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
-	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1 };
+	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1 };
 	struct shared_slot pages;
 
 	shared_slot(i, &pages);
@@ -156,21 +176,19 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		used = i + 1;
 		atomic_store_explicit(&shared_head()->used, used, memory_order_release);
 	}
-	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin.key_fd, &s->key_fd) < 0) {
-		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder");
-		return -1;
-	}
-	s->pid = role_fork(ROLE_CHILD);
-	if (s->pid == 0)
+	if (attach(g, i, &begin) < 0)
+		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder or resolver");
+	else if ((s->pid = role_fork(ROLE_CHILD)) == 0)
 		child_run(&begin);
+	else if (s->pid < 0)
+		fork_failed(now);
 	if (begin.key_fd >= 0)
 		close(begin.key_fd);
-	if (s->pid < 0) {
+	if (begin.name_fd >= 0)
+		close(begin.name_fd);
+	if (s->pid <= 0) {
 		s->pid = 0;
-		if (s->key_fd >= 0)
-			close(s->key_fd);
-		s->key_fd = -1;
-		fork_failed(now);
+		close_ends(s);
 		return -1;
 	}
 	fork_delay = 0;
@@ -286,13 +304,14 @@ void slots_forget(struct generation *g)
 		}
 }
 
-unsigned slots_key_fds(const struct generation *g, unsigned which, unsigned modulo, int *fds, unsigned room)
+unsigned slots_ends(const struct generation *g, enum slot_end end, unsigned which, unsigned modulo, int *fds,
+		    unsigned room)
 {
 	unsigned n = 0;
 
 	for (unsigned i = which; i < used && n < room; i += modulo)
-		if (table[i].generation == g && table[i].pid && table[i].key_fd >= 0)
-			fds[n++] = table[i].key_fd;
+		if (table[i].generation == g && table[i].pid && table[i].ends[end] >= 0)
+			fds[n++] = table[i].ends[end];
 	return n;
 }
 
@@ -360,9 +379,7 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		policy_ended(&s->backoff, how, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;
-		if (s->key_fd >= 0)
-			close(s->key_fd);
-		s->key_fd = -1;
+		close_ends(s);
 		if (!s->backoff.failures || g->state == GENERATION_DRAINING)
 			s->generation = NULL;
 		/* Its last lines are in its ring. */

@@ -26,13 +26,15 @@ enum slot_state {
 };
 enum slot_event { SLOT_FORKED, SLOT_READY, SLOT_DRAIN, SLOT_END, SLOT_KILL, SLOT_REAPED, SLOT_EVENTS };
 
+enum slot_end { SLOT_KEYS, SLOT_NAMES, SLOT_ENDS }; /* keyholder, resolver */
+
 struct slot {
 	enum slot_state state;
 	pid_t pid;                      /* 0 when free */
 	struct generation
 		*generation; /* also while a free slot waits to be tried again for it; NULL = anybody's */
 	int64_t born;
-	int key_fd; /* the keyholder's end of this child's socket, kept for the keyholder's successor; -1 */
+	int ends[SLOT_ENDS]; /* the helpers' ends of this child's sockets, kept for their successors; -1 = none */
 	struct policy_backoff backoff;
 };
 
@@ -54,8 +56,9 @@ unsigned slots_living(const struct generation *g);
 int64_t slots_due(const struct generation *g, int64_t now);
 /* Free slots forget that they belonged to g. */
 void slots_forget(struct generation *g);
-/* Visits the keyholder's ends of g's living children whose slot is `which` modulo `modulo`. */
-unsigned slots_key_fds(const struct generation *g, unsigned which, unsigned modulo, int *fds, unsigned room);
+/* A helper's ends of the sockets of g's living children whose slot is `which` modulo `modulo`. */
+unsigned slots_ends(const struct generation *g, enum slot_end end, unsigned which, unsigned modulo, int *fds,
+		    unsigned room);
 /* How an exit status reads: "exit signal Segmentation fault (11), core dumped". buf has 128 bytes; returns buf. */
 char *slots_status_words(int status, char *buf);
 enum policy_end slots_class(int status, bool killed_by_us);

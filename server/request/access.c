@@ -11,12 +11,14 @@
 #include <strings.h>
 
 #include "request/core.h"
+#include "request/phases.h"
 #include "request/sections.h"
 
 #define ALL_METHODS ((1u << HTTP_METHODS) - 1)
+#define NAME_LONGEST 253                /* RFC 1035 */
 
 enum verdict { NEUTRAL, DENIED, GRANTED };
-enum rule_kind { RULE_GROUP, RULE_ALL, RULE_IP, RULE_METHOD, RULE_LOCAL, RULE_ENV, RULE_SSL };
+enum rule_kind { RULE_GROUP, RULE_ALL, RULE_IP, RULE_METHOD, RULE_LOCAL, RULE_ENV, RULE_SSL, RULE_HOST, RULE_FORWARD_DNS };
 
 struct rule {
 	enum rule_kind kind;
@@ -26,7 +28,7 @@ struct rule {
 	bool granted;                   /* RULE_ALL */
 	unsigned methods;               /* RULE_METHOD */
 	const struct prefix *prefixes;  /* RULE_IP */
-	const char **names;             /* RULE_ENV */
+	const char **names;             /* RULE_ENV, RULE_HOST, RULE_FORWARD_DNS */
 	unsigned n;                     /* of prefixes or names */
 	struct rule *first, *last;      /* RULE_GROUP */
 	struct rule *next;
@@ -150,7 +152,7 @@ static int rule_method(struct conf_call *call, struct rule *rule, const char *re
 	return rule->methods ? 0 : conf_fail(call, NULL, "no method is given");
 }
 
-static int rule_env(struct conf_call *call, struct rule *rule, const char *rest)
+static int rule_words(struct conf_call *call, struct rule *rule, const char *rest)
 {
 	const char *word;
 
@@ -161,7 +163,20 @@ static int rule_env(struct conf_call *call, struct rule *rule, const char *rest)
 		grown[rule->n++] = word;
 		rule->names = grown;
 	}
-	return rule->n ? 0 : conf_fail(call, NULL, "no variable is given");
+	return rule->n ? 0 : conf_fail(call, NULL, "nothing is named");
+}
+
+static int rule_names(struct conf_call *call, struct rule *rule, const char *rest)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	if (rule_words(call, rule, rest) != 0)
+		return -1;
+	for (unsigned i = 0; i < rule->n; i++)
+		if (rule->names[i][strspn(rule->names[i], good)] || strlen(rule->names[i]) > NAME_LONGEST)
+			return conf_fail(call, "write names like www.example.org, separated by blanks", "\"%s\" is no host name", rule->names[i]);
+	((struct reading *)call->target->owner)->site->asks_names = true;
+	return 0;
 }
 
 static int rule_all(struct conf_call *call, struct rule *rule, const char *rest)
@@ -190,10 +205,10 @@ static const struct provider {
 	{ "ip", RULE_IP, rule_ip, NULL },
 	{ "method", RULE_METHOD, rule_method, NULL },
 	{ "local", RULE_LOCAL, rule_bare, NULL },
-	{ "env", RULE_ENV, rule_env, NULL },
+	{ "env", RULE_ENV, rule_words, NULL },
 	{ "ssl", RULE_SSL, rule_bare, NULL },
-	{ "host", 0, NULL, "host names are not looked up in this release: write Require ip with the addresses" },
-	{ "forward-dns", 0, NULL, "host names are not looked up in this release: write Require ip with the addresses" },
+	{ "host", RULE_HOST, rule_names, NULL },
+	{ "forward-dns", RULE_FORWARD_DNS, rule_names, NULL },
 	{ "expr", 0, NULL, "expressions come with a later release: write Require ip, method, env or all in its place" },
 	{ "ssl-verify-client", 0, NULL, "client certificates come with a later release: write Require ip or Require all denied in its place" },
 	{ "valid-user", 0, NULL, "users and passwords come with a later release: write Require ip or Require all denied in its place" },
@@ -221,7 +236,7 @@ static int set_require(struct conf_call *call, void *config, int argc, char **ar
 	while (p->name && strcmp(p->name, word) != 0)
 		p++;
 	if (!p->name)
-		return conf_fail(call, "there are all, ip, method, local, env and ssl, in small letters", "there is no rule named \"%s\"", word);
+		return conf_fail(call, "there are all, ip, host, forward-dns, method, local, env and ssl, in small letters", "there is no rule named \"%s\"", word);
 	if (!p->parse)
 		return conf_fail(call, p->remedy, "\"%s\" is not available in this release", word);
 	rule->kind = p->kind;
@@ -306,7 +321,7 @@ static int set_require_ssl(struct conf_call *call, void *config, int argc, char 
 }
 
 static const struct conf_directive directives[] = {
-	{ "Require", "who may have it: all granted|denied, ip, method, local, env, ssl; not", NULL, RULES, .args = CONF_RAW, .set = set_require },
+	{ "Require", "who may have it: all granted|denied, ip, host, forward-dns, method, local, env, ssl; not", NULL, RULES, .args = CONF_RAW, .set = set_require },
 	{ "<RequireAll", "none of these rules denies, and one grants", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireAny", "one of these rules is enough", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireNone", "none of these rules may hold", NULL, RULES, .args = CONF_SECTION, .set = set_container },
@@ -367,10 +382,63 @@ static bool leaf_grants(const struct rule *rule, const struct request *r)
 		return false;
 	case RULE_SSL:
 		return r->client->secure;
-	case RULE_GROUP:
+	case RULE_GROUP: case RULE_HOST: case RULE_FORWARD_DNS:
 		break;
 	}
 	return false;
+}
+
+/* A name itself and what lies below it, by whole components; ".net": only below. */
+static bool in_domain(const char *domain, const char *name)
+{
+	size_t d = strlen(domain), n = strlen(name);
+
+	if (n < d || strcasecmp(domain, name + n - d) != 0)
+		return false;
+	return n == d || domain[0] == '.' || name[n - d - 1] == '.';
+}
+
+static bool answer_holds(const struct rule *rule, unsigned i, struct text answer, const char *address)
+{
+	for (const char *p = answer.p, *end = p + answer.n; p < end; p += strlen(p) + 1)
+		if (rule->kind == RULE_HOST ? in_domain(rule->names[i], p) : strcmp(p, address) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A tree is asked with what is known. Where no answer of the name service is there, a rule counts against the client, whatever
+ * stands around it; `hopeful`: for him, while there may be one yet. If both come to the same, names need not be asked for.
+ */
+struct asking {
+	const struct request *r;
+	bool hopeful;
+	const char *question;           /* the first that is open */
+	const char *failed;             /* one without an answer */
+	const struct rule *by;          /* the rule that denied last */
+};
+
+/* `inverted`: a grant of this rule is a denial in the end. */
+static bool names_grant(const struct rule *rule, struct asking *a, bool inverted)
+{
+	struct client *c = a->r->client;
+	bool open = false, failed = false;
+
+	for (unsigned i = 0; i < rule->n; i++) {
+		const char *question = rule->kind == RULE_HOST ? c->peer_text : rule->names[i];
+		struct text answer = { NULL, 0 };
+		enum client_knows knows = client_knows(c, question, &answer);
+
+		if (knows == CLIENT_KNOWS && answer_holds(rule, i, answer, c->peer_text))
+			return true;
+		if (knows == CLIENT_UNASKED && !a->question)
+			a->question = question;
+		if (knows == CLIENT_FAILED)
+			a->failed = question;
+		open |= knows == CLIENT_UNASKED;
+		failed |= knows == CLIENT_FAILED;
+	}
+	return open || failed ? (open && a->hopeful) != inverted : false;
 }
 
 static enum verdict negated(enum verdict v)
@@ -378,18 +446,27 @@ static enum verdict negated(enum verdict v)
 	return v == GRANTED ? DENIED : NEUTRAL;         /* what is not forbidden is not granted by that */
 }
 
-/* `within_all`: the group around it needs every member. *by is set to the rule that denied last. Depth: as nested in the text. */
-static enum verdict rule_ask(const struct rule *rule, const struct request *r, bool within_all, const struct rule **by)
+static bool leaf_asks(const struct rule *rule, struct asking *a, bool inverted)
 {
+	if (rule->kind == RULE_HOST || rule->kind == RULE_FORWARD_DNS)
+		return names_grant(rule, a, inverted);
+	return leaf_grants(rule, a->r);
+}
+
+/* `within_all`: the group around it needs every member. Depth: as nested in the text. */
+static enum verdict rule_ask(const struct rule *rule, struct asking *a, bool within_all, bool inverted)
+{
+	const struct request *r = a->r;
 	enum verdict v = NEUTRAL;
 
 	if (!(rule->limit & HTTP_METHOD_BIT(r->method_id)))
 		return within_all ? GRANTED : NEUTRAL;
+	inverted ^= rule->negate;
 	if (rule->kind != RULE_GROUP)
-		v = leaf_grants(rule, r) ? GRANTED : DENIED;
+		v = leaf_asks(rule, a, inverted) ? GRANTED : DENIED;
 	else
 		for (const struct rule *i = rule->first; i; i = i->next) {
-			enum verdict one = rule_ask(i, r, rule->all, by);
+			enum verdict one = rule_ask(i, a, rule->all, inverted);
 			if (one == NEUTRAL)
 				continue;
 			if (v == NEUTRAL || one == (rule->all ? DENIED : GRANTED))
@@ -400,15 +477,32 @@ static enum verdict rule_ask(const struct rule *rule, const struct request *r, b
 	if (rule->negate)
 		v = negated(v);
 	if (v == DENIED && rule->kind != RULE_GROUP)
-		*by = rule;
+		a->by = rule;
 	return v;
+}
+
+/* 0 = granted, 403, or PHASE_WAIT. Names are asked for only where they decide. */
+static unsigned tree_ask(const struct rule *root, struct request *r, struct asking *a)
+{
+	for (;;) {
+		struct asking hope = { .r = r, .hopeful = true };
+
+		*a = (struct asking){ .r = r };
+		if (rule_ask(root, a, true, false) == GRANTED)
+			return 0;
+		if (!a->question || rule_ask(root, &hope, true, false) != GRANTED)
+			return 403;
+		if (client_ask(r->client, a->question))
+			return PHASE_WAIT;
+	}
 }
 
 unsigned access_run(struct request *r)
 {
 	const struct access_section *a = request_config(r, &authz_core_module);
 	const char *what = r->filename ? r->filename : r->path;
-	const struct rule *by = NULL;
+	struct asking asked;
+	unsigned status;
 
 	/*
 	 * An error document that was itself asked for: what its rules say was decided then, and it is what explains the
@@ -421,13 +515,15 @@ unsigned access_run(struct request *r)
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0311", "access to %s%s failed, reason: SSL connection required", r->filename ? "" : "uri ", what);
 		return 403;
 	}
-	if (!a->root || rule_ask(a->root, r, true, &by) == GRANTED)
-		return 0;
-	if (!by)
-		by = a->root;
+	status = a->root ? tree_ask(a->root, r, &asked) : 0;
+	if (status != 403)
+		return status;
+	const struct rule *by = asked.by ? asked.by : a->root;
 	r->refused = arena_printf(r->arena, "the rule at %s:%u", by->pos.file, by->pos.line);
 	if (!r->refused)
 		r->refused = "a rule";
+	if (asked.failed)
+		log_warnx(&r->client->about, LOG_AUTHZ, "BH0312", "the name service gave no answer about %s: rules that need one deny", asked.failed);
 	log_errorx(&r->client->about, LOG_AUTHZ, "BH0310", "client denied by server configuration: %s%s (%s)", r->filename ? "" : "uri ", what, r->refused);
 	return 403;
 }

@@ -16,6 +16,13 @@
 struct host;
 struct client;
 
+/* What is known in answer to a question to the name service. */
+enum client_knows {
+	CLIENT_UNASKED,
+	CLIENT_KNOWS,
+	CLIENT_FAILED,                          /* it was asked, and no answer could be had */
+};
+
 struct client_ops {
 	/* An SSL_* (or HTTPS) variable of the connection; absent text where it has no value. */
 	struct text (*variable)(struct client *c, const char *name, struct arena *a);
@@ -24,6 +31,13 @@ struct client_ops {
 	 * (RFC 9110, 15.5.20), 403 where the host wants to be named in TLS and was not (SSLStrictSNIVHostCheck).
 	 */
 	unsigned (*refuses)(struct client *c, const struct host *host);
+	/*
+	 * A question is an address as text, answered with its names (lower case; only such as lead back to the address), or a
+	 * name, answered with its addresses. The answer is a row of strings, each with its NUL. Kept for this request.
+	 */
+	enum client_knows (*knows)(struct client *c, const char *question, struct text *answer);
+	/* Asks what is not known. True: the request has to wait, phases_resume is called; false: `knows` tells at once. */
+	bool (*ask)(struct client *c, const char *question);
 };
 
 struct client {
@@ -46,6 +60,14 @@ static inline struct text client_variable(struct client *c, const char *name, st
 static inline unsigned client_refuses(struct client *c, const struct host *h)
 {
 	return c->ops->refuses ? c->ops->refuses(c, h) : 0;
+}
+static inline enum client_knows client_knows(struct client *c, const char *question, struct text *answer)
+{
+	return c->ops->knows ? c->ops->knows(c, question, answer) : CLIENT_FAILED;
+}
+static inline bool client_ask(struct client *c, const char *question)
+{
+	return c->ops->ask && c->ops->ask(c, question);
 }
 
 #endif

@@ -47,6 +47,7 @@ struct site {
 	unsigned nhosts;                /* main included */
 	struct host_set *sets;          /* by address: made by site_finish */
 	unsigned nsections;             /* for section.id */
+	bool asks_names;                /* a rule needs the name service */
 	struct section_cache *cache;    /* merged sets: filled in the children (sections.c) */
 };
 

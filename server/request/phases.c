@@ -258,9 +258,10 @@ static unsigned phase_access(struct request *r)
 {
 	unsigned status;
 
-	if (!r->index)                          /* what the folder was asked for by counts, not its index file, as in Apache */
+	if (!r->index && !r->waits)             /* what the folder was asked for by counts, not its index file, as in Apache */
 		env_sections(r);
 	status = access_run(r);
+	r->waits = status == PHASE_WAIT;
 	if (status)
 		return status;
 	if (r->has_body && r->body_length != UINT64_MAX && r->body_length > core_body_limit(r)) {
@@ -340,7 +341,7 @@ static unsigned run(struct request *r, enum phase from)
 /* An error document that cannot be had leaves the status it was to answer. */
 static void finish(struct request *r, unsigned status)
 {
-	if (status == PHASE_ANSWERED || status == 0)
+	if (status == PHASE_ANSWERED || status == PHASE_WAIT || status == 0)
 		return;
 	if (r->original && r->status >= 400)
 		status = r->status;
@@ -351,6 +352,11 @@ void phases_run(struct request *r)
 {
 	use_host(r, r->host ? r->host : host_default(r->site, &r->client->local));
 	finish(r, run(r, PHASE_HOST));
+}
+
+void phases_resume(struct request *r)
+{
+	finish(r, run(r, r->phase));
 }
 
 /* ---------------------------------------------------------------------------------------------- internal redirects */

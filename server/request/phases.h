@@ -9,18 +9,22 @@
 
 /*
  * What the function of a phase returns: 0 = go on with the next; PHASE_ANSWERED = a response was made (or a handler is at
- * it); else an HTTP status, which phases.c answers with response_error.
+ * it); PHASE_WAIT = stop here, phases_resume runs this phase again; else an HTTP status, which phases.c answers with
+ * response_error.
  *
  * What is not there is no answer of PHASE_DIRECTORY: access rules come before a 404 (which the default handler gives), and
  * before a directory's index or slash (walk_index, behind PHASE_TYPE).
  */
 #define PHASE_ANSWERED 1000u
+#define PHASE_WAIT 1002u                 /* 1001 is WALK_AGAIN */
 
 /*
  * Runs r through all phases and starts its handler, or answers with an error page. r may be finished when this returns.
  * conn/ has set everything up to `keepalive` in struct request.
  */
 void phases_run(struct request *r);
+/* Goes on with a request that waits (r->waits): what it waits for has come, or never will. */
+void phases_resume(struct request *r);
 /*
  * An internal redirect within the host: at most LimitInternalRecursion, then 500. The new request hangs below r
  * (`original`) and in r's arena; r->stream->request becomes the new one.

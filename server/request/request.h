@@ -64,6 +64,7 @@ struct request {
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
 	bool index;                             /* DirectoryIndex led to it from its folder */
+	bool waits;                             /* in PHASE_ACCESS, for the name service */
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */

@@ -297,7 +297,7 @@ class Server:
         return wait_for(lambda: self.roles(name), 'a process is called %s' % name)[0]
 
     def workers(self):
-        return [p for p in children_of(self.pid) if process_name(p) not in ('bulkhead-keys', 'bulkhead-log') and 'job' not in process_name(p)]
+        return [p for p in children_of(self.pid) if process_name(p) not in ('bulkhead-keys', 'bulkhead-log', 'bulkhead-names') and 'job' not in process_name(p)]
 
     def gone(self):
         return self.process.poll() is not None if self.process else not alive(self.pid)

@@ -104,7 +104,7 @@ static const char *field(const char *status, const char *name)
 
 static void test_confined_roles(void **state)
 {
-	static const enum role roles[] = { ROLE_CHILD, ROLE_KEYHOLDER, ROLE_LOGGER, ROLE_JOB };
+	static const enum role roles[] = { ROLE_CHILD, ROLE_KEYHOLDER, ROLE_RESOLVER, ROLE_LOGGER, ROLE_JOB };
 	struct role_wants w;
 	char expected[64];
 
@@ -170,6 +170,7 @@ static void test_descriptors_are_closed(void **state)
 /* What a role must not do raises SIGSYS. */
 static void call_socket(void) { (void)!socket(AF_INET, SOCK_STREAM, 0); }
 static void call_packets(void) { (void)!socket(AF_PACKET, SOCK_STREAM, 0); }
+static void call_listen(void) { listen(0, 1); }
 static void call_exec(void) { execl("/bin/true", "true", (char *)NULL); }
 static void call_open(void) { (void)!open("/etc/passwd", O_RDONLY); }
 static void call_write_open(void) { (void)!open("/tmp/bulkhead-role-test", O_WRONLY | O_CREAT, 0600); }
@@ -202,6 +203,15 @@ static void test_forbidden_calls(void **state)
 		{ ROLE_KEYHOLDER, "keyholder: open", call_open, SIGSYS },
 		{ ROLE_KEYHOLDER, "keyholder: socket", call_socket, SIGSYS },
 		{ ROLE_KEYHOLDER, "keyholder: fork", call_fork, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: open", call_open, 0 },
+		{ ROLE_RESOLVER, "resolver: open to write", call_write_open, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: a socket for look-ups of names", call_socket, 0 },
+		{ ROLE_RESOLVER, "resolver: a socket for raw packets", call_packets, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: listen", call_listen, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: exec", call_exec, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: fork", call_fork, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: kill", call_kill, SIGSYS },
+		{ ROLE_RESOLVER, "resolver: mapping executable memory", call_map_code, SIGSYS },
 		{ ROLE_LOGGER, "logger: open", call_open, SIGSYS },
 		{ ROLE_LOGGER, "logger: exec", call_exec, SIGSYS },
 		{ ROLE_JOB, "job: open", call_open, 0 },

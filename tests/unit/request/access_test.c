@@ -4,6 +4,7 @@
 #include "request/access.h"
 #include "request/core.h"
 #include "request/env.h"
+#include "request/phases.h"
 #include "request/sections.h"
 
 static struct conf_module *const modules[] = { &core_module, &authz_core_module, &setenvif_module, NULL };
@@ -147,11 +148,157 @@ static void operators_stand_alone(void **state)
 	world_free(w);
 }
 
+/* ---------------------------------------------------------------------------------------------- names */
+
+/* What the fake name service says: questions and answers, both ended by NUL; "!" = it gives no answer. */
+struct book { const char *question, *answer; };
+static const struct book *book;
+static char asked[256];         /* the questions */
+static unsigned questions;
+static bool in_book, at_once;   /* answers are known without asking; asking has them at once (-X) */
+
+static enum client_knows fake_knows(struct client *c, const char *question, struct text *answer)
+{
+	(void)c;
+	if (!in_book && !(at_once && strstr(asked, question)))
+		return CLIENT_UNASKED;
+	for (const struct book *b = book; b->question; b++) {
+		if (strcmp(b->question, question) != 0)
+			continue;
+		if (*b->answer == '!')
+			return CLIENT_FAILED;
+		/* A second string may stand behind the first. */
+		size_t n = strlen(b->answer) + 1;
+		*answer = (struct text){ b->answer, *b->answer ? n + (strcmp(question, "home.example") == 0 ? strlen(b->answer + n) + 1 : 0) : 0 };
+		return CLIENT_KNOWS;
+	}
+	return CLIENT_UNASKED;
+}
+
+static bool fake_ask(struct client *c, const char *question)
+{
+	(void)c;
+	snprintf(asked + strlen(asked), sizeof asked - strlen(asked), "%s ", question);
+	questions++;
+	return !at_once;
+}
+
+static const struct client_ops fake_ops = { .knows = fake_knows, .ask = fake_ask };
+#define PEER "198.51.100.7"
+#define ALL(rules) "<RequireAll>\n" rules "\n</RequireAll>"
+#define NONE(rules) "<RequireNone>\n" rules "\n</RequireNone>"
+
+static unsigned ask_names(const char *rules, const struct book *with)
+{
+	char text[1024];
+	struct world *w;
+	unsigned status;
+
+	snprintf(text, sizeof text, "<Location />\n%s\n</Location>\n", rules);
+	w = world_good(modules, text);
+	assert_true(w->site->asks_names);
+	w->client.ops = &fake_ops;
+	book = with;
+	asked[0] = '\0';
+	questions = 0;
+	struct request *r = world_request(w, "/", NULL);
+	assert_int_equal(sections_apply(r), 0);
+	status = access_run(r);
+	assert_true((status == 403) == (r->refused != NULL));
+	arena_free(r->arena);
+	world_free(w);
+	return status;
+}
+
+static void names_match_by_components(void **state)
+{
+	static const struct { const char *rules, *name; unsigned status; } named[] = {
+		{ "Require host example.org", "example.org", 0 }, { "Require host example.org", "www.example.org", 0 },
+		{ "Require host example.org", "a.b.example.org", 0 }, { "Require host example.org", "badexample.org", 403 },
+		{ "Require host example.org", "org", 403 }, { "Require host example.org", "example.org.evil.net", 403 },
+		{ "Require host Example.ORG", "www.example.org", 0 }, { "Require host .net", "example.net", 0 }, { "Require host .net", "net", 403 },
+		{ "Require host net", "net", 0 }, { "Require host net", "subnet", 403 }, { "Require host .example.net", "example.net", 403 },
+		{ "Require host example.org .net", "x.net", 0 }, { "Require host example.org .net", "x.com", 403 },
+		{ "Require host example.org", "", 403 },
+		{ ALL("Require all granted\nRequire not host example.org"), "www.example.org", 403 },
+		{ ALL("Require all granted\nRequire not host example.org"), "example.com", 0 },
+		{ ALL("Require all granted\nRequire not host example.org"), "", 0 },
+		{ ALL("Require all granted\n" NONE("Require host a.org\nRequire host b.org")), "b.org", 403 },
+		{ ALL("Require all granted\n" NONE("Require host a.org\nRequire host b.org")), "c.org", 0 },
+		{ ALL("Require host a.org\nRequire ip 198.51"), "a.org", 0 }, { ALL("Require host a.org\nRequire ip 10.1"), "a.org", 403 },
+		/* no answer: whatever stands around it, the rule counts against the client */
+		{ "Require host example.org", "!", 403 }, { ALL("Require all granted\nRequire not host example.org"), "!", 403 },
+		{ ALL("Require all granted\n" NONE("Require host a.org")), "!", 403 },
+		{ ALL("Require all granted\n" NONE(ALL("Require all granted\nRequire host a.org"))), "!", 403 },
+		{ "Require host a.org\nRequire ip 198.51", "!", 0 },
+	};
+
+	(void)state;
+	in_book = true;
+	for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+		const struct book one[] = { { PEER, named[i].name }, { NULL, NULL } };
+		unsigned status = ask_names(named[i].rules, one);
+		if (status != named[i].status)
+			fail_msg("%s\n%s: %u", named[i].rules, named[i].name, status);
+		assert_int_equal(questions, 0);
+	}
+	in_book = false;
+}
+
+static void forward_names_lead_to_the_client(void **state)
+{
+	static const struct book addresses[] = {
+		{ "home.example", "192.0.2.1\000198.51.100.7" }, { "us.example", PEER }, { "them.example", "198.51.100.70" }, { "none.example", "" },
+		{ "dead.example", "!" }, { NULL, NULL },
+	};
+
+	(void)state;
+	in_book = true;
+	assert_int_equal(ask_names("Require forward-dns us.example", addresses), 0);
+	assert_int_equal(ask_names("Require forward-dns home.example", addresses), 0);
+	assert_int_equal(ask_names("Require forward-dns them.example none.example", addresses), 403);
+	assert_int_equal(ask_names("Require forward-dns them.example us.example", addresses), 0);
+	assert_int_equal(ask_names("Require forward-dns dead.example us.example", addresses), 0);
+	assert_int_equal(ask_names("Require forward-dns dead.example none.example", addresses), 403);
+	assert_int_equal(ask_names(ALL("Require all granted\nRequire not forward-dns us.example"), addresses), 403);
+	in_book = false;
+}
+
+static void names_are_asked_for_where_they_decide(void **state)
+{
+	static const struct { const char *rules; unsigned status; const char *question; } open[] = {
+		{ "Require host a.org", PHASE_WAIT, PEER }, { "Require forward-dns us.example", PHASE_WAIT, "us.example" },
+		{ "Require ip 198.51\nRequire host a.org", 0, NULL }, { "Require host a.org\nRequire ip 198.51", 0, NULL },
+		{ "Require ip 10.1\nRequire host a.org", PHASE_WAIT, PEER },
+		{ ALL("Require host a.org\nRequire ip 10.1"), 403, NULL }, { ALL("Require ip 10.1\nRequire host a.org"), 403, NULL },
+		{ ALL("Require host a.org\nRequire ip 198.51"), PHASE_WAIT, PEER },
+		{ ALL("Require all granted\nRequire not host a.org"), PHASE_WAIT, PEER },
+		{ ALL("Require all denied\nRequire not host a.org"), 403, NULL },
+		{ ALL("Require all granted\n" NONE("Require host a.org\nRequire ip 198.51")), 403, NULL },
+		{ "<Limit PUT>\nRequire host a.org\n</Limit>\nRequire all granted", 0, NULL },
+	};
+	static const struct book answers[] = { { PEER, "www.a.org" }, { "us.example", PEER }, { NULL, NULL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+		unsigned status = ask_names(open[i].rules, answers);
+		if (status != open[i].status || questions != (open[i].question != NULL) || (open[i].question && !strstr(asked, open[i].question)))
+			fail_msg("%s: %u after %u questions: %s", open[i].rules, status, questions, asked);
+	}
+	at_once = true;
+	assert_int_equal(ask_names("Require host a.org", answers), 0);
+	assert_int_equal(ask_names("Require host b.org", answers), 403);
+	assert_int_equal(ask_names("Require host b.org\nRequire forward-dns us.example", (const struct book[]){ { PEER, "!" }, { "us.example", "192.0.2.1" }, { NULL, NULL } }), 403);
+	at_once = false;
+}
+
 static void what_would_restrict_is_refused(void **state)
 {
 #define IN(line) "<Location />\n" line "\n</Location>\n"
 	static const struct refused refused[] = {
-		{ IN("Require host example.org"), "E t.conf:2|host|Require ip" }, { IN("Require forward-dns x"), "E t.conf:2|Require ip" },
+		{ IN("Require host"), "E t.conf:2|nothing is named" }, { IN("Require host a.example,b.example"), "E t.conf:2|no host name" },
+		{ IN("Require host *.example.org"), "E t.conf:2|no host name" }, { IN("Require forward-dns %{HTTP_HOST}"), "E t.conf:2|no host name" },
+		{ IN("Require host example.org # ours"), "E t.conf:2|no host name" }, { IN("Require not host example.org"), "E t.conf:2|RequireAll" },
 		{ IN("Require valid-user"), "E t.conf:2|valid-user|not available" }, { IN("Require user ann"), "E t.conf:2|not available" },
 		{ IN("Require group g"), "E t.conf:2|not available" }, { IN("Require expr true"), "E t.conf:2|expressions" },
 		{ IN("Require not valid-user"), "E t.conf:2|not available" }, { IN("Require ssl-verify-client"), "E t.conf:2|certificates" },
@@ -177,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_grant_and_deny), cmocka_unit_test(inner_sections_override_or_join), cmocka_unit_test(joined_trees_stay_apart), cmocka_unit_test(operators_stand_alone),
+		cmocka_unit_test(names_match_by_components), cmocka_unit_test(forward_names_lead_to_the_client), cmocka_unit_test(names_are_asked_for_where_they_decide),
 		cmocka_unit_test(what_would_restrict_is_refused),
 	};
 

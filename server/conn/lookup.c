@@ -1,0 +1,156 @@
+/*
+ * lookup.c - what connections ask the name service. A child neither blocks nor opens sockets: the question goes to the resolver,
+ * the request waits, and goes on in a turn of its connection when the answer is there. -X looks up at once. Runs in the
+ * children.
+ *
+ * Answers are kept with the connection: the client's own names as long as it lives, others for one request.
+ */
+#include "conn/lookup.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/ipc.h"
+#include "conn/internal.h"
+
+#define TURN_ANSWERS 64
+
+struct lookup {
+	struct lookup *next;
+	uint32_t id;
+	enum client_knows knows;
+	struct text answer;             /* malloc'd */
+	char question[];
+};
+
+static void release(struct lookup *l)
+{
+	free((char *)(uintptr_t)l->answer.p);
+	free(l);
+}
+
+/* n < 0: there is no answer. What comes from the resolver is checked here: strings, the last one ended too. */
+static void settle(struct lookup *l, const void *answer, ssize_t n)
+{
+	char *copy = n > 0 && ((const char *)answer)[n - 1] == '\0' ? malloc((size_t)n) : NULL;
+
+	l->knows = n == 0 || copy ? CLIENT_KNOWS : CLIENT_FAILED;
+	if (copy)
+		l->answer = (struct text){ memcpy(copy, answer, (size_t)n), (size_t)n };
+}
+
+enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer)
+{
+	const struct lookup *l = conn_of(client)->lookups;
+
+	while (l && strcmp(l->question, question) != 0)
+		l = l->next;
+	if (!l)
+		return CLIENT_UNASKED;
+	*answer = l->answer;
+	return l->knows;
+}
+
+static bool send_question(const struct conn *c, const struct lookup *l)
+{
+	struct lookup_question q = { .until = c->lookup_until };
+	size_t n = strlen(l->question) + 1;
+
+	if (n > sizeof q.text || c->server->resolver.fd < 0 || loop_now(c->server->loop) >= c->lookup_until)
+		return false;
+	memcpy(q.text, l->question, n);
+	return ipc_send(c->server->resolver.fd, LOOKUP_MSG_ASK, l->id, &q, offsetof(struct lookup_question, text) + n, NULL, 0) == 0;
+}
+
+bool lookup_ask(struct client *client, const char *question)
+{
+	struct conn *c = conn_of(client);
+	struct conn_server *s = c->server;
+	size_t n = strlen(question) + 1;
+	struct lookup *l = calloc(1, sizeof *l + n);
+	char answer[LOOKUP_ANSWER];
+
+	if (!l) {
+		conn_break(c, "out of memory");
+		return true;
+	}
+	memcpy(l->question, question, n);
+	l->id = ++s->questions;
+	l->next = c->lookups;
+	c->lookups = l;
+	if (s->o.lookup) {
+		settle(l, answer, s->o.lookup(question, answer));
+		return false;
+	}
+	if (!c->lookup_until)
+		c->lookup_until = loop_now(s->loop) + LOOKUP_LIMIT_MS;
+	if (send_question(c, l))
+		c->asking = l;
+	else
+		l->knows = CLIENT_FAILED;
+	return c->asking;
+}
+
+void lookup_over(struct conn *c)
+{
+	if (c->asking)
+		c->asking->knows = CLIENT_FAILED;
+	c->asking = NULL;
+}
+
+void lookup_forget(struct conn *c, bool all)
+{
+	struct lookup **at = &c->lookups, *l;
+
+	c->asking = NULL;
+	c->lookup_until = 0;
+	while ((l = *at)) {
+		if (!all && l->knows == CLIENT_KNOWS && strcmp(l->question, c->client.peer_text) == 0) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		release(l);
+	}
+}
+
+/* The connection that asked may be gone, or have given up, or be at another question. */
+static void take_answer(struct conn_server *s, const struct ipc_message *m)
+{
+	list_each(i, &s->conns) {
+		struct conn *c = list_entry(i, struct conn, item);
+
+		if (!c->asking || c->asking->id != m->head.id)
+			continue;
+		settle(c->asking, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
+		c->asking = NULL;
+		conn_turn(c);
+		return;
+	}
+}
+
+void lookup_answers(struct watch *w, uint32_t events)
+{
+	static struct ipc_message m;
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, resolver));
+
+	(void)events;
+	for (int i = 0; i < TURN_ANSWERS; i++) {
+		int rc = ipc_recv(w->fd, &m);
+
+		if (rc < 0 && errno == EBADMSG)
+			continue;
+		if (rc < 0)
+			return;
+		if (rc == 0) {                  /* master and resolver are both gone */
+			loop_remove(s->loop, w);
+			w->fd = -1;
+			return;
+		}
+		ipc_drop_fds(&m);
+		take_answer(s, &m);
+	}
+}
