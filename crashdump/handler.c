@@ -98,6 +98,8 @@ static void leave_step(int signal)
 		atomic_fetch_or(&crash.snapshot->skipped, 1u << (crash.next - 1));
 		crash.snapshot->skipped_signal = signal;
 	}
+	/* This handler's action has blocked the alarm, and perhaps more: the steps that are left need both. */
+	sigprocmask(SIG_SETMASK, &setup.blocked, NULL);
 	set_alarm(watchdog());
 	run_steps();
 }
@@ -128,7 +130,7 @@ static void step_begin(void)
 {
 	set_action(SIGALRM, SIG_IGN);   /* an alarm that is pending already is not ours */
 	set_action(SIGALRM, on_alarm);
-	unblock(SIGALRM);
+	sigprocmask(SIG_SETMASK, &setup.blocked, NULL);
 	set_alarm(watchdog());
 	crash.began_us = clock_us(CLOCK_MONOTONIC);
 	if (setup.options.pool)

@@ -20,6 +20,7 @@ struct handler_setup {
 	struct crash_module module[SNAPSHOT_MODULES];
 	const char *const *abort_message;       /* where glibc keeps its last words; NULL: not known */
 	uintptr_t altstack;                     /* lowest address of the alternate stack */
+	sigset_t blocked;                       /* while the steps run: all but the crash signals and the watchdog's alarm */
 	/* Pages of the loader's list of modules: harmless, and a debugger needs them to find the libraries. */
 	unsigned pages;
 	uintptr_t page[HANDLER_PAGES];

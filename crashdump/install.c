@@ -217,11 +217,13 @@ int crash_install(const struct crash_options *options)
 	if (make_altstack(&setup) < 0)
 		return -1;
 	unwind_warm();
-	handler_prepare(&setup);
 	/* A fault inside the handler must come back to it; all else waits. */
 	sigfillset(&sa.sa_mask);
 	for (unsigned i = 0; i < count; i++)
 		sigdelset(&sa.sa_mask, crash_signals[i]);
+	setup.blocked = sa.sa_mask;
+	sigdelset(&setup.blocked, SIGALRM);
+	handler_prepare(&setup);
 	for (unsigned i = 0; i < count; i++) {
 		if (sigaction(crash_signals[i], NULL, &old) < 0 || old.sa_handler != SIG_DFL)
 			continue;

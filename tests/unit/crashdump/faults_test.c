@@ -29,20 +29,22 @@ static void assert_whole(const struct outcome *o)
 
 /* ---------------------------------------------------------------------------------------------- trouble in the handler */
 
-static void release_hangs(void)
+/* For ten seconds only: a watchdog that does not bite fails the test instead of stopping it. */
+static void hang(void)
 {
-	for (;;)
+	for (uint64_t end = now_ms() + 10000; now_ms() < end; )
 		sink++;
+	_exit(97);
 }
 
-__attribute__((no_sanitize("address", "undefined"))) static void release_faults(void)
+__attribute__((no_sanitize("address", "undefined"))) static void fault(void)
 {
 	*null_pointer = 2;
 }
 
 static void hang_ends_by_the_watchdog(void **state)
 {
-	struct run run = { .crash = crash_null, .release = release_hangs, .watchdog_s = 1 };
+	struct run run = { .crash = crash_null, .release = hang, .watchdog_s = 1 };
 	uint64_t began = now_ms();
 	struct outcome o = harness_run(&run);
 
@@ -57,7 +59,7 @@ static void hang_ends_by_the_watchdog(void **state)
 
 static void fault_in_a_step_costs_that_step_only(void **state)
 {
-	struct run run = { .crash = crash_null, .release = release_faults };
+	struct run run = { .crash = crash_null, .release = fault };
 	struct outcome o = harness_run(&run);
 
 	(void)state;
@@ -67,6 +69,29 @@ static void fault_in_a_step_costs_that_step_only(void **state)
 	assert_non_null(strstr(harness_value(&o, "snapshot"), "left-by=SIGSEGV left=release"));
 	assert_string_equal(harness_value(&o, "class"), "null-deref");
 	harness_done(&o);
+}
+
+/* The watchdog and the crash signals are there for every step, also above the remains of earlier ones. */
+static void trouble_in_two_steps(void **state)
+{
+	static const struct { void (*first)(void), (*second)(void); const char *by; } rows[] = {
+		{ fault, fault, "SIGSEGV" }, { fault, hang, "SIGALRM" }, { hang, fault, "SIGSEGV" }, { hang, hang, "SIGALRM" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct run run = { .crash = crash_null, .release = rows[i].first, .shutdown_clients = rows[i].second,
+				   .watchdog_s = 1 };
+		uint64_t began = now_ms();
+		struct outcome o = harness_run(&run);
+		char left[64];
+
+		snprintf(left, sizeof left, "left-by=%s left=release left=clients", rows[i].by);
+		if (!WIFSIGNALED(o.status) || WTERMSIG(o.status) != SIGSEGV || now_ms() - began > 5000 ||
+		    !strstr(harness_value(&o, "snapshot"), left))
+			fail_msg("row %zu: status %x, %s", i, (unsigned)o.status, harness_value(&o, "snapshot"));
+		harness_done(&o);
+	}
 }
 
 static void refused_call(void)
@@ -364,6 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hang_ends_by_the_watchdog),
 		cmocka_unit_test(fault_in_a_step_costs_that_step_only),
+		cmocka_unit_test(trouble_in_two_steps),
 		cmocka_unit_test(refused_call_in_the_handler),
 		cmocka_unit_test(used_up_pool_changes_nothing_else),
 		cmocka_unit_test(foreign_handlers_stay),

@@ -39,6 +39,7 @@
 struct run {
 	void (*crash)(void);            /* in the child, after it was armed */
 	void (*release)(void);
+	void (*shutdown_clients)(void); /* instead of the clients' descriptors */
 	unsigned watchdog_s;
 	bool sandbox;                   /* seccomp: crash_system_calls alone, and the job's list for the job */
 	void (*meddle)(struct crash_snapshot *);        /* in the parent, before the job */
@@ -130,8 +131,8 @@ static inline void child(const struct run *run, const char *dir, int client)
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int clients[3] = { -1, client, -1 };
 	struct crash_options options = {
-		.pool = pool, .activity = &shared->activity, .release = run->release, .client_fds = clients,
-		.client_count = 3, .watchdog_s = run->watchdog_s, .role = "child", .slot = 7, .generation = 3,
+		.pool = pool, .activity = &shared->activity, .release = run->release,
+		.shutdown_clients = run->shutdown_clients, .client_fds = clients, .client_count = 3, .watchdog_s = run->watchdog_s, .role = "child", .slot = 7, .generation = 3,
 	};
 
 	default_signals();
