@@ -65,18 +65,23 @@ int crash_pool_find(void *pool, pid_t pid)
 	return -1;
 }
 
+/* A length that a child may be writing at this moment: read once, whatever the compiler thinks of it. */
+static size_t bounded(const uint32_t *length, uint32_t most)
+{
+	uint32_t n = *(const volatile uint32_t *)length;
+
+	return n < most ? n : most;
+}
+
 void crash_pool_free(void *pool, int slot)
 {
 	struct crash_snapshot *s = slot_at(pool, slot);
 
 	if (!s)
 		return;
-	/* Of the large parts only what was used is wiped, so that untouched pages stay untouched. The lengths are bounded
-	 * here, since a child may have written them. */
-	size_t maps = s->maps_length < SNAPSHOT_MAPS ? s->maps_length : SNAPSHOT_MAPS;
-	size_t stack = s->stack_length < SNAPSHOT_STACK ? s->stack_length : SNAPSHOT_STACK;
-	explicit_bzero(s->stack, stack);
-	memset(s->maps, 0, maps);
+	/* Of the large parts only what was used is wiped, so that untouched pages stay untouched. */
+	explicit_bzero(s->stack, bounded(&s->stack_length, SNAPSHOT_STACK));
+	memset(s->maps, 0, bounded(&s->maps_length, SNAPSHOT_MAPS));
 	s->stack_length = 0;
 	memset((char *)s + sizeof s->owner, 0, offsetof(struct crash_snapshot, maps) - sizeof s->owner);
 	atomic_store(&s->owner, 0);
