@@ -211,8 +211,9 @@ static bool find(uint64_t address, struct crash_range *r)
 static void take_stack(struct crash_snapshot *s)
 {
 	uint64_t low = (crash.registers[REGISTER_SP] - REGISTER_RED_ZONE) & ~(uint64_t)7;
-	struct crash_range r;
+	struct crash_range r = { 0 };           /* stays so without a map */
 	const char *at = crash.maps;
+	uint32_t length;
 
 	while (snapshot_range(&at, crash.maps + crash.maps_length, &r))
 		if (r.high > low && r.readable && r.writable)
@@ -221,9 +222,10 @@ static void take_stack(struct crash_snapshot *s)
 		return;
 	if (r.low > low)
 		low = r.low;
+	length = (uint32_t)(r.high - low < SNAPSHOT_STACK ? r.high - low : SNAPSHOT_STACK);
 	s->stack_address = low;
-	s->stack_length = (uint32_t)(r.high - low < SNAPSHOT_STACK ? r.high - low : SNAPSHOT_STACK);
-	copy(s->stack, (const void *)(uintptr_t)low, s->stack_length);
+	s->stack_length = length;
+	copy(s->stack, (const void *)(uintptr_t)low, length);
 }
 
 /* Bytes of code only where they come from a program file: a call into the heap must not bring heap into the report. */
