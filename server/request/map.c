@@ -1,7 +1,8 @@
 /*
  * map.c - from a path to a place in the file system: mod_alias and DocumentRoot. The lists are compiled in the master;
- * a child runs them in order: the first Redirect that matches answers, else the first Alias that matches leads, else
- * DocumentRoot. A virtual host's own come before the main server's.
+ * a child runs them in order: a Redirect of a <Location> that names no path answers, else the first Redirect that matches,
+ * else the first Alias that matches leads, else DocumentRoot. A virtual host's own come before the main server's. The other
+ * Redirects of sections wait until access is decided.
  */
 #include "request/map.h"
 
@@ -244,17 +245,27 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 
 /*
  * The part of the path behind the prefix, or NULL: a prefix ends where a segment ends ("/pics" is not the beginning of
- * "/picsy"); one with a slash at its end wants that slash.
+ * "/picsy"); one with a slash at its end wants that slash. A slash stands for any number of them, so that nothing slips by
+ * a rule where they are not merged.
  */
 static const char *behind_prefix(const char *path, const char *prefix)
 {
-	size_t n = strlen(prefix);
+	const char *at = prefix;
 
-	if (strncmp(path, prefix, n) != 0)
-		return NULL;
-	if (n && prefix[n - 1] == '/')
-		return path + n;
-	return path[n] == '\0' || path[n] == '/' ? path + n : NULL;
+	while (*at) {
+		if (*at != '/') {
+			if (*path++ != *at++)
+				return NULL;
+			continue;
+		}
+		if (*path != '/')
+			return NULL;
+		at += strspn(at, "/");
+		path += strspn(path, "/");
+	}
+	if (at > prefix && at[-1] == '/')
+		return path;
+	return *path == '\0' || *path == '/' ? path : NULL;
 }
 
 /* 1 and where it leads, 0 no match, -1 no memory or a pattern's limit. */
@@ -294,12 +305,16 @@ static int rule_apply(const struct request *r, const struct rule *rule, bool esc
 	return *where ? 1 : -1;
 }
 
-static unsigned run_redirects(struct request *r, const struct rules *l)
+/* bare: only those that name no path. */
+static unsigned run_redirects(struct request *r, const struct rules *l, bool bare)
 {
 	for (const struct rule *rule = l->first; rule; rule = rule->next) {
 		const char *where;
-		int rc = rule_apply(r, rule, true, &where);
+		int rc;
 
+		if (bare && (rule->prefix || rule->regex))
+			continue;
+		rc = rule_apply(r, rule, true, &where);
 		if (rc < 0)
 			return 500;
 		if (rc == 0)
@@ -365,17 +380,20 @@ unsigned map_redirect(struct request *r)
 {
 	const struct alias_section *s = request_config(r, &alias_module);
 
-	return s->redirects.first ? run_redirects(r, &s->redirects) : 0;
+	return s->redirects.first ? run_redirects(r, &s->redirects, false) : 0;
 }
 
 unsigned map_run(struct request *r)
 {
 	const struct alias_host *h = host_config(r->host, &alias_module);
+	const struct alias_section *s = request_config(r, &alias_module);       /* of <Location> alone as yet */
 	unsigned status;
 
 	if (!r->path || *r->path != '/')
 		return 0;
-	if (h->redirects.first && (status = run_redirects(r, &h->redirects)) != 0)
+	if (s->redirects.first && (status = run_redirects(r, &s->redirects, true)) != 0)
+		return status;
+	if (h->redirects.first && (status = run_redirects(r, &h->redirects, false)) != 0)
 		return status;
 	for (const struct rule *rule = h->aliases.first; rule; rule = rule->next) {
 		const char *where;

@@ -12,7 +12,7 @@
 extern struct conf_module alias_module;
 
 /*
- * PHASE_MAP: the host's Redirects (answered here), then its Aliases, then DocumentRoot. Sets r->filename, absolute,
+ * PHASE_MAP: a <Location>'s Redirects without a path and the host's (answered here), then its Aliases, then DocumentRoot. Sets r->filename, absolute,
  * "." and ".." already gone with r->path; nothing of the file system has been looked at. Where neither leads anywhere
  * r->filename stays NULL: only a handler that needs no file can answer (the default handler says 404).
  */

@@ -49,9 +49,11 @@ static void redirects_answer_by_prefix_and_pattern(void **state)
 	served_free(v);
 }
 
+/* But those of a <Location> that name no path: as in Apache they answer before anything is looked up. */
 static void redirects_in_sections_come_after_access(void **state)
 {
 	struct served *v = served_site(
+		"Redirect 410 /first\n<Location /first>\nRequire all denied\nRedirect 303 https://first.test/\n</Location>\n"
 		"<Location /in>\nRedirect 301 /in https://other.test/\n</Location>\n"
 		"<Location /bare>\nRedirect https://bare.test/x\n</Location>\n"
 		"<Location /closed>\nRequire all denied\nRedirect 301 /closed https://other.test/\n</Location>\n"
@@ -64,6 +66,8 @@ static void redirects_in_sections_come_after_access(void **state)
 	assert_field(v, "Location", "https://bare.test/x");
 	assert_int_equal(served_get(v, "/closed"), 403);
 	assert_int_equal(served_get(v, "/gone"), 410);
+	assert_int_equal(served_get(v, "/first/x"), 303);
+	assert_field(v, "Location", "https://first.test/");
 	served_free(v);
 }
 
@@ -108,6 +112,30 @@ static void aliases_lead(void **state)
 	r->section = r->host->section;
 	r->path = "/dots./etc/passwd";
 	assert_int_equal(map_run(r), 403);
+	served_free(v);
+}
+
+/* Where slashes are not merged a prefix matches all the same: what it leads away must not be found below DocumentRoot. */
+static void prefixes_match_any_number_of_slashes(void **state)
+{
+	struct served *v = served_site("MergeSlashes Off\nScriptAlias /cgi-bin/ \"@DIR@/htdocs/cgi-bin/\"\nRedirect 410 /a/b\nRedirect /c http://c.test\n"
+				       "Redirect 302 /d// http://d.test/\n");
+	static const struct { const char *target; unsigned status; const char *where; } rows[] = {
+		{ "/cgi-bin/x.sh", 403, NULL }, { "//cgi-bin/x.sh", 403, NULL }, { "/cgi-bin///x.sh", 403, NULL }, { "//a///b", 410, NULL },
+		{ "//a/b//c", 410, NULL }, { "//a/bc", 404, NULL }, { "/a", 404, NULL }, { "///c//x", 302, "http://c.test//x" }, { "/d/x", 302, "http://d.test/x" },
+	};
+
+	(void)state;
+	served_folder(v, "htdocs/cgi-bin");
+	served_file_make(v, "htdocs/cgi-bin/x.sh", "source");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		unsigned status = served_get(v, rows[i].target);
+
+		if (status != rows[i].status)
+			fail_msg("%s: %u", rows[i].target, status);
+		if (rows[i].where)
+			assert_field(v, "Location", rows[i].where);
+	}
 	served_free(v);
 }
 
@@ -175,7 +203,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(redirects_answer_by_prefix_and_pattern), cmocka_unit_test(redirects_in_sections_come_after_access),
-		cmocka_unit_test(aliases_lead), cmocka_unit_test(programs_are_denied), cmocka_unit_test(hosts_come_before_the_main_server),
+		cmocka_unit_test(aliases_lead), cmocka_unit_test(prefixes_match_any_number_of_slashes),
+		cmocka_unit_test(programs_are_denied), cmocka_unit_test(hosts_come_before_the_main_server),
 		cmocka_unit_test(bad_lines_are_refused), cmocka_unit_test(doubtful_aliases_are_told),
 	};
 
