@@ -93,7 +93,8 @@ int shmcache_plan(size_t bytes, size_t avg_data, struct shmcache_plan *p, struct
 	p->shard_bytes = (uint32_t)(bytes / shards) & ~63u;
 	record = (SHMC_HEAD_UNITS * unit) + (p->avg_data + unit - 1) / unit * unit;
 	plan_shard(p, record);
-	p->sessions = shards * (p->ring_units[PROBATION] / (record / unit) + p->ring_units[MAIN] / (record / unit) - 1);
+	if (p->avg_data <= p->max_data)         /* main's reserve is one of them */
+		p->sessions = shards * (p->ring_units[PROBATION] / (record / unit) + p->ring_units[MAIN] / (record / unit) - 1);
 	p->segment = (SHMC_SHARDS + shards * p->shard_bytes + page - 1) / page * page;
 	return 0;
 }

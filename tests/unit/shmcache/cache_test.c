@@ -399,7 +399,7 @@ static void plans(void **state)
 		{ 0, 0, 0, 0 }, { 1, 0, -1, 0 }, { 8191, 0, -1, 0 }, { 8192, 0, 0, 1 }, { 65536, 0, 0, 1 }, { 131072, 0, 0, 2 },
 		{ 512000, 0, 0, 4 }, { 1 << 20, 0, 0, 16 }, { 64 << 20, 0, 0, 16 }, { 65 << 20, 0, 0, 32 },
 		{ 1 << 30, 0, 0, 256 }, { ((size_t)1 << 30) + 1, 0, -1, 0 }, { 512000, 200, 0, 4 }, { 512000, 16384, 0, 4 },
-		{ 512000, 16385, -1, 0 }, { SIZE_MAX, 0, -1, 0 },
+		{ 512000, 16385, -1, 0 }, { 8192, 16384, 0, 1 }, { SIZE_MAX, 0, -1, 0 },
 	};
 
 	(void)state;
@@ -420,6 +420,7 @@ static void plans(void **state)
 		assert_true(p.shard_bytes * (size_t)p.shards <= rows[i].bytes);
 		assert_true(p.shard_bytes >= 320 + p.buckets * 64 + (p.ring_units[0] + p.ring_units[1]) * 16);
 		assert_true(p.max_data > 0 && p.max_data <= SHMCACHE_MAX_DATA);
+		assert_true(p.avg_data <= p.max_data ? p.sessions * p.avg_data < p.bytes : p.sessions == 0);
 	}
 	{       /* as many usual sessions as the size is known to hold */
 		struct shmcache_plan p;
