@@ -79,8 +79,15 @@ bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino)
 	struct flock l = record(F_WRLCK, SHMC_INSTANCE, 1);
 	struct stat st;
 	bool lives = false;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd;
 
+	/*
+	 * A child gone wild may have written the path: a device is not opened, and nobody's lock counts on what
+	 * is no lockfile of ours.
+	 */
+	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 07777) != 0600)
+		return false;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino && fcntl(fd, F_OFD_GETLK, &l) == 0)

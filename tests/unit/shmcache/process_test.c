@@ -495,6 +495,43 @@ static void left_overs_go(void **state)
 	}
 }
 
+/* A child gone wild may have named any file as the lockfile: only one as we make them says that somebody lives. */
+static void believes_no_scribbled_header(void **state)
+{
+	struct fixture f;
+	struct shmcache *c;
+	struct shmc_header h;
+	struct stat st;
+	char other[128];
+	int fd, lock;
+	pid_t pid;
+
+	(void)state;
+	fixture_init(&f);
+	snprintf(other, sizeof(other), "%s-other", f.lockfile);
+	lock = open(other, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(lock >= 0 && fchmod(lock, 0644) == 0);
+	assert_int_equal(shmc_instance_take(lock), 0);
+	assert_int_equal(fstat(lock, &st), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(ended(pid), 256 + SIGKILL);
+	fd = shm_open(f.name, O_RDWR, 0);
+	assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
+	snprintf(h.lockfile, sizeof(h.lockfile), "%s", other);
+	h.lock_dev = st.st_dev;
+	h.lock_ino = st.st_ino;
+	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+	close(fd);
+	c = fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
+	close(lock);
+	unlink(other);
+	fixture_end(&f, c);
+}
+
 static unsigned long magic;
 
 static int pretend(const char *path, struct statfs *s)
@@ -789,6 +826,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lockfile_may_vanish), cmocka_unit_test(inherited_descriptor_does),
 		cmocka_unit_test(stopped_holder_costs_only_stores), cmocka_unit_test(crash_releases),
 		cmocka_unit_test(in_use_says_by_whom), cmocka_unit_test(left_overs_go),
+		cmocka_unit_test(believes_no_scribbled_header),
 		cmocka_unit_test(refuses_network_file_systems), cmocka_unit_test(refuses_bad_lockfiles),
 		cmocka_unit_test(full_memory_is_said), cmocka_unit_test(nameless_memory_does),
 		cmocka_unit_test(exec_keeps_everything), cmocka_unit_test(adopts_only_what_is_whole),
