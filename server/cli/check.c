@@ -193,8 +193,15 @@ void check_config(struct config *cfg)
 {
 	check_paths(cfg);
 	check_host_ports(cfg);
-	for (unsigned i = 0; i < cfg->process->nlistens; i++)
-		check_listen(cfg, &cfg->process->listens[i]);
+	for (unsigned i = 0, before = cfg->warnings; i < cfg->process->nlistens; i++) {
+		const struct config_listen *l = &cfg->process->listens[i];
+
+		/* One warning a line, however many addresses its name has. */
+		if (i == 0 || l->text != l[-1].text)
+			before = cfg->warnings;
+		if (cfg->warnings == before)
+			check_listen(cfg, l);
+	}
 	crash_core_check(cfg->process->core_dir, say_core, cfg);
 }
 
@@ -205,7 +212,7 @@ static void check_taken(struct config *cfg)
 		const struct config_listen *l = &cfg->process->listens[i];
 		char who[64];
 		pid_t pid;
-		const char *holder = listen_holder(addr_port(&l->addr), who, &pid);
+		const char *holder = i && l->text == l[-1].text ? NULL : listen_holder(addr_port(&l->addr), who, &pid);
 
 		if (holder && !strstr(holder, "bulkhead"))
 			config_report_add(cfg, CONF_WARNING, &l->pos, "stop it before the start, or choose another port",

@@ -187,7 +187,8 @@ static void enable_by_listen(struct config *cfg)
 			for (unsigned k = 0; k < h->naddrs; k++)
 				if (host_addr_meets(&h->addrs[k], &l->addr))
 					enable_tls(h);
-		if (!cfg->site->hosts && cfg->process->nlistens == 1)
+		/* The text of a line is its own: all of them are of this one. */
+		if (!cfg->site->hosts && cfg->process->listens[0].text == l->text && cfg->process->listens[cfg->process->nlistens - 1].text == l->text)
 			enable_tls(cfg->site->main);
 	}
 }

@@ -29,7 +29,7 @@ struct config_source {
 
 struct config_listen {
 	struct addr addr;
-	const char *text;               /* as written, for messages */
+	const char *text;               /* as written, for messages; the addresses of one line's name share it */
 	bool https;                     /* "Listen 443 https" */
 	struct conf_pos pos;
 };

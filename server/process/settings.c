@@ -38,13 +38,20 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 
 /* ------------------------------------------------------------------------------------------------ Listen */
 
+static const char listen_how[] = "write Listen 443, Listen 192.0.2.1:443 or Listen [::]:443, with https behind it if you like";
+
 static int add_listen(struct conf_call *call, struct process_settings *s, const struct addr *a, const char *text, bool https)
 {
 	struct config_listen *grown;
 
-	for (unsigned i = 0; i < s->nlistens; i++)
-		if (addr_same(&s->listens[i].addr, a) && (!addr_is_any(a) || (strchr(text, ':') != NULL) == (strchr(s->listens[i].text, ':') != NULL)))
+	for (unsigned i = 0; i < s->nlistens; i++) {
+		if (!addr_same(&s->listens[i].addr, a))
+			continue;
+		if (s->listens[i].text == text)         /* a resolver may tell an address of a name twice */
+			return 0;
+		if (!addr_is_any(a) || (strchr(text, ':') != NULL) == (strchr(s->listens[i].text, ':') != NULL))
 			return conf_fail(call, "remove one of the two", "%s is listened on already: %s:%u", text, s->listens[i].pos.file, s->listens[i].pos.line);
+	}
 	grown = conf_alloc(call->env, (s->nlistens + 1) * sizeof *grown);
 	if (s->nlistens)
 		memcpy(grown, s->listens, s->nlistens * sizeof *grown);
@@ -63,42 +70,50 @@ static int parse_port(const char *text, uint16_t *port)
 	return 0;
 }
 
-/* A name: its first address. The master asks the resolver while it reads its configuration, never later. */
-static int resolve(const char *name, uint16_t port, struct addr *a)
+/* A name: all of its addresses, each once. The master asks the resolver while it reads its configuration, never later. */
+static int add_name(struct conf_call *call, struct process_settings *s, const char *name, uint16_t port, const char *text, bool https)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *found;
+	int failed = getaddrinfo(name, NULL, &hints, &found), rc = 0;
 
-	if (getaddrinfo(name, NULL, &hints, &found))
-		return -1;
-	memcpy(&a->ss, found->ai_addr, found->ai_addrlen);
-	a->len = found->ai_addrlen;
+	if (failed)
+		return conf_fail(call, listen_how, "\"%s\" is neither an address nor a name that can be resolved (%s)", name, gai_strerror(failed));
+	for (const struct addrinfo *at = found; at && rc == 0; at = at->ai_next) {
+		struct addr a = { .len = at->ai_addrlen };
+
+		if (at->ai_addrlen > sizeof a.ss || (at->ai_family != AF_INET && at->ai_family != AF_INET6))
+			continue;
+		memcpy(&a.ss, at->ai_addr, at->ai_addrlen);
+		addr_set_port(&a, port);
+		rc = add_listen(call, s, &a, text, https);
+	}
 	freeaddrinfo(found);
-	addr_set_port(a, port);
-	return 0;
+	return rc;
 }
 
 static int set_listen(struct conf_call *call, void *config, int argc, char **argv)
 {
-	static const char how[] = "write Listen 443, Listen 192.0.2.1:443 or Listen [::]:443, with https behind it if you like";
 	struct process_settings *s = config;
 	char *text = conf_strdup(call->env, argv[0]), *colon = strrchr(text, ':');
 	const char *port_text = colon ? colon + 1 : text;
 	struct addr a = { 0 };
 	uint16_t port;
+	bool https;
 
 	if (argc > 1 && strcasecmp(argv[1], "https") && strcasecmp(argv[1], "http"))
-		return conf_fail(call, how, "\"%s\" is no protocol: http or https", argv[1]);
+		return conf_fail(call, listen_how, "\"%s\" is no protocol: http or https", argv[1]);
 	if (parse_port(port_text, &port) < 0)
-		return conf_fail(call, how, "\"%s\" is no port from 1 to 65535", port_text);
+		return conf_fail(call, listen_how, "\"%s\" is no port from 1 to 65535", port_text);
+	https = argc > 1 ? !strcasecmp(argv[1], "https") : port == 443;
 	if (!colon) {
 		addr_parse(&a, "*", port);
 	} else {
 		char *host = conf_printf(call->env, "%.*s", (int)(colon - text), text);
 
-		if (addr_parse(&a, host, port) < 0 && resolve(host, port, &a) < 0)
-			return conf_fail(call, how, "\"%s\" is neither an address nor a name that can be resolved", host);
+		if (addr_parse(&a, host, port) < 0)
+			return add_name(call, s, host, port, text, https);
 	}
-	return add_listen(call, s, &a, text, argc > 1 ? !strcasecmp(argv[1], "https") : port == 443);
+	return add_listen(call, s, &a, text, https);
 }
 
 /* ------------------------------------------------------------------------------------------------ modules */

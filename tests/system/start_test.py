@@ -3,6 +3,7 @@ that administrators ask (F01 …)."""
 import os
 import re
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -114,6 +115,31 @@ class Start(ServerTest):
         self.assertEqual((s.get().status, s.get(tls=True).status), (200, 200))
         s = self.serve('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@ https\n<VirtualHost *:@TLS@>\n' + SSL_ON.replace('on', 'off', 1) + '</VirtualHost>\n')
         self.assertEqual(s.get(port=s.tls_port).status, 200)
+
+    def test_listen_by_name_takes_all_its_addresses(self):
+        s = self.serve('Listen localhost:@PORT@\n')
+        found = {info[4][:2] for info in socket.getaddrinfo('localhost', s.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)}
+        self.assertIn('127.0.0.1', {address for address, _ in found})
+        for address in found:
+            with socket.create_connection(address, timeout=10) as c:
+                c.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+                self.assertIn(b' 200 ', c.recv(100))
+
+    @needs_root
+    def test_listen_by_a_name_with_several_addresses(self):
+        """The machine's own resolver, with a file of hosts that the server alone sees."""
+        s = self.configure('Listen many.test:@PORT@\n')
+        s.write('hosts', '127.0.0.1 localhost\n127.0.0.1 many.test\n127.0.0.2 many.test\n127.0.0.3 many.test\n')
+        apart = ('unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', s.path('hosts'))
+        if subprocess.run(apart + ('true',), capture_output=True).returncode:
+            self.skipTest('mounting is not allowed here')
+        s.start_foreground('-D', 'FOREGROUND', prefix=apart)
+        reached = []
+        for last in range(1, 5):
+            with socket.socket() as c:
+                if c.connect_ex(('127.0.0.%d' % last, s.port)) == 0:
+                    reached.append(last)
+        self.assertEqual(reached, [1, 2, 3])
 
     def test_listen_by_name_survives_a_restart(self):
         s = self.serve('Listen localhost:@PORT@\nHeader set X-Gen 1\n')
