@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "request/core.h"
 #include "request/handler.h"
+#include "request/host.h"
 #include "request/phases.h"
 #include "request/response.h"
 
@@ -153,6 +154,26 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	return m;
 }
 
+/*
+ * A path from the root as the configuration names it, in the normal form that sections know; NULL after a report. A query
+ * is cut off.
+ */
+static const char *normal_path(struct conf_call *call, const char *path)
+{
+	struct reading *reading = call->target->owner;
+	const char *mark = strchr(path, '?');
+	char *normal = NULL;
+
+	if (uri_normalize(reading->site->arena, (struct text){ path, mark ? (size_t)(mark - path) : strlen(path) }, 0, &normal) != URI_OK || !normal) {
+		conf_fail(call, "write a path from the root on, such as /index.html, or the name of a file below the folder",
+			  "\"%s\" holds a bad %%-escape, or leads above the root or the folder", path);
+		return NULL;
+	}
+	if (mark)
+		conf_note(call, NULL, "the query in \"%s\" is left out: nothing in this release reads one", path);
+	return normal;
+}
+
 static int set_index(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct dir_section *d = config;
@@ -167,8 +188,14 @@ static int set_index(struct conf_call *call, void *config, int argc, char **argv
 	list = conf_alloc(call->env, (old + (unsigned)argc + 1) * sizeof(*list));
 	for (; n < old; n++)
 		list[n] = d->index[n];
-	for (int i = 0; i < argc; i++)
-		list[n++] = conf_strdup(call->env, argv[i]);
+	for (int i = 0; i < argc; i++) {
+		bool absolute = argv[i][0] == '/';
+		const char *path = normal_path(call, absolute ? argv[i] : conf_printf(call->env, "/%s", argv[i]));
+
+		if (!path)
+			return -1;
+		list[n++] = absolute ? path : path + 1;
+	}
 	d->index = list;
 	d->nindex = n;
 	return 0;
@@ -200,13 +227,15 @@ static int set_fallback(struct conf_call *call, void *config, int argc, char **a
 	struct dir_section *d = config;
 
 	(void)argc;
-	if (text_is_nocase(text_of(argv[0]), "disabled"))
+	if (text_is_nocase(text_of(argv[0]), "disabled")) {
 		d->fallback = "";
-	else if (argv[0][0] == '/')
-		d->fallback = conf_strdup(call->env, argv[0]);
-	else
-		return conf_fail(call, "write a path such as /index.html, or disabled", "\"%s\" does not begin with a slash", argv[0]);
-	return 0;
+		return 0;
+	}
+	if (argv[0][0] != '/')
+		return conf_fail(call, "write a path from the root on, such as /index.html, or disabled", "\"%s\" does not begin with a slash",
+				 argv[0]);
+	d->fallback = normal_path(call, argv[0]);
+	return d->fallback ? 0 : -1;
 }
 
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_INDEXES, .scope = CONF_OF_SECTION

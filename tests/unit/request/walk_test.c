@@ -247,6 +247,45 @@ static void handlers_and_folders(void **state)
 	served_free(v);
 }
 
+/* Rules hang on paths in their normal form: what the configuration itself names takes it, too. */
+static void names_of_the_configuration_take_normal_form(void **state)
+{
+	static const char *const refused[] = { "DirectoryIndex ../x.html", "DirectoryIndex a/../../x.html", "DirectoryIndex /../x.html", "DirectoryIndex a%00",
+					       "FallbackResource /../x.html", "FallbackResource x.html" };
+	struct served *v = served_site(
+		"<Location /shut>\nRequire all denied\n</Location>\n<Location /one/shut.html>\nRequire all denied\n</Location>\n"
+		"<Location /one>\nDirectoryIndex .//%73hut.html\n</Location>\n<Location /two>\nDirectoryIndex /x/../%73hut/index.html\n</Location>\n"
+		"<Location /three>\nFallbackResource /x/..//shut/index.html\n</Location>\n<Location /four>\nFallbackResource /front.html?page=1\n</Location>\n"
+		"<Location /five>\nDirectoryIndex ./a//index.html\n</Location>\n");
+
+	(void)state;
+	for (const char *const *d = (const char *const[]){ "shut", "one", "two", "three", "five", "five/a", NULL }; *d; d++) {
+		char at[64];
+
+		snprintf(at, sizeof at, "htdocs/%s", *d);
+		served_folder(v, at);
+	}
+	served_file_make(v, "htdocs/shut/index.html", "x");
+	served_file_make(v, "htdocs/one/shut.html", "x");
+	served_file_make(v, "htdocs/front.html", "x");
+	served_file_make(v, "htdocs/five/a/index.html", "x");
+	for (const char *const *t = (const char *const[]){ "/one/", "/two/", "/three/", "/three/none", NULL }; *t; t++)
+		if (served_get(v, *t) != 403)
+			fail_msg("%s: not 403", *t);
+	assert_int_equal(served_get(v, "/four/none"), 200);
+	assert_string_equal(answered_path(v), "/htdocs/front.html");
+	assert_int_equal(served_get(v, "/five/"), 200);
+	assert_string_equal(answered_path(v), "/htdocs/five/a/index.html");
+	served_free(v);
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+		v = served_new();
+		if (served_configure(v, refused[i]) == 0)
+			fail_msg("%s: accepted", refused[i]);
+		assert_non_null(strstr(v->said, "root"));
+		served_free(v);
+	}
+}
+
 static void per_directory_files_close_their_folder(void **state)
 {
 	struct served *v = served_site(
@@ -303,6 +342,7 @@ int main(void)
 		cmocka_unit_test(links_by_options), cmocka_unit_test(folders_above_the_root_are_the_administrators),
 		cmocka_unit_test(what_is_no_file_is_refused), cmocka_unit_test(rights_are_told_by_name), cmocka_unit_test(names_are_bounded),
 		cmocka_unit_test(what_is_left_behind_a_file), cmocka_unit_test(folders), cmocka_unit_test(handlers_and_folders),
+		cmocka_unit_test(names_of_the_configuration_take_normal_form),
 		cmocka_unit_test(per_directory_files_close_their_folder), cmocka_unit_test(descriptors_are_given_back),
 	};
 
