@@ -79,15 +79,18 @@ static void derive(const struct shmcache_seed *master, const unsigned char label
 
 /* ------------------------------------------------------------------------------------------------ the masters */
 
-/* The newest seed that is valid already; a ring without one leaves this child a seed of its own. */
+/*
+ * The newest seed that is valid already, else the first that will be: the clock was set back, and all children must
+ * take the same. A ring without either leaves this child a seed of its own.
+ */
 static void choose_current(time_t now)
 {
-	current = 0;
-	while (current < nmasters
-	       && (memory->masters[current].not_before > now || memory->masters[current].not_after <= now))
-		current++;
-	if (current < nmasters)
-		return;
+	for (current = 0; current < nmasters; current++)
+		if (memory->masters[current].not_before <= now && memory->masters[current].not_after > now)
+			return;
+	while (current-- > 0)
+		if (memory->masters[current].not_after > now)
+			return;
 	if (nmasters == SHMCACHE_SEEDS)
 		nmasters--;
 	current = nmasters++;

@@ -326,6 +326,29 @@ static void test_change_of_seeds(void **state)
 	tls_policy_free(p);
 }
 
+/* The clock was set back: no seed is valid yet. Children still use one that all of them have. */
+static void test_clock_set_back(void **state)
+{
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+
+	(void)state;
+	begin(true);
+	put_seed(1, 3600, 86400);
+	put_seed(2, 7200, 2 * 86400);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (unsigned i = 1; i < 3; i++) {
+		gnutls_datum_t session = { 0 };
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		tls_child_init(cache, &settings);       /* as another child */
+		if (connect_to(&hosts, ways[i], "one.test", &session) != 1)
+			fail_msg("%s", ways[i]);
+		forget(&session);
+	}
+	tls_policy_free(p);
+}
+
 static unsigned tickets;
 static int count_ticket(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *msg)
 {
@@ -413,7 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_each_way), T(test_switched_off), T(test_other_policies), T(test_ticket_of_12_under_13), T(test_over_processes), T(test_timeout),
-		T(test_change_of_seeds), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
+		T(test_change_of_seeds), T(test_clock_set_back), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
 	};
 	int failed = cmocka_run_group_tests_name("tls/resume", tests, setup, rig_teardown);
 
