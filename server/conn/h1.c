@@ -268,6 +268,12 @@ static void next_request(struct h1 *h, enum handler_end how)
 
 /* ------------------------------------------------------------------------------------------------ time limits */
 
+/* ms: when the client last gave or took bytes, or the state was entered. A long upload sends nothing back, and is no silence. */
+static int64_t last_heard(const struct conn *c)
+{
+	return c->got_at > c->sent_at ? c->got_at : c->sent_at;
+}
+
 /*
  * RequestReadTimeout: `low` ms from `began`, more as bytes come at the least rate, with an upper bound where one is given.
  * low 0: Timeout alone counts, anew with each byte.
@@ -277,7 +283,7 @@ static int64_t read_limit(const struct conn *c, int64_t began, uint64_t bytes, i
 	int64_t limit = low;
 
 	if (!low)
-		return (c->got_at > c->sent_at ? c->got_at : c->sent_at) + c->settings->timeout;
+		return last_heard(c) + c->settings->timeout;
 	if (rate)
 		limit += (int64_t)(bytes < INT64_MAX / 1000 ? bytes * 1000 : INT64_MAX) / rate;
 	if (high && limit > high)
@@ -292,15 +298,17 @@ int64_t h1_due(const struct conn *c)
 
 	if (c->asking)
 		return c->lookup_until;
-	if (c->blocked || c->wire_left.n || c->again)
+	if (c->blocked || c->wire_left.n)
 		return c->sent_at + set->timeout;
+	if (c->again)
+		return last_heard(c) + set->timeout;
 	if (c->state == CONN_HEAD && !c->head_began)
 		return c->sent_at + set->keepalive_timeout;
 	if (c->state == CONN_HEAD)
 		return read_limit(c, c->head_began, c->server->in_n - c->server->in_at, set->read_header, set->read_header_max, set->read_header_rate);
 	if (h1_reads(c))
 		return read_limit(c, h->body_began, h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
-	return c->sent_at + set->timeout;
+	return last_heard(c) + set->timeout;
 }
 
 static const char too_slow_head[] = "its head did not come within the time of RequestReadTimeout or Timeout";

@@ -522,6 +522,39 @@ class Timeouts(ServerTest):
                     wait_for(lambda: descriptors(pid) < before, 'the connection is closed', 5)
         s.logged('BH0523')
 
+    def test_a_long_upload_is_no_silence(self):
+        """Timeout counts from the last byte in either direction: an upload that takes longer sends nothing back meanwhile."""
+        s = self.serve(ONE_CHILD + BASE + 'Timeout 1\nLimitRequestBody 0\n<Location "/late">\nSetHandler test-late\n</Location>\n')
+        pid, = s.workers()
+        with s.connect() as c:
+            c.send('POST /late HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n')
+            began, sent, block = time.monotonic(), 0, b'100000\r\n' + bytes(1 << 20) + b'\r\n'
+            while time.monotonic() - began < 2:
+                c.send(block)
+                time.sleep(0.01)
+            os.kill(pid, signal.SIGSTOP)        # so much comes meanwhile that one turn does not take it
+            c.sock.setblocking(False)
+            try:
+                while sent < len(block):
+                    sent += c.sock.send(block[sent:])
+            except BlockingIOError:
+                pass
+            os.kill(pid, signal.SIGCONT)
+            c.sock.settimeout(10)
+            c.send(block[sent:] + b'0\r\n\r\n')
+            self.assertEqual(c.response().status, 500)
+
+    def test_a_handler_has_its_time_after_a_long_upload(self):
+        s = self.serve(BASE + 'Timeout 1\n<Location "/silent">\nSetHandler test-silent\n</Location>\n')
+        with s.connect() as c:
+            c.send('POST /silent HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n')
+            for _ in range(20):
+                c.send('x')
+                time.sleep(0.1)
+            began = time.monotonic()
+            self.assertEqual(c.response().status, 504)
+            self.assertTrue(0.5 < time.monotonic() - began < 4, time.monotonic() - began)
+
     def test_a_slow_reader_keeps_its_pipelined_request(self):
         """KeepAliveTimeout and the head's time begin when the client has taken the answer before."""
         s = self.serve(BASE + 'KeepAliveTimeout 1\nRequestReadTimeout header=1\n')

@@ -6,6 +6,7 @@
  *   test-stream  sends as many bytes as the query says (?n=1000000), length not told
  *   test-late    reads the request's body and then fails with 500; one that was begun and never ended is a leak
  *   test-late-count  how many of these have been begun and not ended
+ *   test-silent  reads the request's body and never answers
  *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
  *   test-forbidden  makes a system call that no child may make
  */
@@ -144,6 +145,17 @@ static void late_count(struct request *r)
 	response_text(r, 200, "text/plain", text, (size_t)n);
 }
 
+static void silent_start(struct request *r)
+{
+	stream_read(r->stream, true);
+}
+
+static void silent_body(struct request *r, struct text data)
+{
+	(void)r;
+	(void)data;
+}
+
 static void crash_start(struct request *r)
 {
 	int signal_number = r->query && !strncmp(r->query, "s=", 2) ? atoi(r->query + 2) : SIGSEGV;
@@ -173,6 +185,7 @@ static const struct handler handlers[] = {
 	{ .name = "test-stream", .start = stream_start, .writable = stream_more },
 	{ .name = "test-late", .start = late_start, .body = late_body, .ended = late_ended },
 	{ .name = "test-late-count", .start = late_count },
+	{ .name = "test-silent", .start = silent_start, .body = silent_body },
 	{ .name = "test-crash", .start = crash_start },
 	{ .name = "test-forbidden", .start = forbidden_start },
 };
