@@ -112,7 +112,7 @@ struct conn_server {
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
 	char *in, *raw, *stage, *wire;
 	size_t in_n, in_at, raw_n, raw_at, stage_n, wire_n;
-	size_t turn_in, turn_out;       /* bytes read, and body bytes queued, in this turn */
+	size_t turn_in, turn_out;       /* bytes read from the socket, and bytes queued, in this turn */
 	size_t pulled;                  /* bytes that GnuTLS was given, ever: tells whether it goes on */
 	struct arena *spare;            /* for the next request that begins */
 	bool drained_socket;            /* a short read: nothing more is there until epoll says so */

@@ -84,6 +84,10 @@ static ssize_t receive(struct conn *c, void *p, size_t n)
 		return -1;
 	if (c->eof)
 		return 0;
+	if (s->turn_in >= TURN_BYTES) {         /* as they come: TLS can wrap many bytes round few, or none */
+		c->again = true;
+		return -1;
+	}
 	do
 		got = recv(c->watch.fd, p, n, 0);
 	while (got < 0 && errno == EINTR);
@@ -100,6 +104,7 @@ static ssize_t receive(struct conn *c, void *p, size_t n)
 		c->eof = true;
 	else if ((size_t)got < n)
 		s->drained_socket = true;
+	s->turn_in += (size_t)got;
 	c->got_at = loop_now(s->loop);
 	return got;
 }
@@ -134,10 +139,6 @@ ssize_t input_more(struct conn *c)
 	compact(s->in, &s->in_at, &s->in_n);
 	if (s->in_n == IN_SIZE)
 		return -1;
-	if (s->turn_in >= TURN_BYTES) {
-		c->again = true;
-		return -1;
-	}
 	if (c->tls) {
 		size_t at;
 
@@ -156,10 +157,8 @@ ssize_t input_more(struct conn *c)
 	} else {
 		got = receive(c, s->in + s->in_n, IN_SIZE - s->in_n);
 	}
-	if (got > 0) {
+	if (got > 0)
 		s->in_n += (size_t)got;
-		s->turn_in += (size_t)got;
-	}
 	return got;
 }
 

@@ -200,6 +200,29 @@ static void a_turn_has_bounds_each_way(void **state)
 	assert_true(came >= TURN_BYTES && came < TURN_BYTES + IN_SIZE);
 }
 
+/* Records may hold a byte each, or none: what bounds a turn is what came from the socket. */
+static void a_turn_of_tls_is_bounded_by_what_comes_from_the_socket(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_io io = output_tls_io;
+	char bytes[5000];
+	size_t came = 0;
+
+	io.ctx = &f->c;
+	input_begin(&f->c);
+	while (came < 3 * TURN_BYTES) {
+		while (write(f->client, f->sent, 8192) > 0)
+			;
+		f->s.drained_socket = false;
+		ssize_t got = io.pull(io.ctx, bytes, sizeof bytes);
+		if (got <= 0)
+			break;
+		came += (size_t)got;
+	}
+	assert_true(f->c.again);
+	assert_true(came >= TURN_BYTES && came < TURN_BYTES + RAW_SIZE);
+}
+
 static void what_is_not_used_is_there_in_the_next_turn(void **state)
 {
 	struct fixture *f = *state;
@@ -269,6 +292,7 @@ int main(void)
 		CASE(every_byte_arrives_once_and_in_order),
 		CASE(a_client_that_takes_nothing_bounds_what_is_kept),
 		CASE(a_turn_has_bounds_each_way),
+		CASE(a_turn_of_tls_is_bounded_by_what_comes_from_the_socket),
 		CASE(what_is_not_used_is_there_in_the_next_turn),
 		CASE(a_file_that_is_too_short_is_told),
 		CASE(a_client_that_is_gone_breaks_the_connection),
