@@ -501,10 +501,11 @@ static int make_priorities(struct tls_policy *p, struct conf_env *env)
 /* ------------------------------------------------------------------------------------------------ the label */
 
 /* Values only, no addresses nor times: the same configuration gives the same label after a restart. */
-static void make_label(struct tls_policy *p)
+static int make_label(struct tls_policy *p, struct conf_env *env)
 {
 	char text[2048];
 	struct buf b;
+	int r;
 
 	buf_init(&b, text, sizeof text);
 	buf_printf(&b, "tls policy 1\nprotocols %x\nverify none\nauthorities -\nsuites",
@@ -513,9 +514,15 @@ static void make_label(struct tls_policy *p)
 		buf_printf(&b, " %04x", p->suites.at[i]->id);
 	for (unsigned i = 0; i < p->suites13.n; i++)
 		buf_printf(&b, " %04x", p->suites13.at[i]->id);
-	gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->rules);
-	buf_printf(&b, "\nhost %s\n", p->name);
-	gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);
+	if ((r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->rules)) >= 0) {
+		buf_printf(&b, "\nhost %s\n", p->name);
+		r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);
+	}
+	if (r >= 0)
+		return 0;
+	conf_report(env, CONF_ERROR, &p->certs[0].pos, NULL, "host %s: its TLS policy cannot be hashed: %s", p->name,
+		    gnutls_strerror(r));
+	return -1;
 }
 
 int tls_policy_finish(void *host_config, const char *name, const struct key_ref *refs, unsigned n,
@@ -527,9 +534,8 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 		return 0;
 	p->name = conf_strdup(env, name);
 	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0
-	    || make_priorities(p, env) != 0)
+	    || make_priorities(p, env) != 0 || make_label(p, env) != 0)
 		return -1;
-	make_label(p);
 	return 0;
 }
 

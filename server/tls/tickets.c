@@ -54,7 +54,8 @@ static int key_name(const unsigned char seed[TICKET_SEED], int64_t period, unsig
 		text[i] = (unsigned char)((uint64_t)period >> (56 - 8 * i));
 	memcpy(text + 8, seed, TICKET_SEED);
 	r = gnutls_hash_fast(GNUTLS_DIG_SHA3_512, text, sizeof text, hash);
-	memcpy(name, hash, NAME);
+	if (r == 0)
+		memcpy(name, hash, NAME);
 	secret_wipe(text, sizeof text);
 	secret_wipe(hash, sizeof hash);
 	return r;
@@ -65,16 +66,16 @@ static int64_t period_of(time_t now)
 	return (int64_t)now / (lifetime * PERIODS);
 }
 
-static void derive(const struct shmcache_seed *master, const unsigned char label[32], bool tls13,
+static bool derive(const struct shmcache_seed *master, const unsigned char label[32], bool tls13,
 		   int64_t period, struct derived *out)
 {
 	unsigned char text[1 + 32];
 
 	text[0] = tls13 ? 13 : 12;              /* a 1.2 ticket brought to a host that now does 1.3 breaks GnuTLS's handshake */
 	memcpy(text + 1, label, 32);
-	gnutls_hmac_fast(GNUTLS_MAC_SHA512, master->seed, sizeof master->seed, text, sizeof text, out->seed);
-	key_name(out->seed, period, out->names[0]);
-	key_name(out->seed, period - 1, out->names[1]);
+	return gnutls_hmac_fast(GNUTLS_MAC_SHA512, master->seed, sizeof master->seed, text, sizeof text, out->seed) == 0
+	       && key_name(out->seed, period, out->names[0]) == 0
+	       && key_name(out->seed, period - 1, out->names[1]) == 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ the masters */
@@ -127,6 +128,7 @@ void tickets_init(struct shmcache *cache, int64_t timeout_s)
 
 /* ------------------------------------------------------------------------------------------------ a connection's seed */
 
+/* NULL: they cannot be made, and a ticket under anything else would be anybody's to open. */
 static struct policy_keys *keys_of(const struct tls_policy *p, bool tls13, int64_t period)
 {
 	const unsigned char *label = tls_policy_label(p);
@@ -135,12 +137,14 @@ static struct policy_keys *keys_of(const struct tls_policy *p, bool tls13, int64
 	if (k->serial == masters_serial && k->period == period && k->tls13 == tls13
 	    && memcmp(k->label, label, sizeof k->label) == 0)
 		return k;
+	k->serial = 0;
+	for (unsigned i = 0; i < nmasters; i++)
+		if (!derive(&memory->masters[i], label, tls13, period, &k->at[i]))
+			return NULL;
 	memcpy(k->label, label, sizeof k->label);
 	k->tls13 = tls13;
 	k->serial = masters_serial;
 	k->period = period;
-	for (unsigned i = 0; i < nmasters; i++)
-		derive(&memory->masters[i], label, tls13, period, &k->at[i]);
 	return k;
 }
 
@@ -156,7 +160,8 @@ const gnutls_datum_t *tickets_seed(const struct tls_policy *p, bool tls13, struc
 	refresh(now);
 	if (nmasters == 0)
 		return NULL;
-	k = keys_of(p, tls13, period_of(now));
+	if (!(k = keys_of(p, tls13, period_of(now))))
+		return NULL;
 	use = current;
 	for (unsigned i = 0; names_known && ticket_name.n == NAME && i < nmasters; i++)
 		if (memory->masters[i].not_after > now
