@@ -25,7 +25,7 @@ struct derived {
 struct policy_keys {
 	unsigned char label[32];
 	bool tls13;
-	uint64_t serial;                        /* of the masters they were made from; 0 = empty */
+	bool filled;
 	int64_t period;
 	struct derived at[SHMCACHE_SEEDS];
 };
@@ -36,7 +36,6 @@ struct ticket_memory {
 };
 static struct ticket_memory *memory;
 static unsigned nmasters, current;              /* current: index of the seed for new tickets */
-static uint64_t masters_serial;                 /* ours: changes when the masters do */
 static uint64_t ring_serial;
 static struct shmcache *ring;
 static int64_t lifetime = 300;
@@ -111,8 +110,8 @@ static void refresh(time_t now)
 	if (good && serial == ring_serial)
 		return;
 	ring_serial = serial;
+	secret_wipe(memory, sizeof *memory);            /* what was made from seeds that are gone goes with them */
 	nmasters = ring ? shmcache_ticket_list(ring, memory->masters) : 0;
-	masters_serial++;
 	choose_current(now);
 }
 
@@ -134,16 +133,16 @@ static struct policy_keys *keys_of(const struct tls_policy *p, bool tls13, int64
 	const unsigned char *label = tls_policy_label(p);
 	struct policy_keys *k = &memory->cache[(label[0] * 2u + tls13) % CACHED];
 
-	if (k->serial == masters_serial && k->period == period && k->tls13 == tls13
+	if (k->filled && k->period == period && k->tls13 == tls13
 	    && memcmp(k->label, label, sizeof k->label) == 0)
 		return k;
-	k->serial = 0;
+	k->filled = false;
 	for (unsigned i = 0; i < nmasters; i++)
 		if (!derive(&memory->masters[i], label, tls13, period, &k->at[i]))
 			return NULL;
 	memcpy(k->label, label, sizeof k->label);
 	k->tls13 = tls13;
-	k->serial = masters_serial;
+	k->filled = true;
 	k->period = period;
 	return k;
 }

@@ -326,6 +326,28 @@ static void test_change_of_seeds(void **state)
 	tls_policy_free(p);
 }
 
+/* What was made from a seed does not outlive its stay in the ring, for hosts that nobody asks for either. */
+static void test_old_keys_are_wiped(void **state)
+{
+	struct tls_policy *one, *two;
+	unsigned char old[TICKET_SEED];
+	const unsigned char *at;
+
+	(void)state;
+	begin(true);
+	one = rig_host(env, "one.test", "one.test", "");
+	two = rig_host(env, "two.test", "two.test", "");
+	at = tickets_seed(one, true, (struct text){ 0 })->data;
+	memcpy(old, at, sizeof old);
+	assert_ptr_equal(tickets_seed(one, true, (struct text){ 0 })->data, at);
+	assert_memory_equal(at, old, sizeof old);
+	put_seed(2, -5, 86400);
+	assert_ptr_not_equal(tickets_seed(two, true, (struct text){ 0 })->data, at);
+	assert_memory_not_equal(at, old, sizeof old);
+	tls_policy_free(one);
+	tls_policy_free(two);
+}
+
 /* The clock was set back: no seed is valid yet. Children still use one that all of them have. */
 static void test_clock_set_back(void **state)
 {
@@ -436,7 +458,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_each_way), T(test_switched_off), T(test_other_policies), T(test_ticket_of_12_under_13), T(test_over_processes), T(test_timeout),
-		T(test_change_of_seeds), T(test_clock_set_back), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
+		T(test_change_of_seeds), T(test_clock_set_back),
+		T(test_old_keys_are_wiped), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
 	};
 	int failed = cmocka_run_group_tests_name("tls/resume", tests, setup, rig_teardown);
 
