@@ -302,6 +302,7 @@ size_t output_put(struct conn *c, const void *p, size_t n)
 		if (c->tls && s->stage_n == RECORD_SIZE && output_seal(c) < 0)
 			break;
 	}
+	s->turn_out += taken;
 	return taken;
 }
 
@@ -315,7 +316,6 @@ size_t output_space(struct conn *c)
 		c->again = true;
 		return 0;
 	}
-	s->turn_out += WIRE_FULL - s->wire_n;
 	return WIRE_FULL - s->wire_n;
 }
 

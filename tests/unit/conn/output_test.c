@@ -200,6 +200,28 @@ static void a_turn_has_bounds_each_way(void **state)
 	assert_true(came >= TURN_BYTES && came < TURN_BYTES + IN_SIZE);
 }
 
+/* A handler that writes in small pieces fills the buffer, and its turn, as one that writes in large ones. */
+static void small_pieces_count_as_what_they_are(void **state)
+{
+	struct fixture *f = *state;
+	size_t queued = 0;
+
+	input_begin(&f->c);
+	while (queued < WIRE_FULL - 1000) {
+		assert_true(output_space(&f->c) >= 100);
+		assert_int_equal(output_must(&f->c, f->sent + queued, 100), 0);
+		queued += 100;
+	}
+	assert_false(f->c.again || f->c.blocked);
+	assert_int_equal(f->s.wire_n, queued);
+	while (output_space(&f->c)) {
+		assert_int_equal(output_must(&f->c, f->sent + queued, 100), 0);
+		queued += 100;
+		client_takes(f, TOTAL);
+		assert_true(queued < TURN_BYTES + 100);
+	}
+}
+
 /* Records may hold a byte each, or none: what bounds a turn is what came from the socket. */
 static void a_turn_of_tls_is_bounded_by_what_comes_from_the_socket(void **state)
 {
@@ -292,6 +314,7 @@ int main(void)
 		CASE(every_byte_arrives_once_and_in_order),
 		CASE(a_client_that_takes_nothing_bounds_what_is_kept),
 		CASE(a_turn_has_bounds_each_way),
+		CASE(small_pieces_count_as_what_they_are),
 		CASE(a_turn_of_tls_is_bounded_by_what_comes_from_the_socket),
 		CASE(what_is_not_used_is_there_in_the_next_turn),
 		CASE(a_file_that_is_too_short_is_told),
