@@ -40,13 +40,6 @@ unsigned tls_offered(const struct hello *h)
 		all |= protocol_bit(h->versions[i]);
 	if (!h->offers13)
 		all &= ~(unsigned)PROTO_TLS13;
-	/* Without a list the version is the newest, and older ones are meant too (RFC 5246, E.1). */
-	if (h->nversions == 1 && h->versions[0] == h->legacy_version) {
-		if (h->legacy_version >= 0x0303)
-			all |= PROTO_TLS12 | PROTO_TLS11 | PROTO_TLS10;
-		else if (h->legacy_version == 0x0302)
-			all |= PROTO_TLS11 | PROTO_TLS10;
-	}
 	return all;
 }
 

@@ -168,7 +168,7 @@ static bool read_extension(uint32_t type, struct in ext, struct hello *h)
 		return take_vector(&ext, 2, &list)
 		       && take_list(list, h->signatures, HELLO_MAX, &h->nsignatures);
 	case EXT_VERSIONS:
-		return take_vector(&ext, 1, &list) && take_list(list, h->versions, HELLO_MAX, &h->nversions);
+		return take_vector(&ext, 1, &list) && take_list(list, h->versions, HELLO_VERSIONS, &h->nversions);
 	case EXT_ALPN:
 		if (!take_vector(&ext, 2, &list))
 			return false;
@@ -210,16 +210,21 @@ static bool read_extensions(struct in all, struct hello *h)
 	return true;
 }
 
+/* Without a list the version is the newest, and older ones are meant too (RFC 5246, E.1). */
 static void judge_versions(struct hello *h)
 {
 	bool listed = h->nversions > 0;
 
-	if (!listed)
+	if (!listed) {
 		h->versions[h->nversions++] = h->legacy_version;
+		for (uint16_t older = 0x0303; older >= 0x0301; older--)
+			if (older < h->legacy_version)
+				h->versions[h->nversions++] = older;
+	}
 	for (unsigned i = 0; i < h->nversions; i++) {
 		if (h->versions[i] == 0x0304)
 			h->offers13 = listed;           /* 1.3 is never asked for by the legacy field (RFC 8446, 4.1.2) */
-		if (h->versions[i] == 0x0303 || (!listed && h->versions[i] > 0x0303))
+		if (h->versions[i] == 0x0303)
 			h->offers12 = true;
 	}
 }

@@ -10,11 +10,12 @@
 
 #include "base/text.h"
 
-#define HELLO_MAX 64                    /* of each list as many are kept; more are counted, not kept */
+#define HELLO_MAX 64                    /* of most lists as many are kept; the rest is skipped */
+#define HELLO_VERSIONS 127              /* all that a list can hold: GnuTLS must see none that we do not */
 
 struct hello {
 	uint16_t legacy_version;
-	uint16_t versions[HELLO_MAX];   /* supported_versions, or the legacy version alone */
+	uint16_t versions[HELLO_VERSIONS];      /* supported_versions, or the legacy version and the older ones */
 	unsigned nversions;
 	uint16_t suites[256];
 	unsigned nsuites;

@@ -26,7 +26,7 @@ static void check_hello(const char *p, size_t n)
 	inside(h.sni, p, n);
 	inside(h.alpn, p, n);
 	inside(h.ticket_name, p, n);
-	CHECK(h.nversions >= 1 && h.nversions <= HELLO_MAX && h.nsuites >= 1 && h.nsuites <= 256);
+	CHECK(h.nversions >= 1 && h.nversions <= HELLO_VERSIONS && h.nsuites >= 1 && h.nsuites <= 256);
 	CHECK(h.ngroups <= HELLO_MAX && h.nshares <= HELLO_MAX && h.nsignatures <= HELLO_MAX && h.session_id.n <= 32);
 	CHECK(!h.sni.p || (h.sni.n >= 1 && h.sni.n <= 255 && !h.bad_sni && !memchr(h.sni.p, '\0', h.sni.n) && !memchr(h.sni.p, '/', h.sni.n)));
 	CHECK(!h.ticket_name.p || h.ticket_name.n == 16);

@@ -4,6 +4,8 @@
  */
 #include "rig.h"
 
+#include "tls/choose.h"
+
 static unsigned char caught[4096];
 static size_t ncaught;
 
@@ -124,6 +126,30 @@ static int parse(const char *extensions, size_t n, struct hello *h)
 }
 #define PARSE(literal, h) parse(literal, sizeof(literal) - 1, h)
 
+/* GnuTLS reads the whole list: a version that it sees and we do not would be negotiated past the policy. */
+static void test_versions(void **state)
+{
+	static char most[4 + 1 + 254];
+	struct hello h;
+
+	(void)state;
+	memcpy(most, "\0\x2b\0\xff\xfe", 5);
+	for (size_t i = 5; i < sizeof most; i++)
+		most[i] = 0x7a;
+	memcpy(most + sizeof most - 4, "\3\4\3\3", 4);
+	assert_int_equal(parse(most, sizeof most, &h), 0);
+	assert_true(h.offers13 && h.offers12);
+	assert_int_equal(tls_offered(&h), PROTO_TLS13 | PROTO_TLS12);
+	/* a list means what it says, and no more */
+	assert_int_equal(PARSE("\0\x2b\0\3\2\3\3", &h), 0);
+	assert_int_equal(tls_offered(&h), PROTO_TLS12);
+	assert_int_equal(PARSE("\0\x2b\0\3\2\3\2", &h), 0);
+	assert_int_equal(tls_offered(&h), PROTO_TLS11);
+	/* without one, the older versions are meant too */
+	assert_int_equal(parse(NULL, 0, &h), 0);
+	assert_int_equal(tls_offered(&h), PROTO_TLS12 | PROTO_TLS11 | PROTO_TLS10);
+}
+
 static void test_by_hand(void **state)
 {
 	struct hello h;
@@ -208,7 +234,7 @@ static void test_first_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_of_13), cmocka_unit_test(test_of_12), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_by_hand),
+		cmocka_unit_test(test_of_13), cmocka_unit_test(test_of_12), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_versions), cmocka_unit_test(test_by_hand),
 		cmocka_unit_test(test_many), cmocka_unit_test(test_first_bytes),
 	};
 	return cmocka_run_group_tests_name("tls/hello", tests, NULL, NULL);
