@@ -341,6 +341,7 @@ static void handler_timeout(struct h1 *h)
 	log_warnx(&h->c->client.about, LOG_HTTP, "BH0524", "the handler of %s gave nothing within Timeout (%lld s): %s", r->path ? r->path : "a request",
 		  (long long)(h->c->settings->timeout / 1000), h->started ? "the connection ends" : "answered with 504");
 	r->keepalive = false;
+	h->c->sent_at = loop_now(h->c->server->loop);   /* what takes its place has its own time: nothing is due again at once */
 	if (h->started)
 		h->aborted = true;
 	else

@@ -147,7 +147,11 @@ static int head(struct stream *s)
 	bool claims_old = request_env(r, "force-response-1.0").p != NULL, old = r->minor == 0 || claims_old;
 	struct buf b;
 
-	if (h->c->gone || h->started || !p)
+	if (!p) {                       /* who asked is told that the stream is gone, and does no more */
+		s->ops->abort(s, "out of memory");
+		return -1;
+	}
+	if (h->c->gone || h->started)
 		return -1;
 	h->started = r->head_sent = true;
 	h->closes = !stays_open(h, r);

@@ -601,6 +601,18 @@ class Handlers(ServerTest):
         wait_for(lambda: s.get('/count').body == b'0', 'it is ended')
 
 
+    @unittest.skipIf(SANITIZED, 'the sanitizer ends what asks for so much memory')
+    def test_a_head_without_memory_ends_the_connection(self):
+        s = self.serve(ONE_CHILD + BASE + '<Location "/none">\nSetHandler test-no-memory\n</Location>\n')
+        for name, tls in BOTH:
+            with self.subTest(name), s.connect(tls) as c:
+                c.sock.settimeout(5)
+                c.send(GET % '/none')
+                self.assertEqual(c.rest(), b'')
+        s.logged('BH0520.*out of memory')
+        self.assertEqual(s.get().status, 200)
+
+
 class WrongProtocol(ServerTest):
     def test_F10_plain_http_on_the_tls_port(self):
         s = self.serve('ServerName named.test\n' + BASE)

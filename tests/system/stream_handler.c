@@ -7,6 +7,7 @@
  *   test-late    reads the request's body and then fails with 500; one that was begun and never ended is a leak
  *   test-late-count  how many of these have been begun and not ended
  *   test-silent  reads the request's body and never answers
+ *   test-no-memory  answers with a head that no memory can hold
  *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
  *   test-forbidden  makes a system call that no child may make
  */
@@ -156,6 +157,13 @@ static void silent_body(struct request *r, struct text data)
 	(void)data;
 }
 
+static void no_memory_start(struct request *r)
+{
+	fields_add(&r->out, TEXT("X-Endless"), (struct text){ "x", SIZE_MAX / 4 });
+	if (response_start(r) == 0)
+		stream_end(r->stream);
+}
+
 static void crash_start(struct request *r)
 {
 	int signal_number = r->query && !strncmp(r->query, "s=", 2) ? atoi(r->query + 2) : SIGSEGV;
@@ -186,6 +194,7 @@ static const struct handler handlers[] = {
 	{ .name = "test-late", .start = late_start, .body = late_body, .ended = late_ended },
 	{ .name = "test-late-count", .start = late_count },
 	{ .name = "test-silent", .start = silent_start, .body = silent_body },
+	{ .name = "test-no-memory", .start = no_memory_start },
 	{ .name = "test-crash", .start = crash_start },
 	{ .name = "test-forbidden", .start = forbidden_start },
 };
