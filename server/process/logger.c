@@ -212,6 +212,10 @@ void logger_drop(uint32_t generation)
 
 	if (!k)
 		return;
+	if (logger.stopping) {          /* no successor will ask */
+		let_go(k);
+		return;
+	}
 	k->dropped = true;
 	say(LOGGER_DROP, &generation, sizeof generation, NULL, 0);
 	if (keep(k) == 0)
