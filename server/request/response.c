@@ -201,6 +201,13 @@ static void inherit_always(struct request *r)
 			fields_add(&r->always, o->always.at[i].name, o->always.at[i].value);
 }
 
+/* Who answers takes -1 for a stream that is gone, and does no more: so it has to be. */
+static int out_of_memory(struct request *r)
+{
+	stream_abort(r->stream, "out of memory");
+	return -1;
+}
+
 static int start(struct request *r, bool own)
 {
 	time_t now;
@@ -210,14 +217,14 @@ static int start(struct request *r, bool own)
 	if (r->method_id == HTTP_HEAD || r->status == 204 || r->status == 304)
 		r->no_body = true;
 	if (describe(r, now) < 0)
-		return -1;
+		return out_of_memory(r);
 	headers_response(r, own);
 	if (r->status == 304 || r->status == 204) {
 		fields_remove(&r->out, "Content-Type");
 		r->length = -1;
 	}
 	if (sign(r, date) < 0)
-		return -1;
+		return out_of_memory(r);
 	r->phase = PHASE_RESPONSE;
 	log_debugx(&r->client->about, LOG_CORE, NULL, "%.*s %s is answered with %u: host %s, %s %s", (int)r->method.n, r->method.p ? r->method.p : "",
 		   r->path ? r->path : "-", r->status, r->host && r->host->name ? r->host->name : "-", r->found ? "file" : "no file,",
