@@ -1,7 +1,7 @@
 /*
- * check.c - what goes wrong on new installations, said before it does: paths that the children's user cannot reach, ports
- * without hosts and hosts without ports, plain and TLS on one port, cores that the kernel will not write. Runs on the
- * command line (-t and start) and in the job that checks a restart.
+ * check.c - what goes wrong on new installations, said before it does: paths that the children's user cannot reach, logs
+ * in folders that are not there, ports without hosts and hosts without ports, plain and TLS on one port, cores that the
+ * kernel will not write. Runs on the command line (-t and start) and in the job that checks a restart.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -142,6 +142,28 @@ static void check_paths(struct config *cfg)
 		;
 }
 
+/* ------------------------------------------------------------------------------------------------ logs */
+
+/* The master opens them, not the children's user. Only what no start could go well with. */
+static void check_logs(struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->targets.n; i++) {
+		const struct log_target *t = &cfg->targets.at[i];
+		const char *slash = t->kind == LOG_TARGET_FILE ? strrchr(t->name, '/') : NULL;
+		char folder[4096];
+		struct stat st;
+
+		if (!slash || (size_t)(slash - t->name) >= sizeof folder)
+			continue;
+		snprintf(folder, sizeof folder, "%.*s", slash == t->name ? 1 : (int)(slash - t->name), t->name);
+		if (stat(folder, &st) < 0 && errno == ENOENT)
+			config_report_add(cfg, CONF_ERROR, &t->pos, conf_printf(&cfg->env, "create it: mkdir -p %s", folder),
+					  "the log %s cannot be written: there is no folder %s", t->name, folder);
+		else if (stat(t->name, &st) == 0 && S_ISDIR(st.st_mode))
+			config_report_add(cfg, CONF_ERROR, &t->pos, "name a file in it", "the log %s cannot be written: it is a folder", t->name);
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------ ports */
 
 static void check_host_ports(struct config *cfg)
@@ -192,6 +214,7 @@ static void say_core(void *ctx, const char *sentence, const char *remedy)
 void check_config(struct config *cfg)
 {
 	check_paths(cfg);
+	check_logs(cfg);
 	check_host_ports(cfg);
 	for (unsigned i = 0, before = cfg->warnings; i < cfg->process->nlistens; i++) {
 		const struct config_listen *l = &cfg->process->listens[i];

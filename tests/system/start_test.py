@@ -52,6 +52,15 @@ class Start(ServerTest):
         self.assertRegex(done.stdout, r'case\.conf:3: warning: .*lost\.test.*nothing listens')
         self.assertRegex(done.stdout, r'case\.conf:2: warning: .*SSLEngine on')
 
+    def test_logs_that_cannot_be_written_are_told_before_the_start(self):
+        s = self.configure('CustomLog "@DIR@/none/deep/access" "%h"\nCustomLog "@DIR@/htdocs" "%h"\nCustomLog "|/bin/cat /none/x" "%h"\n')
+        for args in (('-t',), ('-k', 'start')):
+            done = s.run(*args)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, r'case\.conf:1: error: .*/none/deep\n    create it: mkdir -p %s/none/deep\n' % re.escape(s.dir))
+            self.assertRegex(done.stdout, r'case\.conf:2: error: the log .*/htdocs .*folder')
+            self.assertIn('2 errors', done.stdout)
+
     def test_F05_taken_port_is_told_with_its_holder(self):
         holder = subprocess.Popen(['python3', '-c', 'import socket,time\ns=socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n'
                                    's.bind(("127.0.0.1", 0))\ns.listen()\nprint(s.getsockname()[1], flush=True)\ntime.sleep(60)'], stdout=subprocess.PIPE, text=True)
