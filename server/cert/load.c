@@ -105,7 +105,7 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
 {
 	gnutls_datum_t data = { 0 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
 
 	if (fd < 0) {
 		err_sys(e, "the certificate file %s cannot be opened", path);

@@ -9,7 +9,7 @@
 /*
  * Makes a key (ECDSA P-256) and a self-signed certificate for `names` (DNS names and IP addresses; ended by NULL; the
  * first is the CN), valid `days` days. Both files are written beside their final names and renamed, the key 0600 first,
- * so that a kill leaves either nothing or both whole. 0 or -1 with *e.
+ * so that a kill leaves no certificate or both whole. 0 or -1 with *e.
  */
 int cert_make_self_signed(const char *cert_path, const char *key_path, const char *const *names, unsigned days, struct err *e);
 
