@@ -152,6 +152,18 @@ static const char *place(struct conf_env *env, const struct conf_node *node, enu
 	return "here";
 }
 
+/* Where a directive is to be moved that stands in none of the places of `set`. */
+static const char *better_place(unsigned set)
+{
+	if (set & CONF_SERVER)
+		return set & CONF_HOST ? "move it out of the section" : "move it out of all sections";
+	if (set & CONF_HOST)
+		return "move it into a <VirtualHost> section";
+	if (set & CONF_DIRECTORY)
+		return "move it into a section, such as <Directory \"/srv/site\"> for the files of a folder and all below it";
+	return NULL;
+}
+
 /* ------------------------------------------------------------------------------------------------ arguments */
 
 static int set(struct conf_call *call, int argc, char **argv)
@@ -348,8 +360,9 @@ static int apply(const struct conf_node *node, struct conf_call *call)
 	if (!(call->directive->contexts & call->context)) {
 		bool tag = *call->directive->name == '<';
 
-		conf_report(env, CONF_ERROR, &node->pos, NULL, "%s%s is not allowed %s; it belongs to: %s",
-			    call->directive->name, tag ? ">" : "", place(env, node, call->context),
+		conf_report(env, CONF_ERROR, &node->pos, better_place(call->directive->contexts),
+			    "%s%s is not allowed %s; it belongs to: %s", call->directive->name,
+			    tag ? ">" : "", place(env, node, call->context),
 			    conf_context_words(call->directive->contexts, words_of, sizeof(words_of)));
 		return -1;
 	}

@@ -185,7 +185,8 @@ static void close_section(struct conf_reader *r, const char *word)
 		conf_bad(r, conf_printf(r->env, "write </%s>", name),
 			 "the closing tag %s has no \">\" at its end", word);
 	if (r->top == r->file->floor) {
-		conf_bad(r, NULL, "</%s> closes nothing: no section is open %s", name,
+		conf_bad(r, conf_printf(r->env, "write <%s …> where the section begins, or take this line out", name),
+			 "</%s> closes nothing: no section is open %s", name,
 			 r->top ? "in this file, and one begins and ends in the same file" : "here");
 		return;
 	}

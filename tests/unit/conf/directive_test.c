@@ -80,6 +80,8 @@ static const struct conf_directive first_table[] = {
 
 static const struct conf_directive second_table[] = {
 	{ .name = "Inner", .contexts = CONF_ALL, .args = CONF_TAKE, .min = 1, .max = 1, .scope = CONF_OF_SECTION, .set = remember },
+	{ .name = "Below", .contexts = CONF_SECTIONS | CONF_HTACCESS, .args = CONF_TAKE, .min = 1, .max = 1, .scope = CONF_OF_SECTION, .set = remember },
+	{ .name = "Named", .contexts = CONF_HOST, .args = CONF_TAKE, .min = 1, .max = 1, .scope = CONF_OF_SECTION, .set = remember },
 	{ .name = "Picky", .contexts = CONF_ALL, .args = CONF_TAKE, .min = 1, .max = 9, .scope = CONF_OF_SECTION, .set = picky },
 	{ .name = "Idle", .contexts = CONF_ANY, .args = CONF_RAW, .scope = CONF_OF_SECTION, .set = conf_set_notice, .extra = "nobody needs it" },
 	{ .name = "Never", .contexts = CONF_ANY, .args = CONF_RAW, .scope = CONF_OF_SECTION, .set = conf_set_refused, .extra = "use Inner" },
@@ -263,9 +265,11 @@ static void test_contexts(void **state)
 {
 	static const struct { const char *text; enum conf_context context; const char *said; } rows[] = {
 		{ "<Directory /x>\nKeepAlive On\n</Directory>\n", CONF_SERVER,
-		  "E f:2: KeepAlive is not allowed in <Directory>; it belongs to: server config, virtual host" },
+		  "E f:2: KeepAlive is not allowed in <Directory>; it belongs to: server config, virtual host; move it out of the section" },
 		{ "<Directory /x>\n<Directory /y>\n</Directory>\n</Directory>\n", CONF_SERVER, "<Directory> is not allowed in <Directory>" },
-		{ "None\n", CONF_HOST, "None is not allowed in <VirtualHost>; it belongs to: server config" },
+		{ "None\n", CONF_HOST, "None is not allowed in <VirtualHost>; it belongs to: server config; move it out of all sections" },
+		{ "Below x\n", CONF_SERVER, "it belongs to: directory, .htaccess; move it into a section" },
+		{ "Named x\n", CONF_SERVER, "it belongs to: virtual host; move it into a <VirtualHost> section" },
 		{ "Flag On\n", CONF_HTACCESS, "Flag is not allowed in .htaccess files; it belongs to" },
 		{ "Inner x\n", CONF_HTACCESS, "" },
 		{ "Idle\n", CONF_HTACCESS, "it belongs to: server config, virtual host, directory" },

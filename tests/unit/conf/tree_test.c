@@ -33,7 +33,7 @@ static void test_faulty_tags(void **state)
 {
 	static const struct row rows[] = {
 		{ "<S /x>\nA\n", NULL, "E f:1: <S> is not closed before the end|</S>" },
-		{ "A\n</S>\n", NULL, "E f:2: </S> closes nothing" },
+		{ "A\n</S>\n", NULL, "E f:2: </S> closes nothing: no section is open here; write <S …> where the section begins" },
 		{ "<S>\nA\n</T>\nB", "<S[] { A[] } B[]", "E f:3: <S> opened at f:1 is closed by </T>|write </S>" },
 		{ "<S>\n<T>\n</S>\nB", "<S[] { <T[] { } } B[]", "E f:3: <T> opened at f:2 is closed by </S>|put </T> before" },
 		{ "<S>\n<T>\n<U>\n</S>\nB", NULL, "E f:4: <U> opened at f:3|E f:4: <T> opened at f:2" },
