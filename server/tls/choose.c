@@ -139,7 +139,6 @@ static enum tls_chosen choose_old(const struct tls_policy *p, const struct hello
 		i = find_suite(p, h, out->protocol, NULL);
 	if (i < 0)
 		return TLS_NO_SUITE;
-	out->suite = p->suites.at[i];
 	out->priority = p->prio[i];
 	return TLS_CHOSEN;
 }
@@ -170,7 +169,6 @@ static enum tls_chosen choose13(const struct tls_policy *p, const struct hello *
 			group = g;
 			break;
 		}
-	out->suite = NULL;
 	out->priority = p->prio13[suite][group];
 	return TLS_CHOSEN;
 }

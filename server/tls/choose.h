@@ -10,8 +10,7 @@
 enum tls_chosen { TLS_CHOSEN, TLS_NO_VERSION, TLS_NO_SUITE };
 struct tls_choice {
 	enum tls_protocol protocol;
-	const struct suite *suite;      /* below 1.3; NULL in 1.3, where GnuTLS takes one that a ticket's hash fits */
-	gnutls_priority_t priority;
+	gnutls_priority_t priority;     /* of one suite below 1.3; of all in 1.3, where GnuTLS takes one that a ticket's hash fits */
 };
 
 /* The bits of tls_protocol that a client offers. */

@@ -118,7 +118,6 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
 	r = decide(t);
 	/* The message goes when the hook returns. */
 	t->hello.session_id = t->hello.alpn = t->hello.ticket_name = empty;
-	t->state = TLS_S_HANDSHAKE;
 	return r;
 }
 
@@ -161,7 +160,7 @@ enum tls_result tls_step(struct tls *t)
 {
 	int r;
 
-	while (t->state == TLS_S_HELLO || t->state == TLS_S_HANDSHAKE) {
+	while (t->state == TLS_S_HANDSHAKE) {
 		r = gnutls_handshake(t->session);
 		if (r == GNUTLS_E_AGAIN)
 			return waiting(t);

@@ -10,7 +10,7 @@
 #include "tls/handshake.h"
 #include "tls/host.h"
 
-enum tls_state { TLS_S_HELLO, TLS_S_HANDSHAKE, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
+enum tls_state { TLS_S_HANDSHAKE, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
 
 /* Why it failed, as far as the hook knew more than GnuTLS's code says. */
 enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE, TLS_F_SUITE13, TLS_F_SETUP, TLS_F_RENEGOTIATION };
