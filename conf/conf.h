@@ -54,6 +54,8 @@ struct conf_env {
 	/* All below may be NULL or false. */
 	const char *(*unknown)(void *ctx, const char *name);    /* a remedy for a name that no table has; NULL: none known */
 	bool (*has_directive)(void *ctx, const char *name);     /* <IfDirective>, <IfSection>; without it both are refused */
+	/* A line that an <IfModule> leaves out since `module`, as written there, does not exist. True: no more of that section. */
+	bool (*left_out)(void *ctx, const char *module, const char *name, const char *args, const struct conf_pos *pos);
 	const char *version;                                    /* <IfVersion>: "2.4.71"; without it that is refused */
 	bool no_include;                                        /* Include is refused (.htaccess; no folder is touched) */
 	bool no_define;                                         /* Define and UnDefine are refused (.htaccess) */

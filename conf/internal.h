@@ -45,6 +45,7 @@ struct conf_frame {
 	struct conf_pos pos;    /* its opening tag */
 	struct conf_node *node; /* NULL for a condition and for what is skipped */
 	bool skipped;           /* no line between the tags is looked at but for tags */
+	const char *module;     /* if skipped for want of one: its name in <IfModule>; else NULL */
 };
 
 /* A file that is being read. */

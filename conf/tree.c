@@ -32,6 +32,7 @@ static struct conf_frame *push(struct conf_reader *r, const char *name, bool ski
 	f->pos = r->file->pos;
 	f->node = NULL;
 	f->skipped = skipped;
+	f->module = NULL;
 	f->up = r->top;
 	r->top = f;
 	r->nesting++;
@@ -155,6 +156,11 @@ static void open_section(struct conf_reader *r, const char *word, const char *re
 	}
 	verdict = conf_condition(r, name, args);
 	f = push(r, name, verdict == CONF_HOLDS_NOT);
+	if (verdict == CONF_HOLDS_NOT && *args != '!' && !strcasecmp(name, "<IfModule")) {
+		const char *left = args;
+
+		f->module = conf_word(r->env, &left);
+	}
 	if (verdict == CONF_NO_CONDITION) {
 		f->node = add_node(r, name, args, true);
 		r->parent = f->node;
@@ -239,16 +245,23 @@ static void directive(struct conf_reader *r, const char *name, const char *args)
 	}
 }
 
-/* Between the tags of a condition that does not hold only tags count, and nothing is replaced in them. */
+/*
+ * Between the tags of a condition that does not hold only tags count, and nothing is replaced in them. What a missing
+ * module leaves out is told all the same, but for what a condition within turns round.
+ */
 static void skip_line(struct conf_reader *r, const char *line)
 {
-	const char *rest = line, *word = conf_word(r->env, &rest);
+	const char *rest = line, *word = conf_word(r->env, &rest), *module = r->top->module;
 	bool bare;
 
-	if (word[0] == '<' && word[1] == '/')
+	if (word[0] == '<' && word[1] == '/') {
 		close_section(r, word);
-	else if (word[0] == '<')
+	} else if (word[0] == '<') {
 		push(r, tag_name(r, word, &bare), true);
+		r->top->module = *rest == '!' ? NULL : module;
+	} else if (module && r->env->left_out && r->env->left_out(r->env->ctx, module, word, rest, &r->file->pos)) {
+		r->top->module = NULL;
+	}
 }
 
 static void read_line(struct conf_reader *r, const char *line)

@@ -84,6 +84,13 @@ static void env_report(void *ctx, enum conf_severity severity, const struct conf
 	*(severity == CONF_ERROR ? &cfg->errors : severity == CONF_WARNING ? &cfg->warnings : &cfg->notices) += 1;
 }
 
+static bool env_left_out(void *ctx, const char *module, const char *name, const char *args, const struct conf_pos *pos)
+{
+	struct config *cfg = ctx;
+
+	return settings_left_out(&cfg->env, module, name, args, pos);
+}
+
 static bool named(const char *list, const char *name)
 {
 	struct text rest = text_of(list), word;
@@ -232,7 +239,7 @@ struct config *config_read(const struct config_source *src)
 	struct config *cfg = &g->cfg;
 	cfg->arena = arena;
 	cfg->env = (struct conf_env){
-		.ctx = g, .report = env_report, .has_module = env_has_module, .has_directive = env_has_directive, .alloc = env_alloc,
+		.ctx = g, .report = env_report, .has_module = env_has_module, .left_out = env_left_out, .has_directive = env_has_directive, .alloc = env_alloc,
 		.open = env_open, .unknown = env_unknown, .root = src->root ? src->root : BULKHEAD_SYSCONFDIR,
 		.version = BULKHEAD_APACHE, .dump_includes = src->dump_includes,
 	};

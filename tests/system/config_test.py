@@ -148,5 +148,40 @@ class Refused(ServerTest):
                 self.assertEqual(done.returncode, 0, done.stdout)
 
 
+class LeftOut(ServerTest):
+    def test_what_protects_in_a_guard_of_a_missing_module_is_told(self):
+        s = self.configure('''\
+            <IfModule mod_rewrite.c>
+            RewriteEngine on
+            RewriteRule ^/a$ /b [R=301,L]
+            RewriteRule "\\.git" - [NC, F]
+            RewriteRule "\\.svn" - [F]
+            </IfModule>
+            <IfModule access_compat_module>
+            <Directory /x>
+            Order deny,allow
+            Deny from all
+            </Directory>
+            </IfModule>
+            <IfModule mod_access_compat.c>
+            <IfModule !mod_authz_core.c>
+            Deny from all
+            </IfModule>
+            </IfModule>
+            <IfModule mod_status.c>
+            <Location /status>
+            Require local
+            </Location>
+            </IfModule>
+            <IfModule !mod_ssl.c>
+            Require all denied
+            </IfModule>
+            ''')
+        for args in (('-t',), ('-k', 'start')):
+            said = s.run(*args).stdout
+            self.assertEqual(re.findall(r'case\.conf:(\d+): warning: (\S+) is left out by <IfModule (\S+)>', said),
+                             [('4', 'RewriteRule', 'mod_rewrite.c'), ('9', 'Order', 'access_compat_module')], said)
+
+
 if __name__ == '__main__':
     unittest.main()
