@@ -102,14 +102,17 @@ static void move(struct shmc_shard *s, const struct shmc_ring *from, uint64_t po
 
 static int make_room_main(struct shmc_shard *s, uint32_t units);
 
-/* Whether an entry of probation is worth keeping: it was hit, or main has room for all. Makes the room. */
-static bool goes_to_main(struct shmc_shard *s, const struct shmc_entry *e, uint64_t value)
+/*
+ * Whether an entry of probation is worth keeping: it was hit, or main has room for all. Makes the room. 1, 0,
+ * or -1: main's chain is broken.
+ */
+static int goes_to_main(struct shmc_shard *s, const struct shmc_entry *e, uint64_t value)
 {
 	uint32_t reserve = e->units > s->maxrec ? e->units : s->maxrec;
 
 	if (shmc_slot_freq(value) == 0 && gap(&s->ring[MAIN]) < e->units + reserve)
-		return false;
-	return make_room_main(s, e->units) == 0;
+		return 0;
+	return make_room_main(s, e->units) == 0 ? 1 : -1;
 }
 
 /* Passes the entry at a ring's tail: it is dropped, or moved to main's head. -1: the chain is broken. */
@@ -118,7 +121,7 @@ static int pass_one(struct shmc_shard *s, unsigned ring, unsigned *moves)
 	struct shmc_ring *r = &s->ring[ring];
 	uint64_t w[4], value = 0, *slot;
 	struct shmc_entry e;
-	bool keep;
+	int keep;
 
 	shmc_ring_read(r->words, r->units, r->tail, 0, w, 4);
 	if (!shmc_entry_parse(s->c, w, r->tail, &e) || e.units > r->head - r->tail)
@@ -134,6 +137,8 @@ static int pass_one(struct shmc_shard *s, unsigned ring, unsigned *moves)
 			keep = goes_to_main(s, &e, value);
 		else    /* a holder that died inside a move has used the reserve: then nothing is moved */
 			keep = shmc_slot_freq(value) > 0 && *moves < MOST_MOVES && gap(r) >= e.units;
+		if (keep < 0)
+			return -1;
 		if (keep) {
 			++*moves;
 			move(s, r, r->tail, &e, slot, value);

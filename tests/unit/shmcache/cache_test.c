@@ -369,6 +369,28 @@ static void check_finds_and_mends(void **state)
 	fixture_end(&f, c);
 }
 
+/* A chain broken in main, where entries come only from probation, does not stay so for ever. */
+static void broken_main_is_emptied(void **state)
+{
+	struct fixture f;
+	struct shmcache *c = fixture_open(&f, 65536);
+	struct shmc_shard_head *h = shmc_shard_at(c, 0);
+
+	(void)state;
+	for (uint64_t i = 0; i < 3000; i++) {
+		if (i == 1000) {
+			assert_true(h->ring[MAIN].head > h->ring[MAIN].tail);
+			shmc_ring_at(c, h, MAIN)[h->ring[MAIN].tail % c->plan.ring_units[MAIN] * 2] ^= 1;
+			assert_true(shmcache_check(c, 0, false) > 0);
+		}
+		assert_int_equal(put(c, i, 0, 300, 1000), 0);
+		assert_int_equal(get(c, i, 0, 300), 1);
+	}
+	assert_int_equal(counters(c).resets, 1);
+	assert_whole(c);
+	fixture_end(&f, c);
+}
+
 /* Positions end after 140 terabytes: the shard is emptied and goes on from the start. */
 static void positions_end_well(void **state)
 {
@@ -433,7 +455,7 @@ static void plans(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans), cmocka_unit_test(keeps_what_it_was_given), cmocka_unit_test(replaces_and_removes),
+		cmocka_unit_test(broken_main_is_emptied), cmocka_unit_test(plans), cmocka_unit_test(keeps_what_it_was_given), cmocka_unit_test(replaces_and_removes),
 		cmocka_unit_test(refuses_what_it_must), cmocka_unit_test(forgets_in_time), cmocka_unit_test(wraps_and_evicts),
 		cmocka_unit_test(keeps_the_wanted), cmocka_unit_test(holds_what_the_plan_says),
 		cmocka_unit_test(survives_full_buckets), cmocka_unit_test(shows_no_secret),
