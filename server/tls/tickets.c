@@ -79,9 +79,16 @@ static bool derive(const struct shmcache_seed *master, const unsigned char label
 
 /* ------------------------------------------------------------------------------------------------ the masters */
 
+/* Without a ring this process has a seed of its own. */
+static void own_seed(void)
+{
+	memory->masters[0] = (struct shmcache_seed){ .not_after = INT64_MAX };
+	nmasters = secret_random(memory->masters[0].seed, TICKET_SEED) == 0;
+}
+
 /*
- * The newest seed that is valid already, else the first that will be: the clock was set back, and all children must
- * take the same. A ring without either leaves this child a seed of its own.
+ * The newest seed that is valid. There is none when the clock was set: back, then the first that will be; forward, then
+ * the newest, until the master makes another. What counts is that all children take the same.
  */
 static void choose_current(time_t now)
 {
@@ -91,27 +98,20 @@ static void choose_current(time_t now)
 	while (current-- > 0)
 		if (memory->masters[current].not_after > now)
 			return;
-	if (nmasters == SHMCACHE_SEEDS)
-		nmasters--;
-	current = nmasters++;
-	memset(&memory->masters[current], 0, sizeof memory->masters[current]);
-	memory->masters[current].not_after = INT64_MAX;
-	if (secret_random(memory->masters[current].seed, TICKET_SEED) != 0)
-		nmasters = 0;
+	current = 0;
 }
 
 static void refresh(time_t now)
 {
 	uint64_t serial = ring ? shmcache_ticket_serial(ring) : 0;
-	bool good = nmasters > 0 && memory->masters[current].not_after > now;
 
-	for (unsigned i = 0; good && i < current; i++)          /* a newer one whose time has come */
-		good = memory->masters[i].not_before > now || memory->masters[i].not_after <= now;
-	if (good && serial == ring_serial)
-		return;
-	ring_serial = serial;
-	secret_wipe(memory, sizeof *memory);            /* what was made from seeds that are gone goes with them */
-	nmasters = ring ? shmcache_ticket_list(ring, memory->masters) : 0;
+	if (nmasters == 0 || serial != ring_serial) {
+		ring_serial = serial;
+		secret_wipe(memory, sizeof *memory);    /* what was made from seeds that are gone goes with them */
+		nmasters = ring ? shmcache_ticket_list(ring, memory->masters) : 0;
+		if (nmasters == 0)
+			own_seed();
+	}
 	choose_current(now);
 }
 

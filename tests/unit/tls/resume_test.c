@@ -348,27 +348,28 @@ static void test_old_keys_are_wiped(void **state)
 	tls_policy_free(two);
 }
 
-/* The clock was set back: no seed is valid yet. Children still use one that all of them have. */
-static void test_clock_set_back(void **state)
+/* The clock was set back or forward, and no seed is valid by it: children still take one that all of them have. */
+static void test_clock_set(void **state)
 {
-	struct tls_policy *p;
-	struct rig_hosts hosts;
+	static const int64_t rows[][4] = { { 3600, 86400, 7200, 2 * 86400 }, { -7200, -3600, -3600, -60 }, { -7200, -3600, 3600, 86400 } };
 
 	(void)state;
 	begin(true);
-	put_seed(1, 3600, 86400);
-	put_seed(2, 7200, 2 * 86400);
-	p = rig_host(env, "one.test", "one.test", "");
-	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
-	for (unsigned i = 1; i < 3; i++) {
-		gnutls_datum_t session = { 0 };
-		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
-		tls_child_init(cache, &settings);       /* as another child */
-		if (connect_to(&hosts, ways[i], "one.test", &session) != 1)
-			fail_msg("%s", ways[i]);
-		forget(&session);
+	for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
+		struct tls_policy *p = rig_host(env, "one.test", "one.test", "");
+		struct rig_hosts hosts = { .at = { { "one.test", p } }, .n = 1 };
+		put_seed(1, rows[n][0], rows[n][1]);
+		put_seed(2, rows[n][2], rows[n][3]);
+		for (unsigned i = 1; i < 3; i++) {
+			gnutls_datum_t session = { 0 };
+			assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+			tls_child_init(cache, &settings);       /* as another child */
+			if (connect_to(&hosts, ways[i], "one.test", &session) != 1)
+				fail_msg("row %zu, %s", n, ways[i]);
+			forget(&session);
+		}
+		tls_policy_free(p);
 	}
-	tls_policy_free(p);
 }
 
 static unsigned tickets;
@@ -458,7 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_each_way), T(test_switched_off), T(test_other_policies), T(test_ticket_of_12_under_13), T(test_over_processes), T(test_timeout),
-		T(test_change_of_seeds), T(test_clock_set_back),
+		T(test_change_of_seeds), T(test_clock_set),
 		T(test_old_keys_are_wiped), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
 	};
 	int failed = cmocka_run_group_tests_name("tls/resume", tests, setup, rig_teardown);
