@@ -1,7 +1,8 @@
 /*
  * check.c - what goes wrong on new installations, said before it does: paths that the children's user cannot reach, logs
- * in folders that are not there, ports without hosts and hosts without ports, plain and TLS on one port, cores that the
- * kernel will not write. Runs on the command line (-t and start) and in the job that checks a restart.
+ * in folders that are not there, certificates whose time is over, ports without hosts and hosts without ports, plain and
+ * TLS on one port, cores that the kernel will not write. Runs on the command line (-t and start) and in the job that
+ * checks a restart.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -157,7 +159,7 @@ static void check_logs(struct config *cfg)
 			continue;
 		snprintf(folder, sizeof folder, "%.*s", slash == t->name ? 1 : (int)(slash - t->name), t->name);
 		if (stat(folder, &st) < 0 && errno == ENOENT)
-			config_report_add(cfg, CONF_ERROR, &t->pos, conf_printf(&cfg->env, "create it: mkdir -p %s", folder),
+			config_report_add(cfg, CONF_ERROR, &t->pos, conf_printf(&cfg->env, "create it: mkdir -p %s%s", folder, t->pos.file ? "" : "; or name another log by ErrorLog"),
 					  "the log %s cannot be written: there is no folder %s", t->name, folder);
 		else if (stat(t->name, &st) == 0 && S_ISDIR(st.st_mode))
 			config_report_add(cfg, CONF_ERROR, &t->pos, "name a file in it", "the log %s cannot be written: it is a folder", t->name);
@@ -204,6 +206,49 @@ static void check_listen(struct config *cfg, const struct config_listen *l)
 				  tls->name, tls->pos.file ? tls->pos.file : "main server", tls->pos.line);
 }
 
+/* ------------------------------------------------------------------------------------------------ certificates */
+
+static void tell_certificate(struct config *cfg, const struct tls_key_file *f, const char *what, time_t when, const char *remedy)
+{
+	char date[64];
+	struct tm tm;
+	const char *sentence;
+
+	strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime_r(&when, &tm));
+	sentence = conf_printf(&cfg->env, "the certificate in %s %s %s: browsers refuse it", f->certificate, what, date);
+	for (const struct config_report *r = cfg->reports; r; r = r->next)
+		if (!strcmp(r->sentence, sentence))     /* hosts may share one */
+			return;
+	config_report_add(cfg, CONF_WARNING, &f->pos, remedy, "%s", sentence);
+}
+
+/* Certificates whose time is over, or is yet to come. What cannot be read is told by those who need it. */
+static void check_certificates(struct config *cfg)
+{
+	time_t now = time(NULL);
+
+	for (struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next) {
+		const void *policy = host_config(h, &tls_module);
+		struct tls_key_file files[TLS_MAX_KEYS];
+		unsigned n = tls_policy_enabled(policy) ? tls_policy_keys(policy, files) : 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			struct cert_chain chain = { .n = 0 };
+			struct err e = { 0 };
+
+			if (!files[i].certificate || cert_chain_load(&chain, files[i].certificate, &e) < 0)
+				continue;
+			time_t from = gnutls_x509_crt_get_activation_time(chain.at[0]), to = gnutls_x509_crt_get_expiration_time(chain.at[0]);
+
+			if (to != (time_t)-1 && now > to)
+				tell_certificate(cfg, &files[i], "expired on", to, "have it renewed, put the new one there, and restart gracefully");
+			else if (from != (time_t)-1 && now < from)
+				tell_certificate(cfg, &files[i], "is not valid before", from, "is this machine's clock right? date shows it");
+			cert_chain_free(&chain);
+		}
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------ cores */
 
 static void say_core(void *ctx, const char *sentence, const char *remedy)
@@ -215,6 +260,7 @@ void check_config(struct config *cfg)
 {
 	check_paths(cfg);
 	check_logs(cfg);
+	check_certificates(cfg);
 	check_host_ports(cfg);
 	for (unsigned i = 0, before = cfg->warnings; i < cfg->process->nlistens; i++) {
 		const struct config_listen *l = &cfg->process->listens[i];

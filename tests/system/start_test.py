@@ -97,6 +97,23 @@ class Start(ServerTest):
         self.assertRegex(done.stdout, r'warning: .*open\.key')
         self.assertRegex(done.stdout, r'chmod .*open\.key')
 
+    def test_certificates_out_of_their_time_are_told(self):
+        _, key = certificate()
+        s = self.configure(''.join('<VirtualHost *:@TLS@>\nServerName %s.test\nSSLEngine on\nSSLCertificateFile @DIR@/%s.pem\n'
+                                   'SSLCertificateKeyFile @key@\n</VirtualHost>\n' % (n, n if n != 'again' else 'old') for n in ('old', 'again', 'new', 'fine')),
+                           {'ca.cnf': '[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=@DIR@\ndatabase=@DIR@/index\nserial=@DIR@/serial\ndefault_md=sha256\npolicy=p\n'
+                                      '[p]\ncommonName=supplied\n', 'serial': '01\n'})
+        subprocess.run(['openssl', 'req', '-new', '-key', key, '-subj', '/CN=x.test', '-out', s.path('csr')], check=True)
+        for name, start, end in (('old', 20200101, 20200102), ('new', 20980101, 20990101), ('fine', 20200101, 20990101)):
+            s.write('index', '')
+            subprocess.run(['openssl', 'ca', '-batch', '-notext', '-config', s.path('ca.cnf'), '-selfsign', '-keyfile', key, '-in', s.path('csr'), '-startdate',
+                            '%d000000Z' % start, '-enddate', '%d000000Z' % end, '-out', s.path(name + '.pem')], check=True, capture_output=True)
+        for args in (('-t',), ('-k', 'start')):
+            done = s.run(*args)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertEqual(re.findall(r'case\.conf:(\d+): warning: the certificate in .*/(\w+)\.pem (expired on|is not valid before) (\S+)', done.stdout),
+                             [('5', 'old', 'expired on', '2020-01-02'), ('17', 'new', 'is not valid before', '2098-01-01')], done.stdout)
+
     def test_encrypted_key_is_refused_by_name(self):
         cert, key = certificate()
         s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile @DIR@/secret.key\n</VirtualHost>\n' % cert)
