@@ -33,7 +33,10 @@ void tls_record_setup(struct tls *t)
 
 bool tls_warned(struct tls *t)
 {
-	return ++t->warnings <= WARNINGS_MAX;
+	if (++t->warnings <= WARNINGS_MAX)
+		return true;
+	t->alert = GNUTLS_A_UNEXPECTED_MESSAGE;
+	return false;
 }
 
 /* The number that fits a failure; -1 = none is due. */
@@ -111,7 +114,6 @@ ssize_t tls_read(struct tls *t, void *buf, size_t n)
 		case GNUTLS_E_WARNING_ALERT_RECEIVED:
 			if (tls_warned(t))
 				continue;
-			t->alert = GNUTLS_A_UNEXPECTED_MESSAGE;
 			break;
 		case GNUTLS_E_REHANDSHAKE:
 			refuse_renegotiation(t);

@@ -38,7 +38,7 @@ struct tls *tls_of(gnutls_session_t session);
 void tls_record_setup(struct tls *t);
 /* A failure that ends the connection: keeps the code, sends the alert that is due. */
 void tls_fail(struct tls *t, int code);
-/* Counts a warning that the client sent; false when it sends too many. */
+/* Counts a warning that the client sent; false when it sends too many: then the alert is chosen. */
 bool tls_warned(struct tls *t);
 
 /* resume.c: session IDs of TLS 1.2 and before */

@@ -485,6 +485,17 @@ static void test_warnings_are_bounded(void **state)
 	assert_int_equal(n, -2);
 	assert_in_range(sent, 3, 10);
 	rig_free(r);
+	/* within the handshake, too, and the answer is the same */
+	r = rig_new(&hosts, CLIENT12, "one.test");
+	gnutls_handshake(r->client);
+	assert_int_equal(tls_step(r->server), TLS_READ);
+	for (sent = 0; sent < 20; sent++)
+		rig_push(&r->wire.to_server, "\x15\3\3\0\2\1\x5a", 7);
+	r->wire.to_client.n = 0;
+	assert_int_equal(tls_step(r->server), TLS_FAILED);
+	assert_int_equal(r->wire.to_client.n, 7);
+	assert_memory_equal(r->wire.to_client.data, "\x15\3\3\0\2\2\x0a", 7);
+	rig_free(r);
 	tls_policy_free(p);
 }
 
