@@ -159,7 +159,8 @@ static void check_logs(struct config *cfg)
 			continue;
 		snprintf(folder, sizeof folder, "%.*s", slash == t->name ? 1 : (int)(slash - t->name), t->name);
 		if (stat(folder, &st) < 0 && errno == ENOENT)
-			config_report_add(cfg, CONF_ERROR, &t->pos, conf_printf(&cfg->env, "create it: mkdir -p %s%s", folder, t->pos.file ? "" : "; or name another log by ErrorLog"),
+			config_report_add(cfg, CONF_ERROR, &t->pos,
+					  conf_printf(&cfg->env, "create it: mkdir -p %s%s", folder, t->pos.file ? "" : "; or name another log by ErrorLog"),
 					  "the log %s cannot be written: there is no folder %s", t->name, folder);
 		else if (stat(t->name, &st) == 0 && S_ISDIR(st.st_mode))
 			config_report_add(cfg, CONF_ERROR, &t->pos, "name a file in it", "the log %s cannot be written: it is a folder", t->name);
@@ -222,7 +223,10 @@ static void tell_certificate(struct config *cfg, const struct tls_key_file *f, c
 	config_report_add(cfg, CONF_WARNING, &f->pos, remedy, "%s", sentence);
 }
 
-/* Certificates whose time is over, or is yet to come. What cannot be read is told by those who need it. */
+/*
+ * Certificates whose time is over, or is yet to come. What cannot be read is told by those who need it, but for a file that
+ * was to hold the key as well: they would miss the key alone.
+ */
 static void check_certificates(struct config *cfg)
 {
 	time_t now = time(NULL);
@@ -236,8 +240,13 @@ static void check_certificates(struct config *cfg)
 			struct cert_chain chain = { .n = 0 };
 			struct err e = { 0 };
 
-			if (!files[i].certificate || cert_chain_load(&chain, files[i].certificate, &e) < 0)
+			if (!files[i].certificate)
 				continue;
+			if (cert_chain_load(&chain, files[i].certificate, &e) < 0) {
+				if (!strcmp(files[i].path, files[i].certificate))
+					config_report_add(cfg, CONF_ERROR, &files[i].pos, e.remedy, "%s", e.text);
+				continue;
+			}
 			time_t from = gnutls_x509_crt_get_activation_time(chain.at[0]), to = gnutls_x509_crt_get_expiration_time(chain.at[0]);
 
 			if (to != (time_t)-1 && now > to)

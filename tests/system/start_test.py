@@ -114,6 +114,14 @@ class Start(ServerTest):
             self.assertEqual(re.findall(r'case\.conf:(\d+): warning: the certificate in .*/(\w+)\.pem (expired on|is not valid before) (\S+)', done.stdout),
                              [('5', 'old', 'expired on', '2020-01-02'), ('17', 'new', 'is not valid before', '2098-01-01')], done.stdout)
 
+    def test_a_missing_certificate_is_told_as_one(self):
+        s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile @DIR@/none.pem\n</VirtualHost>\n')
+        for args in (('-t',), ('-k', 'start')):
+            done = s.run(*args)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, r'case\.conf:3: error: the certificate file .*/none\.pem cannot be opened: No such file')
+            self.assertNotIn('private key', done.stdout)
+
     def test_encrypted_key_is_refused_by_name(self):
         cert, key = certificate()
         s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile @DIR@/secret.key\n</VirtualHost>\n' % cert)
