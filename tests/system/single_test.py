@@ -119,6 +119,20 @@ class Single(ServerTest):
         self.assertEqual(code, 0, s.read('logs/valgrind')[-6000:])
         self.assertIn('ERROR SUMMARY: 0 errors', s.read('logs/valgrind'))
 
+    @unittest.skipIf(SANITIZED, 'the sanitizers cannot run under strace')
+    def test_allow_override_none_costs_no_call(self):
+        """A request for a file deep below looks at that file alone: no folder on the way, no per-directory file."""
+        s = self.configure('<Directory "@DIR@/htdocs">\nAllowOverride None\n</Directory>\n', {'htdocs/a/b/c/d.txt': 'deep\n'})
+        s.start_foreground('-X', prefix=('strace', '-f', '-qq', '-e', 'trace=%file,openat2', '-o', s.path('calls')))
+        s.pid = s.read_pid()            # strace ends with it
+        for _ in range(3):
+            self.assertEqual(s.get('/a/b/c/d.txt').body, b'deep\n')
+        calls = [line for line in s.read('calls').splitlines() if 'htdocs' in line or '.ht' in line]
+        asked = [line for line in calls if 'a/b/c/d.txt' in line]
+        self.assertEqual(len(asked), 3, calls)
+        for line in calls[calls.index(asked[0]):]:
+            self.assertRegex(line, r'openat2?\(.*a/b/c/d\.txt')
+
 
 if __name__ == '__main__':
     unittest.main()
