@@ -385,6 +385,34 @@ static void put_plain(struct buf *b, const char *from, const char *to)
 		buf_put(b, from, (size_t)(to - from));
 }
 
+static bool log_escapes(unsigned char c)
+{
+	return c < 0x20 || c > 0x7e || c == '"' || c == '\\';
+}
+
+/*
+ * The first place in [i, n) whose byte a log escapes. Eight bytes at a time: a top bit that is set, or that a subtraction
+ * sets, marks one; a borrow can only raise a false alarm above a true one, and the byte loop then finds the true one.
+ */
+static size_t find_escaped(const char *p, size_t i, size_t n)
+{
+	const uint64_t ones = UINT64_MAX / 255, tops = ones * 0x80;
+
+	for (; n - i >= 8; i += 8) {
+		uint64_t x, low, quote, slash, del;
+		memcpy(&x, p + i, sizeof x);
+		low = x - ones * ' ';
+		quote = (x ^ ones * '"') - ones;
+		slash = (x ^ ones * '\\') - ones;
+		del = (x ^ ones * 0x7f) - ones;
+		if ((x | low | quote | slash | del) & tops)
+			break;
+	}
+	while (i < n && !log_escapes((unsigned char)p[i]))
+		i++;
+	return i;
+}
+
 void buf_put_log(struct buf *b, struct text t)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -393,12 +421,10 @@ void buf_put_log(struct buf *b, struct text t)
 	};
 	const char *plain = t.p;
 
-	for (size_t i = 0; i < t.n; i++) {
+	for (size_t i = 0; (i = find_escaped(t.p, i, t.n)) < t.n; i++) {
 		unsigned char c = (unsigned char)t.p[i];
 		char escape[4] = { '\\', 'x', hex[c >> 4], hex[c & 15] };
 		size_t n = 4;
-		if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
-			continue;
 		for (size_t k = 0; k < sizeof named / sizeof named[0]; k++)
 			if (named[k][0] == (char)c) {
 				escape[1] = named[k][1];

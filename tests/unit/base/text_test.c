@@ -233,12 +233,36 @@ static void escapes(void **state)
 	assert_true(b.full);
 }
 
+/* Each byte at each place, its neighbours the edges of what is plain: no escape is missed, none is made of its neighbours. */
+static void log_escapes_any_byte_anywhere(void **state)
+{
+	static const char plain[] = { ' ', '~', '!', '#', '[', ']', 'a', ' ', '~', '!', '#', '[', ']', 'z', '~', ' ', '!', 'x', ' ' };
+	static const char two[] = "\"\\\b\n\r\t\v";
+
+	(void)state;
+	for (size_t at = 0; at < sizeof plain; at++)
+		for (unsigned c = 0; c < 256; c++) {
+			char in[sizeof plain], out[64];
+			size_t grown = c >= ' ' && c < 0x7f && c != '"' && c != '\\' ? 0 : c && strchr(two, (int)c) ? 1 : 3;
+			struct buf b;
+
+			memcpy(in, plain, sizeof in);
+			in[at] = (char)c;
+			buf_init(&b, out, sizeof out);
+			buf_put_log(&b, (struct text){ in, sizeof in });
+			if (b.n != sizeof in + grown || memcmp(out, in, at) || (grown && out[at] != '\\')
+			    || memcmp(out + at + 1 + grown, in + at + 1, sizeof in - at - 1))
+				fail_msg("byte %02x at %zu: %s", c, at, out);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compares), cmocka_unit_test(splits), cmocka_unit_test(numbers), cmocka_unit_test(durations),
 		cmocka_unit_test(wildcards), cmocka_unit_test(path_wildcards), cmocka_unit_test(wildcards_take_bounded_time),
 		cmocka_unit_test(buffers), cmocka_unit_test(escapes),
+		cmocka_unit_test(log_escapes_any_byte_anywhere),
 	};
 	return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
 }
