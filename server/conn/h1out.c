@@ -56,11 +56,11 @@ void h1_log(struct h1 *h)
 	static char line[LINE_SIZE];
 	struct request *r = h->stream.request;
 	const struct log_host *logs = host_config(r->host ? r->host : h->c->host, &log_module);
-	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = h->aborted, .kept = h->c->client.requests - 1 };
 
 	if (h->logged)
 		return;
 	h->logged = true;
+	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = h->aborted, .kept = h->c->client.requests - 1 };
 	for (const struct log_access *a = logs->access; a; a = a->next) {
 		struct buf b;
 
@@ -131,9 +131,12 @@ static void put_connection(struct h1 *h, const struct request *r, bool old, stru
 	if (h->closes) {
 		buf_puts(b, "Connection: close\r\n");
 	} else if (old || fields_has_token(&r->in, "Connection", "keep-alive")) {
-		buf_printf(b, "Keep-Alive: timeout=%lld", (long long)(set->keepalive_timeout / 1000));
-		if (set->max_requests)
-			buf_printf(b, ", max=%lld", (long long)set->max_requests - h->c->client.requests);
+		buf_puts(b, "Keep-Alive: timeout=");
+		buf_put_u64(b, (uint64_t)(set->keepalive_timeout / 1000));
+		if (set->max_requests) {        /* more than there were: stays_open */
+			buf_puts(b, ", max=");
+			buf_put_u64(b, (uint64_t)set->max_requests - h->c->client.requests);
+		}
 		buf_puts(b, "\r\nConnection: Keep-Alive\r\n");
 	}
 }
