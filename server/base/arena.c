@@ -174,6 +174,23 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 	return p;
 }
 
+char *arena_join(struct arena *a, const char *first, const char *second)
+{
+	size_t n = strlen(first), m = strlen(second), size;
+	char *p;
+
+	if (!size_add(n, m, &size) || !size_add(size, 1, &size)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	p = arena_alloc(a, size);
+	if (p) {
+		memcpy(p, first, n);
+		memcpy(p + n, second, m + 1);
+	}
+	return p;
+}
+
 void *arena_memdup(struct arena *a, const void *p, size_t n)
 {
 	void *copy = arena_alloc(a, n);

@@ -284,7 +284,7 @@ static int rule_apply(const struct request *r, const struct rule *rule, bool esc
 			return 1;
 		if (escape && *rest && !(rest = uri_escape_path(r->arena, rest)))
 			return -1;
-		*where = *rest ? arena_printf(r->arena, "%s%s", rule->target, rest) : rule->target;
+		*where = *rest ? arena_join(r->arena, rule->target, rest) : rule->target;
 		return *where ? 1 : -1;
 	}
 	rc = regex_run(rule->regex, text_of(r->path), &m);
@@ -415,7 +415,7 @@ unsigned map_run(struct request *r)
 		r->filename = tidy(r, where);
 		return r->filename ? 0 : 500;
 	}
-	r->filename = arena_printf(r->arena, "%s%s", core_document_root(r->host), host_below_path(r->host, r->path));
+	r->filename = arena_join(r->arena, core_document_root(r->host), host_below_path(r->host, r->path));
 	if (r->filename)
 		r->filename = tidy(r, r->filename);
 	return r->filename ? 0 : 500;

@@ -123,6 +123,8 @@ static void copies_and_formats(void **state)
 	assert_string_equal(arena_strdup(a, ""), "");
 	assert_string_equal(arena_strndup(a, "abcdef", 3), "abc");
 	assert_string_equal(arena_strndup(a, NULL, 0), "");
+	assert_string_equal(arena_join(a, "/srv", "/x"), "/srv/x");
+	assert_string_equal(arena_join(a, "", ""), "");
 	assert_non_null(arena_memdup(a, NULL, 0));
 	assert_string_equal(arena_printf(a, "%d-%s", 42, "x"), "42-x");
 	memset(long_text, 'y', sizeof long_text - 1);
