@@ -45,13 +45,12 @@ static int run(const struct key_ref *ref, enum key_operation op, unsigned algori
 	if (r < 0)
 		return r;
 	out->data = gnutls_malloc(n ? n : 1);
-	if (!out->data)
-		return GNUTLS_E_MEMORY_ERROR;
-	memcpy(out->data, answer, n);
-	out->size = (unsigned)n;
-	if (op == KEY_DECRYPT)
-		secret_wipe(answer, n);
-	return 0;
+	if (out->data) {
+		memcpy(out->data, answer, n);
+		out->size = (unsigned)n;
+	}
+	secret_wipe(answer, n);         /* it may be a premaster secret */
+	return out->data ? 0 : GNUTLS_E_MEMORY_ERROR;
 }
 
 static int on_sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *ref, unsigned flags,
