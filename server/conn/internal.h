@@ -126,11 +126,16 @@ void accept_pause(struct conn_server *s);
 void accept_resume_if_room(struct conn_server *s);
 void accept_stop(struct conn_server *s);        /* for good: closes the listeners */
 
+/* server.c: all of them together. */
+void conn_drain(struct conn_server *s);
+/* Tells how many connections are open, and the master when that makes this child busy, or spare again. */
+void conn_count_open(struct conn_server *s, unsigned open_now);
+
 /* conn.c: the life of a connection. */
 void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local);
 void conn_use_host(struct conn *c, const struct host *h);
+void conn_close(struct conn *c);
 void conn_state(struct conn *c, enum conn_state state);
-void conn_drain(struct conn_server *s);
 /* A turn without an event of its socket: what it waited for elsewhere has come. It may be gone afterwards. */
 void conn_turn(struct conn *c);
 /* An orderly end once everything is sent. */

@@ -1,0 +1,164 @@
+/*
+ * server.c - the server of a child: its buffers and descriptors, how many connections it has, its turns, and its end: by
+ * drain, by a stop, or because the master is gone. Runs in the children, and under -X.
+ */
+#include "conn/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "log/log.h"
+
+#define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
+
+static void wake_master(struct conn_server *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->o.busy_wake >= 0 && write(s->o.busy_wake, &one, sizeof one) < 0 && errno != EAGAIN)
+		log_debugx(NULL, LOG_MPM, NULL, "the master could not be woken");
+}
+
+void conn_count_open(struct conn_server *s, unsigned open_now)
+{
+	bool busy = (uint64_t)open_now * 8 >= (uint64_t)s->o.limit * 7;
+
+	s->open = open_now;
+	counter_set32(&s->o.counters->open, open_now);
+	if (busy != s->busy)
+		wake_master(s);
+	s->busy = busy;
+}
+
+void conn_drain(struct conn_server *s)
+{
+	if (s->draining)
+		return;
+	s->draining = true;
+	counter_set32(&s->o.counters->draining, 1);
+	wake_master(s);
+	if (s->o.activity)
+		activity_event(s->o.activity, (uint64_t)loop_now(s->loop), ACTIVITY_DRAIN, s->open);
+	accept_stop(s);
+	if (s->o.drain_ms)
+		deadline_set(s->loop, &s->drain_end, loop_now(s->loop) + s->o.drain_ms);
+	/* Nobody has asked anything yet on these; whoever is about to may do so until KeepAliveTimeout, and is answered. */
+}
+
+static void drain_over(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, drain_end));
+
+	if (s->open)
+		log_infox(NULL, LOG_MPM, "BH0508", "%u connections are still open at the end of the time for finishing: they are closed", s->open);
+	s->ended = true;
+}
+
+static void master_gone(struct watch *w, uint32_t events)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, master));
+
+	(void)events;
+	loop_remove(s->loop, w);
+	log_errorx(NULL, LOG_MPM, "BH0509", "the master process is gone: this child finishes what is under way and ends");
+	conn_drain(s);
+	deadline_set(s->loop, &s->drain_end, loop_now(s->loop) + ORPHAN_MS);
+}
+
+static void control_rings(struct watch *w, uint32_t events)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, control));
+	char bytes[64];
+
+	(void)events;
+	if (read(w->fd, bytes, sizeof bytes) < 0 && errno != EAGAIN && errno != EINTR)
+		loop_remove(s->loop, w);
+}
+
+struct conn_server *conn_new(const struct conn_options *o, struct err *e)
+{
+	struct conn_server *s = calloc(1, sizeof *s);
+
+	if (!s)
+		goto nomem;
+	s->o = *o;
+	list_init(&s->conns);
+	s->reserve = -1;
+	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
+	s->master = (struct watch){ .fd = o->master, .ready = master_gone };
+	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
+	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
+	s->in = malloc(IN_SIZE);
+	s->raw = malloc(RAW_SIZE);
+	s->stage = malloc(RECORD_SIZE);
+	s->wire = malloc(WIRE_SIZE);
+	s->loop = loop_new();
+	if (!s->in || !s->raw || !s->stage || !s->wire || !s->loop)
+		goto nomem;
+	if (o->client_fds) {
+		s->free_slots = calloc(o->nclient_fds, sizeof *s->free_slots);
+		if (!s->free_slots)
+			goto nomem;
+		for (unsigned i = o->nclient_fds; i-- > 0;)
+			s->free_slots[s->nfree++] = i;
+	}
+	if (accept_init(s, e) < 0)
+		goto fail;
+	counter_set32(&o->counters->limit, o->limit);
+	return s;
+nomem:
+	err_set(e, "out of memory for the serving loop");
+fail:
+	conn_free(s);
+	return NULL;
+}
+
+void conn_free(struct conn_server *s)
+{
+	if (!s)
+		return;
+	list_each(i, &s->conns)
+		conn_close(list_entry(i, struct conn, item));
+	if (s->reserve >= 0)
+		close(s->reserve);
+	loop_free(s->loop);
+	arena_free(s->spare);
+	free(s->listeners);
+	free(s->free_slots);
+	free(s->in);
+	free(s->raw);
+	free(s->stage);
+	free(s->wire);
+	free(s);
+}
+
+int conn_run(struct conn_server *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->master.fd >= 0)
+		loop_watch(s->loop, &s->master, EPOLLIN);
+	if (s->control.fd >= 0)
+		loop_watch(s->loop, &s->control, EPOLLIN);
+	if (s->resolver.fd >= 0)
+		loop_watch(s->loop, &s->resolver, EPOLLIN);
+	accept_start(s);
+	if (s->o.ready)
+		s->o.ready(s->o.ready_ctx);
+	while (!s->ended && !(s->draining && !s->open)) {
+		if (loop_turn(s->loop) < 0) {
+			log_error(NULL, LOG_CORE, "BH0511", "the event loop failed");
+			return 1;
+		}
+		atomic_store_explicit(&s->o.counters->turn, (uint64_t)loop_now(s->loop), memory_order_relaxed);
+		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
+			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
+		if (s->o.stop && *s->o.stop)
+			break;
+		if (s->o.drain && *s->o.drain)
+			conn_drain(s);
+	}
+	return 0;
+}
