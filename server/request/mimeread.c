@@ -1,0 +1,483 @@
+/*
+ * mimeread.c - the directives of mod_mime, and core's ForceType, SetHandler, AddDefaultCharset and filters: what they come
+ * to in tables by extension, and how sections merge. Runs wherever a configuration is read.
+ */
+#include "request/mime.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "request/handler.h"
+#include "request/mimemap.h"
+#include "request/mimetable.h"
+
+/* ------------------------------------------------------------------------------------------------ table of extensions */
+
+static void exts_grow(struct conf_env *env, struct mime_section *s, unsigned cap)
+{
+	struct ext *exts = conf_alloc(env, cap * sizeof(*exts));
+
+	for (unsigned i = 0; i < s->cap; i++)
+		if (s->exts[i].name)
+			*ext_slot(exts, cap, s->exts[i].name, s->exts[i].hash) = s->exts[i];
+	s->exts = exts;
+	s->cap = cap;
+}
+
+/* The entry of an extension, made where there is none. `name` is folded and long-lived, or copied if `copy`. */
+static struct ext *ext_make(struct conf_env *env, struct mime_section *s, const char *name, uint32_t hash, bool copy)
+{
+	struct ext *e;
+
+	if ((s->n + 1) * 2 > s->cap)
+		exts_grow(env, s, s->cap ? s->cap * 2 : 16);
+	e = ext_slot(s->exts, s->cap, name, hash);
+	if (!e->name) {
+		e->name = copy ? conf_strdup(env, name) : name;
+		e->hash = hash;
+		s->n++;
+	}
+	return e;
+}
+
+static struct ext *ext_of_word(struct conf_call *call, struct mime_section *s, const char *word)
+{
+	char folded[MIME_EXTENSION + 1];
+	uint32_t hash;
+
+	if (!mime_fold(text_of(*word == '.' ? word + 1 : word), folded, &hash)) {
+		conf_fail(call, "write an extension such as .html", "\"%s\" is no file name extension", word);
+		return NULL;
+	}
+	return ext_make(call->env, s, folded, hash, true);
+}
+
+/* ------------------------------------------------------------------------------------------------ setters: types */
+
+/* A value as Apache keeps it: in lower case. */
+static char *lower(struct conf_call *call, const char *value)
+{
+	char *copy = conf_strdup(call->env, value);
+
+	for (char *p = copy; *p; p++)
+		*p = (char)ascii_lower((unsigned char)*p);
+	return copy;
+}
+
+/* Splits "text/html; charset=utf-8" into the type and the charset; other parameters stay with the type. */
+static int split_type(struct conf_call *call, const char *value, const char **type, const char **charset)
+{
+	char *copy = conf_strdup(call->env, value), *semi, *p;
+
+	*charset = NULL;
+	semi = strchr(copy, ';');
+	if (!strchr(copy, '/') || !http_is_value(text_of(copy)))
+		return conf_fail(call, "write type/subtype, for example text/html", "\"%s\" is no media type", value);
+	if (semi) {
+		for (p = semi + 1; *p == ' ' || *p == '\t'; p++)
+			;
+		if (text_starts(text_of(p), "charset=") && !strchr(p, ';')) {
+			p += strlen("charset=");
+			if (*p == '"' && p[1] && p[strlen(p) - 1] == '"') {
+				p[strlen(p) - 1] = '\0';
+				p++;
+			}
+			*charset = p;
+			*semi = '\0';
+			while (semi > copy && (semi[-1] == ' ' || semi[-1] == '\t'))
+				*--semi = '\0';
+		}
+	}
+	*type = copy;
+	return 0;
+}
+
+static int set_add_type(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const char *type, *charset;
+	struct ext *e;
+
+	(void)argc;
+	if (split_type(call, lower(call, argv[0]), &type, &charset) < 0 || !(e = ext_of_word(call, config, argv[1])))
+		return -1;
+	e->type = type;
+	e->type_charset = charset;
+	return 0;
+}
+
+static int set_force_type(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct mime_section *s = config;
+
+	(void)argc;
+	if (text_is_nocase(text_of(argv[0]), "none")) {
+		s->force_type = "";
+		s->force_charset = NULL;
+		return 0;
+	}
+	return split_type(call, argv[0], &s->force_type, &s->force_charset);
+}
+
+static int set_default_type(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)config;
+	(void)argc;
+	if (!text_is_nocase(text_of(argv[0]), "none"))
+		conf_note(call, "use ForceType or AddType", "has no effect, as in Apache 2.4: files of an unknown type get none");
+	return 0;
+}
+
+/* AddCharset, AddEncoding, AddLanguage: extra = the member's place in struct ext. */
+static int set_add_word(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct ext *e = ext_of_word(call, config, argv[1]);
+	const char *word = argv[0];
+
+	(void)argc;
+	if (!e)
+		return -1;
+	if (!http_is_token(text_of(word)))
+		return conf_fail(call, NULL, "\"%s\" cannot stand in a header field", word);
+	*(const char **)(void *)((char *)e + call->directive->low) = lower(call, word);
+	return 0;
+}
+
+/* RemoveType and its kin: low = DROP_* bit. */
+static int set_remove(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct ext *e = ext_of_word(call, config, argv[0]);
+
+	(void)argc;
+	if (!e)
+		return -1;
+	e->dropped |= (unsigned)call->directive->low;
+	return 0;
+}
+
+static int set_default_charset(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct mime_section *s = config;
+
+	(void)argc;
+	if (text_is_nocase(text_of(argv[0]), "off"))
+		s->default_charset = "";
+	else if (text_is_nocase(text_of(argv[0]), "on"))
+		s->default_charset = "iso-8859-1";
+	else if (http_is_token(text_of(argv[0])))
+		s->default_charset = conf_strdup(call->env, argv[0]);
+	else
+		return conf_fail(call, "write On, Off or a charset such as UTF-8", "\"%s\" is no charset", argv[0]);
+	return 0;
+}
+
+static int set_types_config(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct mime_host *h = config;
+	const char *path = conf_path(call->env, argv[0]);
+	struct mimemap *m;
+
+	(void)argc;
+	m = mimemap_read(call->env, path);
+	if (!m && errno == ENOENT)
+		return conf_fail(call, "name a file of media types, such as /etc/mime.types (package media-types), or leave the "
+				 "directive out: a list is built in", "%s does not exist", path);
+	if (!m)
+		return conf_fail(call, NULL, "%s cannot be read: %s", path, strerror(errno));
+	if (mimemap_count(m) == 0)
+		conf_warn(call, "each line holds a type and its extensions: text/html html htm", "%s names no file extension", path);
+	h->types->map = m;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ setters: handlers, filters */
+
+static struct code *code_new(struct conf_call *call, const char *name)
+{
+	struct code *c = conf_alloc(call->env, sizeof(*c));
+
+	c->directive = call->directive->name;
+	c->name = conf_strdup(call->env, name);
+	c->pos = call->node->pos;
+	return c;
+}
+
+static const struct code *handler_code(struct conf_call *call, const char *name)
+{
+	struct code *c = code_new(call, name);
+
+	c->none = text_is_nocase(text_of(name), "none");
+	if (!c->none && !(c->handler = handler_find(name)))
+		conf_note(call, NULL, "the handler \"%s\" does not exist in this release: what it is set for is denied with 403", name);
+	return c;
+}
+
+static int set_handler(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)argc;
+	if (strncmp(argv[0], "expr=", 5) == 0 || strstr(argv[0], "%{"))
+		return conf_fail(call, "name the handler itself", "expressions are not available in this release");
+	((struct mime_section *)config)->handler = handler_code(call, argv[0]);
+	return 0;
+}
+
+static int set_add_handler(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct ext *e = ext_of_word(call, config, argv[1]);
+
+	(void)argc;
+	if (!e)
+		return -1;
+	e->handler = handler_code(call, lower(call, argv[0]));
+	return 0;
+}
+
+/*
+ * Filters that only change the coding or the pace of what goes out anyway: without them the content is the same. Every
+ * other one may be what keeps a source from being sent.
+ */
+static bool filter_harmless(const char *name)
+{
+	static const char *const names[] = {
+		"DEFLATE", "INFLATE", "BROTLI_COMPRESS", "ZSTD", "RATE_LIMIT", "BUFFER", "CONTENT_LENGTH", "REFLECTOR",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* "A;B;C": the first that denies, or NULL after a notice. */
+static const struct code *filter_code(struct conf_call *call, const char *list)
+{
+	struct text rest = text_of(list), part;
+	const struct code *denying = NULL;
+
+	while (text_split(&rest, ';', &part)) {
+		struct text name = text_trim(part);
+		char *copy;
+
+		if (name.n == 0)
+			continue;
+		copy = conf_printf(call->env, "%.*s", (int)name.n, name.p);
+		if (filter_harmless(copy)) {
+			conf_note(call, NULL, "the filter %s does not exist in this release: files are sent as they are", copy);
+			continue;
+		}
+		conf_note(call, NULL, "the filter %s does not exist in this release: what it is set for is denied with 403", copy);
+		if (!denying)
+			denying = code_new(call, copy);
+	}
+	return denying;
+}
+
+static int set_output_filter(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct mime_section *s = config;
+	const struct code *c;
+
+	(void)argc;
+	if (text_is_nocase(text_of(argv[0]), "none")) {
+		struct code *none = code_new(call, "none");
+
+		none->none = true;
+		s->filter = none;
+	} else if ((c = filter_code(call, argv[0]))) {
+		s->filter = c;
+	}
+	return 0;
+}
+
+static int set_add_output_filter(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct ext *e = ext_of_word(call, config, argv[1]);
+	const struct code *c;
+
+	(void)argc;
+	if (!e)
+		return -1;
+	if ((c = filter_code(call, argv[0])))
+		e->filter = c;
+	return 0;
+}
+
+static int set_output_filter_by_type(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct mime_section *s = config;
+	const struct code *c = filter_code(call, argv[0]);
+	struct by_type *b;
+
+	(void)argc;
+	if (!c)
+		return 0;
+	b = conf_alloc(call->env, sizeof(*b));
+	*b = (struct by_type){ .type = conf_strdup(call->env, argv[1]), .filter = c, .next = s->by_type };
+	s->by_type = b;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ merging */
+
+static void *create_host(struct conf_env *env)
+{
+	struct mime_host *h = conf_alloc(env, sizeof(*h));
+
+	h->types = conf_alloc(env, sizeof(*h->types));
+	return h;
+}
+
+static void *merge_host(struct conf_env *env, const void *base, const void *over)
+{
+	struct mime_host *m = conf_alloc(env, sizeof(*m));
+
+	(void)over;
+	*m = *(const struct mime_host *)base;
+	return m;
+}
+
+/* Where no TypesConfig was given: /etc/mime.types, or the shipped list. */
+static int finish_host(struct conf_env *env, void *config, const char *host_name)
+{
+	struct mime_host *h = config;
+
+	(void)host_name;
+	if (!h->types->map)
+		h->types->map = mimemap_read(env, "/etc/mime.types");
+	if (!h->types->map)
+		h->types->map = mimemap_parse(env, text_of(mime_shipped));
+	return 0;
+}
+
+static void *create_section(struct conf_env *env)
+{
+	return conf_alloc(env, sizeof(struct mime_section));
+}
+
+static void ext_inherit(struct ext *to, const struct ext *over)
+{
+	if (over->dropped & DROP_TYPE)
+		to->type = to->type_charset = NULL;
+	if (over->dropped & DROP_CHARSET)
+		to->charset = NULL;
+	if (over->dropped & DROP_ENCODING)
+		to->encoding = NULL;
+	if (over->dropped & DROP_LANGUAGE)
+		to->language = NULL;
+	if (over->dropped & DROP_HANDLER)
+		to->handler = NULL;
+	if (over->dropped & DROP_FILTER)
+		to->filter = NULL;
+	if (over->type) {
+		to->type = over->type;
+		to->type_charset = over->type_charset;
+	}
+	to->charset = over->charset ? over->charset : to->charset;
+	to->encoding = over->encoding ? over->encoding : to->encoding;
+	to->language = over->language ? over->language : to->language;
+	to->handler = over->handler ? over->handler : to->handler;
+	to->filter = over->filter ? over->filter : to->filter;
+	to->dropped |= over->dropped;
+}
+
+static const struct by_type *by_type_join(struct conf_env *env, const struct by_type *base, const struct by_type *over)
+{
+	struct by_type *b;
+
+	if (!over)
+		return base;
+	b = conf_alloc(env, sizeof(*b));
+	*b = *over;
+	b->next = by_type_join(env, base, over->next);
+	return b;
+}
+
+static void *merge_section(struct conf_env *env, const void *base, const void *over)
+{
+	const struct mime_section *b = base, *o = over;
+	struct mime_section *m = conf_alloc(env, sizeof(*m));
+
+	*m = *b;
+	if (o->n) {                     /* else both may share the table: nobody changes a merged one */
+		m->exts = NULL;
+		m->cap = m->n = 0;
+		for (unsigned i = 0; i < b->cap; i++)
+			if (b->exts[i].name)
+				*ext_make(env, m, b->exts[i].name, b->exts[i].hash, false) = b->exts[i];
+		for (unsigned i = 0; i < o->cap; i++)
+			if (o->exts[i].name)
+				ext_inherit(ext_make(env, m, o->exts[i].name, o->exts[i].hash, false), &o->exts[i]);
+	}
+	if (o->force_type) {
+		m->force_type = o->force_type;
+		m->force_charset = o->force_charset;
+	}
+	m->language = o->language ? o->language : b->language;
+	m->default_charset = o->default_charset ? o->default_charset : b->default_charset;
+	m->handler = o->handler ? o->handler : b->handler;
+	m->filter = o->filter ? o->filter : b->filter;
+	m->by_type = by_type_join(env, b->by_type, o->by_type);
+	return m;
+}
+
+/* ------------------------------------------------------------------------------------------------ directives */
+
+#define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION
+#define NOTICE(why) .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = (why)
+
+static const char no_negotiation[] = "content negotiation does not exist in this release";
+static const char no_magic[] = "types are told by the name of a file alone";
+static const char no_input[] = "filters on request bodies do not exist in this release";
+
+static const struct conf_directive directives[] = {
+	{ "TypesConfig", "the file of media types", "/etc/mime.types", .contexts = CONF_SERVER, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .scope = CONF_OF_HOST, .set = set_types_config },
+	{ "AddType", "the media type of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_type },
+	{ "RemoveType", "undoes inherited AddType", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_TYPE },
+	{ "ForceType", "one media type for all files", "none", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_force_type },
+	{ "DefaultType", "without effect, as in Apache 2.4", "none", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_default_type },
+	{ "AddCharset", "the charset of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_word,
+	  .low = (int64_t)offsetof(struct ext, charset) },
+	{ "RemoveCharset", "undoes inherited AddCharset", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_CHARSET },
+	{ "AddDefaultCharset", "the charset of text/plain and text/html that have none", "Off", EVERYWHERE, .args = CONF_TAKE, .min = 1,
+	  .max = 1, .set = set_default_charset },
+	{ "AddEncoding", "the content coding of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_word,
+	  .low = (int64_t)offsetof(struct ext, encoding) },
+	{ "RemoveEncoding", "undoes inherited AddEncoding", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_ENCODING },
+	{ "AddLanguage", "the language of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_word,
+	  .low = (int64_t)offsetof(struct ext, language) },
+	{ "RemoveLanguage", "undoes inherited AddLanguage", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_LANGUAGE },
+	{ "DefaultLanguage", "the language of files without one", NULL, EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1,
+	  .set = conf_set_string, .offset = offsetof(struct mime_section, language) },
+	{ "SetHandler", "the handler of all files", "none", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_handler },
+	{ "AddHandler", "the handler of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_handler },
+	{ "RemoveHandler", "undoes inherited AddHandler", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_HANDLER },
+	{ "SetOutputFilter", "the filters of all files", NULL, EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_output_filter },
+	{ "AddOutputFilter", "the filters of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_output_filter },
+	{ "RemoveOutputFilter", "undoes inherited AddOutputFilter", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove,
+	  .low = DROP_FILTER },
+	{ "AddOutputFilterByType", "the filters of media types", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_output_filter_by_type },
+	{ "SetInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
+	{ "AddInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
+	{ "RemoveInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
+	{ "ModMimeUsePathInfo", "whether what is left behind a file counts as its name", "Off", .contexts = CONF_SECTIONS | CONF_HTACCESS,
+	  .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, NOTICE(no_magic) },
+	{ "MultiviewsMatch", "what MultiViews matches", NULL, EVERYWHERE, NOTICE(no_negotiation) },
+	{ "LanguagePriority", "the order of languages", NULL, EVERYWHERE, NOTICE(no_negotiation) },
+	{ "ForceLanguagePriority", "what to send where nothing matches", NULL, EVERYWHERE, NOTICE(no_negotiation) },
+	{ "CacheNegotiatedDocs", "whether proxies may keep negotiated documents", NULL, .contexts = CONF_RSRC, .scope = CONF_OF_HOST,
+	  NOTICE(no_negotiation) },
+	{ "MimeMagicFile", "types by content", NULL, .contexts = CONF_RSRC, .scope = CONF_OF_HOST, NOTICE(no_magic) },
+	{ .name = NULL },
+};
+
+struct conf_module mime_module = {
+	.name = "mime_module",
+	.source = "mod_mime.c",
+	.directives = directives,
+	.create_host = create_host,
+	.merge_host = merge_host,
+	.finish_host = finish_host,
+	.create_section = create_section,
+	.merge_section = merge_section,
+};
