@@ -47,6 +47,11 @@ void log_open(const struct log_sink *s, const struct log_settings *defaults)
 		process_settings = *defaults;
 }
 
+bool log_is_plain(void)
+{
+	return sink.kind == LOG_SINK_FD && sink.plain;
+}
+
 void log_settings_init(struct log_settings *s, enum log_level level)
 {
 	for (int i = 0; i < LOG_SUBJECTS; i++)

@@ -46,6 +46,8 @@ struct log_sink {
 
 /* The process's sink and default settings; may be called again (after fork, when the logger comes and goes). */
 void log_open(const struct log_sink *sink, const struct log_settings *defaults);
+/* Whether messages go to the terminal of the command line (a plain sink): what is said there need not be said again. */
+bool log_is_plain(void);
 void log_settings_init(struct log_settings *s, enum log_level level);
 /* 0 or -1: unknown word. Apache's words: emerg … debug, trace1 … trace8. */
 int log_level_parse(const char *word, enum log_level *out);

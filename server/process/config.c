@@ -64,7 +64,7 @@ static void *env_alloc(void *ctx, size_t n)
 static int env_open(void *ctx, const char *path)
 {
 	(void)ctx;
-	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);        /* nothing that is included may hold the start up */
 }
 
 static void env_report(void *ctx, enum conf_severity severity, const struct conf_pos *pos, const char *sentence, const char *remedy)

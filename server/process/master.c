@@ -111,7 +111,8 @@ static void start_failed(const struct err *e)
 
 	err_print(e, text, sizeof text);
 	snprintf(m.failure, sizeof m.failure, "bulkhead: %s\n", text);
-	log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
+	if (!log_is_plain())
+		log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
 	m.code = 1;
 }
 

@@ -204,7 +204,8 @@ int single_run(struct config *cfg)
 		code = conn_run(single.server);
 	} else {
 		err_print(&e, text, sizeof text);
-		log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
+		if (!log_is_plain())
+			log_errorx(NULL, LOG_CORE, "BH0100", "the server cannot start: %s", text);
 		fprintf(stderr, "bulkhead: %s\n", text);
 	}
 	if (single.server)
