@@ -184,10 +184,8 @@ char *arena_join(struct arena *a, const char *first, const char *second)
 		return NULL;
 	}
 	p = arena_alloc(a, size);
-	if (p) {
-		memcpy(p, first, n);
-		memcpy(p + n, second, m + 1);
-	}
+	if (p)
+		stpcpy(stpcpy(p, first), second);
 	return p;
 }
 
