@@ -112,6 +112,9 @@ unsigned walk_index(struct request *r)
 		return 0;
 	n = strlen(r->path);
 	if (n == 0 || r->path[n - 1] != '/') {
+		/* A fallback that is a folder: sending the client there would bring him back here. */
+		if (r->original && d->fallback && strcmp(d->fallback, r->path) == 0)
+			return no_index(r, d);
 		if (d->slash != 0)
 			return add_slash(r);
 		return own ? 0 : no_index(r, d);

@@ -65,6 +65,11 @@ class Files(ServerTest):
         s = self.serve('<Directory "@DIR@/htdocs/f">\nFallbackResource /f/front.html\n</Directory>\n', {'htdocs/f/front.html': 'front', 'htdocs/f/d/x': ''})
         self.assertEqual([s.get(p).body for p in ('/f/none', '/f/d/', '/f/')], [b'front'] * 3)
 
+    def test_a_fallback_that_is_a_folder_sends_nobody_in_circles(self):
+        s = self.serve('FallbackResource /f\n', {'htdocs/f/x': '', 'htdocs/empty/x': ''})
+        self.assertEqual([s.get(path).status for path in ('/missing', '/empty/', '/f/')], [403, 403, 403])
+        self.assertEqual(s.get('/f').status, 301)
+
     def test_types(self):
         s = self.serve('AddCharset UTF-8 .u8\nAddLanguage de .de\nAddLanguage FR .fr\nAddType Text/X-Own .own\n'
                        '<Directory "@DIR@/htdocs/rm">\nRemoveType .txt\n</Directory>\n',
