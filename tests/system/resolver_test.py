@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from server import Conn, ServerTest, alive, needs_root, process_name, status_of, wait_for
+from server import Conn, ServerTest, alive, needs_localhost, needs_root, process_name, status_of, wait_for
 
 RULES = '''\
 LogFormat "%U %>s" short
@@ -54,14 +54,7 @@ GRANTED = ('host', 'forward', 'not', 'decided', 'late', 'both', 'free')
 LIMIT = 5
 
 
-def names_localhost():
-    try:
-        return socket.gethostbyaddr('127.0.0.1')[0] == 'localhost'
-    except OSError:
-        return False
-
-
-@unittest.skipUnless(names_localhost(), 'the hosts file does not name 127.0.0.1 localhost')
+@needs_localhost
 class Resolver(ServerTest):
     def serve_rules(self, extra='StartServers 1\nServerLimit 1\n'):
         server = self.serve(RULES + extra, FILES)

@@ -26,6 +26,16 @@ import unittest
 BIN = os.path.abspath(os.environ.get('BULKHEAD', 'build/tests/bulkhead'))
 ROOT = os.geteuid() == 0
 SANITIZED = 'sanitize' in BIN
+
+
+def names_localhost():
+    try:
+        return socket.gethostbyaddr('127.0.0.1')[0] == 'localhost'
+    except OSError:
+        return False
+
+
+needs_localhost = unittest.skipUnless(names_localhost(), 'the hosts file does not name 127.0.0.1 localhost')
 needs_root = unittest.skipUnless(ROOT, 'needs root: accounts, privileged children')
 PKI = tempfile.mkdtemp(prefix='bulkhead-pki-')
 os.chmod(PKI, 0o755)
@@ -297,7 +307,7 @@ class Server:
         return wait_for(lambda: self.roles(name), 'a process is called %s' % name)[0]
 
     def workers(self):
-        return [p for p in children_of(self.pid) if process_name(p) not in ('bulkhead-keys', 'bulkhead-log', 'bulkhead-names') and 'job' not in process_name(p)]
+        return self.roles('bulkhead-child')
 
     def gone(self):
         return self.process.poll() is not None if self.process else not alive(self.pid)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from server import BIN, ROOT, SSL_ON, ServerTest, account, certificate, children_of, listening, needs_root, status_of, wait_for
+from server import BIN, ROOT, SSL_ON, ServerTest, account, certificate, children_of, listening, needs_localhost, needs_root, status_of, wait_for
 
 
 class Start(ServerTest):
@@ -150,6 +150,7 @@ class Start(ServerTest):
         s = self.serve('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@ https\n<VirtualHost *:@TLS@>\n' + SSL_ON.replace('on', 'off', 1) + '</VirtualHost>\n')
         self.assertEqual(s.get(port=s.tls_port).status, 200)
 
+    @needs_localhost
     def test_listen_by_name_takes_all_its_addresses(self):
         s = self.serve('Listen localhost:@PORT@\n')
         found = {info[4][:2] for info in socket.getaddrinfo('localhost', s.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)}
@@ -175,6 +176,7 @@ class Start(ServerTest):
                     reached.append(last)
         self.assertEqual(reached, [1, 2, 3])
 
+    @needs_localhost
     def test_listen_by_name_survives_a_restart(self):
         s = self.serve('Listen localhost:@PORT@\nHeader set X-Gen 1\n')
         s.write('case.conf', s.read('case.conf').replace('Gen 1', 'Gen 2'))

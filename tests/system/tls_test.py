@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from server import SSL_ON, ServerTest, alive, certificate, context, wait_for
+from server import SSL_ON, ServerTest, alive, certificate, context, needs_localhost, wait_for
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 HOST = '<VirtualHost *:@TLS@>\n' + SSL_ON + '%s</VirtualHost>\n'
@@ -112,6 +112,7 @@ class Clients(ServerTest):
                 self.assertIn(version, text)
                 self.assertIn('index\n', text)
 
+    @needs_localhost
     def test_F09_gnutls_cli(self):
         for priority in ('NORMAL', 'NORMAL:-VERS-ALL:+VERS-TLS1.2', 'NORMAL:-VERS-ALL:+VERS-TLS1.3'):
             with self.subTest(priority):
@@ -177,6 +178,7 @@ class Resumption(ServerTest):
             with self.subTest(name):
                 self.rounds(conf, lambda s, n: self.restart(s), high, tickets, 3)
 
+    @needs_localhost
     def test_clients_of_the_command_line(self):
         s = self.serve(CACHE + self.CHILDREN + HOST % '')
         port = str(s.tls_port)

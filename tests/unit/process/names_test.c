@@ -1,4 +1,5 @@
 /* names_test.c - the memory of the resolver and its bounds, and look-ups in the hosts file of the machine. */
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -122,6 +123,10 @@ static void hosts_file_is_asked(void **state)
 
 	(void)state;
 	names_prepare();
+	if (!gethostbyname("localhost")) {      /* a bare folder of Debian has no hosts file */
+		print_message("localhost has no address on this machine\n");
+		skip();
+	}
 	assert_string_equal(getenv("RES_OPTIONS"), "timeout:2 attempts:1");
 	n = names_look("localhost", answer);
 	assert_true(n > 0 && n <= LOOKUP_ANSWER && answer[n - 1] == '\0');
