@@ -168,7 +168,6 @@ size_t output_space(struct conn *c);
 int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
 int output_flush(struct conn *c);
-bool output_pending(const struct conn *c);
 
 /* lookup.c: the name service. The first two are as request/client.h wants them; c->asking is set while the request waits. */
 enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer);

@@ -425,8 +425,3 @@ int output_flush(struct conn *c)
 	}
 	return c->wire_left.n ? 1 : 0;
 }
-
-bool output_pending(const struct conn *c)
-{
-	return c->wire_left.n || c->server->wire_n || c->server->stage_n;
-}
