@@ -286,6 +286,13 @@ void shmc_shard_load(struct shmcache *c, struct shmc_shard_head *h, struct shmc_
 void shmc_reserve_locked(struct shmc_shard *s);
 /* The lock is held: no entry left. */
 void shmc_reset_locked(struct shmc_shard *s);
+/*
+ * The lock is held: appends a sealed record of so many units and names it, over an entry of the same hash if there is
+ * one. Its check word is filled in.
+ */
+void shmc_store_locked(struct shmc_shard *s, uint64_t *record, uint64_t hash, uint32_t units);
+/* The lock is held: whether a slot's value names a living entry of this hash. */
+bool shmc_same_hash(const struct shmc_shard *s, uint64_t value, uint64_t hash);
 /* The lock is held: violations of the invariants; mended if `repair`. */
 unsigned shmc_check_locked(struct shmc_shard *s, bool repair);
 

@@ -372,8 +372,9 @@ static void cloexec(int fd)
 		(void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
-struct shmcache *shmcache_adopt(int segfd, int lockfd, int keyfd, struct shmcache_err *e)
+struct shmcache *shmcache_adopt(const int fds[SHMCACHE_FDS], struct shmcache_err *e)
 {
+	int segfd = fds[0], lockfd = fds[1], keyfd = fds[2];
 	struct shmcache *c;
 
 	clear(e);
@@ -400,11 +401,12 @@ fail:
 	return NULL;
 }
 
-void shmcache_fds(const struct shmcache *c, int fds[3])
+void shmcache_fds(const struct shmcache *c, int fds[SHMCACHE_FDS])
 {
 	fds[0] = c->segfd;
 	fds[1] = c->lockfd;
 	fds[2] = c->keyfd;
+	fds[3] = -1;
 }
 
 /* ------------------------------------------------------------------------------------------------ child */

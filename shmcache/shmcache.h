@@ -14,11 +14,14 @@
  *   child, after fork      shmcache_child_init(c, &err)                  before chroot, setuid and sandbox; no fork later
  *                          shmcache_store, shmcache_fetch, shmcache_remove
  *   crash handler          shmcache_crash_release(c)
+ *   master, another size   shmcache_resize(c, &plan, &err), fork new children, wait until the old ones are gone;
+ *                          in a helper: shmcache_child_init(c, &err), shmcache_migrate(c, &err); then shmcache_resized(c)
+ *   tools                  shmcache_attach(fd, &err), then all that stands under "looking"
  *   other roles            shmcache_close(c)                             each process that does not use it
  *   master, at the end     shmcache_unlink(c); shmcache_close(c)
  *
  * A process that is master and child at once calls both create and child_init. System calls after child_init:
- * fcntl (F_OFD_SETLK, F_SETLK) or flock, sched_yield, ppoll, clock_gettime, getrandom. Not for several
+ * fcntl (F_OFD_SETLK, F_SETLK) or flock or futex, sched_yield, ppoll, clock_gettime, getrandom, munmap. Not for several
  * threads of a process.
  */
 #ifndef SHMCACHE_SHMCACHE_H
@@ -65,6 +68,8 @@ enum shmcache_lock_kind {
 	SHMCACHE_LOCK_OFD,              /* open file description locks: the default, and the best */
 	SHMCACHE_LOCK_FCNTL,            /* classic record locks; lost when the process closes any descriptor of the file */
 	SHMCACHE_LOCK_FLOCK,            /* flock: one lock for all shards */
+	SHMCACHE_LOCK_ROBUST,           /* robust mutexes in the segment: faster, but a holder that wrote wildly before
+	                                   its death may leave one that is never free again */
 };
 
 struct shmcache_lock_options {
@@ -82,15 +87,17 @@ struct shmcache_lock_options {
 struct shmcache *shmcache_create(const struct shmcache_plan *plan, const char *name,
                                  const struct shmcache_lock_options *lock, struct shmcache_err *err);
 
-/*
- * Master, after exec: the cache of the program before, with all its entries and seeds. Takes the descriptors
- * if it succeeds. NULL: another version, another key, damaged, not the same instance; the caller then closes
- * them and creates.
- */
-struct shmcache *shmcache_adopt(int segfd, int lockfd, int keyfd, struct shmcache_err *err);
+#define SHMCACHE_FDS 4                  /* segment, lockfile, key, the older segment of a resize (-1 = none) */
 
-/* Master: segment, lockfile, key, in the order that adopt takes; borrowed, close-on-exec. */
-void shmcache_fds(const struct shmcache *c, int fds[3]);
+/*
+ * Master, after exec: the cache of the program before, with all its entries and seeds, and a resize under way.
+ * Takes the descriptors if it succeeds. NULL: another version, another key, damaged, not the same instance; the
+ * caller then closes them and creates. An older segment that does not fit is closed and left.
+ */
+struct shmcache *shmcache_adopt(const int fds[SHMCACHE_FDS], struct shmcache_err *err);
+
+/* Master: in the order that adopt takes; borrowed, close-on-exec. */
+void shmcache_fds(const struct shmcache *c, int fds[SHMCACHE_FDS]);
 
 /*
  * Child, once, after fork and before any right is dropped: opens a description of the lockfile of its own,
@@ -99,7 +106,25 @@ void shmcache_fds(const struct shmcache *c, int fds[3]);
  */
 int shmcache_child_init(struct shmcache *c, struct shmcache_err *err);
 
-/* Master, at its end: takes the names of segment and lockfile away. Processes that have it mapped go on. */
+/*
+ * Another size, while everything goes on. The master makes a second segment with resize: same lockfile, key and
+ * seeds, another name. Children forked from then on store into it and look into both; older children go on with the
+ * old one. When they are gone, a helper moves what lives over (migrate), and resized ends it: children let go of
+ * the old segment at their next miss, its name goes. At no moment is an entry missing that fits; a removed one does
+ * not come back.
+ *
+ * resize: 0, or -1 with *err, and c is as before: no memory; a resize is under way already (shmcache_resizing);
+ * this process is a child too (EBUSY).
+ * migrate: after child_init, in a process of its own; how many entries were moved, or -1 with *err. May be killed
+ * and run again.
+ * resized: the master, whether or not migrate succeeded; what was not moved is then gone.
+ */
+int shmcache_resize(struct shmcache *c, const struct shmcache_plan *plan, struct shmcache_err *err);
+bool shmcache_resizing(const struct shmcache *c);
+long shmcache_migrate(struct shmcache *c, struct shmcache_err *err);
+void shmcache_resized(struct shmcache *c);
+
+/* Master, at its end: takes the names of segments and lockfile away. Processes that have it mapped go on. */
 void shmcache_unlink(struct shmcache *c);
 
 /* Any process: unmaps, closes, frees. The names stay. NULL is fine. */
@@ -141,7 +166,77 @@ void shmcache_remove(struct shmcache *c, const unsigned char key[SHMCACHE_KEY]);
  */
 void shmcache_crash_release(const struct shmcache *c);
 
+/* The last store of this process that had to wait for its lock, or did not get it. */
+struct shmcache_wait {
+	uint64_t n;                     /* how many there were since child_init */
+	unsigned shard;
+	uint32_t us;                    /* how long it waited */
+	bool given_up;                  /* ETIMEDOUT */
+	pid_t owner;                    /* who was inside when the wait ended or before; 0 = unknown. Only a hint */
+};
+void shmcache_last_wait(const struct shmcache *c, struct shmcache_wait *out);
+
 /* ------------------------------------------------------------------------------------------------ looking; any process */
+
+/*
+ * For tools: a handle on a segment that another program made, or on a saved copy of one, for looking only. fd is
+ * borrowed; it is mapped read-only. What is not known without the key stays unknown: no IDs, no secrets, and a header
+ * that was written over is recognised by its own sums only. NULL with *err.
+ */
+struct shmcache *shmcache_attach(int fd, struct shmcache_err *err);
+
+/* What the header says. */
+struct shmcache_info {
+	uint32_t version;
+	int64_t created;                /* seconds, CLOCK_REALTIME */
+	const char *name, *lockfile;    /* of the handle's memory; name "" = memfd */
+	enum shmcache_lock_kind kind;
+	unsigned timeout_ms;
+	bool lives;                     /* some process holds the instance's byte of that very lockfile */
+	bool alone;                     /* no older segment is looked into any more */
+};
+void shmcache_info(const struct shmcache *c, struct shmcache_info *out);
+
+/* One entry, live or dead. */
+struct shmcache_entry {
+	unsigned shard, ring;           /* ring: 0 probation, 1 main */
+	uint64_t pos, hash;             /* hash: SipHash of the key; tells nothing without the segment's key */
+	uint32_t len, bytes;            /* of the data; of the ring */
+	int64_t ttl;                    /* seconds it has left; 0 and below: expired */
+	unsigned freq;                  /* hits seen, up to 3 */
+	bool live;                      /* a slot names it, and it has not expired */
+};
+/*
+ * Without a lock: each entry from the oldest to the newest of each ring; what is passed or added meanwhile may be
+ * left out. visit returns 0 to go on; any other value ends it and is returned. -1 with errno EIO: a chain is broken.
+ */
+int shmcache_walk(const struct shmcache *c, int (*visit)(void *ctx, const struct shmcache_entry *e), void *ctx);
+
+/* What lies where, summed over all shards. Bytes of rings count whole entries with their heads. */
+struct shmcache_occupancy {
+	struct shmcache_ring_use {
+		uint64_t bytes, live, expired, dead, free;      /* live + expired + dead + free = bytes */
+		uint64_t entries;                               /* live ones */
+	} ring[2];
+	uint64_t slots, slots_used;
+	int64_t shortest, longest;      /* seconds that live entries have left; 0 where there is none */
+};
+int shmcache_occupancy(const struct shmcache *c, struct shmcache_occupancy *out);    /* 0, or -1 as walk */
+
+/* Who is inside which shard at this moment, or died there; at most max are filled; how many there are. */
+struct shmcache_holder {
+	unsigned shard;
+	pid_t pid;
+};
+unsigned shmcache_holders(const struct shmcache *c, struct shmcache_holder *out, unsigned max);
+
+/*
+ * All invariants on a copy of each shard, of a living segment or a saved one, without a lock; report is called for
+ * each violation (its invariant's number, a sentence). Returns how many; -1: no quiet moment was found in a shard
+ * (EAGAIN, after a second), or no memory (ENOMEM). A shard whose holder died inside is allowed what I6 says.
+ */
+int shmcache_verify(const struct shmcache *c, void (*report)(void *ctx, unsigned shard, unsigned invariant, const char *what),
+                    void *ctx);
 
 /* Sums over all shards since the segment was made; read without a lock. */
 struct shmcache_counters {
@@ -171,19 +266,27 @@ int shmcache_check(struct shmcache *c, unsigned shard, bool repair);
 
 /* ------------------------------------------------------------------------------------------------ ticket seeds */
 
-#define SHMCACHE_SEEDS 4
+#define SHMCACHE_SEEDS 20               /* the ring's places */
 
+/*
+ * Of a group, that with the latest not_before that has come is used for new tickets; the others open old ones until
+ * not_after. Group 0 is the master's own, made of randomness; other groups are sets that the configuration names.
+ */
 struct shmcache_seed {
-	uint64_t id;                    /* the caller's; not 0; one seed an id */
+	uint64_t id;                    /* not 0; one seed an id */
+	uint64_t group;
 	int64_t not_before, not_after;  /* seconds, CLOCK_REALTIME */
 	unsigned char seed[64];
 };
 
 /*
- * Master only. Keeps a seed, replacing the one of its id, else a free place, else the oldest. 0, or -1:
- * EINVAL, EIO.
+ * Master only. Keeps a seed, replacing the one of its id, else in a free place, else in that of a seed whose
+ * not_after is before `now`, else that of the oldest of its group. 0, or -1: EINVAL, EIO, ENOSPC (the places are
+ * full of other groups). While a resize is under way both segments get it.
  */
-int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed);
+int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, int64_t now);
+/* Master only: wipes the seed of this id. 0, or -1: ENOENT. */
+int shmcache_ticket_drop(struct shmcache *c, uint64_t id);
 
 /*
  * Any process that has the key (master, child). How many there are, newest (latest not_before) first; no look
@@ -191,7 +294,7 @@ int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed);
  */
 unsigned shmcache_ticket_list(struct shmcache *c, struct shmcache_seed out[SHMCACHE_SEEDS]);
 
-/* Changes with every put: a child looks here before it lists. */
+/* Changes with every put and drop: a child looks here before it lists. */
 uint64_t shmcache_ticket_serial(const struct shmcache *c);
 
 #endif

@@ -200,7 +200,7 @@ static uint64_t worth(const struct shmc_shard *s, uint64_t value)
 	return 1 + ((pos - r->tail) << 16) / r->units;
 }
 
-static bool same_hash(const struct shmc_shard *s, uint64_t value, uint64_t hash)
+bool shmc_same_hash(const struct shmc_shard *s, uint64_t value, uint64_t hash)
 {
 	const struct shmc_ring *r = &s->ring[shmc_slot_ring(value)];
 	uint64_t pos = shmc_slot_pos(value), w[4];
@@ -230,7 +230,7 @@ static uint64_t *choose(struct shmc_shard *s, uint64_t hash, uint64_t *value, en
 			continue;
 		}
 		used[b]++;
-		if (same_hash(s, v, hash)) {
+		if (shmc_same_hash(s, v, hash)) {
 			*value = v;
 			*why = N_REPLACED;
 			return p;
@@ -380,7 +380,7 @@ static int make_record(struct shmcache *c, const unsigned char *key, uint64_t ha
 	return 0;
 }
 
-static void store_locked(struct shmc_shard *s, uint64_t hash, uint32_t units)
+void shmc_store_locked(struct shmc_shard *s, uint64_t *record, uint64_t hash, uint32_t units)
 {
 	/* What would sweep half of probation away goes to main at once. */
 	unsigned ring = units > s->ring[PROBATION].units / 2 ? MAIN : PROBATION;
@@ -391,7 +391,7 @@ static void store_locked(struct shmc_shard *s, uint64_t hash, uint32_t units)
 		if (make_room(s, ring, units) < 0)
 			return;
 	}
-	pos = append(&s->ring[ring], s->c->record, units);
+	pos = append(&s->ring[ring], record, units);
 	name(s, hash, ring, pos);
 	shmc_count(s->h, N_STORES);
 }
@@ -429,7 +429,7 @@ int shmcache_store(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], co
 	}
 	if (shmc_shard_enter(c, shard, &s) < 0)
 		return -1;
-	store_locked(&s, hash, SHMC_HEAD_UNITS + (uint32_t)((len + SHMC_UNIT - 1) / SHMC_UNIT));
+	shmc_store_locked(&s, c->record, hash, SHMC_HEAD_UNITS + (uint32_t)((len + SHMC_UNIT - 1) / SHMC_UNIT));
 	shmc_shard_leave(c, shard, &s);
 	return 0;
 }

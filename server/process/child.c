@@ -197,7 +197,7 @@ static int give_up_rights(struct err *e)
 	keep[n++] = shared.life[1];
 	keep[n++] = shared.master_pidfd;
 	shared_cache_fds(keep + n);
-	n += 3;
+	n += SHARED_CACHE_FDS;
 	rc = role_enter(ROLE_CHILD,
 			&(struct role_wants){
 				.keep = keep,

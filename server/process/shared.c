@@ -243,7 +243,7 @@ static int put_seed(struct err *e)
 	if (rc == 0)
 		rc = secret_random(seed.seed, sizeof seed.seed);
 	if (rc == 0)
-		rc = shmcache_ticket_put(shared.cache, &seed);
+		rc = shmcache_ticket_put(shared.cache, &seed, seed.not_before);
 	secret_wipe(&seed, sizeof seed);
 	seeds_due = shared_now() + (int64_t)SEED_PERIOD * 1000;
 	return rc < 0 ? err_sys(e, "no new seed for session tickets") : 0;
@@ -344,9 +344,9 @@ void shared_remove(void)
 
 /* ------------------------------------------------------------------------------------------------ in the roles */
 
-void shared_cache_fds(int fds[3])
+void shared_cache_fds(int fds[SHARED_CACHE_FDS])
 {
-	fds[0] = fds[1] = fds[2] = -1;
+	fds[0] = fds[1] = fds[2] = fds[3] = -1;
 	if (shared.cache)
 		shmcache_fds(shared.cache, fds);
 }

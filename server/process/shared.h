@@ -82,8 +82,9 @@ struct shared_journal *shared_journal(void);                    /* logger */
 void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
 /* Child: maps its own slot in place of all. 0 or -1 with *e. */
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
-/* Child: descriptors of the cache that must survive until shared_child_cache; at most 3, -1 = none. */
-void shared_cache_fds(int fds[3]);
+/* Child: descriptors of the cache that must survive until shared_child_cache; -1 = none. */
+#define SHARED_CACHE_FDS 4
+void shared_cache_fds(int fds[SHARED_CACHE_FDS]);
 int shared_child_cache(struct err *e);
 /* Every other role but the logger: lets go of slots, cache and crash slots. keep_pool: a job that reads a crash slot. */
 void shared_forget(bool keep_pool);

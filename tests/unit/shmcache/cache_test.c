@@ -242,7 +242,7 @@ static void shows_no_secret(void **state)
 	memcpy(key, "planted-key: a session's own ID.", SHMCACHE_KEY);
 	memcpy(seed.seed, secret, sizeof(secret));
 	assert_int_equal(shmcache_store(c, key, secret, sizeof(secret), 100), 0);
-	assert_int_equal(shmcache_ticket_put(c, &seed), 0);
+	assert_int_equal(shmcache_ticket_put(c, &seed, seed.not_before), 0);
 	assert_null(memmem(c->base, all, secret, 8));
 	assert_null(memmem(c->base, all, secret + 8, 8));
 	assert_null(memmem(c->base, all, key, 8));

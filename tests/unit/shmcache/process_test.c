@@ -154,7 +154,7 @@ static void child_keeps_one_descriptor(void **state)
 	assert_int_equal(open_descriptors(), before + 3);
 	pid = fork();
 	if (pid == 0) {
-		int fds[3];
+		int fds[SHMCACHE_FDS];
 
 		before = open_descriptors();
 		NEED(shmcache_child_init(c, NULL) == 0);
@@ -670,7 +670,7 @@ static void nameless_memory_does(void **state)
 		struct shmcache_plan plan;
 		struct shmcache_err e;
 		struct shmcache *c;
-		int fds[3];
+		int fds[SHMCACHE_FDS];
 
 		NEED(chroot(f.dir) == 0 && chdir("/") == 0);
 		NEED(shmcache_plan(65536, 0, &plan, &e) == 0);
@@ -698,9 +698,9 @@ static void nameless_memory_does(void **state)
 static int adopted_main(char **arg)
 {
 	struct shmcache_err e;
-	struct shmcache *c = shmcache_adopt(atoi(arg[0]), atoi(arg[1]), atoi(arg[2]), &e);
+	struct shmcache *c = shmcache_adopt((const int[]){ atoi(arg[0]), atoi(arg[1]), atoi(arg[2]), -1 }, &e);
 	struct shmcache_seed seeds[SHMCACHE_SEEDS];
-	int fds[3];
+	int fds[SHMCACHE_FDS];
 
 	if (c == NULL) {
 		fprintf(stderr, "adopt: %s\n", e.text);
@@ -730,10 +730,10 @@ static void exec_keeps_everything(void **state)
 	if (pid == 0) {
 		struct shmcache *c = fixture_create(&f, 512000, SHMCACHE_LOCK_OFD);
 		char text[3][16];
-		int fds[3];
+		int fds[SHMCACHE_FDS];
 
 		NEED(child(c, store_some) == 0);
-		NEED(shmcache_ticket_put(c, &seed) == 0);
+		NEED(shmcache_ticket_put(c, &seed, seed.not_before) == 0);
 		shmcache_fds(c, fds);
 		for (int i = 0; i < 3; i++) {
 			NEED(fcntl(fds[i], F_SETFD, 0) == 0);
@@ -753,7 +753,7 @@ static void adopts_only_what_is_whole(void **state)
 	struct shmcache *c, *other;
 	struct shmc_header *h;
 	struct shmcache_err e;
-	int fds[3], foreign[3];
+	int fds[SHMCACHE_FDS], foreign[SHMCACHE_FDS];
 
 	(void)state;
 	fixture_init(&f);
@@ -763,28 +763,28 @@ static void adopts_only_what_is_whole(void **state)
 	shmcache_fds(c, fds);
 	shmcache_fds(other, foreign);
 	h = (struct shmc_header *)c->base;
-	assert_null(shmcache_adopt(fds[0], fds[1], foreign[2], &e));    /* another key */
+	assert_null(shmcache_adopt((const int[]){ fds[0], fds[1], foreign[2], -1 }, &e));    /* another key */
 	assert_non_null(strstr(e.text, "key"));
-	assert_null(shmcache_adopt(fds[0], foreign[1], fds[2], &e));    /* another lockfile */
+	assert_null(shmcache_adopt((const int[]){ fds[0], foreign[1], fds[2], -1 }, &e));    /* another lockfile */
 	assert_non_null(strstr(e.text, "lockfile"));
-	assert_null(shmcache_adopt(fds[2], fds[1], fds[2], &e));        /* not a segment */
-	assert_null(shmcache_adopt(-1, fds[1], fds[2], &e));
+	assert_null(shmcache_adopt((const int[]){ fds[2], fds[1], fds[2], -1 }, &e));        /* not a segment */
+	assert_null(shmcache_adopt((const int[]){ -1, fds[1], fds[2], -1 }, &e));
 	for (size_t i = 0; i < offsetof(struct shmc_header, lockfile) + 100; i++) {
 		unsigned char *byte = (unsigned char *)h + i;
 
 		*byte ^= 0x20;
 		e.text[0] = '\0';
-		assert_null(shmcache_adopt(fds[0], fds[1], fds[2], &e));
+		assert_null(shmcache_adopt((const int[]){ fds[0], fds[1], fds[2], -1 }, &e));
 		assert_true(e.text[0] != '\0' && e.remedy[0] != '\0');
 		*byte ^= 0x20;
 	}
 	h->version = h->oldest = SHMC_VERSION + 1;
-	assert_null(shmcache_adopt(fds[0], fds[1], fds[2], &e));
+	assert_null(shmcache_adopt((const int[]){ fds[0], fds[1], fds[2], -1 }, &e));
 	assert_non_null(strstr(e.text, "layout"));
 	h->version = h->oldest = SHMC_VERSION;
 	assert_int_equal(fcntl(fds[0], F_GETFD), FD_CLOEXEC);           /* still the caller's */
 	{       /* and the whole one is taken: by its own description, through a copy */
-		struct shmcache *again = shmcache_adopt(dup(fds[0]), dup(fds[1]), dup(fds[2]), &e);
+		struct shmcache *again = shmcache_adopt((const int[]){ dup(fds[0]), dup(fds[1]), dup(fds[2]), -1 }, &e);
 
 		assert_non_null(again);
 		assert_string_equal(shmcache_name(again), f.name);

@@ -37,7 +37,7 @@ static void keeps_four_newest_first(void **state)
 	c = fixture_create(&f, 0, SHMCACHE_LOCK_OFD);
 	assert_int_equal(shmcache_ticket_list(c, out), 0);
 	s = seed_of(0, 1);
-	assert_int_equal(shmcache_ticket_put(c, &s), -1);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), -1);
 	assert_int_equal(errno, EINVAL);
 	serial = shmcache_ticket_serial(c);
 	/* put in no order of time */
@@ -45,7 +45,7 @@ static void keeps_four_newest_first(void **state)
 		static const int64_t from[] = { 200, 100, 400, 300 };
 
 		s = seed_of(i + 1, from[i]);
-		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 		assert_int_equal(shmcache_ticket_list(c, out), i + 1);
 		assert_true(shmcache_ticket_serial(c) != serial);
 		serial = shmcache_ticket_serial(c);
@@ -56,13 +56,13 @@ static void keeps_four_newest_first(void **state)
 	}
 	/* a fifth takes the oldest's place */
 	s = seed_of(9, 500);
-	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	assert_int_equal(shmcache_ticket_list(c, out), 4);
 	assert_int_equal(out[0].id, 9);
 	assert_int_equal(out[3].id, 1);
 	/* the same id takes its own */
 	s = seed_of(3, 600);
-	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	assert_int_equal(shmcache_ticket_list(c, out), 4);
 	assert_int_equal(out[0].id, 3);
 	assert_true(right(&out[0]));
@@ -79,7 +79,7 @@ static void does_not_believe_damage(void **state)
 	unsigned char *at = c->base + SHMC_TICKETS + offsetof(struct shmc_seeds, seed);
 
 	(void)state;
-	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	assert_int_equal(shmcache_ticket_list(c, out), 1);
 	for (size_t i = 8; i < offsetof(struct shmc_seed, pad); i++) {
 		if (i >= offsetof(struct shmc_seed, nonce) + 12 && i < offsetof(struct shmc_seed, tag))
@@ -93,7 +93,7 @@ static void does_not_believe_damage(void **state)
 	at[0] |= 1;
 	assert_int_equal(shmcache_ticket_list(c, out), 0);
 	s = seed_of(6, 60);
-	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	assert_int_equal(shmcache_ticket_list(c, out), 1);
 	assert_int_equal(out[0].id, 6);
 	fixture_end(&f, c);
@@ -115,7 +115,7 @@ static void children_read_beside_the_writer(void **state)
 	c = fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
 	for (unsigned i = 1; i <= 4; i++) {
 		s = seed_of(i, i);
-		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		pid[i] = fork();
@@ -125,7 +125,7 @@ static void children_read_beside_the_writer(void **state)
 
 			if (shmcache_child_init(c, NULL) < 0)
 				_exit(1);
-			if (shmcache_ticket_put(c, &s) == 0)
+			if (shmcache_ticket_put(c, &s, s.not_before) == 0)
 				_exit(2);
 			for (;;) {
 				unsigned n = shmcache_ticket_list(c, out);
@@ -144,11 +144,11 @@ static void children_read_beside_the_writer(void **state)
 	}
 	for (uint64_t i = 5; i < 4000 || ((seen[0] < 3 || seen[1] < 3) && i < 20000000); i++) {
 		s = seed_of(i, (int64_t)i);
-		assert_int_equal(shmcache_ticket_put(c, &s), 0);
+		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	}
 	assert_true(seen[0] >= 3 && seen[1] >= 3);
 	s = seed_of(UINT32_MAX, UINT32_MAX);
-	assert_int_equal(shmcache_ticket_put(c, &s), 0);
+	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(ended(pid[i]), 0);
 	fixture_end(&f, c);

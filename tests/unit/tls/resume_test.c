@@ -21,7 +21,7 @@ static void put_seed(uint64_t id, int64_t from, int64_t to)
 	struct shmcache_seed seed = { .id = id, .not_before = time(NULL) + from, .not_after = time(NULL) + to };
 
 	memset(seed.seed, (int)id, sizeof seed.seed);
-	assert_int_equal(shmcache_ticket_put(cache, &seed), 0);
+	assert_int_equal(shmcache_ticket_put(cache, &seed, seed.not_before), 0);
 }
 
 /* A new cache with one seed, as a master makes it; this process is its child, too. */
