@@ -1,5 +1,5 @@
 /*
- * tickets.c - the ring of ticket seeds: four places, each sealed. The master writes, children read.
+ * tickets.c - the ring of ticket seeds: SHMCACHE_SEEDS places, each sealed. The master writes, children read.
  *
  * There is one writer and no lock: a place's sequence number is odd while it is written, and a reader
  * believes what it copied between two equal even numbers. A writer that dies inside leaves an odd number, and

@@ -29,6 +29,7 @@
 #include "process/logger.h"
 #include "process/role.h"
 #include "process/sandbox.h"
+#include "process/seeds.h"
 #include "process/shared.h"
 #include "process/slots.h"
 
@@ -421,7 +422,7 @@ static int wait_ms(int64_t now)
 	for (int i = 0; i < 3; i++)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
-	due = earliest(due, shared_seeds_tick(now));
+	due = earliest(due, seeds_tick(now));
 	if (m.wake_after > now)
 		due = earliest(due, m.wake_after);
 	if (due == INT64_MAX)

@@ -1,5 +1,5 @@
 /*
- * shared.c - makes and maps what outlives generations: slots, rings, session cache, ticket seeds, crash slots. The only
+ * shared.c - makes and maps what outlives generations: slots, rings, session cache, crash slots. With seeds.c the only
  * file that speaks to shmcache/. The master makes everything before its first fork; each role keeps what is its own.
  */
 #include "process/shared.h"
@@ -16,11 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/secret.h"
 #include "crashdump/activity.h"
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "process/keys.h"
+#include "process/seeds.h"
 #include "shmcache/shmcache.h"
 
 #define PAGE 4096
@@ -28,7 +28,6 @@
 #define HEAD_BYTES (2 * PAGE)
 #define LEAST_SLOTS 32
 #define MOST_SLOTS 16384
-#define SEED_PERIOD 86400 /* seconds a ticket seed is the current one; it opens tickets as long again */
 
 _Static_assert(RING_SIZE % PAGE == 0, "a ring is whole pages");
 _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
@@ -48,7 +47,6 @@ struct shared shared = { .master_pidfd = -1,
 			 .core_dir_fd = -1 };
 static size_t pool_size;
 static size_t cache_bytes;              /* as asked for by the configuration that made the cache */
-static int64_t seeds_due;
 static bool unlinked;                   /* the cache's names are gone */
 
 int64_t shared_now(void)
@@ -231,35 +229,6 @@ static int make_cache(const struct config *cfg, const struct tls_cache_settings 
 	return 0;
 }
 
-static int put_seed(struct err *e)
-{
-	struct shmcache_seed seed = { .not_before = (int64_t)time(NULL) };
-	int rc;
-
-	seed.not_after = seed.not_before + 2 * SEED_PERIOD;
-	do
-		rc = secret_random(&seed.id, sizeof seed.id);
-	while (rc == 0 && seed.id == 0);
-	if (rc == 0)
-		rc = secret_random(seed.seed, sizeof seed.seed);
-	if (rc == 0)
-		rc = shmcache_ticket_put(shared.cache, &seed, seed.not_before);
-	secret_wipe(&seed, sizeof seed);
-	seeds_due = shared_now() + (int64_t)SEED_PERIOD * 1000;
-	return rc < 0 ? err_sys(e, "no new seed for session tickets") : 0;
-}
-
-int64_t shared_seeds_tick(int64_t now)
-{
-	struct err e = { .text = "" };
-
-	if (!shared.cache)
-		return INT64_MAX;
-	if (now >= seeds_due && put_seed(&e) < 0)
-		log_warnx(NULL, LOG_SSL, "BH0108", "%s: the present ones stay in use", e.text);
-	return seeds_due;
-}
-
 static int prepare_cache(const struct config *cfg, struct err *e)
 {
 	const struct tls_cache_settings *s = keys_cache_settings(cfg);
@@ -267,7 +236,7 @@ static int prepare_cache(const struct config *cfg, struct err *e)
 	if (!keys_tls_wanted(cfg) || !s)
 		return 0;
 	if (!shared.cache)
-		return make_cache(cfg, s, e) < 0 ? -1 : put_seed(e);
+		return make_cache(cfg, s, e);
 	if (cache_bytes != (s->enabled ? s->bytes : 0))
 		log_noticex(
 			NULL, LOG_SSL, "BH0109",
@@ -317,14 +286,14 @@ static void open_core_dir(const struct config *cfg)
 int shared_prepare(const struct config *cfg, struct err *e)
 {
 	open_core_dir(cfg);
-	return prepare_cache(cfg, e);
+	return prepare_cache(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 
 int shared_direct(const struct config *cfg, struct err *e)
 {
 	shared.root = geteuid() == 0;
 	shared.master = getpid();
-	return prepare_cache(cfg, e);
+	return prepare_cache(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 
 void shared_unlink(void)

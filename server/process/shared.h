@@ -72,8 +72,6 @@ int shared_create(unsigned server_limit, struct err *e);
 /* Master, for each generation: the session cache, made when the first configuration with TLS comes and kept from then
  * on; CoreDumpDirectory. 0 or -1 with *e. */
 int shared_prepare(const struct config *cfg, struct err *e);
-/* Master: rotates the ticket seeds when that is due; returns when it is due next (ms of CLOCK_MONOTONIC). */
-int64_t shared_seeds_tick(int64_t now);
 /* Master, at its end. */
 void shared_remove(void);
 

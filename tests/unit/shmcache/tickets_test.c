@@ -25,7 +25,7 @@ static bool right(const struct shmcache_seed *s)
 	return s->not_after == want.not_after && memcmp(s->seed, want.seed, sizeof(want.seed)) == 0;
 }
 
-static void keeps_four_newest_first(void **state)
+static void keeps_newest_first(void **state)
 {
 	struct shmcache_seed out[SHMCACHE_SEEDS], s;
 	struct fixture f;
@@ -40,33 +40,31 @@ static void keeps_four_newest_first(void **state)
 	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), -1);
 	assert_int_equal(errno, EINVAL);
 	serial = shmcache_ticket_serial(c);
-	/* put in no order of time */
-	for (unsigned i = 0; i < 4; i++) {
-		static const int64_t from[] = { 200, 100, 400, 300 };
-
-		s = seed_of(i + 1, from[i]);
+	/* put in no order of time: 7 and the number of places have no common divisor */
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++) {
+		s = seed_of(i + 1, 100 + (i * 7) % SHMCACHE_SEEDS);
 		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 		assert_int_equal(shmcache_ticket_list(c, out), i + 1);
 		assert_true(shmcache_ticket_serial(c) != serial);
 		serial = shmcache_ticket_serial(c);
 	}
-	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(out[i].not_before, 400 - 100 * (int)i);
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++) {
+		assert_int_equal(out[i].not_before, 100 + SHMCACHE_SEEDS - 1 - (int)i);
 		assert_true(right(&out[i]));
 	}
-	/* a fifth takes the oldest's place */
-	s = seed_of(9, 500);
+	/* one more takes the oldest's place */
+	s = seed_of(99, 190);
 	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
-	assert_int_equal(shmcache_ticket_list(c, out), 4);
-	assert_int_equal(out[0].id, 9);
-	assert_int_equal(out[3].id, 1);
+	assert_int_equal(shmcache_ticket_list(c, out), SHMCACHE_SEEDS);
+	assert_int_equal(out[0].id, 99);
+	assert_int_equal(out[SHMCACHE_SEEDS - 1].not_before, 101);
 	/* the same id takes its own */
-	s = seed_of(3, 600);
+	s = seed_of(2, 195);
 	assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
-	assert_int_equal(shmcache_ticket_list(c, out), 4);
-	assert_int_equal(out[0].id, 3);
+	assert_int_equal(shmcache_ticket_list(c, out), SHMCACHE_SEEDS);
+	assert_int_equal(out[0].id, 2);
 	assert_true(right(&out[0]));
-	assert_int_equal(out[1].id, 9);
+	assert_int_equal(out[1].id, 99);
 	fixture_end(&f, c);
 }
 
@@ -113,7 +111,7 @@ static void children_read_beside_the_writer(void **state)
 	assert_ptr_not_equal(seen, MAP_FAILED);
 	fixture_init(&f);
 	c = fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
-	for (unsigned i = 1; i <= 4; i++) {
+	for (unsigned i = 1; i <= SHMCACHE_SEEDS; i++) {
 		s = seed_of(i, i);
 		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	}
@@ -130,7 +128,7 @@ static void children_read_beside_the_writer(void **state)
 			for (;;) {
 				unsigned n = shmcache_ticket_list(c, out);
 
-				if (n < 2 || n > 4)
+				if (n < SHMCACHE_SEEDS - 2 || n > SHMCACHE_SEEDS)
 					_exit(3);
 				for (unsigned k = 0; k < n; k++)
 					if (!right(&out[k]))
@@ -142,7 +140,7 @@ static void children_read_beside_the_writer(void **state)
 			}
 		}
 	}
-	for (uint64_t i = 5; i < 4000 || ((seen[0] < 3 || seen[1] < 3) && i < 20000000); i++) {
+	for (uint64_t i = SHMCACHE_SEEDS + 1; i < 4000 || ((seen[0] < 3 || seen[1] < 3) && i < 20000000); i++) {
 		s = seed_of(i, (int64_t)i);
 		assert_int_equal(shmcache_ticket_put(c, &s, s.not_before), 0);
 	}
@@ -157,7 +155,7 @@ static void children_read_beside_the_writer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_four_newest_first), cmocka_unit_test(does_not_believe_damage),
+		cmocka_unit_test(keeps_newest_first), cmocka_unit_test(does_not_believe_damage),
 		cmocka_unit_test(children_read_beside_the_writer),
 	};
 
