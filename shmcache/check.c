@@ -80,9 +80,11 @@ unsigned shmc_check_locked(struct shmc_shard *s, bool repair)
 		if (!shmc_slot_same(shmc_acquire(p), v))
 			continue;
 		bad++;
+		SHMC_POINT(REPAIR_SLOT);
 		if (repair)
 			shmc_release(p, 0);
 	}
+	SHMC_POINT(REPAIR_SLOTS);
 	/* I6 */
 	if (s->ring[MAIN].units - (s->ring[MAIN].head - s->ring[MAIN].tail) < s->maxrec) {
 		bad++;

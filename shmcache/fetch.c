@@ -17,6 +17,7 @@ void shmc_ring_read(const uint64_t *ring, uint32_t units, uint64_t pos, size_t f
 	size_t all = (size_t)units * 2;
 	size_t at = ((size_t)(pos % units) * 2 + first) % all;
 
+	SHMC_NOTE(shmc_fenced_copy, false);
 	for (size_t i = 0; i < words; i++) {
 		out[i] = shmc_load(&ring[at]);
 		if (++at == all)
@@ -68,7 +69,9 @@ static enum found read_entry(const struct shmcache *c, struct shmc_shard_head *h
 	ours = shmc_entry_parse(c, w, pos, e) && e->hash == hash && e->units <= units;
 	if (ours && whole)
 		shmc_ring_read(ring, units, pos, 4, w + 4, (size_t)e->units * 2 - 4);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	SHMC_POINT(FETCH_COPIED);
+	shmc_fence_acquire();
+	SHMC_ASSERT(shmc_fenced_copy);
 	again = shmc_acquire(&h->ring[r].tail);
 	if (again < tail || again > pos)        /* backwards: the shard was reset */
 		return GONE;
@@ -139,6 +142,7 @@ int shmcache_fetch(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], vo
 		if (e.len > cap) {
 			*len = e.len;
 		} else if (open_entry(c, key, &e, buf) == 0) {
+			SHMC_POINT(FETCH_HIT);
 			/* Lost to another reader or a mover: then someone else saw that it is wanted. */
 			if (shmc_slot_freq(slot) < 3)
 				(void)shmc_cas(where, slot, slot + SHMC_FREQ_ONE);
@@ -172,7 +176,9 @@ void shmcache_remove(struct shmcache *c, const unsigned char key[SHMCACHE_KEY])
 
 		if (f == OTHER)
 			return;
+		SHMC_POINT(REMOVE);
 		if (f == GOT && shmc_cas(where, slot, 0)) {
+			SHMC_POINT(REMOVED);
 			shmc_count(h, N_REMOVED);
 			return;
 		}

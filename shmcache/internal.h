@@ -26,6 +26,7 @@
 #include <sys/statfs.h>
 #include <sys/types.h>
 
+#include "shmcache/points.h"
 #include "shmcache/shmcache.h"
 
 #define SHMC_MAGIC 0x3130434d48534842u          /* "BHSHMC01" where the machine is little-endian */
@@ -164,9 +165,35 @@ struct shmc_entry {
 
 /* ------------------------------------------------------------------------------------------------ words */
 
-static inline uint64_t shmc_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+/*
+ * Relaxed words, and fences where their order counts. ThreadSanitizer knows no fences: for it the words themselves are
+ * loaded and stored in order.
+ */
+#ifdef __SANITIZE_THREAD__
+#define SHMC_LOAD_ORDER __ATOMIC_ACQUIRE
+#define SHMC_PUT_ORDER __ATOMIC_RELEASE
+#define SHMC_FENCE(order) ((void)0)
+#else
+#define SHMC_LOAD_ORDER __ATOMIC_RELAXED
+#define SHMC_PUT_ORDER __ATOMIC_RELAXED
+#define SHMC_FENCE(order) __atomic_thread_fence(order)
+#endif
+
+static inline uint64_t shmc_load(const uint64_t *p) { return __atomic_load_n(p, SHMC_LOAD_ORDER); }
 static inline uint64_t shmc_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-static inline void shmc_put(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void shmc_put(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, SHMC_PUT_ORDER); }
+/* Between a copy of an entry and the second look at its ring's tail. */
+static inline void shmc_fence_acquire(void)
+{
+	SHMC_FENCE(__ATOMIC_ACQUIRE);
+	SHMC_NOTE(shmc_fenced_copy, true);
+}
+/* Between a ring's new tail and the words that are written after it. */
+static inline void shmc_fence_release(void)
+{
+	SHMC_FENCE(__ATOMIC_RELEASE);
+	SHMC_NOTE(shmc_fenced_tail, true);
+}
 static inline void shmc_release(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline bool shmc_cas(uint64_t *p, uint64_t old, uint64_t new)
 {

@@ -23,12 +23,24 @@ static uint32_t gap(const struct shmc_ring *r)
 	return r->units - (uint32_t)(r->head - r->tail);
 }
 
+/*
+ * What lies before the new tail may be written over from here on: whoever reads a word of that sees this tail too, and
+ * drops what he copied.
+ */
+static void set_tail(struct shmc_ring *r, uint64_t tail)
+{
+	r->tail = tail;
+	shmc_release(&r->shared->tail, tail);
+	SHMC_NOTE(shmc_fenced_tail, false);
+	shmc_fence_release();
+}
+
 static void pass(struct shmc_ring *r, uint32_t units)
 {
-	r->tail += units;
-	shmc_release(&r->shared->tail, r->tail);
-	/* Whoever reads a word written from here on sees this tail too, and drops what he copied. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	SHMC_POINT(PASS);
+	SHMC_ASSERT(shmc_load(&r->shared->tail) == r->tail && units > 0 && units <= r->head - r->tail);
+	set_tail(r, r->tail + units);
+	SHMC_POINT(PASSED);
 }
 
 /* Puts a record of so many units at the head; its check word depends on where it lies. */
@@ -38,13 +50,22 @@ static uint64_t append(struct shmc_ring *r, uint64_t *record, uint32_t units)
 	size_t all = (size_t)r->units * 2, at = (size_t)(pos % r->units) * 2;
 
 	record[3] = (record[3] & 0xffffffff) | (uint64_t)shmc_entry_check(record, pos) << 32;
+	SHMC_POINT(APPEND);
+	SHMC_ASSERT(shmc_fenced_tail && shmc_load(&r->shared->head) == pos);
 	for (size_t i = 0; i < (size_t)units * 2; i++) {
+		/* I5: neither in [tail, head) nor, a lap on, in the same bytes */
+		SHMC_ASSERT(at == (pos + i / 2) % r->units * 2 + i % 2 &&
+		            pos + i / 2 < shmc_load(&r->shared->tail) + r->units);
 		shmc_put(&r->words[at], record[i]);
 		if (++at == all)
 			at = 0;
+		if (i == units)
+			SHMC_POINT(APPEND_HALF);
 	}
+	SHMC_POINT(APPEND_WORDS);
 	r->head += units;
 	shmc_release(&r->shared->head, r->head);
+	SHMC_POINT(APPEND_HEAD);
 	return pos;
 }
 
@@ -53,6 +74,7 @@ static void grow_maxrec(struct shmc_shard *s, uint32_t units)
 	if (units > s->maxrec) {
 		s->maxrec = units;
 		shmc_release(&s->h->maxrec, units);
+		SHMC_POINT(MAXREC);
 	}
 }
 
@@ -82,14 +104,17 @@ static void move(struct shmc_shard *s, const struct shmc_ring *from, uint64_t po
 	struct shmc_ring *to = &s->ring[MAIN];
 	uint64_t copy;
 
+	SHMC_POINT(MOVE);
 	shmc_ring_read(from->words, from->units, pos, 0, s->c->moving, (size_t)e->units * 2);
 	copy = append(to, s->c->moving, e->units);
+	SHMC_POINT(MOVE_COPIED);
 	for (unsigned i = 0; i < SHMC_TRIES; i++) {
 		unsigned freq = shmc_slot_freq(value);
 		uint64_t now;
 
 		if (shmc_cas(slot, value, shmc_slot(freq > 0 ? freq - 1 : 0, e->hash, MAIN, copy))) {
 			shmc_count(s->h, N_MOVED);
+			SHMC_POINT(MOVE_NAMED);
 			return;
 		}
 		now = shmc_acquire(slot);
@@ -126,10 +151,13 @@ static int pass_one(struct shmc_shard *s, unsigned ring, unsigned *moves)
 	shmc_ring_read(r->words, r->units, r->tail, 0, w, 4);
 	if (!shmc_entry_parse(s->c, w, r->tail, &e) || e.units > r->head - r->tail)
 		return -1;
+	SHMC_ASSERT(shmc_load(&s->h->owner) == (uint64_t)s->c->self);
 	slot = named_by(s, ring, r->tail, e.hash, &value);
 	if (slot == NULL) {
+		SHMC_POINT(PASS_DEAD);
 		shmc_count(s->h, N_DEAD);
 	} else if (e.expires <= s->now) {
+		SHMC_POINT(EXPIRE);
 		shmc_release(slot, 0);
 		shmc_count(s->h, N_EXPIRED);
 	} else {
@@ -143,10 +171,14 @@ static int pass_one(struct shmc_shard *s, unsigned ring, unsigned *moves)
 			++*moves;
 			move(s, r, r->tail, &e, slot, value);
 		} else {
+			SHMC_POINT(EVICT);
 			shmc_release(slot, 0);
+			SHMC_POINT(EVICTED);
 			shmc_count(s->h, N_EVICTED);
 		}
 	}
+	/* I3: no slot is left behind the tail */
+	SHMC_ASSERT(named_by(s, ring, r->tail, e.hash, &value) == NULL);
 	pass(r, e.units);
 	return 0;
 }
@@ -179,6 +211,7 @@ static int make_room(struct shmc_shard *s, unsigned ring, uint32_t units)
 
 void shmc_reserve_locked(struct shmc_shard *s)
 {
+	SHMC_POINT(RESERVE);
 	if (s->maxrec > 0 && make_room_main(s, 0) < 0)
 		shmc_reset_locked(s);
 }
@@ -261,14 +294,22 @@ static uint64_t *choose(struct shmc_shard *s, uint64_t hash, uint64_t *value, en
  */
 static void name(struct shmc_shard *s, uint64_t hash, unsigned ring, uint64_t pos)
 {
+	SHMC_ASSERT(shmc_load(&s->h->owner) == (uint64_t)s->c->self);
+	/* I3: what a slot names is whole and inside its ring */
+	SHMC_ASSERT(pos >= shmc_load(&s->h->ring[ring].tail) && pos < shmc_load(&s->h->ring[ring].head));
 	for (unsigned i = 0; i < 4 * SHMC_TRIES; i++) {
 		uint64_t value;
 		enum shmc_counter why;
 		uint64_t *p = choose(s, hash, &value, &why);
 
+		SHMC_POINT(NAME);
 		if (p != NULL && shmc_cas(p, value, shmc_slot(0, hash, ring, pos))) {
-			if (why != N_STORES)
-				shmc_count(s->h, why);
+			switch (why) {
+			case N_REPLACED: SHMC_POINT(REPLACED); break;
+			case N_IDX_EVICTED: SHMC_POINT(INDEX_EVICTED); break;
+			default: SHMC_POINT(NAMED); return;
+			}
+			shmc_count(s->h, why);
 			return;
 		}
 	}
@@ -281,8 +322,13 @@ void shmc_reset_locked(struct shmc_shard *s)
 {
 	size_t slots = (size_t)s->c->plan.buckets * SHMC_BUCKET;
 
-	for (size_t i = 0; i < slots; i++)
+	SHMC_POINT(RESET);
+	for (size_t i = 0; i < slots; i++) {
+		if (i == slots / 2)
+			SHMC_POINT(RESET_HALF);
 		shmc_release(&s->h->slots[i], 0);
+	}
+	SHMC_POINT(RESET_SLOTS);
 	for (unsigned r = 0; r < 2; r++) {
 		struct shmc_ring *ring = &s->ring[r];
 		bool sane = ring->tail <= ring->head && ring->head - ring->tail <= ring->units &&
@@ -292,13 +338,15 @@ void shmc_reset_locked(struct shmc_shard *s)
 		 * Positions grow on, so that a reader's old one is seen to be passed; back to the start only
 		 * if they must.
 		 */
-		ring->tail = sane ? ring->head : ring->units;
+		set_tail(ring, sane ? ring->head : ring->units);
+		SHMC_POINT(RESET_TAIL);
 		ring->head = ring->tail;
-		shmc_release(&ring->shared->tail, ring->tail);
 		shmc_release(&ring->shared->head, ring->head);
+		SHMC_POINT(RESET_RING);
 	}
 	s->maxrec = 0;
 	shmc_release(&s->h->maxrec, 0);
+	SHMC_POINT(RESET_MAXREC);
 	shmc_count(s->h, N_RESETS);
 }
 
@@ -335,11 +383,14 @@ int shmc_shard_enter(struct shmcache *c, uint32_t i, struct shmc_shard *s)
 
 	if (shmc_lock(c, i, h) < 0)
 		return -1;
+	SHMC_POINT(LOCKED);
 	died = shmc_load(&h->owner) != 0;
 	shmc_release(&h->owner, (uint64_t)c->self);
+	SHMC_POINT(SIGNED);
 	shmc_shard_load(c, h, s);
 	if (died) {
 		shmc_count(h, N_REPAIRS);
+		SHMC_POINT(REPAIR);
 		(void)shmc_check_locked(s, true);
 	}
 	return 0;
@@ -347,8 +398,11 @@ int shmc_shard_enter(struct shmcache *c, uint32_t i, struct shmc_shard *s)
 
 void shmc_shard_leave(struct shmcache *c, uint32_t i, struct shmc_shard *s)
 {
+	SHMC_POINT(DONE);
 	shmc_release(&s->h->owner, 0);
+	SHMC_POINT(SIGNED_OUT);
 	shmc_unlock(c, i);
+	SHMC_POINT(UNLOCKED);
 }
 
 /* ------------------------------------------------------------------------------------------------ store */

@@ -67,7 +67,7 @@ static bool copy(const struct shmc_seed *from, struct shmc_seed *to)
 			return false;
 		for (size_t n = 1; n < sizeof(*to) / sizeof(*w); n++)
 			out[n] = shmc_load(&w[n]);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		shmc_fence_acquire();
 		if ((seq & 1) == 0 && shmc_load(&from->seq) == seq) {
 			to->seq = seq;
 			return true;
@@ -123,7 +123,7 @@ int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, in
 	to = place(all, seed->id);
 	new.seq = (shmc_load(&to->seq) | 1) + 1;
 	shmc_put(&to->seq, new.seq - 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	shmc_fence_release();
 	words_out((uint64_t *)to + 1, (const uint64_t *)&new + 1, sizeof(new) / sizeof(uint64_t) - 1);
 	shmc_release(&to->seq, new.seq);
 	shmc_release(&all->serial, shmc_load(&all->serial) + 1);
