@@ -2,11 +2,12 @@
  * internal.h - the segment's layout and what the files of shmcache/ share. Not for users of the library.
  *
  *   0       header            magic, version, geometry, names, mac                                   [master, once]
- *   4096    ring of seeds     serial, 4 places of 192 bytes                                          [master]
+ *   4096    ring of seeds     serial, alone, 20 places of 192 bytes                                  [master]
  *   8192    shard 0           each shard_bytes long:
- *             +0     positions    ring[0].tail .head ring[1].tail .head owner maxrec - -             [lock holder]
- *             +64    counters     32 words                                                           [any child, add]
- *             +320   index        buckets of 8 slots = a cache line                  [holder; others only clear, or
+ *             +0     positions    ring[0].tail .head ring[1].tail .head owner maxrec arriving -      [lock holder]
+ *             +64    mutex        only with SHMCACHE_LOCK_ROBUST                                     [those who lock]
+ *             +128   counters     32 words                                                           [any child, add]
+ *             +384   index        buckets of 8 slots = a cache line                  [holder; others only clear, or
  *                                                                                      count a hit, by CAS]
  *             +..    ring 0       probation: new entries                                             [lock holder]
  *             +..    ring 1       main: entries that were hit, or for which there was room           [lock holder]
@@ -22,6 +23,7 @@
 #define SHMCACHE_INTERNAL_H
 
 #include <gcrypt.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/statfs.h>
 #include <sys/types.h>
@@ -30,13 +32,14 @@
 #include "shmcache/shmcache.h"
 
 #define SHMC_MAGIC 0x3130434d48534842u          /* "BHSHMC01" where the machine is little-endian */
-#define SHMC_VERSION 1u                         /* of the layout; see docs/shmcache-format.md for when it changes */
-#define SHMC_OLDEST 1u                          /* the oldest version that may read this one */
+#define SHMC_VERSION 2u                         /* of the layout; see docs/shmcache-format.md for when it changes */
+#define SHMC_OLDEST 2u                          /* the oldest version that may read this one */
 
 enum {
 	SHMC_TICKETS = 4096,                    /* offset of the ring of seeds */
 	SHMC_SHARDS = 8192,                     /* offset of shard 0 */
 	SHMC_MAX_SHARDS = 256,
+	SHMC_LOCK_BYTES = 2 * SHMC_MAX_SHARDS,  /* of the lockfile: two segments of one instance never share one */
 	SHMC_UNIT = 16,                         /* bytes of a unit */
 	SHMC_HEAD_WORDS = 6,                    /* words of an entry before its data */
 	SHMC_HEAD_UNITS = 3,
@@ -62,7 +65,8 @@ struct shmc_header {
 	uint64_t created;                       /* seconds, CLOCK_REALTIME */
 	uint64_t bytes, segment, max_data, sessions, avg_data;          /* the plan */
 	uint32_t shards, shard_bytes, buckets, ring_units[2];
-	uint32_t lock_kind, timeout_ms, pad;
+	uint32_t lock_kind, timeout_ms;
+	uint32_t lock_base;                     /* the lockfile's byte of shard 0: 0, or SHMC_MAX_SHARDS */
 	uint64_t lock_dev, lock_ino;
 	char name[SHMC_NAME];                   /* "" = memfd */
 	char lockfile[SHMC_PATH];
@@ -76,18 +80,19 @@ _Static_assert(sizeof(struct shmc_header) <= SHMC_TICKETS, "header fits its page
  */
 struct shmc_seed {
 	uint64_t seq;                           /* 0 = never used */
-	uint64_t id;
+	uint64_t id, group;
 	int64_t not_before, not_after;
 	unsigned char nonce[16];                /* 12 used */
 	unsigned char tag[16];
 	unsigned char sealed[64];
-	unsigned char pad[64];
+	unsigned char pad[56];
 };
 _Static_assert(sizeof(struct shmc_seed) == 192, "a seed's place");
 
 struct shmc_seeds {
-	uint64_t serial;                        /* puts so far */
-	uint64_t pad[7];
+	uint64_t serial;                        /* puts and drops so far */
+	uint64_t alone;                         /* 1: no older segment need be looked into (any more) */
+	uint64_t pad[6];
 	struct shmc_seed seed[SHMCACHE_SEEDS];
 };
 _Static_assert(sizeof(struct shmc_seeds) <= SHMC_SHARDS - SHMC_TICKETS, "seeds fit their page");
@@ -108,11 +113,17 @@ struct shmc_shard_head {
 	struct shmc_pos ring[2];                /* [lock holder] */
 	uint64_t owner;                         /* pid of who is inside, else 0 [lock holder] */
 	uint64_t maxrec;                        /* units of main's longest entry; main keeps that much free [lock holder] */
-	uint64_t pad[2];
+	uint64_t arriving;                      /* hash of an entry that is being migrated: not to be believed yet [lock holder] */
+	uint64_t pad;
+	union {
+		pthread_mutex_t mutex;          /* with SHMCACHE_LOCK_ROBUST; else zeros */
+		unsigned char line[64];
+	};
 	uint64_t count[N_ALL];                  /* [any child, relaxed add]; decide nothing by them */
 	uint64_t slots[];
 };
-_Static_assert(sizeof(struct shmc_shard_head) == 320, "a shard's head");
+_Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex fits its cache line");
+_Static_assert(sizeof(struct shmc_shard_head) == 384, "a shard's head");
 
 /* A process's own handle. Nothing here is shared; the geometry is a private copy that no scribble reaches. */
 struct shmcache {
@@ -120,13 +131,19 @@ struct shmcache {
 	struct shmcache_plan plan;
 	char name[SHMC_NAME], lockfile[SHMC_PATH];
 	uint64_t lock_dev, lock_ino;
+	uint32_t lock_base;
 	enum shmcache_lock_kind kind;
 	unsigned timeout_ms;
+	bool attached;                          /* for looking only; mapped read-only */
+	struct shmcache *older;                 /* while a resize is under way: the segment before; it has no cipher and
+	                                           no descriptor but segfd */
 	int segfd, lockfd, keyfd;               /* the master's; -1 in a child */
 	int lock;                               /* the child's own description of the lockfile, or -1 */
 	enum shmcache_lock_kind how;            /* what `lock` is locked with */
 	pid_t master, self;                     /* who created or adopted; who called child_init */
+	struct shmc_shard_head *volatile inside;        /* whose robust mutex this process has, or is about to take or free */
 	uint64_t impatient[SHMC_MAX_SHARDS];    /* until when (us) a shard whose lock was not had is only tried */
+	struct shmcache_wait wait;              /* the last one */
 	bool readonly_head;                     /* the first two pages are mapped read-only here */
 	gcry_cipher_hd_t cipher;                /* NULL before child_init */
 	uint64_t hash_key[2];

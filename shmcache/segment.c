@@ -253,6 +253,7 @@ static int header_write(struct shmcache *c, struct shmcache_err *e)
 	h.ring_units[MAIN] = p->ring_units[MAIN];
 	h.lock_kind = c->kind;
 	h.timeout_ms = c->timeout_ms;
+	h.lock_base = c->lock_base;
 	h.lock_dev = c->lock_dev;
 	h.lock_ino = c->lock_ino;
 	snprintf(h.name, sizeof(h.name), "%s", c->name);
@@ -302,6 +303,7 @@ struct shmcache *shmcache_create(const struct shmcache_plan *plan, const char *n
 		goto fail;
 	for (uint32_t i = 0; i < c->plan.shards; i++)
 		shmc_shard_born(c, shmc_shard_at(c, i));
+	((struct shmc_seeds *)(c->base + SHMC_TICKETS))->alone = 1;
 	if (header_write(c, e) < 0)
 		goto fail;
 	return c;
@@ -319,6 +321,8 @@ static bool plan_of_header(const struct shmc_header *h, struct shmcache_plan *p)
 	uint64_t shard = sizeof(struct shmc_shard_head) + (uint64_t)h->buckets * SHMC_BUCKET * sizeof(uint64_t) +
 	                 ((uint64_t)h->ring_units[PROBATION] + h->ring_units[MAIN]) * SHMC_UNIT;
 
+	if (h->lock_base != 0 && h->lock_base != SHMC_MAX_SHARDS)
+		return false;
 	if (h->shards > SHMC_MAX_SHARDS || (h->shards & (h->shards - 1)) != 0 || h->max_data > SHMCACHE_MAX_DATA)
 		return false;
 	if (h->segment < SHMC_SHARDS + (uint64_t)h->shards * h->shard_bytes)
@@ -355,6 +359,7 @@ static int header_read(struct shmcache *c, int segfd, int lockfd, int keyfd, str
 		                 (unsigned long long)h.segment);
 	if (lock.st_dev != h.lock_dev || lock.st_ino != h.lock_ino)
 		return shmc_fail(e, anew, "the lockfile handed over is not the cache's");
+	c->lock_base = h.lock_base;
 	c->lock_dev = h.lock_dev;
 	c->lock_ino = h.lock_ino;
 	c->kind = h.lock_kind;

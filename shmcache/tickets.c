@@ -19,13 +19,13 @@ static struct shmc_seeds *seeds(const struct shmcache *c)
 /* What a seed's seal binds it to: its own name and times. */
 struct bound {
 	char use[16];
-	uint64_t id;
+	uint64_t id, group;
 	int64_t not_before, not_after;
 };
 
-static struct bound bind_to(uint64_t id, int64_t not_before, int64_t not_after)
+static struct bound bind_to(uint64_t id, uint64_t group, int64_t not_before, int64_t not_after)
 {
-	return (struct bound){ .use = "shmcache seed", .id = id, .not_before = not_before, .not_after = not_after };
+	return (struct bound){ .use = "shmcache seed", .id = id, .group = group, .not_before = not_before, .not_after = not_after };
 }
 
 /* The child's handle, or one for the moment: the master keeps none that others would inherit. */
@@ -98,8 +98,8 @@ static struct shmc_seed *place(struct shmc_seeds *all, uint64_t id)
 
 int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, int64_t now)
 {
-	struct shmc_seed new = { .id = seed->id, .not_before = seed->not_before, .not_after = seed->not_after };
-	struct bound aad = bind_to(seed->id, seed->not_before, seed->not_after);
+	struct shmc_seed new = { .id = seed->id, .group = seed->group, .not_before = seed->not_before, .not_after = seed->not_after };
+	struct bound aad = bind_to(seed->id, seed->group, seed->not_before, seed->not_after);
 	struct shmc_seeds *all = seeds(c);
 	struct shmc_seed *to;
 	gcry_cipher_hd_t h;
@@ -152,10 +152,11 @@ unsigned shmcache_ticket_list(struct shmcache *c, struct shmcache_seed out[SHMCA
 
 		if (!copy(&all->seed[i], &s) || s.id == 0)
 			continue;
-		aad = bind_to(s.id, s.not_before, s.not_after);
+		aad = bind_to(s.id, s.group, s.not_before, s.not_after);
 		if (shmc_unseal(h, s.nonce, &aad, sizeof(aad), s.sealed, sizeof(s.sealed), one.seed, s.tag) < 0)
 			continue;
 		one.id = s.id;
+		one.group = s.group;
 		one.not_before = s.not_before;
 		one.not_after = s.not_after;
 		for (; at > 0 && newer(&one, &out[at - 1]); at--)

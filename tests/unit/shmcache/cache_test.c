@@ -303,7 +303,7 @@ static void survives_scribbles(void **state)
 		seed ^= seed >> 7;
 		seed ^= seed << 17;
 		if (i % 3 == 0) {       /* the head more often than its size deserves */
-			size_t at = (i % 2 == 0 ? seed % 320 : seed % len) & ~(size_t)7;
+			size_t at = (i % 2 == 0 ? seed % sizeof(struct shmc_shard_head) : seed % len) & ~(size_t)7;
 			uint64_t what = (seed >> 20) % 4 == 0 ? seed : (seed >> 20) % 4096;
 
 			memcpy(from + at, &what, sizeof(what));
@@ -440,7 +440,7 @@ static void plans(void **state)
 			continue;
 		assert_true(p.shard_bytes <= 4 << 20);
 		assert_true(p.shard_bytes * (size_t)p.shards <= rows[i].bytes);
-		assert_true(p.shard_bytes >= 320 + p.buckets * 64 + (p.ring_units[0] + p.ring_units[1]) * 16);
+		assert_true(p.shard_bytes >= sizeof(struct shmc_shard_head) + p.buckets * 64 + (p.ring_units[0] + p.ring_units[1]) * 16);
 		assert_true(p.max_data > 0 && p.max_data <= SHMCACHE_MAX_DATA);
 		assert_true(p.avg_data <= p.max_data ? p.sessions * p.avg_data < p.bytes : p.sessions == 0);
 	}
