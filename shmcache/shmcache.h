@@ -194,6 +194,7 @@ struct shmcache_info {
 	unsigned timeout_ms;
 	bool lives;                     /* some process holds the instance's byte of that very lockfile */
 	bool alone;                     /* no older segment is looked into any more */
+	int64_t copied;                 /* seconds, CLOCK_REALTIME, when this copy was made; 0 = it is none */
 };
 void shmcache_info(const struct shmcache *c, struct shmcache_info *out);
 
@@ -202,7 +203,7 @@ struct shmcache_entry {
 	unsigned shard, ring;           /* ring: 0 probation, 1 main */
 	uint64_t pos, hash;             /* hash: SipHash of the key; tells nothing without the segment's key */
 	uint32_t len, bytes;            /* of the data; of the ring */
-	int64_t ttl;                    /* seconds it has left; 0 and below: expired */
+	int64_t ttl;                    /* seconds it has left, in a copy: had left; 0 and below: expired */
 	unsigned freq;                  /* hits seen, up to 3 */
 	bool live;                      /* a slot names it, and it has not expired */
 };
@@ -237,6 +238,13 @@ unsigned shmcache_holders(const struct shmcache *c, struct shmcache_holder *out,
  */
 int shmcache_verify(const struct shmcache *c, void (*report)(void *ctx, unsigned shard, unsigned invariant, const char *what),
                     void *ctx);
+
+/*
+ * Writes a copy to fd from its present offset on, for attach to read later. Each shard is copied at a moment when nobody
+ * stores in it; the seeds are left out. 0, or -1 with *err and errno: EAGAIN no quiet moment was found in a shard within
+ * a second; what writing fails with.
+ */
+int shmcache_copy(const struct shmcache *c, int fd, struct shmcache_err *err);
 
 /* Sums over all shards since the segment was made; read without a lock. */
 struct shmcache_counters {
