@@ -67,8 +67,10 @@ static enum found read_entry(const struct shmcache *c, struct shmc_shard_head *h
 		return GONE;
 	shmc_ring_read(ring, units, pos, 0, w, 4);
 	ours = shmc_entry_parse(c, w, pos, e) && e->hash == hash && e->units <= units;
-	if (ours && whole)
+	if (ours && whole) {
+		SHMC_POINT(FETCH_HALF);
 		shmc_ring_read(ring, units, pos, 4, w + 4, (size_t)e->units * 2 - 4);
+	}
 	SHMC_POINT(FETCH_COPIED);
 	shmc_fence_acquire();
 	SHMC_ASSERT(shmc_fenced_copy);

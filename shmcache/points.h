@@ -51,6 +51,7 @@
 	X(REPAIR_SLOT)          /* a bad slot is about to be cleared */ \
 	X(REPAIR_SLOTS)         /* every slot is true */ \
 	/* fetch, remove: no lock */ \
+	X(FETCH_HALF)           /* the entry's head is copied, not its data */ \
 	X(FETCH_COPIED)         /* before the tail is looked at again */ \
 	X(FETCH_HIT)            /* before a hit is counted */ \
 	X(REMOVE)               /* before the slot is cleared */ \

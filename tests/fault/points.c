@@ -203,8 +203,11 @@ static bool explained(struct shmcache *v, uint32_t shard)
 
 static bool inside(enum shmc_point p)
 {
-	return p != SHMC_P_UNLOCKED && p != SHMC_P_FETCH_COPIED && p != SHMC_P_FETCH_HIT && p != SHMC_P_REMOVE &&
-	       p != SHMC_P_REMOVED;
+	switch (p) {
+	case SHMC_P_UNLOCKED: case SHMC_P_FETCH_HALF: case SHMC_P_FETCH_COPIED: case SHMC_P_FETCH_HIT: case SHMC_P_REMOVE:
+	case SHMC_P_REMOVED: return false;
+	default: return true;
+	}
 }
 
 /* What has been named is there, what has been removed is not. */
