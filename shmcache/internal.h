@@ -51,6 +51,7 @@ enum {
 	SHMC_MAX_WORDS = SHMC_MAX_UNITS * 2,
 	SHMC_TRIES = 8,                         /* how often anything that lost a race is tried again */
 };
+#define SHMC_TWIN "-2"                           /* NAME and NAME-2: an instance's segments have one of them by turns */
 #define SHMC_INSTANCE ((off_t)1 << 40)          /* the lockfile's byte that a living instance holds */
 
 enum { PROBATION, MAIN };
@@ -142,6 +143,7 @@ struct shmcache {
 	enum shmcache_lock_kind how;            /* what `lock` is locked with */
 	pid_t master, self;                     /* who created or adopted; who called child_init */
 	struct shmc_shard_head *volatile inside;        /* whose robust mutex this process has, or is about to take or free */
+	int mutex_kind;                         /* how a robust mutex looks that nobody wrote over */
 	uint64_t impatient[SHMC_MAX_SHARDS];    /* until when (us) a shard whose lock was not had is only tried */
 	struct shmcache_wait wait;              /* the last one */
 	bool readonly_head;                     /* the first two pages are mapped read-only here */
@@ -267,6 +269,19 @@ static inline uint64_t *shmc_slot_at(const struct shmcache *c, struct shmc_shard
 int shmc_fail(struct shmcache_err *e, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 struct shmc_shard_head *shmc_shard_at(const struct shmcache *c, uint32_t i);
 uint64_t *shmc_ring_at(const struct shmcache *c, struct shmc_shard_head *h, unsigned ring);
+void shmc_clear(struct shmcache_err *e);
+struct shmcache *shmc_handle_new(struct shmcache_err *e);
+/*
+ * Makes, allocates and maps the segment of c->plan under this name ("" = none), every shard born, with its header. c has
+ * the lockfile and the key. 0, or -1 with *e: the caller ends c.
+ */
+int shmc_segment_make(struct shmcache *c, const char *name, struct shmcache_err *e);
+/* Takes the segment's name away if it is still this segment's. */
+void shmc_segment_unlink(const struct shmcache *c);
+static inline struct shmc_seeds *shmc_seeds_of(const struct shmcache *c)
+{
+	return (struct shmc_seeds *)(c->base + SHMC_TICKETS);
+}
 /* A shard as it is born: no entry; positions start at the ring's size, so that no slot in use is 0. */
 void shmc_shard_born(const struct shmcache *c, struct shmc_shard_head *h);
 uint32_t shmc_now(void);                                /* seconds, CLOCK_BOOTTIME */
@@ -286,6 +301,8 @@ int shmc_instance_take(int fd);
 bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino);
 /* The child's own description: fills c->lock and c->how. 0 or -1. */
 int shmc_lock_init(struct shmcache *c, struct shmcache_err *e);
+/* Makes a shard's robust mutex. 0, or -1 with errno. */
+int shmc_mutex_born(struct shmc_shard_head *h);
 /* 0, or -1: ETIMEDOUT, EIO. */
 int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h);
 void shmc_unlock(struct shmcache *c, uint32_t shard);
@@ -315,6 +332,22 @@ void shmc_ring_read(const uint64_t *ring, uint32_t units, uint64_t pos, size_t f
 uint32_t shmc_entry_check(const uint64_t w[4], uint64_t pos);
 /* Believes four words as an entry at pos, or not: bounds its length too. */
 bool shmc_entry_parse(const struct shmcache *c, const uint64_t w[4], uint64_t pos, struct shmc_entry *e);
+enum shmc_found { SHMC_GOT, SHMC_OTHER, SHMC_GONE };
+/*
+ * Without a lock: copies the entry that the slot's value names into w, whole if `whole`, else only its head. GOT: it was
+ * there all the while; GONE: it was passed meanwhile; OTHER: no entry starts there, or its tag is another.
+ */
+enum shmc_found shmc_entry_read(const struct shmcache *c, struct shmc_shard_head *h, uint64_t slot, bool whole,
+                                uint64_t *w, struct shmc_entry *e);
+/* Without a lock: the entry of this hash goes from this one segment. */
+void shmc_remove_hash(struct shmcache *segment, uint64_t hash);
+
+/* ------------------------------------------------------------------------------------------------ migrate.c */
+
+/* Child: lets go of the older segment once the master has said that it may. Whether there still is one to look into. */
+bool shmc_older_in_use(struct shmcache *c);
+/* The lock is held: takes back what a migration that died had not finished. */
+void shmc_arrival_undo_locked(struct shmc_shard *s);
 
 /* ------------------------------------------------------------------------------------------------ store.c, check.c */
 

@@ -1,5 +1,6 @@
 /*
- * mutex.c - the lockfile: one byte a shard, and one far byte that says the instance lives.
+ * mutex.c - the lockfile: one byte a shard, and one far byte that says the instance lives; or, instead of the shards'
+ * bytes, robust mutexes in the shards.
  *
  * The master opens the file and holds the instance's byte; each child opens a description of its own and
  * locks the shards' bytes with it. The kernel frees both whenever their holder ends. Record locks of one
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,8 +219,86 @@ static int own_description(const struct shmcache *c)
 	return fd;
 }
 
+/* ------------------------------------------------------------------------------------------------ robust mutexes */
+
+int shmc_mutex_born(struct shmc_shard_head *h)
+{
+	pthread_mutexattr_t a;
+	int why = pthread_mutexattr_init(&a);
+
+	if (why == 0) {
+		(void)pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
+		if ((why = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED)) == 0 &&
+		    (why = pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST)) == 0)
+			why = pthread_mutex_init(&h->mutex, &a);
+		pthread_mutexattr_destroy(&a);
+	}
+	errno = why;
+	return why == 0 ? 0 : -1;
+}
+
+/* The type of such a mutex, to tell one that was written over: the C library ends programs that lock those. */
+static int mutex_kind(void)
+{
+	struct shmc_shard_head *model = calloc(1, sizeof(*model));
+	int kind = -1;
+
+	if (model != NULL && shmc_mutex_born(model) == 0) {
+		kind = model->mutex.__data.__kind;
+		pthread_mutex_destroy(&model->mutex);
+	}
+	free(model);
+	return kind;
+}
+
+/*
+ * Whoever died with it leaves it to the next (EOWNERDEAD); whether he died inside, `owner` says. One that cannot be had
+ * any more is as one that is held for ever.
+ */
+static int try_mutex(struct shmcache *c, struct shmc_shard_head *h)
+{
+	int why;
+
+	if (__atomic_load_n(&h->mutex.__data.__kind, __ATOMIC_RELAXED) == c->mutex_kind) {
+		c->inside = h;
+		why = pthread_mutex_trylock(&h->mutex);
+		if (why == EOWNERDEAD)
+			why = pthread_mutex_consistent(&h->mutex);
+		if (why == 0)
+			return 0;
+		c->inside = NULL;
+	}
+	errno = EAGAIN;
+	return -1;
+}
+
+/*
+ * In a signal handler, where pthread_mutex_unlock may not be called, least of all in the middle of itself: what the kernel
+ * does at the holder's death, and only if it is ours.
+ */
+static void release_mutex(const struct shmcache *c)
+{
+	struct shmc_shard_head *h = c->inside;
+	int was, *word;
+
+	if (h == NULL)
+		return;
+	word = &h->mutex.__data.__lock;
+	was = __atomic_load_n(word, __ATOMIC_RELAXED);
+	if ((was & FUTEX_TID_MASK) == syscall(SYS_gettid))
+		(void)__atomic_compare_exchange_n(word, &was, (was & (int)FUTEX_WAITERS) | FUTEX_OWNER_DIED, false,
+		                                  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* ------------------------------------------------------------------------------------------------ locking */
+
 int shmc_lock_init(struct shmcache *c, struct shmcache_err *e)
 {
+	if (c->kind == SHMCACHE_LOCK_ROBUST) {
+		c->how = c->kind;
+		c->mutex_kind = mutex_kind();
+		return c->mutex_kind >= 0 ? 0 : shmc_fail(e, "choose another kind of lock", "this system has no robust mutexes");
+	}
 	c->lock = own_description(c);
 	c->how = c->kind;
 	if (c->lock >= 0)
@@ -235,13 +316,14 @@ int shmc_lock_init(struct shmcache *c, struct shmcache_err *e)
 	return c->lock >= 0 ? 0 : shmc_fail(e, "", "no descriptor for the lockfile: %s", strerror(errno));
 }
 
-static int try_lock(const struct shmcache *c, uint32_t shard)
+static int try_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 {
 	struct flock l = record(F_WRLCK, (off_t)(c->lock_base + shard), 1);
 
 	switch (c->how) {
 	case SHMCACHE_LOCK_FLOCK: return flock(c->lock, LOCK_EX | LOCK_NB);
 	case SHMCACHE_LOCK_FCNTL: return fcntl(c->lock, F_SETLK, &l);
+	case SHMCACHE_LOCK_ROBUST: return try_mutex(c, h);
 	default: return fcntl(c->lock, F_OFD_SETLK, &l);
 	}
 }
@@ -280,8 +362,31 @@ static void count_wait(struct shmc_shard_head *h, uint64_t us)
 	shmc_count(h, N_WAITS + i);
 }
 
-static int give_up(struct shmc_shard_head *h)
+static void note_wait(struct shmcache *c, uint32_t shard, uint64_t us, bool given_up)
 {
+	c->wait.n++;
+	c->wait.shard = shard;
+	c->wait.us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	c->wait.given_up = given_up;
+}
+
+/* Who is inside, as far as he has signed in; else who was the last time that was looked. */
+static void note_owner(struct shmcache *c, struct shmc_shard_head *h)
+{
+	uint64_t pid = shmc_load(&h->owner);
+
+	if (pid != 0 && pid <= INT_MAX)
+		c->wait.owner = (pid_t)pid;
+}
+
+void shmcache_last_wait(const struct shmcache *c, struct shmcache_wait *out)
+{
+	*out = c->wait;
+}
+
+static int give_up(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h, uint64_t us)
+{
+	note_wait(c, shard, us, true);
 	shmc_count(h, N_LOCK_TIMEOUT);
 	errno = ETIMEDOUT;
 	return -1;
@@ -291,27 +396,32 @@ int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 {
 	uint64_t start, now;
 
-	if (try_lock(c, shard) == 0)
+	if (try_lock(c, shard, h) == 0)
 		return 0;
 	shmc_count(h, N_LOCK_BUSY);
+	c->wait.owner = 0;
+	note_owner(c, h);
 	start = now = microseconds();
 	for (unsigned round = 0; now - start < (uint64_t)c->timeout_ms * 1000; round++) {
 		/* A holder that is stopped in a debugger costs one full wait a second, not one a store. */
 		if (round >= 3 && now < c->impatient[shard])
-			return give_up(h);
+			return give_up(c, shard, h, now - start);
 		pause_for(round);
-		if (try_lock(c, shard) == 0) {
-			count_wait(h, microseconds() - start);
+		if (try_lock(c, shard, h) == 0) {
+			now = microseconds();
+			count_wait(h, now - start);
+			note_wait(c, shard, now - start, false);
 			return 0;
 		}
 		if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
 			errno = EIO;
 			return -1;
 		}
+		note_owner(c, h);
 		now = microseconds();
 	}
 	c->impatient[shard] = now + 1000000;
-	return give_up(h);
+	return give_up(c, shard, h, now - start);
 }
 
 void shmc_unlock(struct shmcache *c, uint32_t shard)
@@ -321,6 +431,10 @@ void shmc_unlock(struct shmcache *c, uint32_t shard)
 	switch (c->how) {
 	case SHMCACHE_LOCK_FLOCK: (void)flock(c->lock, LOCK_UN); break;
 	case SHMCACHE_LOCK_FCNTL: (void)fcntl(c->lock, F_SETLK, &l); break;
+	case SHMCACHE_LOCK_ROBUST:
+		(void)pthread_mutex_unlock(&shmc_shard_at(c, shard)->mutex);
+		c->inside = NULL;
+		break;
 	default: (void)fcntl(c->lock, F_OFD_SETLK, &l); break;
 	}
 }
@@ -330,6 +444,8 @@ void shmcache_crash_release(const struct shmcache *c)
 	struct flock l = record(F_UNLCK, 0, SHMC_LOCK_BYTES);
 	int saved = errno;
 
+	if (c != NULL)
+		release_mutex(c);
 	if (c != NULL && c->lock >= 0) {
 		if (c->how == SHMCACHE_LOCK_FLOCK)
 			(void)flock(c->lock, LOCK_UN);

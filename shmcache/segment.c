@@ -39,7 +39,7 @@ int shmc_fail(struct shmcache_err *e, const char *remedy, const char *fmt, ...)
 	return -1;
 }
 
-static void clear(struct shmcache_err *e)
+void shmc_clear(struct shmcache_err *e)
 {
 	if (e != NULL)
 		e->text[0] = e->remedy[0] = '\0';
@@ -69,7 +69,7 @@ int shmcache_plan(size_t bytes, size_t avg_data, struct shmcache_plan *p, struct
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), unit = SHMC_UNIT, record, shards = 1;
 
-	clear(e);
+	shmc_clear(e);
 	memset(p, 0, sizeof(*p));
 	p->bytes = bytes;
 	p->avg_data = avg_data == 0 ? AVERAGE : avg_data;
@@ -131,7 +131,7 @@ const char *shmcache_name(const struct shmcache *c)
 
 /* ------------------------------------------------------------------------------------------------ making */
 
-static struct shmcache *handle_new(struct shmcache_err *e)
+struct shmcache *shmc_handle_new(struct shmcache_err *e)
 {
 	struct shmcache *c = calloc(1, sizeof(*c));
 
@@ -173,13 +173,13 @@ static int remove_left_over(const struct shmcache *c, const char *name, struct s
 	               : shmc_fail(e, "", "removing shared memory object %s: %s", name, strerror(errno));
 }
 
-/* The segment's descriptor; *named tells whether there is a name to remove. -1 with *e. */
+/* The segment's descriptor; *named tells whether it has the name. -1 with *e. */
 static int segment_open(const struct shmcache *c, const char *name, bool *named, struct shmcache_err *e)
 {
 	int fd;
 
 	*named = true;
-	for (int i = 0; i < SHMC_TRIES; i++) {
+	for (int i = 0; i < SHMC_TRIES && name[0] != '\0'; i++) {
 		fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 		if (fd >= 0)
 			return fd;
@@ -190,7 +190,8 @@ static int segment_open(const struct shmcache *c, const char *name, bool *named,
 		}
 		break;
 	}
-	if (errno == EMFILE || errno == ENFILE || errno == EEXIST || errno == EINVAL || errno == ENAMETOOLONG)
+	if (name[0] != '\0' &&
+	    (errno == EMFILE || errno == ENFILE || errno == EEXIST || errno == EINVAL || errno == ENAMETOOLONG))
 		return shmc_fail(e, "", "making shared memory object %s: %s", name, strerror(errno));
 	/*
 	 * No /dev/shm, or none for us: nameless memory does as well, but for the tool that looks for the
@@ -264,6 +265,26 @@ static int header_write(struct shmcache *c, struct shmcache_err *e)
 	return 0;
 }
 
+int shmc_segment_make(struct shmcache *c, const char *name, struct shmcache_err *e)
+{
+	bool named;
+
+	c->segfd = segment_open(c, name, &named, e);
+	if (c->segfd < 0)
+		return -1;
+	if (named)
+		snprintf(c->name, sizeof(c->name), "%s", name);
+	if (allocate(c, named, e) < 0 || map(c, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < c->plan.shards; i++) {
+		shmc_shard_born(c, shmc_shard_at(c, i));
+		if (c->kind == SHMCACHE_LOCK_ROBUST && shmc_mutex_born(shmc_shard_at(c, i)) < 0)
+			return shmc_fail(e, "choose another kind of lock", "this system has no robust mutexes: %s",
+			                 strerror(errno));
+	}
+	return header_write(c, e);
+}
+
 static int options_take(struct shmcache *c, const struct shmcache_lock_options *lock, struct shmcache_err *e)
 {
 	if (strlen(lock->lockfile) >= sizeof(c->lockfile))
@@ -278,14 +299,15 @@ struct shmcache *shmcache_create(const struct shmcache_plan *plan, const char *n
                                  const struct shmcache_lock_options *lock, struct shmcache_err *e)
 {
 	struct shmcache *c;
-	bool named = false;
+	char twin[SHMC_NAME];
 
-	clear(e);
-	if (name[0] != '/' || name[1] == '\0' || strchr(name + 1, '/') != NULL || strlen(name) >= SHMC_NAME) {
+	shmc_clear(e);
+	if (name[0] != '/' || name[1] == '\0' || strchr(name + 1, '/') != NULL ||
+	    strlen(name) + strlen(SHMC_TWIN) >= sizeof(twin)) {
 		shmc_fail(e, "give a name such as /bulkhead-1f3c", "'%s' is no name of a shared memory object", name);
 		return NULL;
 	}
-	if (shmc_gcrypt_init(e) < 0 || (c = handle_new(e)) == NULL)
+	if (shmc_gcrypt_init(e) < 0 || (c = shmc_handle_new(e)) == NULL)
 		return NULL;
 	c->plan = *plan;
 	if (options_take(c, lock, e) < 0)
@@ -293,19 +315,13 @@ struct shmcache *shmcache_create(const struct shmcache_plan *plan, const char *n
 	c->lockfd = shmc_lockfile_open(c->lockfile, &c->lock_dev, &c->lock_ino, e);
 	if (c->lockfd < 0)
 		goto fail;
-	c->segfd = segment_open(c, name, &named, e);
-	if (c->segfd < 0)
-		goto fail;
-	if (named)
-		snprintf(c->name, sizeof(c->name), "%s", name);
+	/* A dead instance may have left two. One that cannot go, or is another's, matters at the next resize only. */
+	snprintf(twin, sizeof(twin), "%s" SHMC_TWIN, name);
+	(void)remove_left_over(c, twin, NULL);
 	c->keyfd = shmc_key_new(e);
-	if (c->keyfd < 0 || allocate(c, named, e) < 0 || map(c, e) < 0)
+	if (c->keyfd < 0 || shmc_segment_make(c, name, e) < 0)
 		goto fail;
-	for (uint32_t i = 0; i < c->plan.shards; i++)
-		shmc_shard_born(c, shmc_shard_at(c, i));
-	((struct shmc_seeds *)(c->base + SHMC_TICKETS))->alone = 1;
-	if (header_write(c, e) < 0)
-		goto fail;
+	shmc_release(&shmc_seeds_of(c)->alone, 1);
 	return c;
 fail:
 	shmcache_unlink(c);
@@ -377,13 +393,34 @@ static void cloexec(int fd)
 		(void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
+/* The segment before, while the program before was resizing; one that does not fit is let go of. */
+static void adopt_older(struct shmcache *c, int segfd, int lockfd, int keyfd)
+{
+	struct shmcache *o = segfd < 0 ? NULL : shmc_handle_new(NULL);
+
+	if (o != NULL && shmc_load(&shmc_seeds_of(c)->alone) == 0 && header_read(o, segfd, lockfd, keyfd, NULL) == 0 &&
+	    o->lock_base != c->lock_base) {
+		o->segfd = segfd;
+		if (map(o, NULL) == 0) {
+			cloexec(segfd);
+			c->older = o;
+			return;
+		}
+		o->segfd = -1;
+	}
+	if (segfd >= 0)
+		close(segfd);
+	shmcache_close(o);
+	shmc_release(&shmc_seeds_of(c)->alone, 1);
+}
+
 struct shmcache *shmcache_adopt(const int fds[SHMCACHE_FDS], struct shmcache_err *e)
 {
 	int segfd = fds[0], lockfd = fds[1], keyfd = fds[2];
 	struct shmcache *c;
 
-	clear(e);
-	if (shmc_gcrypt_init(e) < 0 || (c = handle_new(e)) == NULL)
+	shmc_clear(e);
+	if (shmc_gcrypt_init(e) < 0 || (c = shmc_handle_new(e)) == NULL)
 		return NULL;
 	if (header_read(c, segfd, lockfd, keyfd, e) < 0)
 		goto fail;
@@ -399,6 +436,7 @@ struct shmcache *shmcache_adopt(const int fds[SHMCACHE_FDS], struct shmcache_err
 	cloexec(segfd);
 	cloexec(lockfd);
 	cloexec(keyfd);
+	adopt_older(c, fds[3], lockfd, keyfd);
 	return c;
 fail:
 	c->segfd = -1;                          /* the caller's still */
@@ -411,7 +449,7 @@ void shmcache_fds(const struct shmcache *c, int fds[SHMCACHE_FDS])
 	fds[0] = c->segfd;
 	fds[1] = c->lockfd;
 	fds[2] = c->keyfd;
-	fds[3] = -1;
+	fds[3] = c->older == NULL ? -1 : c->older->segfd;
 }
 
 /* ------------------------------------------------------------------------------------------------ child */
@@ -424,23 +462,49 @@ static void close_fd(int *fd)
 }
 
 /*
+ * Maps the head anew from a description that cannot write: what was mapped from one that can, the process itself could
+ * make writable again.
+ */
+static bool head_readonly(const struct shmcache *c)
+{
+	char proc[64];
+	void *p = MAP_FAILED;
+	int fd;
+
+	if (SHMC_SHARDS % (size_t)sysconf(_SC_PAGESIZE) != 0)
+		return false;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", c->segfd);
+	fd = open(proc, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		p = mmap(c->base, SHMC_SHARDS, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+		close(fd);
+	}
+	if (p == MAP_FAILED)
+		return mprotect(c->base, SHMC_SHARDS, PROT_READ) == 0;
+	(void)madvise(p, SHMC_SHARDS, MADV_DONTDUMP);
+	return true;
+}
+
+/*
  * A child that is not the master at once has no use for what the master holds, nor for writing to the head.
  */
 static void let_go(struct shmcache *c)
 {
 	if (getpid() == c->master)
 		return;
+	c->readonly_head = head_readonly(c);
 	close_fd(&c->segfd);
 	close_fd(&c->lockfd);
 	close_fd(&c->keyfd);
-	c->readonly_head = mprotect(c->base, SHMC_SHARDS, PROT_READ) == 0;
+	if (c->older != NULL)
+		let_go(c->older);
 }
 
 int shmcache_child_init(struct shmcache *c, struct shmcache_err *e)
 {
 	int r = -1;
 
-	clear(e);
+	shmc_clear(e);
 	if (c->cipher != NULL)
 		return shmc_fail(e, "", "the cache is in use in this process already");
 	if (c->keyfd < 0 || c->lockfd < 0)
@@ -462,20 +526,25 @@ static bool same_object(int a, int b)
 	return fstat(a, &s) == 0 && fstat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
 }
 
-void shmcache_unlink(struct shmcache *c)
+void shmc_segment_unlink(const struct shmcache *c)
 {
-	struct stat st;
 	int fd;
 
 	/* A name may be another's by now: only what is ours goes. */
-	if (c->name[0] != '\0' && c->segfd >= 0) {
-		fd = shm_open(c->name, O_RDONLY | O_NOFOLLOW, 0);
-		if (fd >= 0) {
-			if (same_object(fd, c->segfd))
-				(void)shm_unlink(c->name);
-			close(fd);
-		}
-	}
+	if (c->name[0] == '\0' || c->segfd < 0 || (fd = shm_open(c->name, O_RDONLY | O_NOFOLLOW, 0)) < 0)
+		return;
+	if (same_object(fd, c->segfd))
+		(void)shm_unlink(c->name);
+	close(fd);
+}
+
+void shmcache_unlink(struct shmcache *c)
+{
+	struct stat st;
+
+	shmc_segment_unlink(c);
+	if (c->older != NULL)
+		shmc_segment_unlink(c->older);
 	if (c->lockfd >= 0 && lstat(c->lockfile, &st) == 0 && st.st_dev == c->lock_dev && st.st_ino == c->lock_ino)
 		(void)unlink(c->lockfile);
 }
@@ -484,6 +553,7 @@ void shmcache_close(struct shmcache *c)
 {
 	if (c == NULL)
 		return;
+	shmcache_close(c->older);
 	gcry_cipher_close(c->cipher);
 	if (c->fork != NULL)
 		munmap(c->fork, (size_t)sysconf(_SC_PAGESIZE));

@@ -79,7 +79,7 @@ struct shmcache_lock_options {
 };
 
 /*
- * Master, at start. Makes lockfile, segment and key. `name` is the shm object's ("/bulkhead-1f3c", below 64
+ * Master, at start. Makes lockfile, segment and key. `name` is the shm object's ("/bulkhead-1f3c", below 62
  * bytes); what a dead instance left under it is removed, a living one is an error that names its pid where
  * that is known. NULL with *err filled. Everything is allocated up front: a full /dev/shm is an error here,
  * never a SIGBUS later.

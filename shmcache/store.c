@@ -393,6 +393,8 @@ int shmc_shard_enter(struct shmcache *c, uint32_t i, struct shmc_shard *s)
 		SHMC_POINT(REPAIR);
 		(void)shmc_check_locked(s, true);
 	}
+	if (shmc_load(&h->arriving) != 0)
+		shmc_arrival_undo_locked(s);
 	return 0;
 }
 
@@ -485,5 +487,7 @@ int shmcache_store(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], co
 		return -1;
 	shmc_store_locked(&s, c->record, hash, SHMC_HEAD_UNITS + (uint32_t)((len + SHMC_UNIT - 1) / SHMC_UNIT));
 	shmc_shard_leave(c, shard, &s);
+	if (c->older != NULL)           /* its copy there, if any, is dead from now on */
+		shmc_remove_hash(c->older, hash);
 	return 0;
 }
