@@ -3,7 +3,8 @@
  *
  * There is one writer and no lock: a place's sequence number is odd while it is written, and a reader
  * believes what it copied between two equal even numbers. A writer that dies inside leaves an odd number, and
- * the place counts as free.
+ * the place counts as free; so does one whose seed was dropped: all zeros but the number. While a resize is
+ * under way the older segment has the same seeds, for the children that know no other.
  */
 #include <errno.h>
 #include <sched.h>
@@ -77,57 +78,113 @@ static bool copy(const struct shmc_seed *from, struct shmc_seed *to)
 	return false;
 }
 
-/* The place of this id, else a free one, else the one whose seed is oldest. */
-static struct shmc_seed *place(struct shmc_seeds *all, uint64_t id)
+static bool in_use(const struct shmc_seed *s)
 {
-	struct shmc_seed *chosen = NULL;
+	return s->seq != 0 && (s->seq & 1) == 0 && s->id != 0;
+}
 
-	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
-		if (all->seed[i].seq != 0 && all->seed[i].id == id)
-			return &all->seed[i];
+/* The place of this id, else a free one, else one whose time is over, else that of the oldest of its group, else NULL. */
+static struct shmc_seed *place(struct shmc_seeds *all, const struct shmcache_seed *seed, int64_t now)
+{
+	struct shmc_seed *unused = NULL, *over = NULL, *oldest = NULL;
+
 	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++) {
 		struct shmc_seed *s = &all->seed[i];
 
-		if (s->seq == 0 || (s->seq & 1) != 0)
+		if (!in_use(s)) {
+			if (unused == NULL)
+				unused = s;
+			continue;
+		}
+		if (s->id == seed->id)
 			return s;
-		if (chosen == NULL || s->not_before < chosen->not_before)
-			chosen = s;
+		if (s->not_after < now)
+			over = s;
+		if (s->group == seed->group && (oldest == NULL || s->not_before < oldest->not_before))
+			oldest = s;
 	}
-	return chosen;
+	return unused != NULL ? unused : over != NULL ? over : oldest;
+}
+
+static void write_seed(struct shmc_seeds *all, struct shmc_seed *to, const struct shmc_seed *new)
+{
+	uint64_t seq = (shmc_load(&to->seq) | 1) + 1;
+
+	shmc_put(&to->seq, seq - 1);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	words_out((uint64_t *)to + 1, (const uint64_t *)new + 1, sizeof(*new) / sizeof(uint64_t) - 1);
+	shmc_release(&to->seq, seq);
+	shmc_release(&all->serial, shmc_load(&all->serial) + 1);
+}
+
+static int seal_seed(struct shmcache *c, const struct shmcache_seed *seed, struct shmc_seed *out)
+{
+	struct bound aad = bind_to(seed->id, seed->group, seed->not_before, seed->not_after);
+	gcry_cipher_hd_t h = handle_get(c);
+	int rc;
+
+	if (h == NULL)
+		return -1;
+	*out = (struct shmc_seed){ .id = seed->id, .group = seed->group, .not_before = seed->not_before, .not_after = seed->not_after };
+	rc = shmc_random(out->nonce, 12);
+	if (rc == 0)
+		rc = shmc_seal(h, out->nonce, &aad, sizeof(aad), seed->seed, sizeof(seed->seed), out->sealed, out->tag);
+	handle_put(c, h);
+	return rc;
 }
 
 int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, int64_t now)
 {
-	struct shmc_seed new = { .id = seed->id, .group = seed->group, .not_before = seed->not_before, .not_after = seed->not_after };
-	struct bound aad = bind_to(seed->id, seed->group, seed->not_before, seed->not_after);
-	struct shmc_seeds *all = seeds(c);
-	struct shmc_seed *to;
-	gcry_cipher_hd_t h;
-	int sealed;
+	struct shmc_seed *to[2] = { NULL, NULL }, new;
 
-	(void)now;
-
-	if (seed->id == 0 || c->readonly_head) {
+	if (seed->id == 0 || c->readonly_head || c->attached) {
 		errno = EINVAL;
 		return -1;
 	}
-	h = handle_get(c);
-	sealed = h != NULL && shmc_random(new.nonce, 12) == 0 &&
-	         shmc_seal(h, new.nonce, &aad, sizeof(aad), seed->seed, sizeof(seed->seed), new.sealed, new.tag) == 0;
-	if (h != NULL)
-		handle_put(c, h);
-	if (!sealed) {
+	to[0] = place(seeds(c), seed, now);
+	if (c->older != NULL)
+		to[1] = place(seeds(c->older), seed, now);
+	if (to[0] == NULL || (c->older != NULL && to[1] == NULL)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	if (seal_seed(c, seed, &new) < 0) {
 		errno = EIO;
 		return -1;
 	}
-	to = place(all, seed->id);
-	new.seq = (shmc_load(&to->seq) | 1) + 1;
-	shmc_put(&to->seq, new.seq - 1);
-	shmc_fence_release();
-	words_out((uint64_t *)to + 1, (const uint64_t *)&new + 1, sizeof(new) / sizeof(uint64_t) - 1);
-	shmc_release(&to->seq, new.seq);
-	shmc_release(&all->serial, shmc_load(&all->serial) + 1);
+	write_seed(seeds(c), to[0], &new);
+	if (to[1] != NULL)
+		write_seed(seeds(c->older), to[1], &new);
 	return 0;
+}
+
+static bool wipe_seed(struct shmc_seeds *all, uint64_t id)
+{
+	static const struct shmc_seed none;
+
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
+		if (in_use(&all->seed[i]) && all->seed[i].id == id) {
+			write_seed(all, &all->seed[i], &none);
+			return true;
+		}
+	return false;
+}
+
+int shmcache_ticket_drop(struct shmcache *c, uint64_t id)
+{
+	bool found;
+
+	if (id == 0 || c->readonly_head || c->attached) {
+		errno = EINVAL;
+		return -1;
+	}
+	found = wipe_seed(seeds(c), id);
+	if (c->older != NULL && wipe_seed(seeds(c->older), id))
+		found = true;
+	if (found)
+		return 0;
+	errno = ENOENT;
+	return -1;
 }
 
 /* Later not_before first; of two alike the higher id. */

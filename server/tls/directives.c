@@ -1,18 +1,12 @@
 /*
- * directives.c - mod_ssl's directives (and core's Mutex, which names the place of the session cache's lockfile). What
- * can restrict access and is not here yet refuses the start; what only changes how well things go is told once. Runs in
- * the master and in checking jobs.
+ * directives.c - the table of mod_ssl's directives, and the setters of all but those about kept sessions (sessions.c).
+ * What can restrict access and is not here yet refuses the start; what only changes how well things go is told once.
+ * Runs in the master and in checking jobs.
  */
-#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "tls/host.h"
-
-#define CACHE_MIN 8192
-#define CACHE_MAX ((uint64_t)1 << 30)
-#define TIMEOUT_MAX 604800              /* GnuTLS cuts what is longer, and divides by zero for 0 */
 
 const struct tls_group tls_groups[TLS_GROUPS] = {
 	{ 0x001d, "X25519", { "X25519", "x25519", "x25519" } },
@@ -218,163 +212,6 @@ static int set_chain(struct conf_call *call, void *config, int argc, char **argv
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ session cache */
-
-/* "shmcb", "shmcb:PATH", "shmcb:PATH(SIZE)": the path has no meaning here, the size has. */
-static int set_shmcb(struct conf_call *call, struct tls_cache_settings *c, const char *argument)
-{
-	const char *open = argument ? strrchr(argument, '(') : NULL;
-	uint64_t bytes;
-	size_t n;
-
-	c->enabled = true;
-	if (!open)
-		return 0;
-	n = strlen(open);
-	if (open[n - 1] != ')' || text_u64((struct text){ open + 1, n - 2 }, UINT64_MAX, &bytes) != 0)
-		return conf_fail(call, "write: shmcb:PATH(512000)",
-				 "the size in \"%s\" is not a number of bytes", argument);
-	if (bytes < CACHE_MIN || bytes > CACHE_MAX)
-		return conf_fail(call, "write: shmcb:PATH(512000)",
-				 "%" PRIu64 " bytes: the cache must have from %d to %" PRIu64 " bytes", bytes,
-				 CACHE_MIN, CACHE_MAX);
-	c->bytes = (size_t)bytes;
-	return 0;
-}
-
-static int set_session_cache(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct tls_cache_settings *c = &((struct tls_policy *)config)->cache;
-	struct text rest = text_of(argv[0]), kind;
-	const char *colon = strchr(argv[0], ':');
-
-	(void)argc;
-	text_split(&rest, ':', &kind);
-	c->pos = call->node->pos;
-	if (text_is_nocase(kind, "none") || text_is_nocase(kind, "nonenotnull")) {
-		c->enabled = false;
-		return 0;
-	}
-	if (text_is_nocase(kind, "shmcb"))
-		return set_shmcb(call, c, colon ? colon + 1 : NULL);
-	if (text_is_nocase(kind, "dbm")) {
-		conf_note(call, "write: shmcb:PATH(512000)",
-			  "sessions are kept in shared memory, not in a dbm file");
-		c->enabled = true;
-		return 0;
-	}
-	return conf_fail(call, "write: SSLSessionCache shmcb:PATH(512000)",
-			 "the kind \"%.*s\" of session cache does not exist here", (int)kind.n, kind.p);
-}
-
-static int set_session_timeout(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct tls_cache_settings *c = &((struct tls_policy *)config)->cache;
-	uint64_t seconds;
-
-	(void)argc;
-	if (text_u64(text_of(argv[0]), INT64_MAX, &seconds) != 0)
-		return conf_fail(call, "write: SSLSessionCacheTimeout 300",
-				 "\"%s\" is not a number of seconds", argv[0]);
-	if (call->context != CONF_SERVER) {
-		conf_note(call, "write it outside of the hosts",
-			  "there is one time for all hosts, that of the main server");
-		return 0;
-	}
-	if (seconds < 1 || seconds > TIMEOUT_MAX) {
-		conf_warn(call, NULL, "%s is out of range, which is 1 to %d seconds: %d is taken", argv[0],
-			  TIMEOUT_MAX, seconds ? TIMEOUT_MAX : 1);
-		seconds = seconds ? TIMEOUT_MAX : 1;
-	}
-	c->timeout_s = (int64_t)seconds;
-	return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------ Mutex, SSLMutex */
-
-enum mutex_kind { MUTEX_OFD, MUTEX_FLOCK };
-
-/* The mechanism's part of both directives. `place` = what stands behind the colon, or NULL. */
-static int read_mechanism(struct conf_call *call, struct text mechanism, const char *place, int *kind)
-{
-	static const char *const lockfile[] = { "default", "yes", "file", "fcntl", "flock" };
-	static const char *const other[] = { "pthread", "sem", "posixsem", "sysvsem" };
-
-	for (size_t i = 0; i < sizeof lockfile / sizeof *lockfile; i++)
-		if (text_is_nocase(mechanism, lockfile[i])) {
-			if (place && i < 2)
-				return conf_fail(call, "write: file:PATH", "%s takes no path", lockfile[i]);
-			*kind = i == 4 ? MUTEX_FLOCK : MUTEX_OFD;
-			return 0;
-		}
-	for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-		if (text_is_nocase(mechanism, other[i])) {
-			conf_warn(call, "write: default", "a mutex of kind %s stays locked when its holder is killed: a lockfile is used", other[i]);
-			*kind = MUTEX_OFD;
-			return 0;
-		}
-	if (text_is_nocase(mechanism, "none") || text_is_nocase(mechanism, "no"))
-		return conf_fail(call, "write: default", "without a mutex the session cache would be damaged by its own processes");
-	return conf_fail(call, "write: Mutex default, or Mutex file:PATH", "the mechanism \"%.*s\" of Mutex is unknown", (int)mechanism.n,
-			 mechanism.p);
-}
-
-static struct text split_place(const char *word, const char **place)
-{
-	const char *colon = strchr(word, ':');
-
-	*place = colon && colon[1] ? colon + 1 : NULL;
-	return (struct text){ word, colon ? (size_t)(colon - word) : strlen(word) };
-}
-
-static int set_mutex(struct conf_call *call, void *config, int argc, char **argv)
-{
-	static const char *const others[] = { "ssl-stapling", "ssl-stapling-refresh", "mpm-accept", "authdigest-client", "authdigest-opaque",
-					      "ldap-cache", "rewrite-map", "watchdog-callback", "proxy", "proxy-balancer-shm", "cache-socache",
-					      "authn-socache", "cgid-pipe" };
-	struct tls_policy *p = config;
-	const char *place;
-	bool named = false, all = true;
-	struct text mechanism = split_place(argv[0], &place);
-	int kind;
-
-	if (read_mechanism(call, mechanism, place, &kind) != 0)
-		return -1;
-	for (int i = 1; i < argc; i++) {
-		bool other = false;
-		if (!strcasecmp(argv[i], "OmitPID"))
-			continue;
-		all &= !strcasecmp(argv[i], "default");
-		if (!strcasecmp(argv[i], "default") || !strcasecmp(argv[i], "ssl-cache")) {
-			named |= !strcasecmp(argv[i], "ssl-cache");
-			continue;
-		}
-		for (size_t k = 0; k < sizeof others / sizeof *others; k++)
-			other |= !strcasecmp(argv[i], others[k]);
-		if (!other)
-			return conf_fail(call, "the one of this server is named ssl-cache", "there is no mutex \"%s\"", argv[i]);
-	}
-	if (!named && (!all || p->cache_mutex_named))
-		return 0;                       /* for others, or beaten by what was written for ours */
-	p->cache_mutex_named |= named;
-	p->cache.mutex_kind = kind;
-	p->cache.mutex_dir = place ? conf_path(call->env, place) : NULL;
-	return 0;
-}
-
-static int set_old_mutex(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct tls_policy *p = config;
-	const char *place;
-	struct text mechanism = split_place(argv[0], &place);
-
-	(void)argc;
-	if (read_mechanism(call, mechanism, place, &p->cache.mutex_kind) != 0)
-		return -1;
-	p->cache.mutex_file = place ? conf_path(call->env, place) : NULL;
-	return 0;
-}
-
 /* ------------------------------------------------------------------------------------------------ SSLOptions */
 
 static int set_options(struct conf_call *call, void *config, int argc, char **argv)
@@ -533,14 +370,19 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLStrictSNIVHostCheck", "refuse requests of clients that named no host in TLS", "off", .contexts = CONF_RSRC, .args = CONF_FLAG,
 	  .set = conf_set_flag, AT(strict_sni) },
 	{ "SSLSessionTickets", "let clients keep their sessions in tickets", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag, AT(tickets) },
-	{ "SSLSessionTicketKeyFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE,
-	  NOTICE("ticket keys are made by the server and kept over restarts") },
-	{ "SSLSessionCache", "where sessions are kept for all processes: shmcb:PATH(BYTES) or none", "shmcb:(512000)", .contexts = CONF_GLOBAL, ONE,
-	  .set = set_session_cache },
-	{ "SSLSessionCacheTimeout", "how long a session can be resumed, in seconds: 1 to 604800", "300", .contexts = CONF_RSRC, ONE, .set = set_session_timeout },
-	{ "Mutex", "the lockfile of the session cache: default, file:DIR, fcntl:DIR or flock:DIR, then names (ssl-cache)", "default", .contexts = CONF_GLOBAL,
-	  .args = CONF_TAKE, .min = 1, .set = set_mutex },
-	{ "SSLMutex", "as Mutex, of Apache 2.2: file:PATH names the lockfile itself", NULL, .contexts = CONF_GLOBAL, ONE, .set = set_old_mutex },
+	{ "SSLSessionTicketKeyFile", "files of 48 or 80 bytes from which ticket keys are made: the first seals, all open", NULL, .contexts = CONF_RSRC,
+	  .args = CONF_ITERATE, .min = 1, .set = tls_set_ticket_file },
+	{ "SSLTicketKeyLifetime", "how long ticket keys made by the server seal new tickets: 1 minute to 7 days", "24h", .contexts = CONF_GLOBAL, ONE,
+	  .set = conf_set_seconds, AT(cache.ticket_lifetime_ms), .low = 60, .high = 604800 },
+	{ "SSLEarlyData", "only off", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
+	  .extra = "early data (0-RTT) does not exist here: with this TLS library it saves no round trip, and a request could be replayed to another process" },
+	{ "SSLSessionCache", "where sessions are kept for all processes: shmcb:NAME(BYTES) or none", "shmcb:(8704000)", .contexts = CONF_GLOBAL, ONE,
+	  .set = tls_set_session_cache },
+	{ "SSLSessionCacheTimeout", "how long a session can be resumed, in seconds: 1 to 604800", "300", .contexts = CONF_RSRC, ONE,
+	  .set = tls_set_session_timeout },
+	{ "Mutex", "the lock of the session cache: default, file:DIR, fcntl:DIR, flock:DIR or pthread, then names (ssl-cache)", "default",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = tls_set_mutex },
+	{ "SSLMutex", "as Mutex, of Apache 2.2: file:PATH names the lockfile itself", NULL, .contexts = CONF_GLOBAL, ONE, .set = tls_set_old_mutex },
 	{ "MutexTimeout", "how long storing a session waits for the lock", "50ms", .contexts = CONF_GLOBAL, ONE, .set = conf_set_seconds,
 	  AT(cache.mutex_timeout_ms), .low = 0, .high = 10 },
 	{ "SSLOptions", "what requests in TLS bring along: StdEnvVars, ExportCertData …, with + and -", NULL, .contexts = CONF_ALL, .override = CONF_OR_OPTIONS,

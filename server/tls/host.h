@@ -43,8 +43,11 @@ struct tls_policy {
 	unsigned ngroups;
 	struct tls_file certs[TLS_MAX_KEYS], keys[TLS_MAX_KEYS], chain;
 	unsigned ncerts, nkeys;
+	struct tls_file ticket_files[TLS_MAX_TICKET_FILES];     /* the first seals, all open */
+	unsigned nticket_files;
 	struct tls_cache_settings cache;        /* the main server's counts */
 	bool cache_mutex_named;                 /* Mutex … ssl-cache was there: a default one no longer counts */
+	bool merged;                            /* a virtual host: what is the main server's alone was looked at there */
 
 	/* Since tls_policy_finish. */
 	const char *name;
@@ -56,6 +59,7 @@ struct tls_policy {
 	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */
 	unsigned char label[32];
 	unsigned char rules[32];                        /* as label, without the host: equal rules cover each other */
+	uint64_t ticket_group;                          /* tls_policy_ticket_group of it */
 };
 
 /* Whether the server's own order of suites counts, not the client's. */
@@ -63,6 +67,11 @@ bool tls_policy_own_order(const struct tls_policy *p);
 
 /* "TLSv1.2 TLSv1.3" of a set of bits. buf has 48 bytes; returns buf. */
 char *tls_protocol_words(unsigned protocols, char *buf);
+
+/* sessions.c */
+conf_setter tls_set_session_cache, tls_set_session_timeout, tls_set_mutex, tls_set_old_mutex, tls_set_ticket_file;
+/* Whether the lockfile can lie where it is to. 0, or -1 and reported. */
+int tls_check_mutex(const struct tls_cache_settings *c, struct conf_env *env);
 
 /* directives.c */
 extern const struct conf_directive tls_directives[];

@@ -20,7 +20,7 @@ static void *create_host(struct conf_env *env)
 
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
 	p->cache = (struct tls_cache_settings){
-		.enabled = true, .bytes = 512000, .timeout_s = 300, .mutex_timeout_ms = 50
+		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50
 	};
 	return p;
 }
@@ -72,8 +72,13 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 		memcpy(p->groups, base->groups, sizeof p->groups);
 		p->ngroups = base->ngroups;
 	}
+	if (!over->nticket_files) {
+		memcpy(p->ticket_files, base->ticket_files, sizeof p->ticket_files);
+		p->nticket_files = base->nticket_files;
+	}
 	merge_files(p, base, over);
 	p->cache = base->cache;
+	p->merged = true;
 	return p;
 }
 
@@ -96,9 +101,18 @@ static void *merge_section(struct conf_env *env, const void *base_config, const 
 	return s;
 }
 
+/* Before it is known which hosts do TLS. */
+static int finish_host(struct conf_env *env, void *config, const char *host_name)
+{
+	const struct tls_policy *p = config;
+
+	(void)host_name;
+	return p->merged ? 0 : tls_check_mutex(&p->cache, env);
+}
+
 struct conf_module tls_module = {
 	.name = "ssl_module", .source = "mod_ssl.c", .aka = "socache_shmcb_module mod_socache_shmcb.c", .directives = tls_directives,
-	.create_host = create_host, .merge_host = merge_host, .create_section = create_section, .merge_section = merge_section,
+	.create_host = create_host, .merge_host = merge_host, .finish_host = finish_host, .create_section = create_section, .merge_section = merge_section,
 };
 
 /* ------------------------------------------------------------------------------------------------ questions */
@@ -533,6 +547,7 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 	if (!tls_policy_enabled(p))
 		return 0;
 	p->name = conf_strdup(env, name);
+	p->ticket_group = tls_policy_ticket_group(p);
 	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0
 	    || make_priorities(p, env) != 0 || make_label(p, env) != 0)
 		return -1;

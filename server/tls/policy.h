@@ -6,6 +6,7 @@
 #define BULKHEAD_TLS_POLICY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cert/load.h"
 #include "conf/conf.h"
@@ -60,16 +61,41 @@ bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *
 /* The suites a host allows, in order, as OpenSSL names: for -S and messages. Of env's memory. */
 const char *tls_policy_summary(const void *host_config, struct conf_env *env);
 
+/*
+ * SSLSessionTicketKeyFile: files of a host (or, where it has none, of the main server) from which its ticket keys are made;
+ * the first seals new tickets, all open old ones. 0 where TLS or tickets are off or no file is named: then the server's own
+ * seeds are used. The group names the list of paths in the ring of seeds; 0 where there is none.
+ */
+#define TLS_MAX_TICKET_FILES 8
+struct tls_ticket_file {
+	const char *path;
+	struct conf_pos pos;
+};
+unsigned tls_policy_ticket_files(const void *host_config, struct tls_ticket_file out[TLS_MAX_TICKET_FILES]);
+uint64_t tls_policy_ticket_group(const void *host_config);
+
+/* The lock of the session cache. */
+enum tls_mutex_kind {
+	TLS_MUTEX_OFD,                  /* record locks on the lockfile */
+	TLS_MUTEX_FLOCK = 1,            /* flock on it: one lock for the whole cache */
+	TLS_MUTEX_ROBUST = 3,           /* robust mutexes in the segment */
+};
+
+/* Without SSLSessionCache: room for 20,000 sessions of TLS 1.2 (shmcache_plan). */
+#define TLS_CACHE_DEFAULT 8704000
+
 /* Process-wide settings of the main server. */
 struct tls_cache_settings {
 	bool enabled;                   /* SSLSessionCache other than none */
-	size_t bytes;                   /* shmcb:PATH(bytes); default 512000 */
+	size_t bytes;                   /* shmcb:NAME(bytes); TLS_CACHE_DEFAULT without the directive */
 	int64_t timeout_s;              /* SSLSessionCacheTimeout, 1..604800; default 300 */
-	int mutex_kind;                 /* 0 OFD/fcntl record locks, 1 flock, 2 pthread (answered with a warning) */
+	int64_t ticket_lifetime_ms;     /* SSLTicketKeyLifetime, a minute to 7 days; default a day */
+	enum tls_mutex_kind mutex_kind;
 	const char *mutex_dir;          /* Mutex file:DIR ssl-cache; NULL = DefaultRuntimeDir */
 	const char *mutex_file;         /* SSLMutex file:PATH of old configurations; NULL */
+	struct conf_pos mutex_pos;      /* of the line that named either */
 	int64_t mutex_timeout_ms;       /* MutexTimeout; default 50 */
-	struct conf_pos pos;
+	struct conf_pos pos;            /* of SSLSessionCache; file NULL = not written */
 };
 const struct tls_cache_settings *tls_cache_settings(const void *main_host_config);
 

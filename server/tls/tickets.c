@@ -2,7 +2,8 @@
  * tickets.c - what tickets are sealed with. GnuTLS derives its ticket keys from 64 bytes and the clock; the 64 bytes here
  * are HMAC(seed of the shared ring, label of the policy and protocol): every child has the same, no host has another's.
  * GnuTLS tries the keys of one seed alone; so the names of the keys of every seed we know are compared with the ticket's
- * first, and the session gets the seed that fits. The self-test runs in the master, the rest in children.
+ * first, and the session gets the seed that fits. A policy uses the seeds of its own group in the ring: the server's own, or
+ * those of the files it names. The self-test runs in the master, the rest in children.
  */
 #include <errno.h>
 #include <gnutls/crypto.h>
@@ -21,9 +22,10 @@ struct derived {
 	unsigned char seed[TICKET_SEED];
 	unsigned char names[2][NAME];           /* of this period and the one before */
 };
-/* The keys of one policy and protocol, made from all seeds of the ring, newest first. */
+/* The keys of one policy and protocol, made from the seeds of its group; the others' places are not filled. */
 struct policy_keys {
 	unsigned char label[32];
+	uint64_t group;
 	bool tls13;
 	bool filled;
 	int64_t period;
@@ -35,7 +37,8 @@ struct ticket_memory {
 	struct policy_keys cache[CACHED];
 };
 static struct ticket_memory *memory;
-static unsigned nmasters, current;              /* current: index of the seed for new tickets */
+static unsigned nmasters;                       /* newest first */
+static bool own;                                /* the one seed is this process's: good for every group */
 static uint64_t ring_serial;
 static struct shmcache *ring;
 static int64_t lifetime = 300;
@@ -84,35 +87,50 @@ static void own_seed(void)
 {
 	memory->masters[0] = (struct shmcache_seed){ .not_after = INT64_MAX };
 	nmasters = secret_random(memory->masters[0].seed, TICKET_SEED) == 0;
+	own = true;
+}
+
+static bool of_group(unsigned i, uint64_t group)
+{
+	return own || memory->masters[i].group == group;
 }
 
 /*
- * The newest seed that is valid. There is none when the clock was set: back, then the first that will be; forward, then
- * the newest, until the master makes another. What counts is that all children take the same.
+ * The newest seed of the group that is valid; nmasters if the group has none. None is valid when the clock was set: back, then
+ * the first that will be; forward, then the newest, until the master makes another. What counts is that all children take the
+ * same.
  */
-static void choose_current(time_t now)
+static unsigned current_of(uint64_t group, time_t now)
 {
-	for (current = 0; current < nmasters; current++)
-		if (memory->masters[current].not_before <= now && memory->masters[current].not_after > now)
-			return;
-	while (current-- > 0)
-		if (memory->masters[current].not_after > now)
-			return;
-	current = 0;
+	unsigned newest = nmasters, first = nmasters;
+
+	for (unsigned i = 0; i < nmasters; i++) {
+		const struct shmcache_seed *m = &memory->masters[i];
+
+		if (!of_group(i, group))
+			continue;
+		if (m->not_before <= now && m->not_after > now)
+			return i;
+		if (newest == nmasters)
+			newest = i;
+		if (m->not_after > now)
+			first = i;
+	}
+	return first < nmasters ? first : newest;
 }
 
-static void refresh(time_t now)
+static void refresh(void)
 {
 	uint64_t serial = ring ? shmcache_ticket_serial(ring) : 0;
 
 	if (nmasters == 0 || serial != ring_serial) {
 		ring_serial = serial;
 		secret_wipe(memory, sizeof *memory);    /* what was made from seeds that are gone goes with them */
+		own = false;
 		nmasters = ring ? shmcache_ticket_list(ring, memory->masters) : 0;
 		if (nmasters == 0)
 			own_seed();
 	}
-	choose_current(now);
 }
 
 void tickets_init(struct shmcache *cache, int64_t timeout_s)
@@ -134,13 +152,14 @@ static struct policy_keys *keys_of(const struct tls_policy *p, bool tls13, int64
 	struct policy_keys *k = &memory->cache[(label[0] * 2u + tls13) % CACHED];
 
 	if (k->filled && k->period == period && k->tls13 == tls13
-	    && memcmp(k->label, label, sizeof k->label) == 0)
+	    && k->group == p->ticket_group && memcmp(k->label, label, sizeof k->label) == 0)
 		return k;
 	k->filled = false;
 	for (unsigned i = 0; i < nmasters; i++)
-		if (!derive(&memory->masters[i], label, tls13, period, &k->at[i]))
+		if (of_group(i, p->ticket_group) && !derive(&memory->masters[i], label, tls13, period, &k->at[i]))
 			return NULL;
 	memcpy(k->label, label, sizeof k->label);
+	k->group = p->ticket_group;
 	k->tls13 = tls13;
 	k->filled = true;
 	k->period = period;
@@ -156,14 +175,12 @@ const gnutls_datum_t *tickets_seed(const struct tls_policy *p, bool tls13, struc
 
 	if (!memory)
 		return NULL;
-	refresh(now);
-	if (nmasters == 0)
+	refresh();
+	use = current_of(p->ticket_group, now);
+	if (use == nmasters || !(k = keys_of(p, tls13, period_of(now))))
 		return NULL;
-	if (!(k = keys_of(p, tls13, period_of(now))))
-		return NULL;
-	use = current;
 	for (unsigned i = 0; names_known && ticket_name.n == NAME && i < nmasters; i++)
-		if (memory->masters[i].not_after > now
+		if (of_group(i, p->ticket_group) && memory->masters[i].not_after > now
 		    && (memcmp(k->at[i].names[0], ticket_name.p, NAME) == 0
 			|| memcmp(k->at[i].names[1], ticket_name.p, NAME) == 0))
 			use = i;

@@ -1,4 +1,4 @@
-/* The ring of ticket seeds: order, replacement, damage, and a reader beside a writer. */
+/* The ring of ticket seeds: order, groups, replacement, dropping, damage, and a reader beside a writer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,6 +68,133 @@ static void keeps_newest_first(void **state)
 	fixture_end(&f, c);
 }
 
+static int put_of(struct shmcache *c, uint64_t id, uint64_t group, int64_t from, int64_t to, int64_t now)
+{
+	struct shmcache_seed s = seed_of(id, from);
+
+	s.group = group;
+	s.not_after = to;
+	return shmcache_ticket_put(c, &s, now);
+}
+
+/* Whether the ring has a seed of this id; *s is that one. */
+static bool has(struct shmcache *c, uint64_t id, struct shmcache_seed *s)
+{
+	struct shmcache_seed out[SHMCACHE_SEEDS];
+	unsigned n = shmcache_ticket_list(c, out);
+
+	for (unsigned i = 0; i < n; i++)
+		if (out[i].id == id) {
+			*s = out[i];
+			return true;
+		}
+	return false;
+}
+
+/* Which place a seed takes when none is free: an expired one's, then the oldest's of its own group, never another group's. */
+static void groups_keep_to_themselves(void **state)
+{
+	struct shmcache_seed s;
+	struct fixture f;
+	struct shmcache *c;
+
+	(void)state;
+	fixture_init(&f);
+	c = fixture_create(&f, 0, SHMCACHE_LOCK_OFD);
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
+		assert_int_equal(put_of(c, i + 1, i < 5 ? 7 : 8, 100 + i, i == 12 ? 999 : 5000, 500), 0);
+	assert_true(has(c, 3, &s));
+	assert_int_equal(s.group, 7);
+	/* 13 is over at 1000, though of another group and not the oldest; it was not at 999 */
+	assert_int_equal(put_of(c, 50, 7, 300, 5000, 999), 0);
+	assert_false(has(c, 1, &s));
+	assert_true(has(c, 13, &s));
+	assert_int_equal(put_of(c, 51, 7, 301, 5000, 1000), 0);
+	assert_false(has(c, 13, &s));
+	assert_true(has(c, 2, &s) && has(c, 50, &s) && has(c, 51, &s));
+	/* nothing is over: the oldest of its own group */
+	assert_int_equal(put_of(c, 52, 7, 302, 5000, 1000), 0);
+	assert_false(has(c, 2, &s));
+	assert_int_equal(put_of(c, 53, 8, 302, 5000, 1000), 0);
+	assert_false(has(c, 6, &s));
+	assert_true(has(c, 3, &s) && has(c, 7, &s));
+	/* a group that has none there finds no place, and changes nothing */
+	errno = 0;
+	assert_int_equal(put_of(c, 54, 9, 303, 5000, 1000), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_false(has(c, 54, &s));
+	/* the same id may move to another group */
+	assert_int_equal(put_of(c, 53, 9, 304, 5000, 1000), 0);
+	assert_true(has(c, 53, &s));
+	assert_int_equal(s.group, 9);
+	fixture_end(&f, c);
+}
+
+/* A seed that was dropped is gone from the memory as well, and its place is free. */
+static void drops(void **state)
+{
+	static const unsigned char zeros[sizeof(struct shmc_seed)];
+	struct shmcache_seed s;
+	struct fixture f;
+	struct shmcache *c;
+	struct shmc_seeds *all;
+	uint64_t serial;
+
+	(void)state;
+	fixture_init(&f);
+	c = fixture_create(&f, 0, SHMCACHE_LOCK_OFD);
+	all = (struct shmc_seeds *)(c->base + SHMC_TICKETS);
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
+		assert_int_equal(put_of(c, i + 1, 0, 100 + i, 5000, 500), 0);
+	serial = shmcache_ticket_serial(c);
+	assert_int_equal(shmcache_ticket_drop(c, 99), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_true(shmcache_ticket_serial(c) == serial);
+	assert_int_equal(shmcache_ticket_drop(c, 4), 0);
+	assert_true(shmcache_ticket_serial(c) != serial);
+	assert_false(has(c, 4, &s));
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
+		if (all->seed[i].id == 0)
+			assert_memory_equal((unsigned char *)&all->seed[i] + 8, zeros, sizeof(zeros) - 8);
+	assert_int_equal(shmcache_ticket_drop(c, 4), -1);
+	assert_int_equal(put_of(c, 60, 1, 50, 5000, 500), 0);
+	assert_true(has(c, 60, &s) && has(c, 1, &s));
+	fixture_end(&f, c);
+}
+
+/* While a resize is under way both segments have what is put, and lose what is dropped. */
+static void both_segments_of_a_resize(void **state)
+{
+	struct fixture f, g;
+	struct shmcache *new, *old;
+	struct shmcache_seed s;
+	int own;
+
+	(void)state;
+	fixture_init(&f);
+	new = fixture_create(&f, 0, SHMCACHE_LOCK_OFD);
+	fixture_init(&g);
+	old = fixture_create(&g, 0, SHMCACHE_LOCK_OFD);
+	own = old->keyfd;
+	old->keyfd = new->keyfd;
+	new->older = old;
+	assert_int_equal(put_of(new, 1, 3, 100, 200, 100), 0);
+	assert_true(has(new, 1, &s) && has(old, 1, &s));
+	assert_int_equal(s.group, 3);
+	assert_int_equal(shmcache_ticket_drop(new, 1), 0);
+	assert_false(has(new, 1, &s) || has(old, 1, &s));
+	/* no place in either: none is changed */
+	for (unsigned i = 0; i < SHMCACHE_SEEDS; i++)
+		assert_int_equal(put_of(old, i + 10, 4, 100, 200, 100), 0);
+	assert_int_equal(put_of(new, 2, 3, 100, 200, 100), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_false(has(new, 2, &s));
+	new->older = NULL;
+	old->keyfd = own;
+	fixture_end(&f, new);
+	fixture_end(&g, old);
+}
+
 /* Each byte of a place counts. */
 static void does_not_believe_damage(void **state)
 {
@@ -123,7 +250,7 @@ static void children_read_beside_the_writer(void **state)
 
 			if (shmcache_child_init(c, NULL) < 0)
 				_exit(1);
-			if (shmcache_ticket_put(c, &s, s.not_before) == 0)
+			if (shmcache_ticket_put(c, &s, s.not_before) == 0 || shmcache_ticket_drop(c, s.id) == 0)
 				_exit(2);
 			for (;;) {
 				unsigned n = shmcache_ticket_list(c, out);
@@ -155,7 +282,8 @@ static void children_read_beside_the_writer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_newest_first), cmocka_unit_test(does_not_believe_damage),
+		cmocka_unit_test(keeps_newest_first), cmocka_unit_test(groups_keep_to_themselves), cmocka_unit_test(drops),
+		cmocka_unit_test(both_segments_of_a_resize), cmocka_unit_test(does_not_believe_damage),
 		cmocka_unit_test(children_read_beside_the_writer),
 	};
 

@@ -4,6 +4,8 @@
  */
 #include "rig.h"
 
+#include "shmcache/shmcache.h"
+
 static struct rig_env *env;
 
 static int setup(void **state)
@@ -52,15 +54,22 @@ static void test_directives(void **state)
 		{ "SSLSessionCache shmcb:/run/x(512000)", SILENT, NULL }, { "SSLSessionCache \"shmcb:/run/a (b)/x(8192)\"", SILENT, NULL },
 		{ "SSLSessionCache shmcb:/run/x(8191)", CONF_ERROR, "8191" }, { "SSLSessionCache shmcb:/run/x(99999999999)", CONF_ERROR, "99999999999" },
 		{ "SSLSessionCache shmcb:/run/x(12k)", CONF_ERROR, "12k" }, { "SSLSessionCache shmcb:/run/x(", CONF_ERROR, "size" },
-		{ "SSLSessionCache dbm:/run/x", CONF_NOTICE, "dbm" }, { "SSLSessionCache shm:/run/x", CONF_ERROR, "\"shm\"" }, { "SSLSessionCache dc:UNIX:/x", CONF_ERROR, "\"dc\"" },
-		{ "SSLSessionCache memcache:h:1", CONF_ERROR, "shmcb" },
+		{ "SSLSessionCache shm:/run/x(65536)", SILENT, NULL }, { "SSLSessionCache shmcb:/run/x", SILENT, NULL }, { "SSLSessionCache shmcb:/run/x(-1)", CONF_ERROR, "-1" },
+		{ "SSLSessionCache shmcb:/run/x()", CONF_ERROR, "size" }, { "SSLSessionCache shmcb:/run/x(512000)x", CONF_ERROR, "size" },
+		{ "SSLSessionCache dbm:/run/x", CONF_WARNING, "shared memory" }, { "SSLSessionCache dc:UNIX:/x", CONF_ERROR, "SSLSessionTicketKeyFile" },
+		{ "SSLSessionCache distcache:x", CONF_ERROR, "distcache" }, { "SSLSessionCache memcache:h:1", CONF_ERROR, "shmcb" },
+		{ "SSLSessionCache redis:h:1", CONF_ERROR, "one machine" }, { "SSLSessionCache paper:/x", CONF_ERROR, "\"paper\"" },
 		{ "SSLSessionCacheTimeout 77", SILENT, NULL }, { "SSLSessionCacheTimeout 0", CONF_WARNING, "1 is taken" },
 		{ "SSLSessionCacheTimeout 9999999", CONF_WARNING, "604800 is taken" }, { "SSLSessionCacheTimeout soon", CONF_ERROR, "soon" },
 		{ "SSLSessionCacheTimeout -1", CONF_ERROR, "-1" },
-		{ "Mutex default", SILENT, NULL }, { "Mutex file:/run/lock default", SILENT, NULL }, { "Mutex fcntl:/run ssl-cache OmitPID", SILENT, NULL },
-		{ "Mutex pthread", CONF_WARNING, "pthread" }, { "Mutex posixsem ssl-cache", CONF_WARNING, "posixsem" }, { "Mutex none", CONF_ERROR, "damaged" },
-		{ "Mutex nonsense", CONF_ERROR, "Mutex" }, { "Mutex default nonsense", CONF_ERROR, "nonsense" }, { "Mutex sem mpm-accept", CONF_WARNING, "sem" },
-		{ "SSLMutex file:logs/ssl_mutex", SILENT, NULL }, { "SSLMutex none", CONF_ERROR, "damaged" }, { "SSLMutex sem", CONF_WARNING, "sem" },
+		{ "Mutex default", SILENT, NULL }, { "Mutex yes default", SILENT, NULL }, { "Mutex file:/run/lock default", SILENT, NULL },
+		{ "Mutex fcntl:/run ssl-cache OmitPID", SILENT, NULL }, { "Mutex flock:/run", SILENT, NULL }, { "Mutex default:/run", CONF_ERROR, "no path" },
+		{ "Mutex pthread", CONF_WARNING, "locked for ever" }, { "Mutex pthread:/run", CONF_ERROR, "no path" },
+		{ "Mutex posixsem ssl-cache", CONF_WARNING, "posixsem" }, { "Mutex sysvsem", CONF_WARNING, "lockfile is used" }, { "Mutex none", CONF_ERROR, "damaged" },
+		{ "Mutex no", CONF_ERROR, "damaged" }, { "Mutex nonsense", CONF_ERROR, "Mutex" }, { "Mutex default nonsense", CONF_ERROR, "nonsense" },
+		{ "Mutex sem mpm-accept", CONF_WARNING, "sem" }, { "Mutex default rewrite-map watchdog-callback ldap-cache", SILENT, NULL },
+		{ "SSLMutex file:logs/ssl_mutex", CONF_NOTICE, "Mutex file:DIR" }, { "SSLMutex default", SILENT, NULL }, { "SSLMutex none", CONF_ERROR, "damaged" },
+		{ "SSLMutex sem", CONF_WARNING, "sem" },
 		{ "MutexTimeout 100ms", SILENT, NULL }, { "MutexTimeout 1h", CONF_ERROR, "MutexTimeout" },
 		{ "SSLRandomSeed startup builtin", SILENT, NULL }, { "SSLRandomSeed connect file:/dev/urandom 512", SILENT, NULL }, { "SSLRandomSeed never builtin", CONF_ERROR, "never" },
 		{ "SSLRandomSeed startup exec:/bin/x", CONF_NOTICE, "/bin/x" }, { "SSLRandomSeed startup builtin much", CONF_ERROR, "much" },
@@ -73,7 +82,14 @@ static void test_directives(void **state)
 		{ "SSLVerifyClient optional", CONF_ERROR, "not available" }, { "SSLVerifyClient optional_no_ca", CONF_ERROR, "not available" },
 		{ "SSLVerifyClient sometimes", CONF_ERROR, "sometimes" }, { "SSLVerifyDepth 3", SILENT, NULL }, { "SSLVerifyDepth deep", CONF_ERROR, "deep" },
 		{ "SSLCACertificateFile /x", CONF_NOTICE, "SSLVerifyClient" }, { "SSLUseStapling on", CONF_NOTICE, "staple" }, { "SSLUseStapling off", SILENT, NULL },
-		{ "SSLStaplingCache shmcb:x(32768)", CONF_NOTICE, "staple" }, { "SSLSessionTicketKeyFile /x", CONF_NOTICE, "ticket" },
+		{ "SSLStaplingCache shmcb:x(32768)", CONF_NOTICE, "staple" }, 
+		{ "SSLSessionTicketKeyFile /x", SILENT, NULL }, { "SSLSessionTicketKeyFile a b c\nSSLSessionTicketKeyFile d", SILENT, NULL },
+		{ "SSLSessionTicketKeyFile /x\nSSLSessionTicketKeyFile /y /x", CONF_WARNING, "line 2: SSLSessionTicketKeyFile: /x is named twice" },
+		{ "SSLSessionTicketKeyFile a b c d e f g h", SILENT, NULL }, { "SSLSessionTicketKeyFile a b c d e f g h i", CONF_ERROR, "more than 8" },
+		{ "SSLTicketKeyLifetime 12h", SILENT, NULL }, { "SSLTicketKeyLifetime 60", SILENT, NULL }, { "SSLTicketKeyLifetime 59", CONF_ERROR, "out of range" },
+		{ "SSLTicketKeyLifetime 168h", SILENT, NULL }, { "SSLTicketKeyLifetime 604801", CONF_ERROR, "out of range" }, { "SSLTicketKeyLifetime daily", CONF_ERROR, "daily" },
+		{ "SSLEarlyData off", SILENT, NULL }, { "SSLEarlyData on", CONF_ERROR, "replayed" },
+
 		{ "SSLRequire %{X} eq \"y\"", CONF_ERROR, "Require" }, { "SSLUserName SSL_CLIENT_S_DN_CN", CONF_ERROR, "SSLUserName" },
 		{ "SSLProxyEngine on", CONF_ERROR, "not available" }, { "SSLProxyEngine off", SILENT, NULL }, { "SSLProxyCipherSuite PROFILE=SYSTEM", CONF_NOTICE, "without effect" },
 		{ "SSLOptions +StdEnvVars -ExportCertData", SILENT, NULL }, { "SSLOptions +Nonsense", CONF_ERROR, "Nonsense" },
@@ -108,14 +124,105 @@ static void test_cache_settings(void **state)
 
 	(void)state;
 	c = tls_cache_settings(rig_read(env, "", NULL));
-	assert_true(c->enabled && c->bytes == 512000 && c->timeout_s == 300 && c->mutex_timeout_ms == 50 && !c->mutex_dir && !c->mutex_file);
+	assert_true(c->enabled && c->bytes == TLS_CACHE_DEFAULT && c->timeout_s == 300 && c->mutex_timeout_ms == 50 && !c->mutex_dir && !c->mutex_file);
+	assert_true(c->ticket_lifetime_ms == 86400000 && c->mutex_kind == TLS_MUTEX_OFD && !c->pos.file);
 	c = tls_cache_settings(rig_read(env, "SSLSessionCache shmcb:run/c(65536)\nSSLSessionCacheTimeout 77\nMutex flock:locks ssl-cache\nMutex file:/other default\nMutexTimeout 2", NULL));
-	assert_true(c->bytes == 65536 && c->timeout_s == 77 && c->mutex_kind == 1 && c->mutex_timeout_ms == 2000);
+	assert_true(c->bytes == 65536 && c->timeout_s == 77 && c->mutex_kind == TLS_MUTEX_FLOCK && c->mutex_timeout_ms == 2000);
 	assert_string_equal(c->mutex_dir, "/srv/locks");
 	assert_int_equal(c->pos.line, 1);
+	assert_int_equal(c->mutex_pos.line, 3);
+	c = tls_cache_settings(rig_read(env, "Mutex pthread default\nSSLTicketKeyLifetime 2h", NULL));
+	assert_true(c->mutex_kind == TLS_MUTEX_ROBUST && c->ticket_lifetime_ms == 7200000);
 	c = tls_cache_settings(rig_read(env, "Mutex file:/a ssl-stapling\nSSLMutex file:logs/m\nSSLSessionCache none", NULL));
 	assert_true(!c->mutex_dir && !c->enabled);
 	assert_string_equal(c->mutex_file, "/srv/logs/m");
+}
+
+/* Of several lines the last one counts, whole. */
+static void test_cache_lines(void **state)
+{
+	static const struct { const char *text; bool enabled; size_t bytes; } rows[] = {
+		{ "SSLSessionCache shmcb", true, 512000 }, { "SSLSessionCache shmcb:x", true, 512000 }, { "SSLSessionCache shm:x(65536)", true, 65536 },
+		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache none", false, 65536 }, { "SSLSessionCache none\nSSLSessionCache shmcb:x(65536)", true, 65536 },
+		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache shmcb:x", true, 512000 }, { "SSLSessionCache nonenotnull", false, TLS_CACHE_DEFAULT },
+		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache dbm:x", true, TLS_CACHE_DEFAULT },
+		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache nonenotnull\nSSLSessionCache shmcb:y(131072)", true, 131072 },
+	};
+	struct shmcache_plan plan;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct tls_cache_settings *c = tls_cache_settings(rig_read(env, rows[i].text, NULL));
+		if (c->enabled != rows[i].enabled || c->bytes != rows[i].bytes)
+			fail_msg("%s: %d %zu", rows[i].text, c->enabled, c->bytes);
+	}
+	assert_int_equal(shmcache_plan(TLS_CACHE_DEFAULT, 0, &plan, NULL), 0);
+	assert_in_range(plan.sessions, 20000, 21000);
+}
+
+/* Where the lockfile cannot lie; the last folder of a path may be missing. */
+static void test_mutex_place(void **state)
+{
+	static const struct { const char *text; const char *said[3]; } rows[] = {
+		{ "Mutex default", { NULL } }, { "Mutex file:$", { NULL } }, { "Mutex file:$/new", { NULL } }, { "Mutex file:$/absent/new", { "line 1", "does not exist", "mkdir -p" } },
+		{ "Mutex flock:$/one.test.pem ssl-cache", { "line 1", "not a folder", "Mutex default" } }, { "Mutex file:$/a/b mpm-accept", { NULL } },
+		{ "Mutex file:$/a/b default\nMutex file:$ ssl-cache", { NULL } }, { "SSLMutex file:$/lock", { NULL } }, { "SSLMutex file:$/new/lock", { NULL } },
+		{ "\nSSLMutex file:$/absent/new/lock", { "line 2", "does not exist", "mkdir -p" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig_env *r = rig_env_new();
+		char text[512];
+		struct buf b;
+		struct tls_policy *p;
+		int want = rows[i].said[0] ? -1 : 0;
+
+		buf_init(&b, text, sizeof text);
+		for (const char *s = rows[i].text; *s; s++)
+			*s == '$' ? buf_puts(&b, rig_dir) : buf_putc(&b, *s);
+		p = rig_read(r, text, NULL);
+		if (tls_module.finish_host(&r->env, p, "one.test") != want || (r->errors != 0) != (want != 0))
+			fail_msg("%s: said \"%s\"", text, r->said);
+		for (int k = 0; k < 3; k++)
+			if (rows[i].said[k] && !strstr(r->said, rows[i].said[k]))
+				fail_msg("%s: \"%s\" lacks %s", text, r->said, rows[i].said[k]);
+		/* Of the main server alone: hosts have its settings. */
+		assert_int_equal(tls_module.finish_host(&r->env, tls_module.merge_host(&r->env, p, rig_read(r, "", NULL)), "two.test"), 0);
+		rig_env_free(r);
+	}
+}
+
+/* Files for ticket keys: a host's own list replaces the main server's; the list's paths name the group. */
+static void test_ticket_files(void **state)
+{
+	struct tls_ticket_file files[TLS_MAX_TICKET_FILES];
+	struct tls_policy *base, *p, *again;
+
+	(void)state;
+	base = rig_read(env, "SSLEngine on\nSSLSessionTicketKeyFile new.key /old.key\nSSLSessionTicketKeyFile older.key", NULL);
+	assert_int_equal(tls_policy_ticket_files(base, files), 3);
+	assert_string_equal(files[0].path, "/srv/new.key");
+	assert_string_equal(files[1].path, "/old.key");
+	assert_int_equal(files[1].pos.line, 2);
+	assert_string_equal(files[2].path, "/srv/older.key");
+	assert_int_equal(files[2].pos.line, 3);
+	assert_true(tls_policy_ticket_group(base) != 0);
+	p = tls_module.merge_host(&env->env, base, rig_read(env, "", NULL));
+	assert_int_equal(tls_policy_ticket_files(p, files), 3);
+	assert_true(tls_policy_ticket_group(p) == tls_policy_ticket_group(base));
+	p = tls_module.merge_host(&env->env, base, rig_read(env, "SSLSessionTicketKeyFile /own.key", NULL));
+	assert_int_equal(tls_policy_ticket_files(p, files), 1);
+	assert_string_equal(files[0].path, "/own.key");
+	assert_true(tls_policy_ticket_group(p) != tls_policy_ticket_group(base));
+	again = rig_read(env, "SSLSessionTicketKeyFile /own.key", NULL);
+	assert_true(tls_policy_ticket_group(p) == tls_policy_ticket_group(again));
+	again = rig_read(env, "SSLSessionTicketKeyFile /a /b", NULL);
+	assert_true(tls_policy_ticket_group(rig_read(env, "SSLSessionTicketKeyFile /b /a", NULL)) != tls_policy_ticket_group(again));
+	assert_true(tls_policy_ticket_group(rig_read(env, "", NULL)) == 0);
+	/* nothing to read where no ticket is sealed */
+	assert_int_equal(tls_policy_ticket_files(tls_module.merge_host(&env->env, base, rig_read(env, "SSLSessionTickets off", NULL)), files), 0);
+	assert_int_equal(tls_policy_ticket_files(tls_module.merge_host(&env->env, base, rig_read(env, "SSLEngine off", NULL)), files), 0);
 }
 
 static void test_merging(void **state)
@@ -312,7 +419,7 @@ static void test_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_directives), T(test_table), T(test_cache_settings), T(test_merging), T(test_options), T(test_finish), T(test_chain_file), T(test_order_and_summary), T(test_labels),
+		T(test_directives), T(test_table), T(test_cache_settings), T(test_cache_lines), T(test_mutex_place), T(test_ticket_files), T(test_merging), T(test_options), T(test_finish), T(test_chain_file), T(test_order_and_summary), T(test_labels),
 	};
 	int failed = cmocka_run_group_tests_name("tls/policy", tests, setup, rig_teardown);
 
