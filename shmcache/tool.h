@@ -42,8 +42,10 @@ int tool_fail(const char *remedy, const char *fmt, ...) __attribute__((format(pr
 int tool_misused(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* What getopt_long answered '?' or ':' to (its opterr is 0), as a sentence. */
 int tool_bad_option(char **argv, int answer);
-/* A number of at least min, or -1 after saying what is wrong. */
+/* A whole number from min to max, or -1 after saying what is wrong. */
 long tool_number(const char *command, const char *option, const char *text, long min, long max);
+/* Copies a text that came from a segment; what a terminal could take for a command becomes '?'. Returns `to`. */
+char *tool_clean(const char *from, char *to, size_t n);
 /* One line of JSON on standard output; takes the value. 0, or -1: it could not be written. */
 int tool_print_json(json_t *value);
 
@@ -53,7 +55,7 @@ int tool_print_json(json_t *value);
 struct tool_target {
 	struct shmcache *cache;
 	struct shmcache_info info;
-	char label[128];                /* how to call it: its name, or the file's */
+	char label[160];                /* how to call it: its name, or the file's */
 	bool saved;                     /* a file, not the memory that a server uses or left */
 };
 
