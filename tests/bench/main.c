@@ -1,0 +1,145 @@
+/*
+ * main.c - bulkhead-bench, the session-reuse benchmark client: opens and resumes many TLS sessions with any HTTPS server and tells
+ * how many were resumed, how fast, and what failed. Options and keys of --json: docs/bulkhead-bench.1.
+ */
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "output.h"
+
+enum { FINE, TROUBLE, USAGE };
+
+/* A sentence to standard error; with --json also an object with it, so that a program that reads it is told. */
+static int complain(const struct options *o, const struct err *e, int status)
+{
+	char text[2048];
+	json_t *j;
+
+	fprintf(stderr, "bulkhead-bench: %s\n", err_print(e, text, sizeof text));
+	if (!o->json)
+		return status;
+	j = json_pack("{s:s, s:s}", "error", e->text, "remedy", e->remedy);
+	json_dumpf(j, stdout, 0);
+	putchar('\n');
+	json_decref(j);
+	return status;
+}
+
+/* Room for the descriptors of one process: its connections and what is open anyhow. */
+static int allow_files(const struct options *o, struct err *e)
+{
+	rlim_t wanted = o->connections / o->processes + 1 + 32, before;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
+		return 0;
+	before = l.rlim_cur;
+	l.rlim_cur = wanted;
+	if (l.rlim_max < wanted)
+		l.rlim_max = wanted;            /* the superuser may */
+	if (setrlimit(RLIMIT_NOFILE, &l) == 0) {
+		if (!o->quiet)
+			fprintf(stderr, "the limit of open files is raised from %llu to %llu\n", (unsigned long long)before, (unsigned long long)wanted);
+		return 0;
+	}
+	getrlimit(RLIMIT_NOFILE, &l);
+	err_set(e, "-c %u in %u process%s needs %llu open files each, but the limit is %llu", o->connections, o->processes,
+	        o->processes == 1 ? "" : "es", (unsigned long long)wanted, (unsigned long long)l.rlim_max);
+	return err_remedy(e, "use fewer connections or more processes (-j), or raise it: ulimit -Hn %llu", (unsigned long long)wanted);
+}
+
+static int status_of(const struct run *r, const struct stats *fill, const struct stats *s)
+{
+	if (s->failed || fill->failed || r->died || s->succeeded == 0)
+		return TROUBLE;
+	return r->options->resume != RESUME_NONE && 100.0 - stats_resumed_percent(s) > r->options->allow_loss ? TROUBLE : FINE;
+}
+
+/* Why the status is not 0, in words behind the figures. */
+static void comment(const struct run *r, const struct stats *fill, const struct stats *s)
+{
+	const struct options *o = r->options;
+	double seconds = output_seconds(s);
+	struct err e;
+	char text[2048];
+
+	if (r->died)
+		fprintf(stderr, "bulkhead-bench: %u of its own processes ended early: the figures are not complete\n", r->died);
+	if (s->failed || fill->failed) {
+		err_clear(&e);
+		output_explain(r, s->failed ? s : fill, &e);
+		fprintf(stderr, "bulkhead-bench: %s\n", err_print(&e, text, sizeof text));
+	}
+	if (stats_lost(s) && s->absent == s->asked)
+		fprintf(stderr, "bulkhead-bench: the server gives %s; switch it on there, or measure with --resume none\n",
+		        o->resume == RESUME_TICKET ? "no tickets" : o->resume == RESUME_ID ? "no session IDs" : "nothing to resume by");
+	if (o->rate && seconds > 1 && !r->interrupted && (double)(s->succeeded + s->failed) < 0.95 * (double)o->rate * seconds)
+		fprintf(stderr, "bulkhead-bench: --rate %llu was not reached: give more connections (-c) or processes (-j), or the server is at its limit\n",
+		        (unsigned long long)o->rate);
+}
+
+static int run_and_tell(struct run *r, struct err *e)
+{
+	struct stats *s = calloc(3, sizeof *s);
+	int status;
+
+	if (!s) {
+		err_sys(e, "no memory for what is counted");
+		return complain(r->options, e, TROUBLE);
+	}
+	if (!run_probe(r, &s[0], e)) {
+		output_explain(r, &s[0], e);
+		free(s);
+		return complain(r->options, e, TROUBLE);
+	}
+	if (!r->options->quiet && !r->options->json)
+		output_heading(r, &s[0]);
+	if (run_all(r, output_tick, e) < 0) {
+		output_tick_end();
+		free(s);
+		return complain(r->options, e, TROUBLE);
+	}
+	output_tick_end();
+	run_sum(r, &s[1], &s[2]);
+	if (r->options->json)
+		output_json(r, &s[1], &s[2]);
+	else
+		output_text(r, &s[1], &s[2]);
+	fflush(stdout);
+	comment(r, &s[1], &s[2]);
+	status = status_of(r, &s[1], &s[2]);
+	free(s);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct target t;
+	struct run r;
+	struct err e;
+	int status;
+
+	err_clear(&e);
+	if (options_parse(&o, argc, argv, &e) < 0)
+		return complain(&o, &e, USAGE);
+	if (o.help) {
+		fputs(options_usage, stdout);
+		return FINE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if (allow_files(&o, &e) < 0)
+		return complain(&o, &e, USAGE);
+	if (target_open(&t, &o, &e) < 0)
+		return complain(&o, &e, TROUBLE);
+	if (run_open(&r, &o, &t, &e) < 0)
+		status = complain(&o, &e, TROUBLE);
+	else
+		status = run_and_tell(&r, &e);
+	run_close(&r);
+	target_close(&t);
+	return status;
+}
