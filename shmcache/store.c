@@ -126,6 +126,24 @@ static void move(struct shmc_shard *s, const struct shmc_ring *from, uint64_t po
 }
 
 static int make_room_main(struct shmc_shard *s, uint32_t units);
+static int pass_one(struct shmc_shard *s, unsigned ring, unsigned *moves);
+
+/* Passes main's oldest entries while their time is over, and room for units is wanted. 0 or -1: the chain is broken. */
+static int pass_expired(struct shmc_shard *s, uint32_t units)
+{
+	struct shmc_ring *r = &s->ring[MAIN];
+	unsigned moves = MOST_MOVES;
+	uint64_t w[4];
+
+	for (unsigned i = 0; i < MOST_MOVES && gap(r) < units && r->head != r->tail; i++) {
+		shmc_ring_read(r->words, r->units, r->tail, 0, w, 4);
+		if ((uint32_t)(w[1] >> 32) > s->now)
+			return 0;
+		if (pass_one(s, MAIN, &moves) < 0)
+			return -1;
+	}
+	return 0;
+}
 
 /*
  * Whether an entry of probation is worth keeping: it was hit, or main has room for all. Makes the room. 1, 0,
@@ -135,8 +153,12 @@ static int goes_to_main(struct shmc_shard *s, const struct shmc_entry *e, uint64
 {
 	uint32_t reserve = e->units > s->maxrec ? e->units : s->maxrec;
 
-	if (shmc_slot_freq(value) == 0 && gap(&s->ring[MAIN]) < e->units + reserve)
-		return 0;
+	if (shmc_slot_freq(value) == 0) {
+		if (pass_expired(s, e->units + reserve) < 0)
+			return -1;
+		if (gap(&s->ring[MAIN]) < e->units + reserve)
+			return 0;
+	}
 	return make_room_main(s, e->units) == 0 ? 1 : -1;
 }
 
