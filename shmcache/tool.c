@@ -27,6 +27,15 @@ static const struct tool_command commands[] = {
 	{ "verify", "[-q] [WHICH]", "check all invariants; exit status 1 if one is violated",
 	  "  -q                   say nothing, only the exit status\n", tool_verify },
 	{ "copy", "FILE [WHICH]", "write a copy for stat, list and verify to read later", "", tool_copy },
+	{ "bench", "[options] [WHAT...]", "measure caches made for the purpose",
+	  "  WHAT                 of cost, lock, density, policy; all without it\n"
+	  "  --full               all sizes, processes and kinds of lock: some minutes\n"
+	  "  --json               one object, for programs\n"
+	  "  -p, --processes LIST how many at once, with commas between\n"
+	  "  -s, --sessions LIST  how many the caches hold\n"
+	  "  -k, --kinds LIST     of ofd, fcntl, flock, robust\n"
+	  "  -r, --rounds N       the best of so many counts\n"
+	  "  -t, --time MS        of a round\n", tool_bench },
 	{ "help", "[COMMAND]", "this text, or that of a command", "", help },
 };
 
@@ -136,7 +145,7 @@ static void usage(FILE *to)
 
 static int no_command(const char *name)
 {
-	return tool_fail("the commands are stat, list, verify, copy and help", "there is no command '%s'", name);
+	return tool_fail("the commands are stat, list, verify, copy, bench and help", "there is no command '%s'", name);
 }
 
 static int help(int argc, char **argv)
