@@ -52,22 +52,12 @@ static bool split(char *text, struct readreport_line *out)
 	return true;
 }
 
-static enum readreport_state end_of(const struct readreport *r, bool terminated)
-{
-	const struct readreport_line *last = r->lines ? &r->line[r->lines - 1] : NULL;
-
-	if (!last || !terminated || strcmp(last->key, "end") != 0)
-		return READREPORT_CUT;
-	if (!strcmp(last->value, "complete"))
-		return READREPORT_COMPLETE;
-	return strcmp(last->value, "raw") ? READREPORT_CUT : READREPORT_RAW;
-}
-
 int readreport_parse(const char *bytes, size_t n, struct readreport *out)
 {
 	static const char head[] = "crash-report: ";
+	const char *end = "";
 	size_t length, count = 1;
-	bool bad = false, terminated;
+	bool terminated;
 	char *rest;
 
 	memset(out, 0, sizeof *out);
@@ -86,7 +76,7 @@ int readreport_parse(const char *bytes, size_t n, struct readreport *out)
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}
-	terminated = out->text[length - 1] == '\n';
+	terminated = length && out->text[length - 1] == '\n';
 	for (size_t i = 0; i < length; i++)
 		count += out->text[i] == '\n';
 	if (!(out->line = calloc(count, sizeof *out->line)))
@@ -94,12 +84,16 @@ int readreport_parse(const char *bytes, size_t n, struct readreport *out)
 	rest = out->text;
 	for (char *text; (text = strsep(&rest, "\n"));) {
 		/* What follows the last line end is the end of the text, or half a line. */
+		struct readreport_line l = { "", "" };
+
 		if (!*text)
 			continue;
-		bad = !split(text, &out->line[out->lines]);
-		out->lines += !bad;
+		if (split(text, &l))
+			out->line[out->lines++] = l;
+		end = strcmp(l.key, "end") ? "" : l.value;
 	}
-	out->state = end_of(out, terminated && !bad);
+	out->state = !terminated ? READREPORT_CUT : !strcmp(end, "complete") ? READREPORT_COMPLETE :
+		     !strcmp(end, "raw") ? READREPORT_RAW : READREPORT_CUT;
 	return 0;
 }
 

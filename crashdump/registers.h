@@ -1,6 +1,6 @@
 /*
  * registers.h - the machine's registers in DWARF's order: taken by the signal handler, used by the symboliser, printed
- * by the report. The only file that differs between amd64 and arm64, with the call test in symbols.c.
+ * by the report, found in cores. The only file that differs between amd64 and arm64, with the call test in symbols.c.
  */
 #ifndef BULKHEAD_CRASHDUMP_REGISTERS_H
 #define BULKHEAD_CRASHDUMP_REGISTERS_H
@@ -25,6 +25,9 @@ struct crash_fault {
 
 #define REGISTER_NAMES { "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", \
 			 "r13", "r14", "r15", "rip" }
+/* Where each of them stands in a core's notes (elf_gregset_t), and where the flags do. */
+#define REGISTERS_IN_CORE { 10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16 }
+#define REGISTERS_FLAGS_IN_CORE 18
 
 static inline void registers_take(uint64_t out[REGISTERS_MAX], struct crash_fault *fault, const ucontext_t *uc)
 {
@@ -59,6 +62,9 @@ static inline const char *registers_access(const struct crash_fault *fault)
 #define REGISTER_NAMES { "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", \
 			 "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", \
 			 "x28", "x29", "x30", "sp", "pc" }
+#define REGISTERS_IN_CORE { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, \
+			    27, 28, 29, 30, 31, 32 }
+#define REGISTERS_FLAGS_IN_CORE 33
 
 static inline void registers_take(uint64_t out[REGISTERS_MAX], struct crash_fault *fault, const ucontext_t *uc)
 {

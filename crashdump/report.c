@@ -3,7 +3,7 @@
  * docs/crash-report-format.md. The raw record comes first and holds what needs no library to tell; symbolising may
  * itself crash on what the broken process left, and then the raw record stays.
  */
-#include "crashdump/crashdump.h"
+#include "crashdump/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "crashdump/classify.h"
+#include "crashdump/crashdump.h"
 #include "crashdump/print.h"
 #include "crashdump/snapshot.h"
 #include "crashdump/symbols.h"
@@ -273,6 +274,17 @@ static int compose(struct report *r)
 		return 0;
 	errno = ENOBUFS;
 	return -1;
+}
+
+char *report_text(const struct crash_snapshot *s, const struct crash_report_options *options, const struct crash_trace *trace)
+{
+	struct report r = { .s = s, .options = options, .trace = trace, .raw = trace, .full = true,
+			    .p = { .text = malloc(REPORT_ROOM), .room = REPORT_ROOM } };
+
+	if (r.p.text && compose(&r) == 0)
+		return r.p.text;
+	free(r.p.text);
+	return NULL;
 }
 
 /* -------------------------------------------------------------------------------------------------------- the file */

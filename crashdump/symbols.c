@@ -43,6 +43,16 @@ static struct reader {
 	bool lost;                      /* the last frame's program counter lies in no code */
 } reader;
 
+static char program[32] = "/proc/self/exe";     /* another way to the program file */
+
+void symbols_program(int fd)
+{
+	if (fd < 0)
+		snprintf(program, sizeof program, "/proc/self/exe");
+	else
+		snprintf(program, sizeof program, "/proc/self/fd/%d", fd);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- files */
 
 bool symbols_module(const struct crash_snapshot *s, uint64_t address, uint64_t *start, struct crash_range *named)
@@ -135,7 +145,7 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 		fd = open_module(path, m, elf);
 	/* The job runs the same program as the dead child: it still has the file that an update took away. */
 	if (fd < 0 && m && !strcmp(path, reader.s->executable))
-		fd = open_module("/proc/self/exe", m, elf);
+		fd = open_module(program, m, elf);
 	if (fd < 0) {
 		if (m || gone) {
 			print_add(&note, "%s", note.length ? "; " : "");
@@ -484,6 +494,15 @@ static bool start_at_caller(void)
 	return true;
 }
 
+/* The tables ask for memory above the slice of the stack: the frames end there, though nothing says so. */
+static bool slice_ended(void)
+{
+	const struct crash_frame *last = reader.out->count ? &reader.out->frame[reader.out->count - 1] : NULL;
+
+	return reader.s->stack_length == SNAPSHOT_STACK && last && strcmp(last->function, "_start") != 0 &&
+	       reader.s->stack_address + reader.s->stack_length - reader.last_sp < 4096;
+}
+
 static void unwind(void)
 {
 	const struct crash_snapshot *s = reader.s;
@@ -503,7 +522,7 @@ static void unwind(void)
 
 		reader.began = reader.lost = false;
 		if (dwfl_getthread_frames(reader.dwfl, s->pid, on_frame, NULL) == 0) {
-			reader.out->whole = true;
+			reader.out->whole = !slice_ended();
 			return;
 		}
 		if (reader.out->count == SYMBOLS_FRAMES)

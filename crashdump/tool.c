@@ -31,6 +31,15 @@ static const struct tool_command commands[] = {
 	  "  -v             with registers and code bytes; -vv also with the map of memory\n"
 	  "  --json         all keys, for programs\n"
 	  "  REPORT is a file's name in the folder, or a path; PID is the process that died\n", tool_show },
+	{ "backtrace", "[-v] [--gdb | --json] CORE [PROGRAM]", "the frames of a core file, without gdb or with it",
+	  "  -v             with registers\n"
+	  "  --gdb          by gdb: arguments and variables too, as far as the core holds them\n"
+	  "  --json         as show --json\n"
+	  "  PROGRAM is the program that crashed, where the core's own path of it does not lead to it any more\n", tool_backtrace },
+	{ "watch", "[-d DIR]", "tells each crash as it comes, until Ctrl-C", OPTION_D, tool_watch },
+	{ "test", "[-d DIR] [WAY | list]", "a rehearsal: a scratch process crashes, its report is shown",
+	  "  -d DIR         leave report and core in this folder, as its owner; without it a scratch folder is used and removed\n"
+	  "  WAY            how to crash, without it null; 'test list' names them\n", tool_test },
 	{ "help", "[COMMAND]", "this text, or a command's options", "", help },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

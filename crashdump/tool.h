@@ -33,6 +33,9 @@ struct tool_command {
 
 int tool_list(int argc, char **argv);           /* toollist.c */
 int tool_show(int argc, char **argv);           /* toolshow.c */
+int tool_backtrace(int argc, char **argv);      /* toolcore.c */
+int tool_watch(int argc, char **argv);          /* toolwatch.c */
+int tool_test(int argc, char **argv);           /* toolrehearse.c */
 
 /* ------------------------------------------------------------------------------------------------------------ tool.c */
 
@@ -70,7 +73,9 @@ const char *tool_printable(const char *text);
 void tool_headline(const struct readreport *r, FILE *out);
 /* The whole, with the file's name; more: 0, 1 with registers, 2 with the map of memory. */
 void tool_show_report(const struct readreport *r, const char *name, int more);
-/* "whole", or a mark for what is not. */
+/* The frames alone, below the headline; more: 0, 1 with registers. */
+void tool_show_frames(const struct readreport *r, int more);
+/* "complete", "raw" or "cut". */
 const char *tool_state(enum readreport_state state);
 
 /* ------------------------------------------------------------------------------------------------------ tooljson.c */
@@ -79,5 +84,25 @@ const char *tool_state(enum readreport_state state);
 json_t *tool_report_json(const struct readreport *r, const char *name);
 /* {"function": …, "file": …, "line": …, "module": …}: what readreport_where found. */
 json_t *tool_where_json(const struct readreport *r);
+
+/* ----------------------------------------------------------------------------------------------------- toolhelper.c */
+
+/* A process for what may go wrong: it runs as that user and group (where we are root), in a session of its own, with
+ * limits of time and memory, nothing on its standard input, and its output into a pipe. */
+struct tool_helper {
+	uid_t uid;
+	gid_t gid;
+	unsigned seconds;
+	unsigned megabytes;             /* of address space; 0 = as ours */
+	int (*run)(void *arg);          /* in the new process; what it returns is its exit status */
+	void *arg;
+	FILE *out;                      /* its output goes here as it comes, made harmless for a terminal; NULL: it is kept */
+	size_t most;                    /* bytes that are kept */
+};
+/* Runs it to its end. Returns its wait status, or -1 with errno (ETIMEDOUT: it was stopped). *kept (malloc, terminated;
+ * may be NULL when out is given) gets the output. */
+int tool_helper(const struct tool_helper *helper, char **kept, size_t *length);
+/* Runs a program with nothing but PATH, HOME and LC_ALL in its environment; for `run`. Returns only when it cannot. */
+int tool_exec(const char *const *argv);
 
 #endif

@@ -82,7 +82,7 @@ static void print_what(const struct readreport *r, FILE *out)
 		fprintf(out, " (number %.*s)", (int)strcspn(call, " "), call);
 	else if (*said)
 		fprintf(out, " (\"%s\")", said);
-	else if (*address)
+	else if (*address && strcmp(readreport_value(r, "class"), "non-canonical") != 0)
 		fprintf(out, " (%s%saddress %s)", access, *access ? " at " : "", address);
 	readreport_word(readreport_value(r, "sender"), "pid", pid, sizeof pid);
 	if (!strcmp(readreport_value(r, "class"), "sent-by-pid") && *pid)
@@ -314,6 +314,21 @@ void tool_show_report(const struct readreport *r, const char *name, int more)
 		print_all(r, "map", "Map of memory");
 		print_all(r, "map-missing", "What is missing of it");
 	}
+}
+
+void tool_show_frames(const struct readreport *r, int more)
+{
+	const struct tool_style *style = tool_style();
+
+	fputs(style->red, stdout);
+	tool_headline(r, stdout);
+	printf("%s\n", style->plain);
+	for (size_t i = 0; i < r->lines; i++)
+		if (!strcmp(r->line[i].key, "note"))
+			printf("Note: %s.\n", r->line[i].value);
+	print_frames(r, "frame", "Frames, innermost first");
+	if (more >= 1)
+		print_all(r, "register", "Registers");
 }
 
 int tool_show(int argc, char **argv)

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
-from crash_test import CRASH, Crash, reports, unsanitized
-from server import BIN, ROOT, needs_root, wait_for
+from crash_test import CRASH, Crash, core_pattern, reports, unsanitized
+from server import BIN, ROOT, account, needs_root
 
 TOOL = os.path.join(os.path.dirname(os.path.dirname(BIN)), 'bin', 'bulkhead-crash')
 SIGNATURE = 'SIGSEGV crash_start<handler'
@@ -212,6 +212,106 @@ class Real(Crash):
             self.assertEqual(len(shown['map']), sum(line.startswith('map: ') for line in lines))
             self.assertEqual(len(shown['registers']), sum(line.startswith('register: ') for line in lines))
             self.assertNotIn('more', shown)
+
+    @needs_root
+    def test_F37_backtrace_of_a_core(self):
+        """The same frames as the report has, by ourselves; gdb's where it is asked for; a wrong program is refused with both ids."""
+        if core_pattern().startswith(('|', '/')):
+            self.skipTest('the kernel writes cores elsewhere')
+        s = self.serve(CRASH)
+        self.crash(s, '/crash/here?s=11')
+        _, text = self.report(s)
+        core = self.field(text, 'core')
+        done = tool('backtrace', '--json', core, BIN)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        got = json.loads(done.stdout)
+        reported = json.loads(tool('show', '--json', '-d', s.path('crash')).stdout)
+        self.assertGreater(len(got['frames']), 8)
+        self.assertEqual([(f['pc'], f.get('function'), f.get('line'), f['trust']) for f in got['frames']],
+                         [(f['pc'], f.get('function'), f.get('line'), f['trust']) for f in reported['frames']])
+        for key in ('signature', 'class', 'signal', 'address', 'build-id', 'registers'):
+            self.assertEqual(got[key], reported[key], key)
+        shown = tool('backtrace', core)
+        self.assertRegex(shown.stdout, r'#0 +crash_start\+0x\S+ +tests/system/stream_handler\.c:\d+ +context')
+        copy = s.path('bulkhead-copy')
+        shutil.copy(BIN, copy)
+        by_gdb = tool('backtrace', '--gdb', core, copy)
+        self.assertEqual(by_gdb.returncode, 0, by_gdb.stdout + by_gdb.stderr)
+        self.assertRegex(by_gdb.stdout, r'#0 .*crash_start')
+        for extra in ((), ('--gdb',)):
+            wrong = tool('backtrace', *extra, core, TOOL)
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn('is not the program that made', wrong.stderr)
+            self.assertIn(reported['build-id'], wrong.stderr)
+            self.assertEqual(len(set(re.findall(r'[0-9a-f]{40}', wrong.stderr))), 2)
+            self.assertEqual(wrong.stdout, '')
+
+    def test_backtrace_of_what_is_no_core(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            path, link, fifo = (os.path.join(folder, name) for name in ('file', 'link', 'fifo'))
+            os.symlink('file', link)
+            os.mkfifo(fifo)
+            with open(TOOL, 'rb') as f:
+                program = f.read()
+            for content, words in ((b'', 'no ELF file'), (b'text', 'no ELF file'), (program, 'not a core'), (program[:100], 'cannot be read')):
+                with open(path, 'wb') as f:
+                    f.write(content)
+                done = tool('backtrace', path)
+                self.assertEqual(done.returncode, 2, done.stdout)
+                self.assertIn(words, done.stderr)
+            self.assertIn('symbolic link', tool('backtrace', link).stderr)
+            self.assertIn('no regular file', tool('backtrace', fifo, timeout=5).stderr)
+
+    def test_watch_tells_crashes_as_they_come(self):
+        s = self.serve(CRASH)
+        with subprocess.Popen([TOOL, 'watch', '-d', s.path('crash')], stdout=subprocess.PIPE, text=True) as watch:
+            try:
+                self.assertIn('Waiting', watch.stdout.readline())
+                for number in ('SEGV', 'ABRT'):
+                    self.crash(s, '/crash/here?s=%d' % getattr(signal, 'SIG' + number))
+                    self.assertRegex(watch.stdout.readline(), r'^child \d+ died of SIG%s in crash_start .*GET /crash/here' % number)
+                    self.assertRegex(watch.stdout.readline(), r'^ +bulkhead-crash-\S+\.txt$')
+                watch.send_signal(signal.SIGINT)
+                self.assertEqual((watch.stdout.read(), watch.wait(5)), ('', 0))
+            finally:
+                watch.kill()
+
+    def test_rehearsal_of_every_way_to_crash(self):
+        names = [line.split()[:2] for line in tool('test', 'list').stdout.splitlines()]
+        self.assertGreaterEqual(len(names), 12)
+        classes = {}
+        for name, number in names:
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                if ROOT:
+                    shutil.chown(folder, account().pw_uid)
+                done = tool('test', '-d', folder, name)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertRegex(done.stdout, 'the kernel says +%s' % number)
+                self.assertIn('toolways_crash' if name != 'stack-overflow' else 'recurse', done.stdout)
+                made = [f for f in os.listdir(folder) if f.endswith('.txt')]
+                self.assertEqual(len(made), 1)
+                shown = json.loads(tool('show', '--json', os.path.join(folder, made[0])).stdout)
+                self.assertEqual((shown['state'], shown['signal']['name']), ('complete', number))
+                self.assertEqual(shown['frame-state'], 'whole' if name != 'stack-overflow' else 'incomplete')
+                classes[name] = shown['class']
+                core = shown['core']
+                if not core.startswith('none'):
+                    frames = json.loads(tool('backtrace', '--json', core).stdout)['frames']
+                    self.assertEqual([(f['pc'], f.get('function')) for f in frames], [(f['pc'], f.get('function')) for f in shown['frames']])
+        self.assertEqual(classes, {
+            'null': 'null-deref', 'wild': 'wild-pointer', 'non-canonical': 'non-canonical', 'read-only': 'access', 'bad-call': 'bad-call',
+            'stack-overflow': 'stack-overflow', 'abort': 'abort', 'assert': 'assert', 'heap': 'heap-abort', 'canary': 'canary', 'fpe': 'arithmetic',
+            'illegal': 'illegal-instruction', 'bus': 'bus', 'trap': 'raised', 'sandbox': 'sandbox'})
+
+    def test_rehearsal_leaves_nothing_and_tells_why_there_is_no_core(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(['prlimit', '--core=0:0', TOOL, 'test'], capture_output=True, text=True, env=dict(os.environ, TMPDIR=folder))
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(os.listdir(folder), [])
+            self.assertRegex(done.stdout, r'core +none: .*(RLIMIT_CORE is 0|core_pattern)')
+            self.assertIn('mend:', done.stdout)
+        self.assertIn('no way to crash called what', tool('test', 'what').stderr)
 
 
 if __name__ == '__main__':
