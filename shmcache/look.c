@@ -164,7 +164,7 @@ static bool instance_held(const struct shmcache *c)
 
 static bool alone(const struct shmcache *c)
 {
-	return shmc_acquire(&((const struct shmc_seeds *)(c->base + SHMC_TICKETS))->alone) == 1;
+	return shmc_acquire(&shmc_seeds_of(c)->alone) == 1;
 }
 
 void shmcache_info(const struct shmcache *c, struct shmcache_info *out)

@@ -272,6 +272,7 @@ static void add_candidate(struct candidates *all, const char *name)
 	char label[300], when[40] = "";
 	struct tm tm;
 	time_t made;
+	bool living;
 	int fd;
 
 	snprintf(label, sizeof(label), "/%s", name);
@@ -285,14 +286,16 @@ static void add_candidate(struct candidates *all, const char *name)
 	if (localtime_r(&made, &tm) != NULL)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 	all->n++;
-	show(all, t.info.lives, "  %.80s: %s, made %s", label, t.info.lives ? "alive" : "left over by a server that is dead", when);
-	if (t.info.lives) {
+	living = t.info.lives && !t.saved;
+	show(all, living, "  %.80s: %s, made %s", label,
+	     living ? "alive" : t.saved ? "a copy" : "left over by a server that is dead", when);
+	if (living) {
 		if (all->living++ == 0)
 			snprintf(all->lockfile, sizeof(all->lockfile), "%s", t.info.lockfile);
 		else if (strcmp(all->lockfile, t.info.lockfile) != 0)
 			all->one_instance = false;
 	}
-	if (all->best.cache == NULL || (t.info.lives && (!all->best.info.lives || better(&t, &all->best)))) {
+	if (all->best.cache == NULL || (living && (all->living == 1 || better(&t, &all->best)))) {
 		tool_close(&all->best);
 		all->best = t;
 	} else {
@@ -362,7 +365,7 @@ int tool_open(const char *command, int argc, char **argv, struct tool_target *t)
 	word = argv[0];
 	if (is_number(word))
 		return open_pid((pid_t)strtol(word, NULL, 10), t);
-	if (word[0] == '\0' || strchr(word + 1, '/') != NULL)
+	if (word[0] == '\0' || strcmp(word, "/") == 0 || strchr(word + 1, '/') != NULL)
 		return open_file(word, t);
 	/* a bare word: an object, else a file of that name */
 	snprintf(path, sizeof(path), SHM "%.200s", word + (word[0] == '/'));

@@ -71,6 +71,38 @@ static void tells_what_the_header_says(void **state)
 	fixture_fini(&f);
 }
 
+static void tells_of_a_resize(void **state)
+{
+	struct fixture f;
+	struct shmcache_info one, two;
+	struct shmcache_plan plan;
+	struct shmcache *c, *a, *b;
+	int fds[SHMCACHE_FDS];
+
+	(void)state;
+	fixture_init(&f);
+	c = fixture_create(&f, 65536, SHMCACHE_LOCK_OFD);
+	a = attached(c);
+	assert_int_equal(shmcache_plan(131072, 0, &plan, &f.err), 0);
+	assert_int_equal(shmcache_resize(c, &plan, &f.err), 0);
+	b = attached(c);
+	shmcache_info(a, &one);
+	shmcache_info(b, &two);
+	assert_true(one.alone && one.lives);
+	assert_false(two.alone);
+	assert_true(two.lives);
+	assert_string_not_equal(one.name, two.name);
+	assert_string_equal(one.lockfile, two.lockfile);
+	shmcache_fds(c, fds);
+	assert_true(fds[3] >= 0);
+	shmcache_resized(c);
+	shmcache_info(b, &two);
+	assert_true(two.alone);
+	shmcache_close(a);
+	shmcache_close(b);
+	fixture_end(&f, c);
+}
+
 static void walks_over_what_is_there(void **state)
 {
 	struct fixture f;
@@ -578,7 +610,8 @@ static void scribbled_files_are_looked_at_in_peace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_what_the_header_says), cmocka_unit_test(walks_over_what_is_there),
+		cmocka_unit_test(tells_what_the_header_says), cmocka_unit_test(tells_of_a_resize),
+		cmocka_unit_test(walks_over_what_is_there),
 		cmocka_unit_test(names_who_is_inside), cmocka_unit_test(verify_finds_each_damage),
 		cmocka_unit_test(the_reserve_counts_when_nobody_is_inside), cmocka_unit_test(a_living_cache_is_seen_whole),
 		cmocka_unit_test(a_stopped_holder_stops_nobody_who_looks), cmocka_unit_test(a_copy_keeps_all_but_the_seeds),
