@@ -146,6 +146,8 @@ static void handshake_failed(struct conn *c, int rc)
 	case GNUTLS_E_CERTIFICATE_ERROR:
 		if (!s->certificate[0] && gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(c->tls),
 		                                                                       GNUTLS_CRT_X509, &words, 0) == 0) {
+			while (words.size > 0 && strchr(". ", words.data[words.size - 1]))
+				words.size--;
 			snprintf(s->certificate, sizeof s->certificate, "%.*s", (int)words.size, (char *)words.data);
 			gnutls_free(words.data);
 		}

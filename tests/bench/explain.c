@@ -1,5 +1,5 @@
 /*
- * explain.c - turns the failure that was counted first into a sentence with a remedy.
+ * explain.c - turns the most frequent failure into a sentence with a remedy.
  */
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -108,9 +108,10 @@ void output_explain(const struct run *r, const struct stats *s, struct err *e)
 {
 	int f = 0;
 
-	while (f < FAIL_COUNT && s->fail[f] == 0)
-		f++;
-	if (f == FAIL_COUNT)
+	for (int i = 1; i < FAIL_COUNT; i++)
+		if (s->fail[i] > s->fail[f])
+			f = i;
+	if (s->fail[f] == 0)
 		return;
 	if (f <= FAIL_CONNECT_TIMEOUT)
 		explain_connect(r, (enum fail)f, s->code[f], e);

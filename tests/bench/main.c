@@ -73,9 +73,12 @@ static void comment(const struct run *r, const struct stats *fill, const struct 
 		output_explain(r, s->failed ? s : fill, &e);
 		fprintf(stderr, "bulkhead-bench: %s\n", err_print(&e, text, sizeof text));
 	}
-	if (stats_lost(s) && s->absent == s->asked)
+	if (s->asked && s->absent == s->asked)
 		fprintf(stderr, "bulkhead-bench: the server gives %s; switch it on there, or measure with --resume none\n",
 		        o->resume == RESUME_TICKET ? "no tickets" : o->resume == RESUME_ID ? "no session IDs" : "nothing to resume by");
+	else if (s->asked && s->declined == s->asked)
+		fputs("bulkhead-bench: the server resumed no session; look whether its session cache or its ticket key is on and shared by its processes\n",
+		      stderr);
 	if (o->rate && seconds > 1 && !r->interrupted && (double)(s->succeeded + s->failed) < 0.95 * (double)o->rate * seconds)
 		fprintf(stderr, "bulkhead-bench: --rate %llu was not reached: give more connections (-c) or processes (-j), or the server is at its limit\n",
 		        (unsigned long long)o->rate);

@@ -58,7 +58,7 @@ static const struct option long_options[] = {
 };
 
 /* A whole number from 1 to max. */
-static int number(const char *what, const char *text, uint64_t max, uint64_t *out, struct err *e)
+static int whole_number(const char *what, const char *text, uint64_t max, uint64_t *out, struct err *e)
 {
 	if (text_u64(text_of(text), max, out) < 0 || *out == 0) {
 		err_set(e, "%s is \"%s\"", what, text);
@@ -71,7 +71,7 @@ static int small(const char *what, const char *text, unsigned max, unsigned *out
 {
 	uint64_t n;
 
-	if (number(what, text, max, &n, e) < 0)
+	if (whole_number(what, text, max, &n, e) < 0)
 		return -1;
 	*out = (unsigned)n;
 	return 0;
@@ -125,29 +125,29 @@ static int percent(struct options *o, const char *text, struct err *e)
 }
 
 /* HOST, HOST:PORT, [V6], [V6]:PORT. Without a port *port stays as it is. */
-static int host_port(struct text t, char host[static 256], char port[static 6], struct err *e)
+static int host_port(const char *s, size_t n, char host[static 256], char port[static 6], struct err *e)
 {
-	struct text h = t, p = { NULL, 0 };
-	const char *end = memchr(t.p, ']', t.n);
-	uint64_t n;
+	struct text t = { s, n }, h = t, p = { NULL, 0 };
+	const char *end = memchr(s, ']', n);
+	uint64_t value;
 
 	if (t.n > 0 && t.p[0] == '[' && end) {
 		h = (struct text){ t.p + 1, (size_t)(end - t.p) - 1 };
 		p = (struct text){ end + 1, (size_t)(t.p + t.n - end) - 1 };
 		if (p.n > 0 && *p.p != ':')
 			return err_set(e, "\"%.*s\" is no address with a port", (int)t.n, t.p);
-	} else if ((end = memchr(t.p, ':', t.n)) != NULL) {
+	} else if ((end = memchr(s, ':', n)) != NULL) {
 		h.n = (size_t)(end - t.p);
 		p = (struct text){ end, t.n - h.n };
 	}
 	if (h.n == 0 || h.n >= 256)
 		return err_set(e, "\"%.*s\" names no host", (int)t.n, t.p);
 	if (p.n > 0) {
-		if (text_u64((struct text){ p.p + 1, p.n - 1 }, 65535, &n) < 0 || n == 0) {
+		if (text_u64((struct text){ p.p + 1, p.n - 1 }, 65535, &value) < 0 || value == 0) {
 			err_set(e, "the port in \"%.*s\" is no number from 1 to 65535", (int)t.n, t.p);
 			return err_remedy(e, "write HOST:PORT; an IPv6 address stands in brackets");
 		}
-		snprintf(port, 6, "%u", (unsigned)n);
+		snprintf(port, 6, "%u", (unsigned)value);
 	}
 	memcpy(host, h.p, h.n);
 	host[h.n] = '\0';
@@ -167,7 +167,7 @@ static int url(struct options *o, const char *s, struct err *e)
 		return err_remedy(e, "this program measures TLS; for plain HTTP use another");
 	}
 	path = authority + strcspn(authority, "/?#");
-	if (host_port((struct text){ authority, (size_t)(path - authority) }, o->host, o->port, e) < 0)
+	if (host_port(authority, (size_t)(path - authority), o->host, o->port, e) < 0)
 		return err_remedy(e, "write https://HOST[:PORT]/PATH");
 	n = (size_t)snprintf(o->path, sizeof o->path, "%s%.*s", *path == '/' ? "" : "/", (int)strcspn(path, "#"), path);
 	if (n >= sizeof o->path)
@@ -230,8 +230,8 @@ static int one_option(struct options *o, int c, char **argv, bool *time_given, s
 	switch (c) {
 	case 'c': return small("-c", optarg, 20000, &o->connections, e);
 	case 'j': return small("-j", optarg, 64, &o->processes, e);
-	case 'n': return number("-n", optarg, 1000000000000, &o->operations, e);
-	case 'r': return number("-r", optarg, 1000000000, &o->requests, e);
+	case 'n': return whole_number("-n", optarg, 1000000000000, &o->operations, e);
+	case 'r': return whole_number("-r", optarg, 1000000000, &o->requests, e);
 	case 't': *time_given = true; return duration("-t", optarg, 604800, &o->time_ms, e);
 	case 'q': o->quiet = true; return 0;
 	case 'h': o->help = true; return 0;
@@ -245,10 +245,10 @@ static int one_option(struct options *o, int c, char **argv, bool *time_given, s
 		return n < 0 ? -1 : 0;
 	case OPT_TLS: return versions(o, optarg, e);
 	case OPT_SESSIONS: return small("--sessions", optarg, 1000000, &o->sessions, e);
-	case OPT_RATE: return number("--rate", optarg, 1000000, &o->rate, e);
+	case OPT_RATE: return whole_number("--rate", optarg, 1000000, &o->rate, e);
 	case OPT_TIMEOUT: return duration("--timeout", optarg, 3600, &o->timeout_ms, e);
 	case OPT_CONNECT:
-		return host_port(text_of(optarg), o->to_host, o->to_port, e) < 0 ? err_remedy(e, "write --connect HOST:PORT") : 0;
+		return host_port(optarg, strlen(optarg), o->to_host, o->to_port, e) < 0 ? err_remedy(e, "write --connect HOST:PORT") : 0;
 	case OPT_SNI: o->name = optarg; return 0;
 	case OPT_CA: o->ca = optarg; return 0;
 	case OPT_NO_CHECK: o->any_name = true; return 0;

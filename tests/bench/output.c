@@ -39,8 +39,9 @@ void output_heading(const struct run *r, const struct stats *probe)
 	if (o->resume == RESUME_NONE)
 		fputs("full handshakes", stderr);
 	else
-		fprintf(stderr, "%u session%s resumed by %s (%s)", o->sessions, o->sessions == 1 ? "" : "s",
-		        o->resume == RESUME_ANY ? "what it gives" : resume_name(o->resume), order_name(o->order));
+		fprintf(stderr, "%u session%s resumed by %s%s%s", o->sessions, o->sessions == 1 ? "" : "s",
+		        o->resume == RESUME_ANY ? "what it gives" : o->resume == RESUME_ID ? "ID" : "ticket",
+		        o->order == ORDER_TURN ? "" : ", order ", o->order == ORDER_TURN ? "" : order_name(o->order));
 	fprintf(stderr, "; %u connection%s", o->connections, o->connections == 1 ? "" : "s");
 	if (o->processes > 1)
 		fprintf(stderr, " in %u processes", o->processes);
@@ -167,7 +168,8 @@ void output_text(const struct run *r, const struct stats *fill, const struct sta
 			       s->declined, s->absent);
 			print_when(r, s->lost_at);
 		}
-		printf("tickets     %" PRIu64 " received\n", s->tickets);
+		if (s->tickets)
+			printf("tickets     %" PRIu64 " received\n", s->tickets);
 	}
 	if (s->failed) {
 		printf("failed      %" PRIu64 "\n", s->failed);

@@ -13,7 +13,7 @@ void output_tick(const struct run *r, const struct stats *fill, const struct sta
 void output_tick_end(void);
 void output_text(const struct run *r, const struct stats *fill, const struct stats *sum);
 int output_json(const struct run *r, const struct stats *fill, const struct stats *sum);       /* 0, or -1: not written */
-/* The sentence and the remedy for the first kind of failure in *s, which has one. */
+/* The sentence and the remedy for the most frequent kind of failure in *s, if there is one. */
 void output_explain(const struct run *r, const struct stats *s, struct err *e);
 
 /*

@@ -38,7 +38,7 @@ int run_open(struct run *r, const struct options *o, struct target *t, struct er
 	r->stop = (atomic_int *)p;
 	r->begin_ns = (_Atomic uint64_t *)(p + 64);
 	r->parts = (struct part *)(p + 4096);
-	r->slot_ns = (o->time_ms / 1000 / STATS_SLOTS + 1) * 1000000000u;
+	r->slot_ns = ((o->time_ms + 999) / 1000 + STATS_SLOTS - 1) / STATS_SLOTS * 1000000000u;
 	return 0;
 }
 
