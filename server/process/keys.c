@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "process/seeds.h"
 #include "tls/handshake.h"
 
 static void *tls_of(const struct host *h)
@@ -185,6 +186,8 @@ int keys_load_direct(struct config *cfg, struct key_store **store)
 	if (result == 0)
 		result = keys_finish_hosts(&k, cfg);
 	keys_close(&k);
+	if (seeds_check(cfg) < 0)
+		result = -1;
 	if (result < 0) {
 		key_store_free(*store);
 		*store = NULL;

@@ -247,6 +247,7 @@ static void renewed(void)
 	m.old = m.now;
 	m.now = m.next;
 	m.next = NULL;
+	seeds_settle();
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
 		    m.old->number, m.hard ? "ends" : "finishes its requests");

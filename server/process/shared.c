@@ -211,7 +211,9 @@ static int make_cache(const struct config *cfg, const struct tls_cache_settings 
 	struct shmcache_lock_options lock = {
 		.lockfile = lockfile,
 		.timeout_ms = s->mutex_timeout_ms > 0 ? (unsigned)s->mutex_timeout_ms : 0,
-		.kind = s->mutex_kind == 1 ? SHMCACHE_LOCK_FLOCK : SHMCACHE_LOCK_OFD,
+		.kind = s->mutex_kind == TLS_MUTEX_ROBUST  ? SHMCACHE_LOCK_ROBUST
+			: s->mutex_kind == TLS_MUTEX_FLOCK ? SHMCACHE_LOCK_FLOCK
+							   : SHMCACHE_LOCK_OFD,
 	};
 	struct shmcache_plan plan;
 	struct shmcache_err why = { "", "" };

@@ -96,27 +96,27 @@ static bool of_group(unsigned i, uint64_t group)
 }
 
 /*
- * The newest seed of the group that is valid; nmasters if the group has none. None is valid when the clock was set: back, then
- * the first that will be; forward, then the newest, until the master makes another. What counts is that all children take the
- * same.
+ * The newest seed of the group that is valid, of two alike that which ends later; nmasters if the group has none. None is
+ * valid when the clock was set: back, then the first that will be; forward, then the newest, until the master makes another.
+ * What counts is that all children take the same.
  */
 static unsigned current_of(uint64_t group, time_t now)
 {
-	unsigned newest = nmasters, first = nmasters;
+	const struct shmcache_seed *m = memory->masters;
+	unsigned valid = nmasters, newest = nmasters, first = nmasters;
 
 	for (unsigned i = 0; i < nmasters; i++) {
-		const struct shmcache_seed *m = &memory->masters[i];
-
 		if (!of_group(i, group))
 			continue;
-		if (m->not_before <= now && m->not_after > now)
-			return i;
+		if (m[i].not_before <= now && m[i].not_after > now
+		    && (valid == nmasters || (m[i].not_before == m[valid].not_before && m[i].not_after > m[valid].not_after)))
+			valid = i;
 		if (newest == nmasters)
 			newest = i;
-		if (m->not_after > now)
+		if (m[i].not_after > now)
 			first = i;
 	}
-	return first < nmasters ? first : newest;
+	return valid < nmasters ? valid : first < nmasters ? first : newest;
 }
 
 static void refresh(void)
