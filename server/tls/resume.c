@@ -4,16 +4,28 @@
  * in children.
  */
 #include <gnutls/crypto.h>
+#include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
+#include "log/log.h"
 #include "shmcache/shmcache.h"
 #include "tls/session.h"
 
+#define WAIT_TOLD 10000                 /* us: a store that waited longer is told */
+#define WAIT_PAUSE 10                   /* s between two such lines */
+
 static struct shmcache *sessions;               /* NULL: none are kept */
 static int64_t timeout_s = 300;
+static struct {
+	uint64_t seen;                          /* the last wait's number */
+	uint64_t left_out;                      /* worth a line, but none was written */
+	int64_t told;                           /* when the last line was; s of CLOCK_MONOTONIC; 0 = never */
+} waits;
 
 void resume_init(struct shmcache *cache, const struct tls_cache_settings *settings)
 {
+	memset(&waits, 0, sizeof waits);
 	sessions = settings->enabled ? cache : NULL;
 	timeout_s = settings->timeout_s < 1 ? 1 : settings->timeout_s > 604800 ? 604800 : settings->timeout_s;
 }
@@ -37,13 +49,50 @@ static bool key_of(const struct tls *t, const gnutls_datum_t *id, unsigned char 
 	return gnutls_hash_fast(GNUTLS_DIG_SHA256, text, sizeof kind + 32 + id->size, key) == 0;
 }
 
+/* Somebody holds a shard's lock, which is held for a microsecond: stopped, swapped out, or on a slow file system. */
+static void tell_wait(const struct shmcache_wait *w)
+{
+	char who[64] = "", more[64] = "";
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (waits.told && now.tv_sec - waits.told < WAIT_PAUSE) {
+		waits.left_out++;
+		return;
+	}
+	waits.told = now.tv_sec ? now.tv_sec : 1;
+	if (w->owner)
+		snprintf(who, sizeof who, ", which process %ld had", (long)w->owner);
+	if (waits.left_out)
+		snprintf(more, sizeof more, " (%" PRIu64 " more since the last line)", waits.left_out);
+	waits.left_out = 0;
+	if (w->given_up)
+		log_warnx(NULL, LOG_SSL, "BH0530",
+			  "a TLS session was not kept: the lock of shard %u of the session cache%s was not free within %u ms%s; see whether a "
+			  "process of the server is stopped or the machine is overloaded, else raise MutexTimeout",
+			  w->shard, who, w->us / 1000, more);
+	else
+		log_warnx(NULL, LOG_SSL, "BH0530",
+			  "storing a TLS session waited %u ms for the lock of shard %u of the session cache%s%s; see whether a process of the server is "
+			  "stopped or the machine is overloaded",
+			  w->us / 1000, w->shard, who, more);
+}
+
 /* What could not be stored (lock not had, too long) is not there next time: the cache counts it, nobody fails. */
 static int on_store(void *ctx, gnutls_datum_t id, gnutls_datum_t data)
 {
 	unsigned char key[SHMCACHE_KEY];
+	struct shmcache_wait w;
 
-	if (key_of(ctx, &id, key))
-		(void)shmcache_store(sessions, key, data.data, data.size, (uint32_t)timeout_s);
+	if (!key_of(ctx, &id, key))
+		return 0;
+	(void)shmcache_store(sessions, key, data.data, data.size, (uint32_t)timeout_s);
+	shmcache_last_wait(sessions, &w);
+	if (w.n != waits.seen) {
+		waits.seen = w.n;
+		if (w.given_up || w.us > WAIT_TOLD)
+			tell_wait(&w);
+	}
 	return 0;
 }
 
