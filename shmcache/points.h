@@ -19,6 +19,7 @@
 	X(UNLOCKED) \
 	/* append */ \
 	X(APPEND)               /* no word is written */ \
+	X(APPEND_FIRST)         /* one word is */ \
 	X(APPEND_HALF)          /* half of the words are */ \
 	X(APPEND_WORDS)         /* all words, not the head */ \
 	X(APPEND_HEAD)          /* the head too: an entry that no slot names */ \

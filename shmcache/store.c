@@ -59,7 +59,9 @@ static uint64_t append(struct shmc_ring *r, uint64_t *record, uint32_t units)
 		shmc_put(&r->words[at], record[i]);
 		if (++at == all)
 			at = 0;
-		if (i == units)
+		if (i == 0)
+			SHMC_POINT(APPEND_FIRST);
+		else if (i == units)
 			SHMC_POINT(APPEND_HALF);
 	}
 	SHMC_POINT(APPEND_WORDS);

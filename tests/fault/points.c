@@ -425,7 +425,7 @@ static void go_on_from(const struct fault *f, unsigned depth)
 
 static bool is_append(unsigned p)
 {
-	return p == SHMC_P_APPEND || p == SHMC_P_APPEND_HALF || p == SHMC_P_APPEND_WORDS || p == SHMC_P_APPEND_HEAD;
+	return p == SHMC_P_APPEND || p == SHMC_P_APPEND_FIRST || p == SHMC_P_APPEND_HALF || p == SHMC_P_APPEND_WORDS || p == SHMC_P_APPEND_HEAD;
 }
 
 static bool reserve_used(uint32_t shard)
@@ -480,6 +480,8 @@ static void cases(struct op op, unsigned depth)
 	if (perform(&live, &op) < 0)
 		fail(&f, "it does not work at all");
 	shmc_point_hook = NULL;
+	if (op.what == STORE && shmc_load(&shmc_shard_at(&live, shard_of(&live, op.key))->owner) != 0)
+		fail(&f, "its owner stays");
 	memcpy(times, seen, sizeof(times));
 	memcpy(after, live.base, live.plan.segment);
 	memcpy(copy.base, after, live.plan.segment);
