@@ -1,6 +1,7 @@
 /*
- * toolbench.c - the command `bulkhead-cache bench`: what to measure, on which caches, and the tables. The caches are its
- * own and go when it ends; a server's is never touched. toolload.c has the processes, toolsim.c the made-up clients.
+ * toolbench.c - the command `bulkhead-cache bench`: what to measure, on which caches, and the tables. The caches
+ * are its own and go when it ends; a server's is never touched. toolload.c has the processes, toolsim.c the
+ * made-up clients.
  *
  * A measure is a row of JSON; text is made from the same rows as they come.
  */
@@ -20,7 +21,7 @@ enum { PART_COST = 1, PART_LOCK = 2, PART_DENSITY = 4, PART_POLICY = 8, PARTS = 
 
 static const char *const part_name[PARTS] = { "cost", "lock", "density", "policy" };
 static const char *const part_title[PARTS] = {
-	"CPU time of an operation, ns, in a full cache; the best round; 95 5: of 100 operations 5 are stores",
+	"CPU time of an operation in a full cache, ns, the best round; 95 5: 95 fetches, 5 stores",
 	"Stores only: how long the lock was held and waited for, ns of real time",
 	"Sessions kept, planned for their length, and planned for 356 bytes",
 	"Hits in 100 connections of clients that come back",
@@ -160,14 +161,15 @@ static int lock_row(struct bench *b, uint32_t kind, uint32_t sessions, unsigned 
 	if (r < 0)
 		return -1;
 	return add_row(b, 1, json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "lock", kind_name[kind],
-	                               "sessions", (json_int_t)sessions, "processes", (int)processes, "held_50%", l.held[0],
-	                               "held_99%", l.held[1], "wait_50%", l.waited[0], "wait_99%", l.waited[1],
-	                               "wait_longest", l.waited_longest, "stores", (json_int_t)l.stores, "given_up",
-	                               (json_int_t)l.given_up));
+	                               "sessions", (json_int_t)sessions, "processes", (int)processes,
+	                               "held_50%", l.held[0], "held_99%", l.held[1],
+	                               "wait_50%", l.waited[0], "wait_99%", l.waited[1],
+	                               "wait_longest", l.waited_longest, "stores", (json_int_t)l.stores,
+	                               "given_up", (json_int_t)l.given_up));
 }
 
-static int loaded(struct bench *b, unsigned part, int (*row)(struct bench *b, uint32_t kind, uint32_t sessions,
-                                                             unsigned processes))
+static int loaded(struct bench *b, unsigned part,
+                  int (*row)(struct bench *b, uint32_t kind, uint32_t sessions, unsigned processes))
 {
 	/* How long a lock is held does not hang on the size: the largest is enough. */
 	unsigned first = part == 1 ? b->sessions.n - 1 : 0;
@@ -216,10 +218,12 @@ static int density(struct bench *b)
 		if (kept(b, size, l, average, &fit, &planned) < 0 || kept(b, size, l, USUAL, &usual, &ignored) < 0)
 			return -1;
 		snprintf(what, sizeof(what), "%zu", l);
-		if (add_row(b, 2, json_pack("{s:I, s:s, s:I, s:I, s:f, s:f, s:I}", "bytes", (json_int_t)size, "length",
-		                            l == SIM_MIX ? "mix" : what, "kept", (json_int_t)fit, "planned",
-		                            (json_int_t)planned, "off_by_%", 100 * (fit - planned) / planned, "kept_in_1_MiB",
-		                            fit * 1048576 / (double)size, "kept_as_356", (json_int_t)usual)) < 0)
+		if (add_row(b, 2, json_pack("{s:I, s:s, s:I, s:I, s:f, s:f, s:I}", "bytes", (json_int_t)size,
+		                            "length", l == SIM_MIX ? "mix" : what, "kept", (json_int_t)fit,
+		                            "planned", (json_int_t)planned,
+		                            "off_by_%", 100 * (fit - planned) / planned,
+		                            "kept_in_1_MiB", fit * 1048576 / (double)size,
+		                            "kept_as_356", (json_int_t)usual)) < 0)
 			return -1;
 	}
 	return 0;
@@ -303,8 +307,8 @@ static json_t *machine(void)
 	if (uname(&u) < 0)
 		return NULL;
 	return json_pack("{s:s, s:I, s:s, s:s, s:s}", "processor", model, "processors",
-	                 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernel", u.release, "machine", u.machine, "libgcrypt",
-	                 gcry_check_version(NULL));
+	                 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernel", u.release, "machine", u.machine,
+	                 "libgcrypt", gcry_check_version(NULL));
 }
 
 static int number_list(const char *option, const char *text, uint32_t min, uint32_t max, struct list *out)
@@ -315,8 +319,8 @@ static int number_list(const char *option, const char *text, uint32_t min, uint3
 		unsigned long v = strtoul(text, &end, 10);
 
 		if (end == text || (*end != ',' && *end != '\0') || text[0] == '-' || v < min || v > max || out->n == LISTED)
-			return tool_misused("bench", "option '%s' takes up to %d numbers from %u to %u with commas between, not '%s'",
-			                    option, (int)LISTED, min, max, text);
+			return tool_misused("bench", "option '%s' takes up to %d numbers from %u to %u with commas between",
+			                    option, (int)LISTED, min, max);
 		out->v[out->n++] = (uint32_t)v;
 		text = *end == ',' ? end + 1 : end;
 	} while (*text != '\0');

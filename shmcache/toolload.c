@@ -1,7 +1,7 @@
 /*
- * toolload.c - scratch caches, and the processes that measure them. Part of bulkhead-cache bench. The parent makes the
- * cache, forks, waits and removes; children call child_init and report through shared anonymous memory. Children die
- * with their parent.
+ * toolload.c - scratch caches, and the processes that measure them. Part of bulkhead-cache bench. The parent
+ * makes the cache, forks, waits and removes; children call child_init and report through shared anonymous
+ * memory. Children die with their parent.
  *
  * What is measured is CPU time of the processes, so that others on the machine disturb it little; the best of several
  * rounds is taken. The keys are numbers: hashing them is part of each operation.
@@ -26,6 +26,7 @@ enum {
 	STEPS = 8,                              /* of a histogram, for each doubling */
 	BARS = 40 * STEPS,
 	TTL = 1 << 30,
+	PARTS = 32,                             /* of the filling of a cache */
 };
 
 /* One process's results; nobody else writes them. */
@@ -91,8 +92,8 @@ int load_init(struct shmcache_err *err)
 	if (mkdtemp(folder) == NULL) {
 		snprintf(folder, sizeof(folder), "%.40s/bulkhead-bench-XXXXXX", tmp == NULL ? "/tmp" : tmp);
 		if (mkdtemp(folder) == NULL)
-			return shmc_fail(err, "let TMPDIR name a folder that you may write", "making folder %s: %s", folder,
-			                 strerror(errno));
+			return shmc_fail(err, "let TMPDIR name a folder that you may write", "making folder %s: %s",
+			                 folder, strerror(errno));
 	}
 	snprintf(lockfile, sizeof(lockfile), "%s/lock", folder);
 	return 0;
@@ -169,7 +170,7 @@ static void child(struct shmcache *c, int (*work)(struct shmcache *c, const void
 	_exit(failed);
 }
 
-/* Forks n children that do the work, and waits for all. 0, or -1 if one of them failed or this program was stopped. */
+/* Forks n children that do the work, and waits for all. 0, or -1: one of them failed, or this program was stopped. */
 static int run(struct shmcache *c, unsigned n, int (*work)(struct shmcache *c, const void *arg, unsigned me),
                const void *arg)
 {
@@ -273,6 +274,7 @@ struct measuring {
 	uint32_t *mine, live, at;       /* sessions of this process that are there, in no order */
 	uint64_t fresh;                 /* the next number that never was a session */
 	uint64_t look;
+	uint32_t lost;                  /* a session of this process that was not found, plus one */
 	unsigned char data[SHMCACHE_MAX_DATA], got[SHMCACHE_MAX_DATA];
 };
 
@@ -299,13 +301,22 @@ static int store(struct measuring *m, uint64_t n)
 	return shmcache_store(m->c, key, m->data, m->p->len, TTL);
 }
 
-/* Stores those of this process's sessions that are not there. */
+/*
+ * Stores those of this process's sessions that are not there. All go at one pace: else what the first stored
+ * would be gone when the last is done.
+ */
 static int fill(struct measuring *m)
 {
-	for (uint32_t n = m->me; n < 2 * m->p->sessions; n += m->p->processes)
-		if (!fetch(m, n) && store(m, n) < 0)
+	uint32_t all = 2 * m->p->sessions, n = m->me;
+
+	for (uint32_t part = 1; part <= PARTS; part++) {
+		for (; n < (uint64_t)all * part / PARTS; n += m->p->processes)
+			if (!fetch(m, n) && store(m, n) < 0)
+				return -1;
+		if (together(m->p, &m->times) < 0)
 			return -1;
-	return together(m->p, &m->times);
+	}
+	return 0;
 }
 
 /* Finds which are there. They are mixed, so that neighbours in time are none in memory. */
@@ -337,11 +348,12 @@ static uint32_t next_of_mine(struct measuring *m)
 	return m->mine[m->at++];
 }
 
-static int batch(struct measuring *m, enum load_op op)
+static int batch(struct measuring *m, enum load_op op, uint64_t n)
 {
 	unsigned char key[SHMCACHE_KEY];
+	uint32_t who;
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		switch (op) {
 		case LOAD_HIT: (void)fetch(m, next_of_mine(m)); break;
 		case LOAD_MISS: (void)fetch(m, m->fresh++); break;
@@ -350,12 +362,15 @@ static int batch(struct measuring *m, enum load_op op)
 			shmcache_remove(m->c, key);
 			break;
 		case LOAD_MIXED:
+			/* As clients do: who did not find his session gets another. */
+			who = next_of_mine(m);
 			if (i % 20 != 19) {
-				(void)fetch(m, next_of_mine(m));
+				m->lost = fetch(m, who) ? m->lost : who + 1;
 				break;
 			}
-			if (store(m, next_of_mine(m)) < 0 && errno != ETIMEDOUT)
+			if (store(m, m->lost != 0 ? m->lost - 1 : who) < 0 && errno != ETIMEDOUT)
 				return -1;
+			m->lost = 0;
 			break;
 		default:
 			if (store(m, m->fresh++) < 0 && errno != ETIMEDOUT)
@@ -372,14 +387,15 @@ static int measure_round(struct measuring *m, enum load_op op, unsigned i)
 	struct worker *w = &shared->worker[m->me];
 	uint64_t took = 0, ops = 0;
 
-	while (took < m->p->round_ns && (op != LOAD_REMOVE || ops + BATCH <= m->live)) {
+	while (took < m->p->round_ns && (op != LOAD_REMOVE || ops < m->live)) {
+		uint64_t n = op == LOAD_REMOVE && m->live - ops < BATCH ? m->live - ops : BATCH;
 		uint64_t t = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 
-		if (batch(m, op) < 0)
+		if (batch(m, op, n) < 0)
 			return -1;
 		t = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - t;
 		took += t > m->look ? t - m->look : 0;
-		ops += BATCH;
+		ops += n;
 	}
 	w->ns[op][i] = (double)took;
 	w->ops[op][i] = ops;

@@ -1,6 +1,6 @@
 /*
- * toolload.h - scratch caches and the processes that load them, for `bulkhead-cache bench`. The program that calls makes
- * the caches and waits; all that uses them runs in processes forked for the purpose.
+ * toolload.h - scratch caches and the processes that load them, for `bulkhead-cache bench`. The program that
+ * calls makes the caches and waits; all that uses them runs in processes forked for the purpose.
  */
 #ifndef SHMCACHE_TOOLLOAD_H
 #define SHMCACHE_TOOLLOAD_H

@@ -1,9 +1,9 @@
 /*
- * toolsim.c - made-up clients on a real cache, and on models of what others do: first in, first out, and least recently
- * used first. Part of bulkhead-cache; one process, nobody else uses the cache meanwhile.
+ * toolsim.c - made-up clients on a real cache, and on models of what others do: first in, first out, and
+ * least recently used first. Part of bulkhead-cache; one process, nobody else uses the cache meanwhile.
  *
- * Sessions are numbered as they are made. The clients' behaviour follows from the seed alone and not from what the
- * cache kept, so that each policy sees the same arrivals.
+ * Sessions are numbered as they are made. The clients' behaviour follows from the seed alone and not from what
+ * the cache kept, so that each policy sees the same arrivals.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -169,7 +169,8 @@ static int our_store(struct policy *p, uint32_t id, uint32_t now, uint32_t expir
 		memcpy(&w[2], nonce, 12);
 		memcpy(aad, key, SHMCACHE_KEY);
 		memcpy(aad + SHMCACHE_KEY, &w[1], sizeof(uint64_t));
-		if (shmc_seal(c->cipher, nonce, aad, sizeof(aad), data, len, &w[SHMC_HEAD_WORDS], (unsigned char *)&w[4]) < 0)
+		if (shmc_seal(c->cipher, nonce, aad, sizeof(aad), data, len, &w[SHMC_HEAD_WORDS],
+		              (unsigned char *)&w[4]) < 0)
 			return -1;
 	}
 	shmc_shard_load(c, shmc_shard_at(c, shmc_shard_of(c, hash)), &s);
