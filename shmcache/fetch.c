@@ -73,9 +73,9 @@ enum shmc_found shmc_entry_read(const struct shmcache *c, struct shmc_shard_head
 	return right ? SHMC_GOT : SHMC_OTHER;
 }
 
-/* One look through both buckets of a segment. Sets *where and *slot on GOT; GONE: look again. */
-static enum shmc_found look(struct shmcache *c, struct shmc_shard_head *h, uint64_t hash, bool whole, uint64_t **where,
-                            uint64_t *slot, struct shmc_entry *e)
+/* One look through both buckets of a segment. Sets *where, *slot and w on GOT; GONE: look again. */
+static enum shmc_found look(const struct shmcache *c, struct shmc_shard_head *h, uint64_t hash, bool whole, uint64_t *w,
+                            uint64_t **where, uint64_t *slot, struct shmc_entry *e)
 {
 	bool moved = false;
 
@@ -85,7 +85,7 @@ static enum shmc_found look(struct shmcache *c, struct shmc_shard_head *h, uint6
 
 		if (!shmc_slot_tagged(s, hash))
 			continue;
-		f = shmc_entry_read(c, h, s, whole, c->record, e);
+		f = shmc_entry_read(c, h, s, whole, w, e);
 		if (f == SHMC_GOT && e->hash == hash) {
 			*where = p;
 			*slot = s;
@@ -111,7 +111,7 @@ static enum shmc_found find(struct shmcache *c, bool resizing, uint64_t hash, ui
 	for (unsigned i = 0; i <= SHMC_TRIES && f == SHMC_GONE; i++) {
 		if (i > 0)
 			shmc_count(h, N_REDONE);
-		f = look(c, h, hash, true, where, slot, e);
+		f = look(c, h, hash, true, c->record, where, slot, e);
 		if (f != SHMC_GOT)
 			continue;
 		if (shmc_acquire(&h->arriving) == hash)
@@ -195,11 +195,11 @@ int shmcache_fetch(struct shmcache *c, const unsigned char key[SHMCACHE_KEY], vo
 	return 0;
 }
 
-void shmc_remove_hash(struct shmcache *c, uint64_t hash)
+void shmc_remove_hash(const struct shmcache *c, uint64_t hash)
 {
 	struct shmc_shard_head *h;
 	struct shmc_entry e;
-	uint64_t slot, *where;
+	uint64_t slot, *where, w[4];            /* c->record may hold what is being stored */
 
 	if (c->plan.shards == 0)
 		return;
@@ -209,7 +209,7 @@ void shmc_remove_hash(struct shmcache *c, uint64_t hash)
 	 * rare.
 	 */
 	for (unsigned i = 0; i < 4 * SHMC_TRIES; i++) {
-		enum shmc_found f = look(c, h, hash, false, &where, &slot, &e);
+		enum shmc_found f = look(c, h, hash, false, w, &where, &slot, &e);
 
 		if (f == SHMC_OTHER)
 			return;

@@ -299,6 +299,8 @@ int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct sh
 int shmc_instance_take(int fd);
 /* Whether someone else's description holds the instance's byte of the lockfile at path. */
 bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino);
+/* The pid that a living instance's lockfile names, 0 where it is not known. */
+long shmc_instance_pid(const char *path);
 /* The child's own description: fills c->lock and c->how. 0 or -1. */
 int shmc_lock_init(struct shmcache *c, struct shmcache_err *e);
 /* Makes a shard's robust mutex. 0, or -1 with errno. */
@@ -340,7 +342,7 @@ enum shmc_found { SHMC_GOT, SHMC_OTHER, SHMC_GONE };
 enum shmc_found shmc_entry_read(const struct shmcache *c, struct shmc_shard_head *h, uint64_t slot, bool whole,
                                 uint64_t *w, struct shmc_entry *e);
 /* Without a lock: the entry of this hash goes from this one segment. */
-void shmc_remove_hash(struct shmcache *segment, uint64_t hash);
+void shmc_remove_hash(const struct shmcache *segment, uint64_t hash);
 
 /* ------------------------------------------------------------------------------------------------ migrate.c */
 

@@ -135,22 +135,30 @@ void shmc_arrival_undo_locked(struct shmc_shard *s)
 /* A living entry of the older segment. */
 struct item {
 	uint64_t *slot, value, hash;
-	uint32_t units;
+	uint32_t units, expires;
 	bool chosen;
 };
 
-/* Rising worth: not hit before hit, probation before main, older before younger. */
+/*
+ * Rising worth: not hit before hit; of those that were hit, probation before main; what ends sooner before what ends later.
+ * Of what ends in the same second and was not hit, main has the older.
+ */
 static int by_worth(const void *a, const void *b)
 {
-	uint64_t v = ((const struct item *)a)->value, w = ((const struct item *)b)->value;
-	int hit = shmc_slot_freq(v) > 0, hit_too = shmc_slot_freq(w) > 0;
-	unsigned ring = shmc_slot_ring(v), ring_too = shmc_slot_ring(w);
+	const struct item *x = a, *y = b;
+	bool hit = shmc_slot_freq(x->value) > 0, hit_too = shmc_slot_freq(y->value) > 0;
+	unsigned ring = shmc_slot_ring(x->value), ring_too = shmc_slot_ring(y->value);
+	uint64_t pos = shmc_slot_pos(x->value), pos_too = shmc_slot_pos(y->value);
 
 	if (hit != hit_too)
-		return hit - hit_too;
+		return hit ? 1 : -1;
+	if (hit && ring != ring_too)
+		return ring == MAIN ? 1 : -1;
+	if (x->expires != y->expires)
+		return x->expires < y->expires ? -1 : 1;
 	if (ring != ring_too)
-		return ring < ring_too ? -1 : 1;
-	return shmc_slot_pos(v) < shmc_slot_pos(w) ? -1 : 1;
+		return ring == MAIN ? -1 : 1;
+	return pos == pos_too ? 0 : pos < pos_too ? -1 : 1;
 }
 
 static size_t collect(struct shmcache *from, struct shmc_shard_head *h, struct item *list)
@@ -163,7 +171,8 @@ static size_t collect(struct shmcache *from, struct shmc_shard_head *h, struct i
 		uint64_t v = shmc_acquire(&h->slots[i]);
 
 		if (v != 0 && shmc_entry_read(from, h, v, false, from->record, &e) == SHMC_GOT && e.expires > now)
-			list[n++] = (struct item){ .slot = &h->slots[i], .value = v, .hash = e.hash, .units = e.units };
+			list[n++] = (struct item){ .slot = &h->slots[i], .value = v, .hash = e.hash, .units = e.units,
+				                   .expires = e.expires };
 	}
 	qsort(list, n, sizeof(*list), by_worth);
 	return n;
@@ -250,7 +259,7 @@ static int move(struct shmcache *c, struct shmc_shard_head *h, const struct item
 		return 0;
 	if (enter(c, shard, &s) < 0)
 		return -1;
-	/* What is there was stored since, or moved before, and may have been removed: then the old slot is 0 by now. */
+	/* What is there already was stored since, or moved before. */
 	if (named(&s, it->hash, &value) != NULL || e.expires <= s.now) {
 		shmc_shard_leave(c, shard, &s);
 		return 0;

@@ -117,6 +117,16 @@ static long holder(int fd)
 	return access(proc, F_OK) == 0 ? pid : 0;
 }
 
+long shmc_instance_pid(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	long pid = fd < 0 ? 0 : holder(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return pid;
+}
+
 static int in_use(int fd, const char *path, struct shmcache_err *e)
 {
 	int why = errno;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,6 +145,17 @@ struct shmcache *shmc_handle_new(struct shmcache_err *e)
 	return c;
 }
 
+static int in_use(const char *name, const char *lockfile, struct shmcache_err *e)
+{
+	long pid = shmc_instance_pid(lockfile);
+	char who[32] = "";
+
+	if (pid > 0)
+		snprintf(who, sizeof(who), " with pid %ld", pid);
+	return shmc_fail(e, "stop it, or choose another name",
+	                 "shared memory object %s is in use by an instance%s, whose lockfile is %s", name, who, lockfile);
+}
+
 /* Removes the object of a dead instance. -1: it is a living one's, or a stranger's. */
 static int remove_left_over(const struct shmcache *c, const char *name, struct shmcache_err *e)
 {
@@ -166,8 +178,7 @@ static int remove_left_over(const struct shmcache *c, const char *name, struct s
 	/* Our own lockfile's instance byte is ours by now: who made the object with it is dead. */
 	if (readable && (h.lock_dev != c->lock_dev || h.lock_ino != c->lock_ino) &&
 	    shmc_instance_lives(h.lockfile, h.lock_dev, h.lock_ino))
-		return shmc_fail(e, "stop it, or choose another name",
-		                 "shared memory object %s is in use by an instance whose lockfile is %s", name, h.lockfile);
+		return in_use(name, h.lockfile, e);
 	return shm_unlink(name) == 0 || errno == ENOENT
 	               ? 0
 	               : shmc_fail(e, "", "removing shared memory object %s: %s", name, strerror(errno));
@@ -207,11 +218,16 @@ static int segment_open(const struct shmcache *c, const char *name, bool *named,
 /* Every page now: memory that is only promised ends in SIGBUS. */
 static int allocate(const struct shmcache *c, bool named, struct shmcache_err *e)
 {
+	struct statvfs fs = { .f_frsize = 0 };
 	int why;
 
 	do
 		why = posix_fallocate(c->segfd, 0, (off_t)c->plan.segment);
 	while (why == EINTR);
+	if (why == ENOSPC && named && fstatvfs(c->segfd, &fs) == 0 && fs.f_blocks > 0)
+		return shmc_fail(e, "make the cache smaller, or enlarge it (mount -o remount,size=… /dev/shm)",
+		                 "%zu bytes for the cache cannot be had: /dev/shm has %llu bytes free of %llu", c->plan.segment,
+		                 (unsigned long long)fs.f_bavail * fs.f_frsize, (unsigned long long)fs.f_blocks * fs.f_frsize);
 	if (why != 0)
 		return shmc_fail(e, "make the cache smaller, or enlarge it (mount -o remount,size=… /dev/shm)",
 		                 "%zu bytes for the cache cannot be had in shared memory: %s", c->plan.segment, strerror(why));
