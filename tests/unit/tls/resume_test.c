@@ -2,46 +2,12 @@
  * resume_test.c - sessions that are resumed, and those that must not be: by ID from a real shared cache, by ticket of 1.2
  * and 1.3, in other processes, under other policies, after their time, after a change of seeds.
  */
-#include "rig.h"
+#include "sessions.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include "shmcache/shmcache.h"
-#include "tls/session.h"
-
-static struct rig_env *env;
-static struct arena *arena;
-static struct shmcache *cache;
-static struct tls_cache_settings settings = { .enabled = true, .bytes = 65536, .timeout_s = 300 };
-static char cache_name[64];
-
-static void put_seed(uint64_t id, int64_t from, int64_t to)
-{
-	struct shmcache_seed seed = { .id = id, .not_before = time(NULL) + from, .not_after = time(NULL) + to };
-
-	memset(seed.seed, (int)id, sizeof seed.seed);
-	assert_int_equal(shmcache_ticket_put(cache, &seed, seed.not_before), 0);
-}
-
-/* A new cache with one seed, as a master makes it; this process is its child, too. */
-static void begin(bool child)
-{
-	struct shmcache_plan plan;
-	struct shmcache_err se;
-	struct shmcache_lock_options lock = { .lockfile = rig_path("lock") };
-
-	assert_int_equal(shmcache_plan(settings.bytes, 0, &plan, &se), 0);
-	snprintf(cache_name, sizeof cache_name, "/bulkhead-tlstest-%d", (int)getpid());
-	cache = shmcache_create(&plan, cache_name, &lock, &se);
-	if (!cache)
-		fail_msg("%s", se.text);
-	put_seed(1, -10, 86400);
-	if (child) {
-		assert_int_equal(shmcache_child_init(cache, &se), 0);
-		tls_child_init(cache, &settings);
-	}
-}
+#include "log/log.h"
 
 static int setup(void **state)
 {
@@ -52,60 +18,6 @@ static int setup(void **state)
 	rig_certificate("one.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
 	rig_certificate("two.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
 	return 0;
-}
-
-static int each_setup(void **state)
-{
-	(void)state;
-	env = rig_env_new();
-	arena = arena_new(0);
-	settings.enabled = true;
-	settings.timeout_s = 300;
-	return 0;
-}
-
-static int each_teardown(void **state)
-{
-	(void)state;
-	tls_child_init(NULL, &settings);
-	if (cache) {
-		shmcache_unlink(cache);
-		shmcache_close(cache);
-		cache = NULL;
-	}
-	rig_env_free(env);
-	arena_free(arena);
-	return 0;
-}
-
-/* A connection; *session is offered if it is there, and the new one left in it. Whether it was resumed, -1: it failed. */
-static int connect_to(struct rig_hosts *hosts, const char *client, const char *name, gnutls_datum_t *session)
-{
-	struct rig *r = rig_new(hosts, client, name);
-	int resumed = -1;
-
-	if (session->data)
-		assert_int_equal(gnutls_session_set_data(r->client, session->data, session->size), 0);
-	if (rig_run(r) == TLS_DONE && r->code == 0) {
-		resumed = tls_resumed(r->server);
-		rig_exchange(r);
-		assert_int_equal(resumed, gnutls_session_is_resumed(r->client));
-		assert_string_equal(rig_variable(r, arena, "SSL_SESSION_RESUMED"), resumed ? "Resumed" : "Initial");
-		gnutls_free(session->data);
-		if (gnutls_session_get_data2(r->client, session) < 0)
-			*session = (gnutls_datum_t){ 0 };
-	}
-	rig_free(r);
-	return resumed;
-}
-
-#define BY_ID CLIENT12 ":%NO_TICKETS"
-static const char *const ways[] = { BY_ID, CLIENT12, CLIENT13 };
-
-static void forget(gnutls_datum_t *session)
-{
-	gnutls_free(session->data);
-	*session = (gnutls_datum_t){ 0 };
 }
 
 static void test_each_way(void **state)
@@ -411,28 +323,164 @@ static void test_number_of_tickets(void **state)
 	}
 }
 
-/* RFC 5246, 7.2.2: a connection that ended in a fatal alert leaves no session behind. */
+/* RFC 5246, 7.2.2: a connection that ended in a fatal alert, of either side, leaves no session behind. */
 static void test_fatal_alert_removes(void **state)
 {
+	static const struct { bool resumed, alert, ours; } rows[] = {
+		{ false, false, false }, { true, false, false },        /* an orderly end: the session stays */
+		{ false, true, false }, { true, true, false }, { false, true, true }, { true, true, true },
+	};
+	static const unsigned char wrong[] = { 23, 3, 3, 0, 32, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32 };
 	struct tls_policy *p;
 	struct rig_hosts hosts;
-	gnutls_datum_t session = { 0 };
-	struct rig *r;
-	char buf[8];
 
 	(void)state;
 	begin(true);
 	p = rig_host(env, "one.test", "one.test", "");
 	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
-	r = rig_new(&hosts, BY_ID, "one.test");
-	assert_int_equal(rig_run(r), TLS_DONE);
-	rig_exchange(r);
-	assert_int_equal(gnutls_session_get_data2(r->client, &session), 0);
-	gnutls_alert_send(r->client, GNUTLS_AL_FATAL, GNUTLS_A_INTERNAL_ERROR);
-	assert_int_equal(tls_read(r->server, buf, sizeof buf), -2);
-	rig_free(r);
-	assert_int_equal(connect_to(&hosts, BY_ID, "one.test", &session), 0);
-	forget(&session);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		gnutls_datum_t session = { 0 };
+		struct rig *r = rig_new(&hosts, BY_ID, "one.test");
+		char buf[8];
+
+		if (rows[i].resumed) {
+			assert_int_equal(connect_to(&hosts, BY_ID, "one.test", &session), 0);
+			assert_int_equal(gnutls_session_set_data(r->client, session.data, session.size), 0);
+		}
+		assert_int_equal(rig_run(r), TLS_DONE);
+		assert_int_equal(tls_resumed(r->server), rows[i].resumed);
+		rig_exchange(r);
+		if (!rows[i].resumed)
+			assert_int_equal(gnutls_session_get_data2(r->client, &session), 0);
+		if (!rows[i].alert)
+			gnutls_bye(r->client, GNUTLS_SHUT_WR);
+		else if (rows[i].ours)
+			rig_push(&r->wire.to_server, wrong, sizeof wrong);      /* a record whose seal is wrong */
+		else
+			gnutls_alert_send(r->client, GNUTLS_AL_FATAL, GNUTLS_A_INTERNAL_ERROR);
+		assert_int_equal(tls_read(r->server, buf, sizeof buf), rows[i].alert ? -2 : 0);
+		if (rows[i].ours) {
+			assert_int_equal(gnutls_record_recv(r->client, buf, sizeof buf), GNUTLS_E_FATAL_ALERT_RECEIVED);
+			assert_int_equal(gnutls_alert_get(r->client), GNUTLS_A_BAD_RECORD_MAC);
+		}
+		rig_free(r);
+		if (connect_to(&hosts, BY_ID, "one.test", &session) != !rows[i].alert)
+			fail_msg("row %zu", i);
+		forget(&session);
+	}
+	tls_policy_free(p);
+}
+
+/* A policy that names files uses the seeds of its group, and no others. */
+static void test_groups(void **state)
+{
+	struct tls_policy *own, *files;
+	struct rig_hosts hosts;
+	uint64_t group;
+
+	(void)state;
+	begin(true);                                    /* seed 1 of group 0 */
+	own = rig_host(env, "one.test", "one.test", "");
+	files = rig_host(env, "one.test", "one.test", "SSLSessionTicketKeyFile /new /old");
+	group = tls_policy_ticket_group(files);
+	assert_memory_equal(tls_policy_label(own), tls_policy_label(files), 32);
+	for (unsigned i = 1; i < 3; i++) {
+		gnutls_datum_t session = { 0 }, by_own = { 0 };
+
+		/* none there: no ticket, and no failure */
+		hosts = (struct rig_hosts){ .at = { { "one.test", files } }, .n = 1 };
+		assert_null(tickets_seed(files, i == 2, (struct text){ 0 }));
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		assert_int_equal(session.data ? connect_to(&hosts, ways[i], "one.test", &session) : 0, i == 1);      /* a 1.2 client without a ticket has its ID */
+		forget(&session);
+		put_group_seed(20, group, -6, 86400);
+		put_group_seed(21, group, -5, 86400);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 1);
+		/* the other group does not open it, nor this one the other's */
+		hosts.at[0].policy = own;
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &by_own), 0);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &by_own), 1);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		hosts.at[0].policy = files;
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &by_own), 0);
+		forget(&session);
+		forget(&by_own);
+		/* the first of the list seals, the second opens what it sealed when it was the first */
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 0);
+		put_group_seed(22, group, -4, 86400);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &by_own), 0);
+		assert_int_equal(shmcache_ticket_drop(cache, 22), 0);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &session), 1);
+		assert_int_equal(connect_to(&hosts, ways[i], "one.test", &by_own), 0);
+		for (uint64_t id = 20; id < 22; id++)
+			assert_int_equal(shmcache_ticket_drop(cache, id), 0);
+		forget(&session);
+		forget(&by_own);
+	}
+	tls_policy_free(own);
+	tls_policy_free(files);
+}
+
+/* Two machines with the same files, whose lists have other paths: each resumes what the other began; by ID neither does. */
+static void test_fleet(void **state)
+{
+	gnutls_datum_t sessions[3] = { 0 };
+
+	(void)state;
+	for (int machine = 0; machine < 3; machine++) {
+		struct tls_policy *p;
+		struct rig_hosts hosts;
+
+		begin(true);
+		p = rig_host(env, "one.test", "one.test", machine ? "SSLSessionTicketKeyFile /other" : "SSLSessionTicketKeyFile /one");
+		hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+		put_group_seed(machine == 2 ? 41 : 40, tls_policy_ticket_group(p), -5, 86400);
+		for (unsigned i = 0; i < 3; i++)
+			if (connect_to(&hosts, ways[i], "one.test", &sessions[i]) != (machine == 1 && i > 0))
+				fail_msg("machine %d, %s", machine, ways[i]);
+		tls_policy_free(p);
+		tls_child_init(NULL, &settings);
+		shmcache_unlink(cache);
+		shmcache_close(cache);
+		cache = NULL;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		forget(&sessions[i]);
+}
+
+/* A lock that is not had: the client notices nothing, the log has one line with what is known. */
+static void test_waits_are_told(void **state)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 512 };
+	struct log_settings level;
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+	char text[4096] = "";
+	FILE *log = tmpfile();
+	int fd;
+
+	(void)state;
+	begin(true);
+	log_settings_init(&level, LOG_L_NOTICE);
+	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = fileno(log), .plain = true }, &level);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	fd = open(rig_path("lock"), O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+	for (int i = 0; i < 3; i++) {
+		gnutls_datum_t session = { 0 };
+		assert_int_equal(connect_to(&hosts, BY_ID, "one.test", &session), 0);
+		assert_int_equal(connect_to(&hosts, BY_ID, "one.test", &session), 0);
+		forget(&session);
+	}
+	close(fd);
+	assert_true(pread(fileno(log), text, sizeof text - 1, 0) > 0);
+	assert_non_null(strstr(text, "a TLS session was not kept: the lock of shard 0"));
+	assert_non_null(strstr(text, "MutexTimeout"));
+	assert_null(strstr(strchr(text, '\n') + 1, "shard"));
+	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &level);
+	fclose(log);
 	tls_policy_free(p);
 }
 
@@ -460,7 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_each_way), T(test_switched_off), T(test_other_policies), T(test_ticket_of_12_under_13), T(test_over_processes), T(test_timeout),
 		T(test_change_of_seeds), T(test_clock_set),
-		T(test_old_keys_are_wiped), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_without_segment),
+		T(test_old_keys_are_wiped), T(test_number_of_tickets), T(test_fatal_alert_removes), T(test_groups), T(test_fleet), T(test_waits_are_told), T(test_without_segment),
 	};
 	int failed = cmocka_run_group_tests_name("tls/resume", tests, setup, rig_teardown);
 

@@ -1,0 +1,170 @@
+/*
+ * holes_test.c - what GnuTLS by itself resumes, or stumbles over, where it must not: each case by session ID, by a ticket of
+ * 1.2 and by one of 1.3. Whatever changed between the two connections, the second is a good one; resumed only where all is
+ * the same.
+ */
+#include "sessions.h"
+
+static int setup(void **state)
+{
+	struct err e = { 0 };
+
+	if (rig_setup(state) != 0 || tls_init(&e) != 0)
+		return -1;
+	rig_certificate("one.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+	rig_certificate("two.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+	rig_certificate("rsa.test", GNUTLS_PK_RSA, 2048);
+	return 0;
+}
+
+#define ANY_BY_ID "NORMAL:%NO_TICKETS"
+#define ANY "NORMAL"
+
+struct side {
+	const char *name, *certificate, *more;  /* the host that answers, whatever the client asks for */
+	const char *client, *sni;
+};
+struct hole {
+	const char *what;
+	struct side before, after;
+	bool resumed;
+};
+
+static void run(const struct hole *rows, size_t n)
+{
+	begin(true);
+	for (size_t i = 0; i < n; i++) {
+		const struct side *sides[2] = { &rows[i].before, &rows[i].after };
+		gnutls_datum_t session = { 0 };
+
+		for (int k = 0; k < 2; k++) {
+			const struct side *s = sides[k];
+			struct tls_policy *p = rig_host(env, s->name, s->certificate, s->more);
+			struct rig_hosts hosts = { .at = { { s->name, p } }, .n = 1 };
+			int resumed = connect_to(&hosts, s->client, s->sni, &session);
+
+			if (resumed != (k == 1 && rows[i].resumed))
+				fail_msg("%s: connection %d (%s) %s", rows[i].what, k + 1, s->client,
+					 resumed < 0 ? "failed" : resumed ? "was resumed" : "was not resumed");
+			tls_policy_free(p);
+		}
+		forget(&session);
+	}
+}
+
+#define HOST(client, sni, more) { "one.test", "one.test", more, client, sni }
+#define OTHER(client, sni) { "two.test", "two.test", "", client, sni }
+#define EACH(what, more_before, client13, after, resumed)                                                                   \
+	{ what ", by ID", HOST(BY_ID, "one.test", more_before), after(BY_ID), resumed },                                    \
+	{ what ", 1.2 ticket", HOST(CLIENT12, "one.test", more_before), after(CLIENT12), resumed },                         \
+	{ what ", 1.3 ticket", HOST(client13, "one.test", more_before), after(client13), resumed }
+
+static void test_names(void **state)
+{
+#define SAME(c) HOST(c, "one.test", "")
+#define TWO(c) OTHER(c, "two.test")
+#define TWO_FOR_ONE(c) OTHER(c, "one.test")
+#define TWO_FOR_NONE(c) OTHER(c, NULL)
+	static const struct hole rows[] = {
+		EACH("nothing changed", "", CLIENT13, SAME, true),
+		EACH("other SNI, other host", "", CLIENT13, TWO, false),
+		EACH("another host answers for the same SNI", "", CLIENT13, TWO_FOR_ONE, false),
+		EACH("no SNI, other host", "", CLIENT13, TWO_FOR_NONE, false),
+		/* Another name of the same host: GnuTLS refuses it in 1.2; in 1.3 the host is the same, and so is its certificate. */
+		{ "alias, by ID", HOST(BY_ID, "one.test", ""), HOST(BY_ID, "alias.test", ""), false },
+		{ "alias, 1.2 ticket", HOST(CLIENT12, "one.test", ""), HOST(CLIENT12, "alias.test", ""), false },
+		{ "alias, 1.3 ticket", HOST(CLIENT13, "one.test", ""), HOST(CLIENT13, "alias.test", ""), true },
+		{ "no SNI, same host, 1.3 ticket", HOST(CLIENT13, "one.test", ""), HOST(CLIENT13, NULL, ""), true },
+	};
+
+	(void)state;
+	run(rows, sizeof rows / sizeof *rows);
+}
+
+static void test_suites(void **state)
+{
+#define ONLY256(c) HOST(c, "one.test", "SSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384\nSSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384")
+#define ONLY128(c) HOST(c, "one.test", "SSLCipherSuite ECDHE-ECDSA-AES128-GCM-SHA256\nSSLCipherSuite TLSv1.3 TLS_AES_128_GCM_SHA256")
+	static const struct hole rows[] = {
+		/* The ticket's suite went: GnuTLS resumed it in 1.2, and found none of its hash in 1.3. */
+		EACH("suite gone", "", CLIENT13, ONLY256, false),
+		EACH("other suites gone", "", CLIENT13, ONLY128, false),
+	};
+
+	(void)state;
+	run(rows, sizeof rows / sizeof *rows);
+}
+
+static void test_versions(void **state)
+{
+#define BOTH_ANY HOST(ANY, "one.test", "")
+#define OLD "SSLProtocol TLSv1.2"
+#define NEW "SSLProtocol TLSv1.3"
+	static const struct hole rows[] = {
+		/* GnuTLS takes the session for resumed although it does 1.3: the client breaks off. */
+		{ "1.2 ticket, host now does 1.3 too", HOST(ANY, "one.test", OLD), BOTH_ANY, false },
+		{ "1.2 ticket, host now does 1.3 alone", HOST(ANY, "one.test", OLD), HOST(ANY, "one.test", NEW), false },
+		{ "1.2 by ID, host now does 1.3 too", HOST(ANY_BY_ID, "one.test", OLD), HOST(ANY_BY_ID, "one.test", ""), false },
+		{ "1.3 ticket, host now 1.2 only", BOTH_ANY, HOST(ANY, "one.test", OLD), false },
+		{ "1.3 ticket, host now 1.3 only", BOTH_ANY, HOST(ANY, "one.test", NEW), false },
+		/* The host allows both all the time; it is the client that changes. */
+		{ "1.2 ticket, client now does 1.3 too", HOST(CLIENT12, "one.test", ""), BOTH_ANY, false },
+		{ "1.2 by ID, client now does 1.3 too", HOST(BY_ID, "one.test", ""), HOST(ANY_BY_ID, "one.test", ""), false },
+		{ "1.3 ticket, client offers both", BOTH_ANY, BOTH_ANY, true },
+	};
+
+	(void)state;
+	run(rows, sizeof rows / sizeof *rows);
+}
+
+static void test_certificates(void **state)
+{
+#define RENEWED(c) { "one.test", "two.test", "", c, "one.test" }
+#define OTHER_KIND(c) { "one.test", "rsa.test", "", c, "one.test" }
+	static const struct hole rows[] = {
+		/* A renewed certificate ends no session; one of another kind goes with other suites. */
+		EACH("renewed certificate", "", CLIENT13, RENEWED, true),
+		EACH("certificate of another kind", "", CLIENT13, OTHER_KIND, false),
+	};
+
+	(void)state;
+	run(rows, sizeof rows / sizeof *rows);
+}
+
+/* What the label is made of may grow: whatever makes it differ in one bit makes a full handshake of it. */
+static void test_any_difference_of_labels(void **state)
+{
+	static const char *const by[] = { BY_ID, CLIENT12, CLIENT13 };
+	struct tls_policy *p;
+	struct rig_hosts hosts;
+
+	(void)state;
+	begin(true);
+	p = rig_host(env, "one.test", "one.test", "");
+	hosts = (struct rig_hosts){ .at = { { "one.test", p } }, .n = 1 };
+	for (size_t i = 0; i < 3; i++)
+		for (unsigned bit = 0; bit < 256; bit += 51) {
+			gnutls_datum_t session = { 0 };
+			int resumed;
+
+			assert_int_equal(connect_to(&hosts, by[i], "one.test", &session), 0);
+			p->label[bit / 8] ^= (unsigned char)(1u << bit % 8);
+			resumed = connect_to(&hosts, by[i], "one.test", &session);
+			if (resumed != 0)
+				fail_msg("%s, bit %u: %d", by[i], bit, resumed);
+			forget(&session);
+		}
+	tls_policy_free(p);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, each_setup, each_teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_names), T(test_suites), T(test_versions), T(test_certificates), T(test_any_difference_of_labels),
+	};
+	int failed = cmocka_run_group_tests_name("tls/holes", tests, setup, rig_teardown);
+
+	key_store_free(rig_keys);
+	return failed;
+}
