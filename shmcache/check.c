@@ -53,7 +53,8 @@ static bool chain_whole(struct audit *a, unsigned ring)
 			return false;
 		}
 		if (ring == MAIN && e.units > a->s->maxrec) {
-			tell(a, 2, "the entry at position %llu of main has %u units, the longest is said to have %u",
+			tell(a, 2,
+			     "the entry at position %llu of main has %u units, the longest is said to have %u",
 			     (unsigned long long)pos, e.units, a->s->maxrec);
 			return false;
 		}
@@ -124,8 +125,8 @@ static void slots_check(struct audit *a, bool repair)
 		if (why != NULL)
 			tell(a, 3, "slot %zu of bucket %zu %s", i % SHMC_BUCKET, i / SHMC_BUCKET, why);
 		else
-			tell(a, 4, "slot %zu of bucket %zu names an entry whose hash another slot names too", i % SHMC_BUCKET,
-			     i / SHMC_BUCKET);
+			tell(a, 4, "slot %zu of bucket %zu names an entry whose hash another slot names too",
+			     i % SHMC_BUCKET, i / SHMC_BUCKET);
 		SHMC_POINT(REPAIR_SLOT);
 		if (repair)
 			shmc_release(p, 0);
@@ -173,11 +174,11 @@ static bool positions_sane(struct audit *a)
 		const struct shmc_ring *r = &s->ring[i];
 
 		if (r->tail > r->head || r->head - r->tail > r->units)
-			tell(a, 1, "%s has its tail at %llu and its head at %llu, and is %u units long", ring_name[i],
-			     (unsigned long long)r->tail, (unsigned long long)r->head, r->units);
+			tell(a, 1, "%s has its tail at %llu and its head at %llu, and is %u units long",
+			     ring_name[i], (unsigned long long)r->tail, (unsigned long long)r->head, r->units);
 		else if (r->tail < r->units || r->head >= SHMC_POS_MAX - 2 * (uint64_t)SHMC_MAX_UNITS)
-			tell(a, 8, "%s has its tail at %llu and its head at %llu, where they never come", ring_name[i],
-			     (unsigned long long)r->tail, (unsigned long long)r->head);
+			tell(a, 8, "%s has its tail at %llu and its head at %llu, where they never come",
+			     ring_name[i], (unsigned long long)r->tail, (unsigned long long)r->head);
 	}
 	if (maxrec > most)
 		tell(a, 6, "main's longest entry is said to have %llu units, no entry has more than %llu",
@@ -188,7 +189,9 @@ static bool positions_sane(struct audit *a)
 unsigned shmc_audit(const struct shmcache *c, uint32_t index, struct shmc_shard_head *h, bool inside,
                     const struct shmc_listener *to)
 {
-	struct shmc_shard s = { .c = (struct shmcache *)(uintptr_t)c, .h = h, .maxrec = (uint32_t)shmc_load(&h->maxrec) };
+	struct shmc_shard s = {
+		.c = (struct shmcache *)(uintptr_t)c, .h = h, .maxrec = (uint32_t)shmc_load(&h->maxrec),
+	};
 	struct audit a = { .s = &s, .index = index, .to = to };
 	uint64_t owner = shmc_load(&h->owner);
 	bool whole;

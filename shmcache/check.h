@@ -13,9 +13,9 @@ struct shmc_listener {
 };
 
 /*
- * All invariants that can be seen, of shard `index`, whose first word is h: a private copy that nobody changes. `inside`: the
- * copy was made while somebody was inside, or had died there; main's reserve may then be in use. Returns how many violations
- * there are.
+ * All invariants that can be seen, of shard `index`, whose first word is h: a private copy that nobody changes.
+ * `inside`: it was made while somebody was inside, or had died there; main's reserve may then be in use. Returns
+ * how many violations there are.
  */
 unsigned shmc_audit(const struct shmcache *c, uint32_t index, struct shmc_shard_head *h, bool inside,
                     const struct shmc_listener *to);

@@ -39,13 +39,13 @@ static bool geometry_sound(const struct shmc_header *h, uint64_t size)
 	uint64_t shard = sizeof(struct shmc_shard_head) + (uint64_t)h->buckets * SHMC_BUCKET * sizeof(uint64_t) +
 	                 ((uint64_t)h->ring_units[PROBATION] + h->ring_units[MAIN]) * SHMC_UNIT;
 
-	if (h->segment != size || size > SHMCACHE_MAX_BYTES + (1 << 20) || h->shards > SHMC_MAX_SHARDS ||
+	if (size > SHMCACHE_MAX_BYTES + (1 << 20) || h->shards > SHMC_MAX_SHARDS ||
 	    (h->shards & (h->shards - 1)) != 0 || h->lock_kind > SHMCACHE_LOCK_ROBUST)
 		return false;
 	if (h->shards == 0)
 		return true;
-	return h->buckets > 0 && h->ring_units[PROBATION] > SHMC_HEAD_UNITS && h->ring_units[MAIN] > SHMC_HEAD_UNITS &&
-	       h->shard_bytes % 64 == 0 && shard <= h->shard_bytes &&
+	return h->buckets > 0 && h->ring_units[PROBATION] > SHMC_HEAD_UNITS &&
+	       h->ring_units[MAIN] > SHMC_HEAD_UNITS && h->shard_bytes % 64 == 0 && shard <= h->shard_bytes &&
 	       (uint64_t)h->shards * h->shard_bytes <= size - SHMC_SHARDS && h->max_data > 0 &&
 	       h->max_data <= SHMCACHE_MAX_DATA && h->max_data <= (uint64_t)h->ring_units[MAIN] * SHMC_UNIT;
 }
@@ -65,7 +65,8 @@ static int header_look(int fd, struct shmc_header *h, struct shmcache_err *e)
 	if ((size_t)n < sizeof(h->magic) || h->magic != SHMC_MAGIC)
 		return shmc_fail(e, saved_remedy, "this is no session cache: its first bytes are not those of one");
 	if ((size_t)n < sizeof(*h) || st.st_size < SHMC_SHARDS)
-		return shmc_fail(e, "copy it again", "the cache is cut off after %lld bytes", (long long)st.st_size);
+		return shmc_fail(e, "copy it again", "the cache is cut off after %lld bytes",
+		                 (long long)st.st_size);
 	if (h->version < SHMC_OLDEST || h->oldest > SHMC_VERSION)
 		return shmc_fail(e, "use the program that came with the server that made it",
 		                 "the cache has layout %u, this program reads %u", h->version, SHMC_VERSION);
@@ -200,7 +201,8 @@ struct walker {
 };
 
 /* From the tail to where the head was at the beginning: an entry that is moved on meanwhile is not met twice. */
-static int walk_ring(const struct shmcache *c, const struct walker *to, uint32_t shard, unsigned ring, uint64_t head)
+static int walk_ring(const struct shmcache *c, const struct walker *to, uint32_t shard, unsigned ring,
+                     uint64_t head)
 {
 	struct shmc_shard_head *h = shmc_shard_at(c, shard);
 	const uint64_t *words = shmc_ring_at(c, h, ring);
@@ -332,8 +334,8 @@ unsigned shmcache_holders(const struct shmcache *c, struct shmcache_holder *out,
 /* ------------------------------------------------------------------------------------------------ whole shards */
 
 enum {
-	QUIET_MS = 1000,                        /* so long a quiet moment is looked for */
-	OWNER_MS = 2,                           /* so long for one when nobody is inside: a holder may be stopped, or dead */
+	QUIET_MS = 1000, /* so long a quiet moment is looked for */
+	OWNER_MS = 2,    /* so long for one when nobody is inside: a holder may be stopped, or dead */
 };
 
 static int64_t milliseconds(void)
@@ -390,8 +392,8 @@ static struct shmc_shard_head *shard_buffer(const struct shmcache *c)
 	return aligned_alloc(64, c->plan.shard_bytes == 0 ? 64 : c->plan.shard_bytes);
 }
 
-int shmcache_verify(const struct shmcache *c, void (*report)(void *ctx, unsigned shard, unsigned invariant, const char *what),
-                    void *ctx)
+int shmcache_verify(const struct shmcache *c,
+                    void (*report)(void *ctx, unsigned shard, unsigned invariant, const char *what), void *ctx)
 {
 	struct shmc_listener to = { .say = report, .ctx = ctx };
 	struct shmc_shard_head *copy = shard_buffer(c);
@@ -480,10 +482,11 @@ int shmcache_copy(const struct shmcache *c, int fd, struct shmcache_err *e)
 	why = errno;
 	free(copy);
 	if (r < 0 && why == EAGAIN)
-		shmc_fail(e, "try again when the server is less busy", "no moment was found when nobody stores in a shard");
+		shmc_fail(e, "try again when the server is less busy",
+		          "no moment was found when nobody stores in a shard");
 	else if (r < 0)
-		shmc_fail(e, why == ENOSPC || why == EDQUOT ? "make room, or give another folder" : "", "writing the copy: %s",
-		          strerror(why));
+		shmc_fail(e, why == ENOSPC || why == EDQUOT ? "make room, or give another folder" : "",
+		          "writing the copy: %s", strerror(why));
 	errno = why;
 	return r;
 }

@@ -42,8 +42,8 @@ static const struct tool_command commands[] = {
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static const char which[] =
-	"\nWHICH is the name of a shared memory object (bulkhead-1f3c...), the pid of a server or of one of its children, or a\n"
-	"file: a copy. Without it the only instance on this machine is taken.\n";
+	"\nWHICH is the name of a shared memory object (bulkhead-1f3c...), the pid of a server or of one of its\n"
+	"children, or a file: a copy. Without it the only instance on this machine is taken.\n";
 
 /* ------------------------------------------------------------------------------------------------ saying */
 
@@ -85,7 +85,10 @@ int tool_bad_option(char **argv, int answer)
 	const char *last = optind > 0 ? argv[optind - 1] : "";
 
 	if (strncmp(last, "--", 2) == 0)
-		return tool_misused(argv[0], answer == ':' ? "option %s needs a value" : "option %s is unknown, or takes no value", last);
+		return tool_misused(argv[0],
+		                    answer == ':' ? "option %s needs a value"
+		                                  : "option %s is unknown, or takes no value",
+		                    last);
 	return tool_misused(argv[0], answer == ':' ? "option -%c needs a value" : "option -%c is unknown", optopt);
 }
 
@@ -97,7 +100,8 @@ long tool_number(const char *command, const char *option, const char *text, long
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || n < min || n > max) {
-		tool_misused(command, "'%s' is no value for %s: give a number from %ld to %ld", text, option, min, max);
+		tool_misused(command, "'%s' is no value for %s: give a number from %ld to %ld", text, option, min,
+		             max);
 		return -1;
 	}
 	return n;
@@ -136,7 +140,8 @@ static const struct tool_command *find(const char *name)
 
 static void usage(FILE *to)
 {
-	fputs("usage: bulkhead-cache COMMAND [options] [WHICH]\n\nLooks at the session cache of a Bulkhead server.\n\n", to);
+	fputs("usage: bulkhead-cache COMMAND [options] [WHICH]\n\nLooks at the session cache of a Bulkhead server.\n\n",
+	      to);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %-7s %-18s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
 	fputs(which, to);
@@ -145,7 +150,8 @@ static void usage(FILE *to)
 
 static int no_command(const char *name)
 {
-	return tool_fail("the commands are stat, list, verify, copy, bench and help", "there is no command '%s'", name);
+	return tool_fail("the commands are stat, list, verify, copy, bench and help", "there is no command '%s'",
+	                 name);
 }
 
 static int help(int argc, char **argv)
@@ -200,7 +206,8 @@ static int run(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
 		return version();
 	if (argv[1][0] == '-')
-		return tool_fail("a command comes first; see 'bulkhead-cache help'", "option %s is unknown here", argv[1]);
+		return tool_fail("a command comes first; see 'bulkhead-cache help'", "option %s is unknown here",
+		                 argv[1]);
 	c = find(argv[1]);
 	if (c == NULL)
 		return no_command(argv[1]);

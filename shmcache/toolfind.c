@@ -92,8 +92,8 @@ static int not_opened(const char *what, const char *path, const char *where)
 
 	if ((why == EACCES || why == EPERM) && stat(path, &st) == 0)
 		tool_fail("run bulkhead-cache as that user, or as root: sudo bulkhead-cache ...",
-		          "%s belongs to %s (mode %04o) and may not be read", what, user_of(st.st_uid, user, sizeof(user)),
-		          (unsigned)st.st_mode & 07777);
+		          "%s belongs to %s (mode %04o) and may not be read", what,
+		          user_of(st.st_uid, user, sizeof(user)), (unsigned)st.st_mode & 07777);
 	else if (why == ENOENT)
 		tool_fail(where, "%s is not there", what);
 	else
@@ -115,7 +115,8 @@ static int open_name(const char *name, struct tool_target *t)
 	snprintf(what, sizeof(what), "shared memory object /%s", name);
 	fd = shm_open(label, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd < 0)
-		return not_opened(what, path, "'ls " SHM PREFIX "*' shows what is there; for a file give its path, as ./NAME");
+		return not_opened(what, path,
+		                  "'ls " SHM PREFIX "*' shows what is there; for a file give its path, as ./NAME");
 	if (take(fd, label, t, &e) == 0)
 		return 0;
 	tool_fail(e.remedy, "%s: %s", what, e.text);
@@ -160,7 +161,8 @@ static bool consider(const char *proc, const char *target, pid_t pid, struct too
 	if (target[1] == 'm')
 		snprintf(label, sizeof(label), "memory of process %ld", (long)pid);
 	else
-		snprintf(label, sizeof(label), "/%.*s", (int)strcspn(target + strlen(SHM), " "), target + strlen(SHM));
+		snprintf(label, sizeof(label), "/%.*s", (int)strcspn(target + strlen(SHM), " "),
+		         target + strlen(SHM));
 	if (take(fd, label, &new, NULL) == 0 && better(&new, t)) {
 		tool_close(t);
 		*t = new;
@@ -226,7 +228,8 @@ static int open_pid(pid_t pid, struct tool_target *t)
 	snprintf(what, sizeof(what), "process %ld", (long)pid);
 	snprintf(proc, sizeof(proc), "/proc/%ld", (long)pid);
 	if (look_at_descriptors(pid, t) < 0)
-		return not_opened(what, proc, "give the pid of a running server; for a file of that name write ./ before it");
+		return not_opened(what, proc,
+		                  "give the pid of a running server; for a file of that name write ./ before it");
 	if (t->cache == NULL)
 		look_at_mappings(pid, t);
 	if (t->cache != NULL)
@@ -326,9 +329,11 @@ static int open_only(struct tool_target *t)
 		return -1;
 	}
 	if (all.n == 0 && geteuid() != 0)
-		tool_fail("give one of these names; where it may not be read: sudo bulkhead-cache ...", "no session cache here can be read:");
+		tool_fail("give one of these names; where it may not be read: sudo bulkhead-cache ...",
+		          "no session cache here can be read:");
 	else
-		tool_fail("give one of these names:", "%u session caches are here, %u of them alive", all.n + all.others, all.living);
+		tool_fail("give one of these names:", "%u session caches are here, %u of them alive",
+		          all.n + all.others, all.living);
 	for (unsigned i = 0; i < all.shown; i++)
 		fprintf(stderr, "%s\n", all.text[i]);
 	if (all.n + all.others > all.shown)

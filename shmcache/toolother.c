@@ -40,11 +40,13 @@ static int print_entry(struct listing *l, const struct shmcache_entry *e)
 	snprintf(hash, sizeof(hash), "%016" PRIx64, e->hash);
 	l->printed++;
 	if (l->json)
-		return tool_print_json(json_pack("{s:i, s:s, s:I, s:s, s:i, s:i, s:I, s:i, s:s}", "shard", (int)e->shard, "ring",
-		                                 e->ring == 0 ? "probation" : "main", "position", (json_int_t)e->pos, "hash",
-		                                 hash, "size", (int)e->len, "bytes", (int)e->bytes, "seconds_left",
-		                                 (json_int_t)e->ttl, "heat", (int)e->freq, "state", state(e)));
-	printf("%5u  %-9s  %s  %5u  %7lld  %4u", e->shard, e->ring == 0 ? "probation" : "main", hash, e->len, (long long)e->ttl, e->freq);
+		return tool_print_json(json_pack("{s:i, s:s, s:I, s:s, s:i, s:i, s:I, s:i, s:s}", "shard",
+		                                 (int)e->shard, "ring", e->ring == 0 ? "probation" : "main",
+		                                 "position", (json_int_t)e->pos, "hash", hash, "size", (int)e->len,
+		                                 "bytes", (int)e->bytes, "seconds_left", (json_int_t)e->ttl, "heat",
+		                                 (int)e->freq, "state", state(e)));
+	printf("%5u  %-9s  %s  %5u  %7lld  %4u", e->shard, e->ring == 0 ? "probation" : "main", hash, e->len,
+	       (long long)e->ttl, e->freq);
 	if (l->all)
 		printf("  %s", state(e));
 	putchar('\n');
@@ -95,11 +97,14 @@ static int by_heat(const void *a, const void *b)
 
 static int list_all(struct tool_target *t, struct listing *l)
 {
-	static int (*const compare[])(const void *, const void *) = { [BY_TTL] = by_ttl, [BY_SIZE] = by_size, [BY_HEAT] = by_heat };
+	static int (*const compare[])(const void *a, const void *b) = {
+		[BY_TTL] = by_ttl, [BY_SIZE] = by_size, [BY_HEAT] = by_heat,
+	};
 	int r;
 
 	if (!l->json)
-		printf("%5s  %-9s  %-16s  %5s  %7s  %4s%s\n", "SHARD", "RING", "HASH", "SIZE", "LEFT", "HEAT", l->all ? "  STATE" : "");
+		printf("%5s  %-9s  %-16s  %5s  %7s  %4s%s\n", "SHARD", "RING", "HASH", "SIZE", "LEFT", "HEAT",
+		       l->all ? "  STATE" : "");
 	errno = 0;
 	r = shmcache_walk(t->cache, visit, l);
 	if (r == 2)
@@ -110,7 +115,8 @@ static int list_all(struct tool_target *t, struct listing *l)
 		if (print_entry(l, &l->kept[i]) != 0)
 			break;
 	if (r < 0)
-		return tool_fail("'bulkhead-cache verify' says where", "a shard is damaged: the entries behind that place are not listed");
+		return tool_fail("'bulkhead-cache verify' says where",
+		                 "a shard is damaged: the entries behind that place are not listed");
 	return TOOL_GOOD;
 }
 
@@ -180,11 +186,13 @@ static int verify(const struct tool_target *t, bool quiet)
 	int n = shmcache_verify(t->cache, report, &quiet);
 
 	if (n < 0)
-		return errno == EAGAIN ? tool_fail("try again when the server is less busy, or verify a copy",
-		                                   "%s: no moment was found when nobody stores in a shard", t->label)
-		                       : tool_fail("", "%s: %s", t->label, strerror(errno));
+		return errno == EAGAIN
+		               ? tool_fail("try again when the server is less busy, or verify a copy",
+		                           "%s: no moment was found when nobody stores in a shard", t->label)
+		               : tool_fail("", "%s: %s", t->label, strerror(errno));
 	if (!quiet && n > 0)
-		printf("%s: %d violation%s in %u shard%s\n", t->label, n, n == 1 ? "" : "s", shards, shards == 1 ? "" : "s");
+		printf("%s: %d violation%s in %u shard%s\n", t->label, n, n == 1 ? "" : "s", shards,
+		       shards == 1 ? "" : "s");
 	else if (!quiet)
 		printf("%s: all invariants hold in %u shard%s\n", t->label, shards, shards == 1 ? "" : "s");
 	return n > 0 ? TOOL_VIOLATED : TOOL_GOOD;
@@ -230,7 +238,8 @@ static int copy_to(const struct tool_target *t, const char *path, int fd)
 		return TOOL_GOOD;
 	}
 	return unlink(path) == 0 ? tool_fail(e.remedy, "%s: %s; the half file was removed", path, e.text)
-	                         : tool_fail(e.remedy, "%s: %s; the half file is still there: %s", path, e.text, strerror(errno));
+	                         : tool_fail(e.remedy, "%s: %s; the half file is still there: %s", path, e.text,
+	                                     strerror(errno));
 }
 
 int tool_copy(int argc, char **argv)
@@ -254,7 +263,8 @@ int tool_copy(int argc, char **argv)
 	(void)signal(SIGXFSZ, SIG_IGN);         /* a limit of size is an error like a full disk */
 	fd = open(argv[optind], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EEXIST)
-		r = tool_fail("give the name of a file that is not there", "%s is there already, and nothing is written over", argv[optind]);
+		r = tool_fail("give the name of a file that is not there",
+		              "%s is there already, and nothing is written over", argv[optind]);
 	else if (fd < 0)
 		r = tool_fail("", "making %s: %s", argv[optind], strerror(errno));
 	else

@@ -178,10 +178,11 @@ static json_t *json_rings(const struct look *l)
 	for (unsigned i = 0; i < 2; i++) {
 		const struct shmcache_ring_use *u = &l->use.ring[i];
 
-		json_array_append_new(rings, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", i == 0 ? "probation" : "main",
-		                                       "bytes", number(u->bytes), "live", number(u->live), "expired",
-		                                       number(u->expired), "dead", number(u->dead), "free", number(u->free),
-		                                       "entries", number(u->entries)));
+		json_array_append_new(rings, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+		                                       i == 0 ? "probation" : "main", "bytes", number(u->bytes),
+		                                       "live", number(u->live), "expired", number(u->expired),
+		                                       "dead", number(u->dead), "free", number(u->free), "entries",
+		                                       number(u->entries)));
 	}
 	return rings;
 }
@@ -191,9 +192,10 @@ static json_t *json_waits(const struct look *l)
 	json_t *waits = json_array();
 
 	for (unsigned i = 0; i < 8; i++)
-		json_array_append_new(waits, json_pack("{s:o, s:o}", "below_us",
-		                                       wait_below_us[i] == 0 ? json_null() : json_integer(wait_below_us[i]),
-		                                       "count", number(l->n.waits[i])));
+		json_array_append_new(
+			waits, json_pack("{s:o, s:o}", "below_us",
+		                         wait_below_us[i] == 0 ? json_null() : json_integer(wait_below_us[i]),
+		                         "count", number(l->n.waits[i])));
 	return waits;
 }
 
@@ -202,8 +204,9 @@ static json_t *json_holders(const struct look *l)
 	json_t *holders = json_array();
 
 	for (unsigned i = 0; i < l->holders; i++)
-		json_array_append_new(holders, json_pack("{s:i, s:i, s:s}", "shard", (int)l->holder[i].shard, "pid",
-		                                         (int)l->holder[i].pid, "state", state_of(l, l->holder[i].pid)));
+		json_array_append_new(holders,
+		                      json_pack("{s:i, s:i, s:s}", "shard", (int)l->holder[i].shard, "pid",
+		                                (int)l->holder[i].pid, "state", state_of(l, l->holder[i].pid)));
 	return holders;
 }
 
@@ -229,25 +232,29 @@ static int print_json(const struct look *l, const struct look *before)
 	char name[64], lockfile[1100];
 	double ratio = hit_ratio(l);
 	json_t *o = json_pack(
-		"{s:s, s:s, s:I, s:I, s:i, s:o, s:b}", "name", tool_clean(i->name, name, sizeof(name)), "state", life(l), "time",
-		(json_int_t)l->when, "created", (json_int_t)i->created, "layout", (int)i->version, "copied",
-		i->copied != 0 ? json_integer(i->copied) : json_null(), "resizing", !i->alone);
+		"{s:s, s:s, s:I, s:I, s:i, s:o, s:b}", "name", tool_clean(i->name, name, sizeof(name)), "state",
+		life(l), "time", (json_int_t)l->when, "created", (json_int_t)i->created, "layout", (int)i->version,
+		"copied", i->copied != 0 ? json_integer(i->copied) : json_null(), "resizing", !i->alone);
 
 	if (o == NULL)
 		return tool_print_json(NULL);
-	json_object_set_new(o, "geometry", json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:i}", "bytes", number(p->bytes), "segment",
-	                                             number(p->segment), "max_data", number(p->max_data), "sessions",
-	                                             number(p->sessions), "avg_data", number(p->avg_data), "shards",
-	                                             (int)p->shards, "shard_bytes", (int)p->shard_bytes, "buckets",
-	                                             (int)p->buckets));
+	json_object_set_new(o, "geometry",
+	                    json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:i}", "bytes", number(p->bytes),
+	                              "segment", number(p->segment), "max_data", number(p->max_data), "sessions",
+	                              number(p->sessions), "avg_data", number(p->avg_data), "shards",
+	                              (int)p->shards, "shard_bytes", (int)p->shard_bytes, "buckets",
+	                              (int)p->buckets));
 	json_object_set_new(o, "lock", json_pack("{s:s, s:s, s:I}", "kind", lock_word(i->kind), "file",
 	                                         tool_clean(i->lockfile, lockfile, sizeof(lockfile)), "timeout_ms",
 	                                         (json_int_t)i->timeout_ms));
 	json_object_set_new(o, "rings", json_rings(l));
 	json_object_set_new(o, "entries", number(l->use.ring[0].entries + l->use.ring[1].entries));
-	json_object_set_new(o, "slots", json_pack("{s:o, s:o}", "all", number(l->use.slots), "used", number(l->use.slots_used)));
-	json_object_set_new(o, "seconds_left", json_pack("{s:I, s:I}", "shortest", (json_int_t)l->use.shortest, "longest",
-	                                                 (json_int_t)l->use.longest));
+	json_object_set_new(
+		o, "slots",
+		json_pack("{s:o, s:o}", "all", number(l->use.slots), "used", number(l->use.slots_used)));
+	json_object_set_new(o, "seconds_left",
+	                    json_pack("{s:I, s:I}", "shortest", (json_int_t)l->use.shortest, "longest",
+	                              (json_int_t)l->use.longest));
 	json_object_set_new(o, "hit_ratio", ratio < 0 ? json_null() : json_real(ratio));
 	json_object_set_new(o, "counters", json_counters(l, NULL, false));
 	if (before != NULL)
@@ -291,20 +298,23 @@ static void print_head(const struct look *l)
 
 	printf("%s: ", l->t.label);
 	if (i->copied != 0)
-		printf("a copy of %s, made %s", i->name[0] != '\0' ? tool_clean(i->name, name, sizeof(name)) : "memory without a name",
+		printf("a copy of %s, made %s",
+		       i->name[0] != '\0' ? tool_clean(i->name, name, sizeof(name)) : "memory without a name",
 		       date(i->copied, a, sizeof(a)));
 	else if (l->t.saved)
-		printf("a file with the cache %s", i->name[0] != '\0' ? tool_clean(i->name, name, sizeof(name)) : "of memory without a name");
+		printf("a file with the cache %s",
+		       i->name[0] != '\0' ? tool_clean(i->name, name, sizeof(name)) : "of memory without a name");
 	else
 		printf("%s", i->lives ? "alive" : "left over by a server that is dead");
 	printf("\n  age         %s, since %s; layout %u\n",
-	       span((i->copied != 0 ? i->copied : (int64_t)l->when) - i->created, a, sizeof(a)), date(i->created, b, sizeof(b)),
-	       i->version);
-	printf("  size        %zu bytes, room for %zu sessions of %zu bytes, none above %zu\n", p->segment, p->sessions, p->avg_data,
-	       p->max_data);
-	printf("  shards      %u of %u bytes, an index of %u slots in each\n", p->shards, p->shard_bytes, p->buckets * 8);
-	printf("  locks       %s; %s; %u ms at most\n", lock_words(i->kind), tool_clean(i->lockfile, lockfile, sizeof(lockfile)),
-	       i->timeout_ms);
+	       span((i->copied != 0 ? i->copied : (int64_t)l->when) - i->created, a, sizeof(a)),
+	       date(i->created, b, sizeof(b)), i->version);
+	printf("  size        %zu bytes, room for %zu sessions of %zu bytes, none above %zu\n", p->segment,
+	       p->sessions, p->avg_data, p->max_data);
+	printf("  shards      %u of %u bytes, an index of %u slots in each\n", p->shards, p->shard_bytes,
+	       p->buckets * 8);
+	printf("  locks       %s; %s; %u ms at most\n", lock_words(i->kind),
+	       tool_clean(i->lockfile, lockfile, sizeof(lockfile)), i->timeout_ms);
 	if (!i->alone)
 		printf("  resize      under way: the older segment is looked into too\n");
 }
@@ -319,7 +329,8 @@ static void print_use(const struct look *l)
 	const struct shmcache_occupancy *o = &l->use;
 	char a[64], b[64];
 
-	printf("\n              %12s %7s %7s %7s %7s %9s\n", "bytes", "live", "expired", "dead", "free", "sessions");
+	printf("\n              %12s %7s %7s %7s %7s %9s\n", "bytes", "live", "expired", "dead", "free",
+	       "sessions");
 	for (unsigned i = 0; i < 2; i++) {
 		const struct shmcache_ring_use *u = &o->ring[i];
 
@@ -327,7 +338,8 @@ static void print_use(const struct look *l)
 		       (unsigned long long)u->bytes, percent(u->live, u->bytes), percent(u->expired, u->bytes),
 		       percent(u->dead, u->bytes), percent(u->free, u->bytes), (unsigned long long)u->entries);
 	}
-	printf("  index       %12llu %6.1f%% used\n", (unsigned long long)o->slots, percent(o->slots_used, o->slots));
+	printf("  index       %12llu %6.1f%% used\n", (unsigned long long)o->slots,
+	       percent(o->slots_used, o->slots));
 	if (o->ring[0].entries + o->ring[1].entries > 0)
 		printf("  to live     %s to %s\n", span(o->shortest, a, sizeof(a)), span(o->longest, b, sizeof(b)));
 	if (l->broken)
@@ -369,7 +381,9 @@ static void print_waits(const struct look *l, bool terminal)
 	}
 	printf("\n  stores that waited for their lock\n");
 	for (unsigned i = 0; i < 8; i++) {
-		static const char *const words[8] = { "below 1 us", "4 us", "16 us", "64 us", "256 us", "1 ms", "4 ms", "longer" };
+		static const char *const words[8] = {
+			"below 1 us", "4 us", "16 us", "64 us", "256 us", "1 ms", "4 ms", "longer",
+		};
 		int n = most == 0 ? 0 : (int)((double)l->n.waits[i] * (double)(sizeof(bar) - 1) / (double)most);
 
 		if (l->n.waits[i] > 0 && n == 0)
@@ -479,7 +493,9 @@ static double period(const char *text)
 	s = strtod(text, &end);
 	if (end != text && *end == '\0' && s >= 0.1 && s <= 86400)
 		return s;
-	tool_misused("stat", "'%s' is no value for --watch: give 0.1 to 86400 seconds (a pid belongs before --watch)", text);
+	tool_misused("stat",
+	             "'%s' is no value for --watch: give 0.1 to 86400 seconds (a pid belongs before --watch)",
+	             text);
 	return -1;
 }
 

@@ -586,6 +586,18 @@ static void scribbled_files_are_looked_at_in_peace(void **state)
 			m[at] ^= flips[k];
 		}
 	}
+	for (size_t at = 0; at < offsetof(struct shmc_header, name); at += 4) {
+		static const uint32_t values[] = { 0, 1, UINT32_MAX, 1u << 31 };
+
+		for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
+			uint32_t was;
+
+			memcpy(&was, m + at, sizeof(was));
+			memcpy(m + at, &values[k], sizeof(was));
+			look_at_all(fd);
+			memcpy(m + at, &was, sizeof(was));
+		}
+	}
 	for (int round = 0; round < 4000; round++) {
 		unsigned char was[16];
 		size_t at, n;
