@@ -1,6 +1,7 @@
 /*
- * conn.c - the life of one client connection as a switch over its states: connect, handshake, then for each request send and read,
- * for TLS 1.3 perhaps a wait for the ticket, and the end. Called by load.c, in the measuring processes.
+ * conn.c - the life of one client connection as a switch over its states: connect, handshake, then for each
+ * request send and read, for TLS 1.3 perhaps a wait for the ticket, and the end. Called by load.c, in the
+ * measuring processes.
  */
 #include "conn.h"
 
@@ -12,14 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TICKET_WAIT_NS 1000000000u      /* for a ticket that comes after the last response */
+#define TICKET_WAIT_NS 1000000000u /* for a ticket that comes after the last response */
 
 static void release(struct conn *c, enum conn_state next)
 {
 	if (c->tls)
 		gnutls_deinit(c->tls);
 	if (c->fd >= 0)
-		close(c->fd);           /* leaves epoll by itself: the descriptor is never duplicated */
+		close(c->fd); /* leaves epoll by itself: the descriptor is never duplicated */
 	c->tls = NULL;
 	c->fd = -1;
 	c->state = next;
@@ -60,7 +61,10 @@ static void watch(struct conn *c, uint32_t events)
 
 static void connect_failed(struct conn *c, int error)
 {
-	fail(c, error == ECONNREFUSED ? FAIL_REFUSED : error == ETIMEDOUT ? FAIL_CONNECT_TIMEOUT : FAIL_CONNECT, error);
+	if (error == ECONNREFUSED)
+		fail(c, FAIL_REFUSED, error);
+	else
+		fail(c, error == ETIMEDOUT ? FAIL_CONNECT_TIMEOUT : FAIL_CONNECT, error);
 }
 
 void conn_start(struct conn *c, struct env *env, unsigned session)
@@ -69,7 +73,9 @@ void conn_start(struct conn *c, struct env *env, unsigned session)
 	struct epoll_event ev = { .events = EPOLLOUT, .data = { .ptr = c } };
 	int on = 1;
 
-	*c = (struct conn){ .fd = -1, .env = env, .session = session, .state = CONN_CONNECTING, .events = EPOLLOUT };
+	*c = (struct conn){
+		.fd = -1, .env = env, .session = session, .state = CONN_CONNECTING, .events = EPOLLOUT
+	};
 	c->requests_left = env->filling ? 1 : env->options->requests;
 	env->stats->started++;
 	c->step_ns = now_ns();
@@ -87,7 +93,8 @@ void conn_start(struct conn *c, struct env *env, unsigned session)
 
 /* ---------------------------------------------------------------- handshake */
 
-static int saw_ticket(gnutls_session_t tls, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *message)
+static int saw_ticket(gnutls_session_t tls, unsigned type, unsigned when, unsigned incoming,
+                      const gnutls_datum_t *message)
 {
 	struct conn *c = gnutls_session_get_ptr(tls);
 
@@ -122,20 +129,37 @@ static int prepare(struct conn *c)
 		return rc;
 	if (!o->insecure)
 		gnutls_session_set_verify_cert(c->tls, o->any_name ? NULL : o->name, 0);
-	gnutls_handshake_set_hook_function(c->tls, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_POST, saw_ticket);
-	gnutls_handshake_set_timeout(c->tls, 0);        /* ours is in conn_check_time */
+	gnutls_handshake_set_hook_function(c->tls, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_POST,
+	                                   saw_ticket);
+	gnutls_handshake_set_timeout(c->tls, 0); /* ours is in conn_check_time */
 	gnutls_transport_set_int(c->tls, c->fd);
 	if (c->env->store && !c->env->filling) {
 		s = &c->env->store->sessions[c->session];
-		c->offered = s->data.size > 0 && gnutls_session_set_data(c->tls, s->data.data, s->data.size) == 0;
+		c->offered =
+		    s->data.size > 0 && gnutls_session_set_data(c->tls, s->data.data, s->data.size) == 0;
 	}
 	return 0;
+}
+
+/* Keeps in words what is wrong with the first certificate that did not verify. */
+static void note_certificate(const struct conn *c)
+{
+	struct stats *s = c->env->stats;
+	unsigned status = gnutls_session_get_verify_cert_status(c->tls);
+	gnutls_datum_t words;
+
+	if (s->certificate[0] ||
+	    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) < 0)
+		return;
+	while (words.size > 0 && strchr(". ", words.data[words.size - 1]))
+		words.size--;
+	snprintf(s->certificate, sizeof s->certificate, "%.*s", (int)words.size, (char *)words.data);
+	gnutls_free(words.data);
 }
 
 static void handshake_failed(struct conn *c, int rc)
 {
 	struct stats *s = c->env->stats;
-	gnutls_datum_t words = { NULL, 0 };
 
 	switch (rc) {
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
@@ -144,23 +168,14 @@ static void handshake_failed(struct conn *c, int rc)
 		break;
 	case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
 	case GNUTLS_E_CERTIFICATE_ERROR:
-		if (!s->certificate[0] && gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(c->tls),
-		                                                                       GNUTLS_CRT_X509, &words, 0) == 0) {
-			while (words.size > 0 && strchr(". ", words.data[words.size - 1]))
-				words.size--;
-			snprintf(s->certificate, sizeof s->certificate, "%.*s", (int)words.size, (char *)words.data);
-			gnutls_free(words.data);
-		}
+		note_certificate(c);
 		gnutls_alert_send_appropriate(c->tls, rc);
 		fail(c, FAIL_CERTIFICATE, rc);
 		break;
 	case GNUTLS_E_PREMATURE_TERMINATION:
 	case GNUTLS_E_PULL_ERROR:
-	case GNUTLS_E_PUSH_ERROR:
-		fail(c, FAIL_HANDSHAKE_RESET, rc);
-		break;
-	default:
-		fail(c, FAIL_HANDSHAKE, rc);
+	case GNUTLS_E_PUSH_ERROR: fail(c, FAIL_HANDSHAKE_RESET, rc); break;
+	default: fail(c, FAIL_HANDSHAKE, rc);
 	}
 }
 
@@ -195,7 +210,8 @@ static void handshake_done(struct conn *c)
 
 	hist_add(&s->handshake, (now - c->step_ns) / 1000);
 	if (!s->about[0])
-		snprintf(s->about, sizeof s->about, "%s %s", gnutls_protocol_get_name(gnutls_protocol_get_version(c->tls)),
+		snprintf(s->about, sizeof s->about, "%s %s",
+		         gnutls_protocol_get_name(gnutls_protocol_get_version(c->tls)),
 		         gnutls_cipher_get_name(gnutls_cipher_get(c->tls)));
 	count_resumption(c);
 }
@@ -214,11 +230,12 @@ static bool keep_session(struct conn *c)
 		return true;
 	if (!ticket) {
 		if (c->resumed)
-			return true;            /* what was offered stays good */
+			return true; /* what was offered stays good */
 		if (tls13)
 			return false;
-		if (env->options->resume == RESUME_TICKET || gnutls_session_get_id2(c->tls, &id) < 0 || id.size == 0)
-			return true;            /* nothing to keep */
+		if (env->options->resume == RESUME_TICKET || gnutls_session_get_id2(c->tls, &id) < 0 ||
+		    id.size == 0)
+			return true; /* nothing to keep */
 	}
 	if (gnutls_session_get_data2(c->tls, &data) == 0)
 		store_put(env->store, c->session, data, ticket);
@@ -280,15 +297,18 @@ static void read_ended(struct conn *c, int rc)
 {
 	if ((rc == 0 || rc == GNUTLS_E_PREMATURE_TERMINATION) && response_end(&c->response))
 		response_done(c);
-	else if (rc == 0 || rc == GNUTLS_E_PREMATURE_TERMINATION || rc == GNUTLS_E_PULL_ERROR || rc == GNUTLS_E_PUSH_ERROR)
+	else if (rc == 0 || rc == GNUTLS_E_PREMATURE_TERMINATION || rc == GNUTLS_E_PULL_ERROR ||
+	         rc == GNUTLS_E_PUSH_ERROR)
 		fail(c, FAIL_RESET, rc);
 	else
-		fail(c, FAIL_TLS, rc == GNUTLS_E_FATAL_ALERT_RECEIVED ? -1000 - (int)gnutls_alert_get(c->tls) : rc);
+		fail(c, FAIL_TLS,
+		     rc == GNUTLS_E_FATAL_ALERT_RECEIVED ? -1000 - (int)gnutls_alert_get(c->tls) : rc);
 }
 
 static bool again(ssize_t rc)
 {
-	return rc == GNUTLS_E_INTERRUPTED || rc == GNUTLS_E_WARNING_ALERT_RECEIVED || rc == GNUTLS_E_REHANDSHAKE;
+	return rc == GNUTLS_E_INTERRUPTED || rc == GNUTLS_E_WARNING_ALERT_RECEIVED ||
+	       rc == GNUTLS_E_REHANDSHAKE;
 }
 
 /*
@@ -316,14 +336,9 @@ static bool read_some(struct conn *c)
 	c->awaiting = false;
 	s->bytes += (uint64_t)n;
 	switch (response_feed(&c->response, buf, (size_t)n)) {
-	case RESPONSE_BAD:
-		fail(c, FAIL_RESPONSE, 0);
-		return false;
-	case RESPONSE_DONE:
-		response_done(c);
-		break;
-	default:
-		break;
+	case RESPONSE_BAD: fail(c, FAIL_RESPONSE, 0); return false;
+	case RESPONSE_DONE: response_done(c); break;
+	default: break;
 	}
 	return c->state != CONN_IDLE && c->state != CONN_RESTING;
 }

@@ -1,5 +1,6 @@
 /*
- * conn.h - one connection of the client, from connect to close: an operation. All that happens is counted in env->stats.
+ * conn.h - one connection of the client, from connect to close: an operation. All that happens is counted in
+ * env->stats.
  */
 #ifndef BULKHEAD_BENCH_CONN_H
 #define BULKHEAD_BENCH_CONN_H
@@ -25,7 +26,8 @@ struct env {
 	uint64_t slot_ns;               /* the length of their periods */
 };
 
-enum conn_state { CONN_IDLE, CONN_RESTING, CONN_CONNECTING, CONN_HANDSHAKE, CONN_SENDING, CONN_READING, CONN_TICKET };
+enum conn_state { CONN_IDLE, CONN_RESTING, CONN_CONNECTING, CONN_HANDSHAKE, CONN_SENDING, CONN_READING,
+                  CONN_TICKET };
 
 struct conn {
 	enum conn_state state;
@@ -51,8 +53,8 @@ static inline uint64_t now_ns(void)
 }
 
 /*
- * Begins an operation that resumes (while filling: makes) a session. After each of these three the state is CONN_IDLE when the
- * operation has ended well, CONN_RESTING when it failed, and another when it goes on.
+ * Begins an operation that resumes (while filling: makes) a session. After each of these three the state is
+ * CONN_IDLE when the operation has ended well, CONN_RESTING when it failed, and another when it goes on.
  */
 void conn_start(struct conn *c, struct env *env, unsigned session);
 void conn_event(struct conn *c);                        /* epoll saw something */

@@ -16,11 +16,14 @@ static void explain_connect(const struct run *r, enum fail f, int64_t code, stru
 		err_set(e, "%s refused the connection", where);
 		err_remedy(e, "look whether the server runs and listens there (ss -ltn)");
 	} else if (f == FAIL_CONNECT_TIMEOUT) {
-		err_set(e, "%s did not take the connection within %g s", where, (double)r->options->timeout_ms / 1000);
-		err_remedy(e, "look for a firewall in between and for a full listen backlog, or wait longer with --timeout");
+		err_set(e, "%s did not take the connection within %g s", where,
+		        (double)r->options->timeout_ms / 1000);
+		err_remedy(e, "look for a firewall in between and for a full listen backlog, or wait longer "
+		              "with --timeout");
 	} else if (code == EADDRNOTAVAIL) {
 		err_set(e, "no local port is free for another connection to %s", where);
-		err_remedy(e, "use fewer connections a second (--rate, -r), or sysctl net.ipv4.tcp_tw_reuse=1 and a wider ip_local_port_range");
+		err_remedy(e, "use fewer connections a second (--rate, -r), or sysctl net.ipv4.tcp_tw_reuse=1 "
+		              "and a wider ip_local_port_range");
 	} else {
 		err_set(e, "%s cannot be reached: %s", where, strerror((int)code));
 		err_remedy(e, "look at the address and the route to it; --connect names another address");
@@ -37,14 +40,15 @@ static void explain_alert(const struct run *r, int64_t code, struct err *e)
 	case GNUTLS_A_PROTOCOL_VERSION:
 	case GNUTLS_A_HANDSHAKE_FAILURE:
 	case GNUTLS_A_INSUFFICIENT_SECURITY:
-		err_remedy(e, "look which versions and suites it speaks; --tls and --resume id limit what is offered%s",
-		           r->options->tls13 ? "" : " (now 1.2 alone)");
+		err_remedy(e, "look which versions and suites it speaks; --tls and --resume id limit what is "
+		              "offered");
 		break;
 	case GNUTLS_A_UNRECOGNIZED_NAME:
 		err_remedy(e, "it serves no host \"%s\": name one with --sni", r->options->name);
 		break;
 	case GNUTLS_A_CERTIFICATE_REQUIRED:
-		err_remedy(e, "it asks for a client certificate, which this program does not have: measure a host without");
+		err_remedy(e, "it asks for a client certificate, which this program does not have: measure a "
+		              "host without");
 		break;
 	default:
 		err_remedy(e, "the server's error log should tell more");
@@ -56,22 +60,30 @@ static void explain_certificate(const struct run *r, const struct stats *s, stru
 	const char *why = s->certificate[0] ? s->certificate : "it does not verify";
 
 	err_set(e, "the certificate for \"%s\" is not accepted: %s", r->options->name, why);
-	err_remedy(e, strstr(why, "name") ? "name the right host with --sni, or accept any name with --no-check"
-	                                  : "name what is to be trusted with --ca FILE, or accept any certificate with --insecure");
+	if (strstr(why, "name"))
+		err_remedy(e, "name the right host with --sni, or accept any name with --no-check");
+	else
+		err_remedy(e, "name what is to be trusted with --ca FILE, or accept any certificate with "
+		              "--insecure");
 }
 
 static void explain_handshake(enum fail f, int64_t code, const struct run *r, struct err *e)
 {
 	if (f == FAIL_HANDSHAKE_TIMEOUT) {
-		err_set(e, "the connection was taken, but the handshake was not complete within %g s", (double)r->options->timeout_ms / 1000);
-		err_remedy(e, "look whether port %s speaks TLS and whether the server's processes are busy; --timeout waits longer", r->options->to_port);
+		err_set(e, "the connection was taken, but the handshake was not complete within %g s",
+		        (double)r->options->timeout_ms / 1000);
+		err_remedy(e,
+		           "look whether port %s speaks TLS and whether the server's processes are busy; "
+		           "--timeout waits longer",
+		           r->options->to_port);
 	} else if (f == FAIL_HANDSHAKE_RESET) {
 		err_set(e, "the server closed the connection during the handshake");
-		err_remedy(e, "look whether port %s speaks TLS; the server's error log should tell more", r->options->to_port);
+		err_remedy(e, "look whether port %s speaks TLS; the server's error log should tell more",
+		           r->options->to_port);
 	} else {
 		err_set(e, "the handshake failed: %s", gnutls_strerror((int)code));
-		err_remedy(e, code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNEXPECTED_PACKET || code == GNUTLS_E_UNSUPPORTED_VERSION_PACKET
-		              ? "port %s seems not to speak TLS: name the right one" : "the log of the server at port %s should tell more", r->options->to_port);
+		err_remedy(e, "look whether port %s speaks TLS; the server's error log should tell more",
+		           r->options->to_port);
 	}
 }
 
@@ -80,7 +92,9 @@ static void explain_response(enum fail f, int64_t code, const struct run *r, str
 	switch (f) {
 	case FAIL_STATUS:
 		err_set(e, "the server answered %d to GET %s", (int)code, r->options->path);
-		err_remedy(e, code == 421 || code == 400 ? "look whether \"%s\" is the host's name (--sni)" : "name a path that \"%s\" serves",
+		err_remedy(e,
+		           code == 421 || code == 400 ? "look whether \"%s\" is the host's name (--sni)"
+		                                      : "name a path that \"%s\" serves",
 		           r->options->name);
 		break;
 	case FAIL_TIMEOUT:
@@ -93,7 +107,8 @@ static void explain_response(enum fail f, int64_t code, const struct run *r, str
 		break;
 	case FAIL_TLS:
 		if (code <= -1000)
-			err_set(e, "the server sent the alert \"%s\" instead of a response", gnutls_alert_get_name((gnutls_alert_description_t)(-1000 - code)));
+			err_set(e, "the server sent the alert \"%s\" instead of a response",
+			        gnutls_alert_get_name((gnutls_alert_description_t)(-1000 - code)));
 		else
 			err_set(e, "TLS failed after the handshake: %s", gnutls_strerror((int)code));
 		err_remedy(e, "the server's error log should tell more");

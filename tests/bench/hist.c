@@ -1,5 +1,6 @@
 /*
- * hist.c - the log-linear histogram of hist.h: a power of two names the row, the six bits below its highest the column.
+ * hist.c - the log-linear histogram of hist.h: a power of two names the row, the six bits below its highest
+ * the column.
  */
 #include "hist.h"
 
@@ -11,7 +12,7 @@ static unsigned cell_of(uint64_t us)
 
 	if (us < HIST_STEPS)
 		return (unsigned)us;
-	row = 63u - (unsigned)__builtin_clzll(us) - 5u;         /* 64..127: 1 */
+	row = 63u - (unsigned)__builtin_clzll(us) - 5u; /* 64..127: 1 */
 	if (row > HIST_DOUBLINGS)
 		return HIST_STEPS * (HIST_DOUBLINGS + 1) - 1;
 	return row * HIST_STEPS + (unsigned)((us >> (row - 1)) & (HIST_STEPS - 1));

@@ -1,6 +1,7 @@
 /*
- * hist.h - a histogram of times in bounded memory. Exact up to 63 us, above it 64 steps for each doubling: a percentile is at most
- * 1.6 % above the time that was measured. One writer; other processes may read while it is written.
+ * hist.h - a histogram of times in bounded memory. Exact up to 63 us, above it 64 steps for each doubling: a
+ * percentile is at most 1.6 % above the time that was measured. One writer; other processes may read while it
+ * is written.
  */
 #ifndef BULKHEAD_BENCH_HIST_H
 #define BULKHEAD_BENCH_HIST_H

@@ -11,11 +11,23 @@ static json_t *whole(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
+static void set(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
 static json_t *times(const struct hist *h)
 {
-	return json_pack("{s:o, s:f, s:o, s:o, s:o, s:o, s:o}", "count", whole(h->count), "mean", h->count ? (double)h->sum / (double)h->count : 0.0,
-	                 "p50", whole(hist_at(h, 0.5)), "p90", whole(hist_at(h, 0.9)), "p99", whole(hist_at(h, 0.99)),
-	                 "p999", whole(hist_at(h, 0.999)), "max", whole(h->max));
+	json_t *j = json_object();
+
+	set(j, "count", whole(h->count));
+	set(j, "mean", json_real(h->count ? (double)h->sum / (double)h->count : 0));
+	set(j, "p50", whole(hist_at(h, 0.5)));
+	set(j, "p90", whole(hist_at(h, 0.9)));
+	set(j, "p99", whole(hist_at(h, 0.99)));
+	set(j, "p999", whole(hist_at(h, 0.999)));
+	set(j, "max", whole(h->max));
+	return j;
 }
 
 static json_t *when(const struct run *r, const uint64_t *slots)
@@ -25,7 +37,8 @@ static json_t *when(const struct run *r, const uint64_t *slots)
 	unsigned slot = 0;
 
 	while (output_range(r, slots, &slot, &from, &to, &count))
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "from", whole(from), "to", whole(to), "count", whole(count)));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "from", whole(from), "to", whole(to),
+		                                      "count", whole(count)));
 	return list;
 }
 
@@ -36,27 +49,22 @@ static json_t *failures(const struct stats *s)
 
 	for (unsigned f = 0; f < FAIL_COUNT; f++)
 		if (s->fail[f])
-			json_object_set_new(all, fail_key((enum fail)f), whole(s->fail[f]));
+			set(all, fail_key((enum fail)f), whole(s->fail[f]));
 	for (unsigned i = 0; i < 256; i++) {
 		if (s->alert[i] == 0)
 			continue;
 		alert_key(i, key, sizeof key);
-		json_object_set_new(alerts, key, whole(s->alert[i] + (uint64_t)json_integer_value(json_object_get(alerts, key))));
+		set(alerts, key, whole(s->alert[i] + (uint64_t)json_integer_value(json_object_get(alerts, key))));
 	}
 	for (unsigned i = 0; i < 600; i++) {
 		if (s->status[i] == 0)
 			continue;
 		snprintf(key, sizeof key, "%u", i);
-		json_object_set_new(statuses, key, whole(s->status[i]));
+		set(statuses, key, whole(s->status[i]));
 	}
-	json_object_set_new(all, "alerts", alerts);
-	json_object_set_new(all, "statuses", statuses);
+	set(all, "alerts", alerts);
+	set(all, "statuses", statuses);
 	return all;
-}
-
-static void set(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
 }
 
 static void set_settings(json_t *j, const struct run *r, const struct stats *fill, const struct stats *s)

@@ -1,6 +1,6 @@
 /*
- * load.c - many connections in one process over epoll. A connection whose operation failed rests for 10 ms before it begins the
- * next one, so that a server that is gone does not make this program spin.
+ * load.c - many connections in one process over epoll. A connection whose operation failed rests for 10 ms
+ * before it begins the next one, so that a server that is gone does not make this program spin.
  */
 #include "load.h"
 
@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define SWEEP_NS 10000000u      /* between two looks at all connections; also the rest after a failure */
+#define SWEEP_NS 10000000u /* between two looks at all connections; also the rest after a failure */
 #define EVENTS 256
 
 int load_open(struct load *l, unsigned connections)
@@ -93,13 +93,18 @@ static uint64_t begin(struct load *l, uint64_t n, uint64_t begun)
 {
 	struct store *store = l->env.store;
 	uint64_t done = 0;
+	unsigned session = 0;
 
 	for (unsigned i = 0; i < l->nconns && done < n && l->active + l->resting < l->nconns; i++) {
 		struct conn *c = &l->conns[i];
 
 		if (c->state != CONN_IDLE)
 			continue;
-		conn_start(c, &l->env, l->env.filling ? (unsigned)(begun + done) : store ? store_next(store) : 0);
+		if (l->env.filling)
+			session = (unsigned)(begun + done);
+		else if (store)
+			session = store_next(store);
+		conn_start(c, &l->env, session);
 		l->active++;
 		after(l, c);
 		done++;
@@ -121,7 +126,7 @@ static bool hopeless(struct load *l)
 	return s->failed - l->failed >= 10 + l->nconns;
 }
 
-static bool run(struct load *l, const struct bounds *b)
+bool load_run(struct load *l, const struct bounds *b)
 {
 	uint64_t begun = 0, now = now_ns(), next_sweep = now + SWEEP_NS, n;
 
@@ -152,12 +157,7 @@ bool load_fill(struct load *l)
 
 	l->env.filling = true;
 	l->env.begin_ns = now_ns();
-	answers = run(l, &(struct bounds){ .operations = l->env.store->n, .end_ns = UINT64_MAX });
+	answers = load_run(l, &(struct bounds){ .operations = l->env.store->n, .end_ns = UINT64_MAX });
 	l->env.filling = false;
 	return answers;
-}
-
-void load_run(struct load *l, const struct bounds *b)
-{
-	run(l, b);
 }

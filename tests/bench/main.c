@@ -1,9 +1,11 @@
 /*
- * main.c - bulkhead-bench, the session-reuse benchmark client: opens and resumes many TLS sessions with any HTTPS server and tells
- * how many were resumed, how fast, and what failed. Options and keys of --json: docs/bulkhead-bench.1.
+ * main.c - bulkhead-bench, the session-reuse benchmark client: opens and resumes many TLS sessions with any
+ * HTTPS server and tells how many were resumed, how fast, and what failed. Options and keys of --json:
+ * docs/bulkhead-bench.1.
  */
 #include <jansson.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -39,49 +41,66 @@ static int allow_files(const struct options *o, struct err *e)
 	before = l.rlim_cur;
 	l.rlim_cur = wanted;
 	if (l.rlim_max < wanted)
-		l.rlim_max = wanted;            /* the superuser may */
+		l.rlim_max = wanted; /* the superuser may */
 	if (setrlimit(RLIMIT_NOFILE, &l) == 0) {
 		if (!o->quiet)
-			fprintf(stderr, "the limit of open files is raised from %llu to %llu\n", (unsigned long long)before, (unsigned long long)wanted);
+			fprintf(stderr, "the limit of open files is raised from %llu to %llu\n",
+			        (unsigned long long)before, (unsigned long long)wanted);
 		return 0;
 	}
 	getrlimit(RLIMIT_NOFILE, &l);
-	err_set(e, "-c %u in %u process%s needs %llu open files each, but the limit is %llu", o->connections, o->processes,
-	        o->processes == 1 ? "" : "es", (unsigned long long)wanted, (unsigned long long)l.rlim_max);
-	return err_remedy(e, "use fewer connections or more processes (-j), or raise it: ulimit -Hn %llu", (unsigned long long)wanted);
+	err_set(e, "-c %u in %u process%s needs %llu open files each, but the limit is %llu", o->connections,
+	        o->processes, o->processes == 1 ? "" : "es", (unsigned long long)wanted,
+	        (unsigned long long)l.rlim_max);
+	return err_remedy(e, "use fewer connections or more processes (-j), or raise it: ulimit -Hn %llu",
+	                  (unsigned long long)wanted);
+}
+
+/* A sentence behind the figures. */
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("bulkhead-bench: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
 }
 
 static int status_of(const struct run *r, const struct stats *fill, const struct stats *s)
 {
 	if (s->failed || fill->failed || r->died || s->succeeded == 0)
 		return TROUBLE;
-	return r->options->resume != RESUME_NONE && 100.0 - stats_resumed_percent(s) > r->options->allow_loss ? TROUBLE : FINE;
+	return 100.0 - stats_resumed_percent(s) > r->options->allow_loss ? TROUBLE : FINE;
 }
 
-/* Why the status is not 0, in words behind the figures. */
+/* Why the status is not 0. */
 static void comment(const struct run *r, const struct stats *fill, const struct stats *s)
 {
+	static const char *const missing[] = { [RESUME_ANY] = "nothing to resume by", [RESUME_TICKET] = "no tickets",
+	                                       [RESUME_ID] = "no session IDs" };
 	const struct options *o = r->options;
-	double seconds = output_seconds(s);
+	double wanted = (double)o->rate * output_seconds(s);
 	struct err e;
 	char text[2048];
 
 	if (r->died)
-		fprintf(stderr, "bulkhead-bench: %u of its own processes ended early: the figures are not complete\n", r->died);
+		say("%u of its own processes ended early: the figures are not complete", r->died);
 	if (s->failed || fill->failed) {
 		err_clear(&e);
 		output_explain(r, s->failed ? s : fill, &e);
-		fprintf(stderr, "bulkhead-bench: %s\n", err_print(&e, text, sizeof text));
+		say("%s", err_print(&e, text, sizeof text));
 	}
 	if (s->asked && s->absent == s->asked)
-		fprintf(stderr, "bulkhead-bench: the server gives %s; switch it on there, or measure with --resume none\n",
-		        o->resume == RESUME_TICKET ? "no tickets" : o->resume == RESUME_ID ? "no session IDs" : "nothing to resume by");
+		say("the server gives %s; switch it on there, or measure with --resume none", missing[o->resume]);
 	else if (s->asked && s->declined == s->asked)
-		fputs("bulkhead-bench: the server resumed no session; look whether its session cache or its ticket key is on and shared by its processes\n",
-		      stderr);
-	if (o->rate && seconds > 1 && !r->interrupted && (double)(s->succeeded + s->failed) < 0.95 * (double)o->rate * seconds)
-		fprintf(stderr, "bulkhead-bench: --rate %llu was not reached: give more connections (-c) or processes (-j), or the server is at its limit\n",
-		        (unsigned long long)o->rate);
+		say("the server resumed no session; look whether its session cache or its ticket key is on and "
+		    "shared by its processes");
+	if (wanted > (double)o->rate && !r->interrupted && (double)(s->succeeded + s->failed) < 0.95 * wanted)
+		say("--rate %llu was not reached; give more connections (-c) or processes (-j), unless the server "
+		    "is at its limit", (unsigned long long)o->rate);
 }
 
 static int run_and_tell(struct run *r, struct err *e)

@@ -28,7 +28,8 @@ const char options_usage[] =
 	"  --insecure            accept any certificate\n"
 	"  --allow-loss PERCENT  lost resumptions that are no reason for exit status 1 (0)\n"
 	"  --json, -q            print one JSON object; no heading and no progress\n"
-	"An operation is one connection with its requests. Exit status: 0 all fine, 1 failures or lost resumptions, 2 usage.\n";
+	"An operation is one connection with its requests.\n"
+	"Exit status: 0 all fine, 1 failures or lost resumptions, 2 usage.\n";
 
 static const char *const resume_names[] = { "any", "none", "id", "ticket" };
 static const char *const order_names[] = { "turn", "random", "zipf" };
@@ -36,8 +37,8 @@ static const char *const order_names[] = { "turn", "random", "zipf" };
 const char *resume_name(enum resume r) { return resume_names[r]; }
 const char *order_name(enum order o) { return order_names[o]; }
 
-enum { OPT_RESUME = 256, OPT_TLS, OPT_SESSIONS, OPT_ORDER, OPT_RATE, OPT_TIMEOUT, OPT_CONNECT, OPT_SNI, OPT_CA, OPT_NO_CHECK,
-       OPT_INSECURE, OPT_ALLOW_LOSS, OPT_JSON };
+enum { OPT_RESUME = 256, OPT_TLS, OPT_SESSIONS, OPT_ORDER, OPT_RATE, OPT_TIMEOUT, OPT_CONNECT, OPT_SNI, OPT_CA,
+       OPT_NO_CHECK, OPT_INSECURE, OPT_ALLOW_LOSS, OPT_JSON };
 
 static const struct option long_options[] = {
 	{ "resume", required_argument, NULL, OPT_RESUME },
@@ -81,7 +82,8 @@ static int duration(const char *what, const char *text, uint64_t max_s, uint64_t
 {
 	if (text_duration_ms(text_of(text), 1000, max_s * 1000, out_ms) < 0 || *out_ms == 0) {
 		err_set(e, "%s is \"%s\"", what, text);
-		return err_remedy(e, "give seconds up to %llu, or a number with ms, mi or h", (unsigned long long)max_s);
+		return err_remedy(e, "give seconds up to %llu, or a number with ms, mi or h",
+		                  (unsigned long long)max_s);
 	}
 	return 0;
 }
@@ -92,7 +94,8 @@ static int word(const char *what, const char *text, const char *const *names, in
 		if (strcmp(text, names[i]) == 0)
 			return i;
 	err_set(e, "%s is \"%s\"", what, text);
-	return err_remedy(e, n == 4 ? "it is one of %s, %s, %s and %s" : "it is one of %s, %s and %s", names[0], names[1], names[2], names[n - 1]);
+	return err_remedy(e, "it is one of %s, %s, %s%s%s", names[0], names[1], names[2], n == 4 ? ", " : "",
+	                  n == 4 ? names[3] : "");
 }
 
 static int versions(struct options *o, const char *text, struct err *e)
@@ -169,7 +172,8 @@ static int url(struct options *o, const char *s, struct err *e)
 	path = authority + strcspn(authority, "/?#");
 	if (host_port(authority, (size_t)(path - authority), o->host, o->port, e) < 0)
 		return err_remedy(e, "write https://HOST[:PORT]/PATH");
-	n = (size_t)snprintf(o->path, sizeof o->path, "%s%.*s", *path == '/' ? "" : "/", (int)strcspn(path, "#"), path);
+	n = (size_t)snprintf(o->path, sizeof o->path, "%s%.*s", *path == '/' ? "" : "/",
+	                     (int)strcspn(path, "#"), path);
 	if (n >= sizeof o->path)
 		return err_set(e, "the path is longer than %zu bytes", sizeof o->path - 1);
 	for (const char *p = o->path; *p; p++) {
@@ -207,7 +211,8 @@ static int settle(struct options *o, bool time_given, struct err *e)
 		return err_remedy(e, "give each process at least one connection");
 	}
 	if (o->operations && o->operations < o->processes) {
-		err_set(e, "-j %u processes cannot share -n %llu operations", o->processes, (unsigned long long)o->operations);
+		err_set(e, "-j %u processes cannot share -n %llu operations", o->processes,
+		        (unsigned long long)o->operations);
 		return err_remedy(e, "give each process at least one operation");
 	}
 	if (o->resume == RESUME_NONE && o->sessions) {
@@ -248,7 +253,8 @@ static int one_option(struct options *o, int c, char **argv, bool *time_given, s
 	case OPT_RATE: return whole_number("--rate", optarg, 1000000, &o->rate, e);
 	case OPT_TIMEOUT: return duration("--timeout", optarg, 3600, &o->timeout_ms, e);
 	case OPT_CONNECT:
-		return host_port(optarg, strlen(optarg), o->to_host, o->to_port, e) < 0 ? err_remedy(e, "write --connect HOST:PORT") : 0;
+		n = host_port(optarg, strlen(optarg), o->to_host, o->to_port, e);
+		return n < 0 ? err_remedy(e, "write --connect HOST:PORT") : 0;
 	case OPT_SNI: o->name = optarg; return 0;
 	case OPT_CA: o->ca = optarg; return 0;
 	case OPT_NO_CHECK: o->any_name = true; return 0;
@@ -269,7 +275,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	bool time_given = false;
 	int c;
 
-	*o = (struct options){ .connections = 8, .processes = 1, .time_ms = 10 * 1000, .timeout_ms = 10 * 1000, .requests = 1 };
+	*o = (struct options){ .connections = 8, .processes = 1, .requests = 1, .time_ms = 10000, .timeout_ms = 10000 };
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":c:j:n:r:t:qh", long_options, NULL)) != -1) {
 		if (one_option(o, c, argv, &time_given, e) < 0)

@@ -1,6 +1,6 @@
 /*
- * options.h - what the command line of bulkhead-bench asks for. The manual page has the meaning, the defaults and the
- * limits of each option.
+ * options.h - what the command line of bulkhead-bench asks for. The manual page has the meaning, the defaults
+ * and the limits of each option.
  */
 #ifndef BULKHEAD_BENCH_OPTIONS_H
 #define BULKHEAD_BENCH_OPTIONS_H

@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool line_is_open;               /* a progress line stands on the terminal, without its end */
+static bool line_is_open; /* a progress line stands on the terminal, without its end */
 
 double output_seconds(const struct stats *s)
 {
 	return s->end_ns > s->begin_ns ? (double)(s->end_ns - s->begin_ns) / 1e9 : 0;
 }
 
-bool output_range(const struct run *r, const uint64_t *slots, unsigned *slot, uint64_t *from, uint64_t *to, uint64_t *count)
+bool output_range(const struct run *r, const uint64_t *slots, unsigned *slot, uint64_t *from, uint64_t *to,
+                  uint64_t *count)
 {
 	uint64_t length = r->slot_ns / 1000000000u;
 
@@ -32,6 +33,8 @@ bool output_range(const struct run *r, const uint64_t *slots, unsigned *slot, ui
 
 void output_heading(const struct run *r, const struct stats *probe)
 {
+	static const char *const by[] = { [RESUME_ANY] = "what it gives", [RESUME_ID] = "ID",
+	                                  [RESUME_TICKET] = "ticket" };
 	const struct options *o = r->options;
 	char where[ADDR_TEXT];
 
@@ -40,8 +43,8 @@ void output_heading(const struct run *r, const struct stats *probe)
 		fputs("full handshakes", stderr);
 	else
 		fprintf(stderr, "%u session%s resumed by %s%s%s", o->sessions, o->sessions == 1 ? "" : "s",
-		        o->resume == RESUME_ANY ? "what it gives" : o->resume == RESUME_ID ? "ID" : "ticket",
-		        o->order == ORDER_TURN ? "" : ", order ", o->order == ORDER_TURN ? "" : order_name(o->order));
+		        by[o->resume], o->order == ORDER_TURN ? "" : ", order ",
+		        o->order == ORDER_TURN ? "" : order_name(o->order));
 	fprintf(stderr, "; %u connection%s", o->connections, o->connections == 1 ? "" : "s");
 	if (o->processes > 1)
 		fprintf(stderr, " in %u processes", o->processes);
@@ -63,11 +66,12 @@ void output_tick(const struct run *r, const struct stats *fill, const struct sta
 	now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 	fputs("\r\033[K", stderr);
 	if (!sum->begin_ns) {
-		fprintf(stderr, "making sessions: %" PRIu64 " of %u", fill->succeeded + fill->failed, o->sessions);
+		fprintf(stderr, "making sessions: %" PRIu64 " of %u", fill->succeeded + fill->failed,
+		        o->sessions);
 	} else {
 		passed = now > sum->begin_ns ? (now - sum->begin_ns) / 1000000 : 0;
 		left = o->time_ms > passed ? (o->time_ms - passed + 999) / 1000 : 0;
-		fprintf(stderr, "%.0f/s", now > now_before && now_before ? (double)(ended - ended_before) * 1e9 / (double)(now - now_before) : 0.0);
+		fprintf(stderr, "%.0f/s", (double)(ended - ended_before) * 1e9 / (double)(now - now_before));
 		if (o->resume != RESUME_NONE)
 			fprintf(stderr, ", resumed %.2f %%", stats_resumed_percent(sum));
 		fprintf(stderr, ", failed %" PRIu64, sum->failed);
@@ -152,20 +156,25 @@ void output_text(const struct run *r, const struct stats *fill, const struct sta
 	double seconds = output_seconds(s), per = seconds > 0 ? 1 / seconds : 0;
 	uint64_t ended = s->succeeded + s->failed;
 
-	printf("operations  %" PRIu64 " in %.2f s, %.1f/s%s\n", ended, seconds, (double)ended * per, r->interrupted ? " (interrupted)" : "");
+	printf("operations  %" PRIu64 " in %.2f s, %.1f/s%s\n", ended, seconds, (double)ended * per,
+	       r->interrupted ? " (interrupted)" : "");
 	printf("responses   %" PRIu64 ", %.1f/s, ", s->requests, (double)s->requests * per);
 	print_bytes((double)s->bytes);
 	fputs(", ", stdout);
 	print_bytes((double)s->bytes * per);
 	puts("/s");
 	if (s->short_connections)
-		printf("            %" PRIu64 " connections were closed by the server before their %" PRIu64 " requests\n", s->short_connections, o->requests);
+		printf("            %" PRIu64 " connections were closed by the server before their %" PRIu64
+		       " requests\n",
+		       s->short_connections, o->requests);
 	if (o->resume != RESUME_NONE) {
-		printf("resumed     %" PRIu64 " of %" PRIu64 " (%.2f %%): %" PRIu64 " by ticket, %" PRIu64 " by ID\n", stats_resumed(s), s->asked,
-		       stats_resumed_percent(s), s->resumed_ticket, s->resumed_id);
+		printf("resumed     %" PRIu64 " of %" PRIu64 " (%.2f %%): %" PRIu64 " by ticket, %" PRIu64
+		       " by ID\n",
+		       stats_resumed(s), s->asked, stats_resumed_percent(s), s->resumed_ticket, s->resumed_id);
 		if (stats_lost(s)) {
-			printf("lost        %" PRIu64 ": %" PRIu64 " the server declined, %" PRIu64 " it had given nothing to resume by\n", stats_lost(s),
-			       s->declined, s->absent);
+			printf("lost        %" PRIu64 ": %" PRIu64 " the server declined, %" PRIu64
+			       " it had given nothing to resume by\n",
+			       stats_lost(s), s->declined, s->absent);
 			print_when(r, s->lost_at);
 		}
 		if (s->tickets)

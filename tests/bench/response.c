@@ -1,6 +1,6 @@
 /*
- * response.c - a reader of HTTP/1.x responses (RFC 9112) for a client that only wants to know the status, where the response ends
- * and whether the connection goes on.
+ * response.c - a reader of HTTP/1.x responses (RFC 9112) for a client that only wants to know the status,
+ * where the response ends and whether the connection goes on.
  */
 #include "response.h"
 
@@ -23,8 +23,10 @@ static enum response_state status_line(struct response *r)
 {
 	const char *l = r->line;
 
-	if (r->n < 12 || strncmp(l, "HTTP/1.", 7) != 0 || (l[7] != '0' && l[7] != '1') || l[8] != ' ' || !isdigit((unsigned char)l[9]) ||
-	    !isdigit((unsigned char)l[10]) || !isdigit((unsigned char)l[11]) || (l[12] != ' ' && l[12] != '\0') || l[9] < '1' || l[9] > '5')
+	if (r->n < 12 || strncmp(l, "HTTP/1.", 7) != 0 || (l[7] != '0' && l[7] != '1') || l[8] != ' ')
+		return RESPONSE_BAD;
+	if (l[9] < '1' || l[9] > '5' || !isdigit((unsigned char)l[10]) || !isdigit((unsigned char)l[11]) ||
+	    (l[12] != ' ' && l[12] != '\0'))
 		return RESPONSE_BAD;
 	r->status = (l[9] - '0') * 100 + (l[10] - '0') * 10 + (l[11] - '0');
 	r->close = l[7] == '0';

@@ -1,6 +1,6 @@
 /*
- * run.c - starts the measuring processes, lets them begin together, and ends them. The parent only looks on: it tells the progress
- * and reacts to SIGINT and SIGTERM.
+ * run.c - starts the measuring processes, lets them begin together, and ends them. The parent only looks on:
+ * it tells the progress and reacts to SIGINT and SIGTERM.
  */
 #include "run.h"
 
@@ -30,7 +30,8 @@ static size_t shared_size(unsigned nparts)
 
 int run_open(struct run *r, const struct options *o, struct target *t, struct err *e)
 {
-	char *p = mmap(NULL, shared_size(o->processes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t size = shared_size(o->processes);
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	*r = (struct run){ .options = o, .target = t, .nparts = o->processes };
 	if (p == MAP_FAILED)
@@ -54,7 +55,8 @@ void run_close(struct run *r)
 bool run_probe(struct run *r, struct stats *s, struct err *e)
 {
 	struct options once = *r->options;
-	struct load l = { .env = { .options = &once, .target = r->target, .stats = s, .slot_ns = r->slot_ns }, .stop = r->stop };
+	struct load l = { .env = { .options = &once, .target = r->target, .stats = s, .slot_ns = r->slot_ns },
+		          .stop = r->stop };
 
 	once.requests = 1;
 	if (load_open(&l, 1) < 0) {
@@ -76,9 +78,9 @@ bool run_probe(struct run *r, struct stats *s, struct err *e)
 
 /* ---------------------------------------------------------------- a measuring process */
 
-static unsigned share(uint64_t n, unsigned of, unsigned i)
+static uint64_t share(uint64_t n, unsigned of, unsigned i)
 {
-	return (unsigned)(n / of + (i < n % of ? 1 : 0));
+	return n / of + (i < n % of ? 1 : 0);
 }
 
 static uint64_t await_begin(const struct run *r)
@@ -94,16 +96,19 @@ static int measure(const struct run *r, unsigned i)
 {
 	const struct options *o = r->options;
 	struct part *part = &r->parts[i];
-	struct load l = { .env = { .options = o, .target = r->target, .stats = &part->fill, .slot_ns = r->slot_ns }, .stop = r->stop };
-	struct bounds b = { .operations = o->operations / r->nparts + (i < o->operations % r->nparts ? 1 : 0),
-	                    .per_ns = (double)o->rate / 1e9 / r->nparts };
+	struct load l = {
+		.env = { .options = o, .target = r->target, .stats = &part->fill, .slot_ns = r->slot_ns },
+		.stop = r->stop
+	};
+	struct bounds b = { .operations = share(o->operations, r->nparts, i),
+		            .per_ns = (double)o->rate / 1e9 / r->nparts };
 	struct store store;
 	bool answers = true;
 
-	if (load_open(&l, share(o->connections, r->nparts, i)) < 0)
+	if (load_open(&l, (unsigned)share(o->connections, r->nparts, i)) < 0)
 		return 1;
 	if (o->resume != RESUME_NONE) {
-		if (store_init(&store, share(o->sessions, r->nparts, i), o->order, i) < 0)
+		if (store_init(&store, (unsigned)share(o->sessions, r->nparts, i), o->order, i) < 0)
 			return 1;
 		l.env.store = &store;
 		answers = load_fill(&l);
@@ -132,7 +137,7 @@ static pid_t start(const struct run *r, unsigned i)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	signal(SIGINT, SIG_IGN);        /* a terminal sends it to all; the parent tells us by *stop */
+	signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the parent tells us by *stop */
 	signal(SIGTERM, SIG_IGN);
 	_exit(measure(r, i));
 }
@@ -181,7 +186,8 @@ static void begin_together(const struct run *r)
 		atomic_store(r->begin_ns, now_ns());
 }
 
-int run_all(struct run *r, void (*tick)(const struct run *, const struct stats *, const struct stats *), struct err *e)
+int run_all(struct run *r, void (*tick)(const struct run *, const struct stats *, const struct stats *),
+            struct err *e)
 {
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
 	struct stats *sums = calloc(2, sizeof *sums);

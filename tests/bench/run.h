@@ -31,12 +31,13 @@ struct run {
 /* 0, or -1 with a sentence in *e. */
 int run_open(struct run *r, const struct options *o, struct target *t, struct err *e);
 /*
- * One operation of the parent's own, which resumes nothing: tries the addresses one after the other and learns what the server
- * speaks. The failure, if it is one, is in *s.
+ * One operation of the parent's own, which resumes nothing: tries the addresses one after the other and learns
+ * what the server speaks. The failure, if it is one, is in *s.
  */
 bool run_probe(struct run *r, struct stats *s, struct err *e);
 /* Measures; tick is called about every second with the sums so far. 0, or -1 with a sentence in *e. */
-int run_all(struct run *r, void (*tick)(const struct run *, const struct stats *fill, const struct stats *sum), struct err *e);
+int run_all(struct run *r, void (*tick)(const struct run *, const struct stats *fill, const struct stats *sum),
+            struct err *e);
 void run_sum(const struct run *r, struct stats *fill, struct stats *measured);
 void run_close(struct run *r);
 

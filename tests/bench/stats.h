@@ -1,6 +1,7 @@
 /*
- * stats.h - what one process counts. It lies in memory shared with the parent, which reads it for the progress line while the
- * process writes, and merges it when the process has ended. Its size does not depend on the number of operations.
+ * stats.h - what one process counts. It lies in memory shared with the parent, which reads it for the progress
+ * line while the process writes, and merges it when the process has ended. Its size does not depend on the
+ * number of operations.
  */
 #ifndef BULKHEAD_BENCH_STATS_H
 #define BULKHEAD_BENCH_STATS_H
@@ -31,12 +32,13 @@ enum fail {
 #define STATS_SLOTS 3600        /* periods for which losses and failures are counted */
 
 struct stats {
-	uint64_t started, succeeded, failed;            /* operations; started = succeeded + failed + running */
-	uint64_t requests, bytes, tickets;              /* responses that were complete, their bytes, NewSessionTicket messages */
+	uint64_t started, succeeded, failed;            /* operations; the difference is under way */
+	uint64_t requests, bytes;                       /* responses that were complete; bytes of all */
+	uint64_t tickets;                               /* NewSessionTicket messages */
 	uint64_t asked;                                 /* handshakes that were to be resumed and were completed */
 	uint64_t resumed_ticket, resumed_id;            /* those that were */
-	uint64_t declined, absent;                      /* those that were not: the server did not; there was no session to offer */
-	uint64_t short_connections;                     /* closed by the server before the last request, announced in a response */
+	uint64_t declined, absent;                      /* not: the server did not; nothing to offer */
+	uint64_t short_connections;                     /* the server announced a close before the last request */
 	uint64_t fail[FAIL_COUNT];
 	int64_t code[FAIL_COUNT];                       /* errno or GnuTLS' error of the first one */
 	uint64_t alert[256], status[600];

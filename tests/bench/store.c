@@ -1,6 +1,6 @@
 /*
- * store.c - the population of sessions that one process resumes. With zipf the session of rank k comes 1/k times as often as the
- * first, which is how names and visitors are commonly spread.
+ * store.c - the population of sessions that one process resumes. With zipf the session of rank k comes 1/k
+ * times as often as the first, which is how names and visitors are commonly spread.
  */
 #include "store.h"
 

@@ -1,5 +1,6 @@
 /*
- * store.h - the sessions of one process, by number, and which of them comes next. The store owns the bytes GnuTLS gave.
+ * store.h - the sessions of one process, by number, and which of them comes next. The store owns the bytes
+ * GnuTLS gave.
  */
 #ifndef BULKHEAD_BENCH_STORE_H
 #define BULKHEAD_BENCH_STORE_H

@@ -1,6 +1,6 @@
 /*
- * target.h - the server that is measured: its addresses, what is trusted, what is offered, the text of the requests.
- * Made in the parent; the processes inherit it.
+ * target.h - the server that is measured: its addresses, what is trusted, what is offered, the text of the
+ * requests. Made in the parent; the processes inherit it.
  */
 #ifndef BULKHEAD_BENCH_TARGET_H
 #define BULKHEAD_BENCH_TARGET_H
