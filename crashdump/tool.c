@@ -37,6 +37,11 @@ static const struct tool_command commands[] = {
 	  "  --json         as show --json\n"
 	  "  PROGRAM is the program that crashed, where the core's own path of it does not lead to it any more\n", tool_backtrace },
 	{ "watch", "[-d DIR]", "tells each crash as it comes, until Ctrl-C", OPTION_D, tool_watch },
+	{ "bundle", "[-d DIR] [-f CONFIG] [-o FILE]", "what a bug report needs, without secrets, as one tar.gz",
+	  "  -d DIR         the folder of reports; without it the CoreDumpDirectory of the configuration, else\n"
+	  "                 " TOOL_FOLDER "\n"
+	  "  -f CONFIG      the configuration; without it " BULKHEAD_SYSCONFDIR "/bulkhead.conf\n"
+	  "  -o FILE        the archive; without it bulkhead-bundle-YYYYMMDD-HHMMSS.tar.gz in the working folder\n", tool_bundle },
 	{ "test", "[-d DIR] [WAY | list]", "a rehearsal: a scratch process crashes, its report is shown",
 	  "  -d DIR         leave report and core in this folder, as its owner; without it a scratch folder is used and removed\n"
 	  "  WAY            how to crash, without it null; 'test list' names them\n", tool_test },

@@ -1,15 +1,17 @@
 """bulkhead-crash: what it tells of real crashes, what it refuses to follow, and what its bundle must never contain."""
+import base64
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
 from crash_test import CRASH, Crash, core_pattern, reports, unsanitized
-from server import BIN, ROOT, account, needs_root
+from server import BIN, ROOT, SANITIZED, account, certificate, needs_root
 
 TOOL = os.path.join(os.path.dirname(os.path.dirname(BIN)), 'bin', 'bulkhead-crash')
 SIGNATURE = 'SIGSEGV crash_start<handler'
@@ -185,6 +187,143 @@ class Reading(unittest.TestCase):
             self.assertTrue(self.run_tool(*args, status=2).stderr)
         with open('/dev/full', 'w') as full:
             self.assertEqual(subprocess.run([TOOL, 'help'], stdout=full, stderr=subprocess.DEVNULL).returncode, 2)
+
+
+SECRETS = {
+    'comment': 'cmt-Zw1', 'environment': 'env-Qx82', 'definition': 'def-Rk93', 'request field': 'rqf-Tm44', 'gate': 'gat-Ub55', 'macro': 'mac-Vc66',
+    'bind password': 'bnd-Wd77', 'dialog argument': 'dlg-Xe88', 'log program': 'prg-Yf99', 'userinfo': 'usr-Zg10', 'backend secret': 'ajp-Ah21',
+    'response field': 'rsf-Bi32', 'link query': 'lnk-Cj43', 'condition': 'cnd-Dk54', 'joined line': 'jnd-El65', 'query': 'qry-Fm76', 'cookie': 'cki-Gn87',
+    'bearer': 'bea-Ho98aa', 'basic password': 'bsc-Ip09', 'path token': '8f14e45fceea167a5a36dedd4bea2543', 'log userinfo': 'lui-Jq11', 'json': 'jsn-Kr22',
+    'session': 'ses-Ls33', 'card': '4111111111111111', 'fake': 'fak-Mt44', 'log target': 'ltg-Nu55', 'cookie of a crash': 'ckc-Ov66', 'query of a crash': 'qrc-Pw77',
+    'password file': 'pwf-Qx88', 'unrelated file': 'unr-Ry99', 'stray line': 'str-Sz00',
+}
+NASTY = '''
+# the old password was %(comment)s
+SetEnv BACKEND %(environment)s
+SetEnv BACKEND_PATH /srv/app
+Define gate "%(definition)s"
+RequestHeader set X-Backend "%(request field)s"
+Header always set X-Api-Key %(response field)s
+SetEnvIf X-Gate "^%(gate)s$" inside
+<If "%%{HTTP:X-Gate} == '%(condition)s'">
+</If>
+Use Site www.example.org %(macro)s
+AuthLDAPBindPassword %(bind password)s
+AuthUserFile "@DIR@/htpasswd"
+AuthBasicFake demo %(fake)s
+SSLPassPhraseDialog "exec:/usr/local/sbin/phrase --master %(dialog argument)s"
+CustomLog "|/usr/bin/shipper --login %(log program)s" common
+ProxyPass /a http://app:%(userinfo)s@10.0.0.1/
+ProxyPass /b ajp://10.0.0.1/ secret=%(backend secret)s
+Redirect /c https://www.example.org/?ticket=%(link query)s
+SessionCryptoPassphrase \\
+    %(joined line)s
+RewriteRule ^/d$ /%(path token)s [L]
+Header set X-Card %(card)s
+ErrorLog "|/usr/bin/other %(log target)s"
+%(stray line)s: what is no directive
+Include "@DIR@/site.key"
+IncludeOptional "@DIR@/sites/*.conf"
+'''
+LOGGED = '''[info] GET /x?a=%(query)s HTTP/1.1
+[info] client sent Cookie: a=b; id=%(cookie)s
+[info] field "Authorization: Bearer %(bearer)s" was refused
+[info] to http://app:%(log userinfo)s@10.0.0.1/, {"token": "%(json)s"}, session_id=1, sessionid=%(session)s;
+[info] GET /reset/%(path token)s
+[info] an ordinary line, seen
+'''
+
+
+class Bundle(Crash):
+    def unpack(self, path):
+        """Name below the bundle's folder to bytes."""
+        with tarfile.open(path) as archive:
+            return {m.name.split('/', 1)[1]: archive.extractfile(m).read() for m in archive.getmembers()}
+
+    def find(self, files, secrets):
+        return [(name, what) for name, data in files.items() for what, secret in secrets.items() if secret in data]
+
+    def test_F35_bundle_has_what_is_needed_and_no_secret(self):
+        s = self.configure(CRASH + '<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile "@DIR@/site.pem"\nSSLCertificateKeyFile "@DIR@/site.key"\n</VirtualHost>\n')
+        for source, target in zip(certificate(), ('site.pem', 'site.key')):
+            shutil.copy(source, s.path(target))
+        s.write('htpasswd', 'demo:%s\nbob:$apr1$abcdefgh$0123456789abcdefghijkl\n' % SECRETS['password file'], 0o600)
+        s.write('notes.txt', SECRETS['unrelated file'])
+        s.start()
+        basic = base64.b64encode(b'demo:' + SECRETS['basic password'].encode()).decode()
+        with s.connect() as c:
+            c.request('/nothing?a=' + SECRETS['query'], headers='Authorization: Basic %s\r\nCookie: id=%s\r\n' % (basic, SECRETS['cookie']))
+        if not SANITIZED:
+            self.crash(s, '/crash/%s?s=11&x=%s' % (SECRETS['path token'], SECRETS['query of a crash']), headers='Cookie: id=%s\r\nAuthorization: Basic %s\r\n' %
+                       (SECRETS['cookie of a crash'], basic))
+            self.report(s)
+        with open(s.path('logs/error_log'), 'a') as f:
+            f.write(LOGGED % SECRETS + '[info] Authorization: Basic %s\n' % basic)
+        s.write('sites/a.conf', 'Listen 1234\nSetEnv APP_TOKEN %s\n' % SECRETS['environment'])
+        s.write('all.conf', NASTY % SECRETS + 'Include "@DIR@/httpd.conf"\n')
+        made = s.path('bundle.tar.gz')
+        done = tool('bundle', '-f', s.path('all.conf'), '-o', made)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(os.stat(made).st_mode & 0o777, 0o600)
+        self.assertIn('Read it before you send it', done.stdout)
+        files = self.unpack(made)
+        folder = s.dir.strip('/')
+        for name in ('CONTENTS.txt', 'version.txt', 'libraries.txt', 'system.txt', 'logs/%s/logs/error_log' % folder, 'configuration/%s/all.conf' % folder,
+                     'configuration/%s/httpd.conf' % folder, 'configuration/%s/case.conf' % folder, 'configuration/%s/sites/a.conf' % folder):
+            self.assertIn(name, files)
+            self.assertIn(name if name != 'CONTENTS.txt' else 'Sizes', files['CONTENTS.txt'].decode() )
+        self.assertIn(b'Server version: Bulkhead/', files['version.txt'])
+        self.assertRegex(files['libraries.txt'], rb'libgnutls\.so\.30\.\d+')
+        self.assertIn(b'core_pattern', files['system.txt'])
+        self.assertIn(b'Listen 1234', files['configuration/%s/sites/a.conf' % folder])
+        self.assertIn(b'SetEnv BACKEND_PATH /srv/app', files['configuration/%s/all.conf' % folder])
+        self.assertIn(b'DocumentRoot "%s' % s.dir.encode(), files['configuration/%s/httpd.conf' % folder])
+        self.assertIn(b'an ordinary line, seen', files['logs/%s/logs/error_log' % folder])
+        self.assertEqual(len([name for name in files if name.startswith('reports/')]), len(reports(s)))
+        self.assertEqual(SANITIZED, not reports(s))
+        numbers = subprocess.run(['openssl', 'ec', '-in', s.path('site.key'), '-noout', '-text'], capture_output=True, text=True, check=True).stdout
+        key = bytes.fromhex(re.sub(r'[\s:]', '', re.search(r'priv:\n(.*?)pub:', numbers, re.S)[1]))[-32:]
+        secrets = {what: secret.encode() for what, secret in SECRETS.items()}
+        secrets.update({'basic, encoded': basic.encode(), 'key': key[4:28], 'key, reversed': key[::-1][4:28], 'hash': b'0123456789abcdefghijkl'})
+        with open(s.path('site.key')) as f:
+            lines = f.read().splitlines()
+        secrets.update({'key, line %d' % n: line[:16].encode() for n, line in enumerate(lines) if '---' not in line})
+        self.assertEqual(self.find(files, secrets), [])
+        self.assertEqual([line for line in done.stdout.splitlines() if any(v in line for v in SECRETS.values())], [])
+        planted = {'all.conf': s.read('all.conf').encode(), 'site.key': s.read('site.key').encode(), 'log': s.read('logs/error_log').encode(),
+                   'htpasswd': s.read('htpasswd').encode(), 'notes': s.read('notes.txt').encode()}
+        never = {'key', 'key, reversed', 'basic password', 'cookie of a crash', 'query of a crash'}
+        self.assertEqual(set(secrets) - {what for _, what in self.find(planted, secrets)} - never, set(), 'all of them were there to be found')
+
+    def test_bundle_without_configuration_and_logs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made = os.path.join(folder, 'b.tar.gz')
+            done = tool('bundle', '-f', os.path.join(folder, 'none.conf'), '-d', folder, '-o', made)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn('none.conf: No such file', done.stdout)
+            before = os.stat(made).st_size
+            again = tool('bundle', '-f', os.path.join(folder, 'none.conf'), '-d', folder, '-o', made)
+            self.assertEqual(again.returncode, 2)
+            self.assertIn('File exists', again.stderr)
+            self.assertEqual(os.stat(made).st_size, before)
+            os.symlink('elsewhere', os.path.join(folder, 'link'))
+            self.assertEqual(tool('bundle', '-d', folder, '-o', os.path.join(folder, 'link')).returncode, 2)
+            self.assertEqual(sorted(os.listdir(folder)), ['b.tar.gz', 'link'])
+
+    def test_links_in_the_folder_of_logs_are_not_followed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made, conf = os.path.join(folder, 'b.tar.gz'), os.path.join(folder, 'a.conf')
+            with open(os.path.join(folder, 'shadow'), 'w') as f:
+                f.write('unr-planted\n')
+            os.symlink('shadow', os.path.join(folder, 'error_log'))
+            with open(conf, 'w') as f:
+                f.write('ServerRoot "%s"\nDefine where "%s"\nErrorLog ${where}/error_log\nInclude ${where}/a.conf\nInclude /dev/zero\nInclude ${nothing}/x\n' % (folder, folder))
+            done = tool('bundle', '-f', conf, '-d', folder, '-o', made, timeout=20)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn('error_log: it is a symbolic link', done.stdout)
+            self.assertIn('/dev/zero', done.stdout)
+            self.assertIn('a variable of it is not known here', done.stdout)
+            self.assertEqual(self.find(self.unpack(made), {'planted': b'unr-planted'}), [])
 
 
 @unsanitized
