@@ -16,6 +16,7 @@
 
 #include "cli/cli.h"
 #include "crashdump/crashdump.h"
+#include "process/cache.h"
 #include "process/keys.h"
 #include "process/listen.h"
 #include "request/core.h"
@@ -258,6 +259,17 @@ static void check_certificates(struct config *cfg)
 	}
 }
 
+/* ------------------------------------------------------------------------------------------------ session cache */
+
+static void say_cache(struct config *cfg)
+{
+	const struct tls_cache_settings *s = keys_cache_settings(cfg);
+	char words[160];
+
+	if (*cache_words(cfg, words, sizeof words))
+		config_report_add(cfg, CONF_NOTICE, s->pos.file ? &s->pos : NULL, NULL, "%s", words);
+}
+
 /* ------------------------------------------------------------------------------------------------ cores */
 
 static void say_core(void *ctx, const char *sentence, const char *remedy)
@@ -280,6 +292,7 @@ void check_config(struct config *cfg)
 		if (cfg->warnings == before)
 			check_listen(cfg, l);
 	}
+	say_cache(cfg);
 	crash_core_check(cfg->process->core_dir, say_core, cfg);
 }
 

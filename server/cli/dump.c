@@ -12,6 +12,8 @@
 #include "base/version.h"
 #include "cli/cli.h"
 #include "log/target.h"
+#include "process/cache.h"
+#include "process/keys.h"
 #include "request/core.h"
 #include "tls/policy.h"
 
@@ -118,6 +120,25 @@ void dump_hosts(const struct config *cfg)
 	host_visit(cfg->site, print_host, (void *)(uintptr_t)cfg);
 }
 
+/* The first line in Apache's shape, with what else is to be known behind. */
+static void print_cache(const struct config *cfg)
+{
+	struct cache_wish w;
+	const char *slash;
+
+	cache_wish(cfg, &w);
+	slash = strrchr(w.lockfile, '/');
+	printf("Mutex ssl-cache: dir=\"%.*s\" mechanism=%s file=\"%s\" timeout=%ums\n", slash ? (int)(slash - w.lockfile) : 0, w.lockfile,
+	       w.mechanism, w.lockfile, w.timeout_ms);
+	if (!w.tls)
+		printf("SSLSessionCache: unused, no host has \"SSLEngine on\"\n");
+	else if (!w.bytes)
+		printf("SSLSessionCache: none\n");
+	else
+		printf("SSLSessionCache: shmcb size=%zu sessions=%zu timeout=%llds segment=\"/dev/shm%s\"\n", w.bytes, w.sessions,
+		       (long long)keys_cache_settings(cfg)->timeout_s, w.name);
+}
+
 void dump_settings(const struct config *cfg)
 {
 	const struct process_settings *s = cfg->process;
@@ -130,7 +151,7 @@ void dump_settings(const struct config *cfg)
 		printf("Main ErrorLog: \"%s\"\n", cfg->targets.at[0].name);
 	for (unsigned i = 0; i < s->nlistens; i++)
 		printf("Listen: %s%s\n", s->listens[i].text, s->listens[i].https ? " https" : "");
-	printf("Mutex ssl-cache: dir=\"%s\" mechanism=fcntl\n", s->runtime_dir);
+	print_cache(cfg);
 	printf("PidFile: \"%s\"\n", s->pid_file);
 	printf("CoreDumpDirectory: \"%s\"\n", s->core_dir);
 	for (const struct conf_define *d = cfg->env.defines; d; d = d->next)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/regex.h"
@@ -24,6 +25,8 @@
 #include "process/shared.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
+
+#define GATE_MS 5000
 
 /* All that the steps and the loop share. One process, one child. */
 static struct child {
@@ -69,6 +72,21 @@ static int take_signals(struct err *e)
 	return 0;
 }
 
+/*
+ * Until no child takes connections that could not find what this one stores (slots_gate). Those that come meanwhile wait in
+ * the kernel's queue; this lasts milliseconds, and ends by itself where nobody ends it.
+ */
+static void wait_for_gate(void)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < GATE_MS && !drain && !stop; i++) {
+		if (atomic_load_explicit(child.slot.open, memory_order_acquire))
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void ready(void *ctx)
 {
 	(void)ctx;
@@ -76,6 +94,8 @@ static void ready(void *ctx)
 		   child.start->generation->number, child.start->generation->plan.limit);
 	atomic_store_explicit(child.slot.ready, 1, memory_order_release);
 	eventfd_write(shared.wake, 1);
+	if (child.start->waits)
+		wait_for_gate();
 }
 
 /* Step 2: what the drop of rights would hide. */

@@ -15,6 +15,7 @@
 
 #include "log/log.h"
 #include "log/target.h"
+#include "process/cache.h"
 #include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/logger.h"
@@ -104,6 +105,7 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 		err_sys(e, "the logger knows too many generations");
 		goto fail;
 	}
+	cache_fit(cfg);
 	last_number = g->number;
 	g->deadline = shared_now() + PATIENCE_READY;
 	g->look = 0;
@@ -137,6 +139,13 @@ void generation_use_log(const struct config *cfg)
 
 /* ------------------------------------------------------------------------------------------------ life */
 
+/* As soon as one of the new children is ready, the older ones stop taking connections. */
+static void renew(struct generation *g, const struct policy_view *v)
+{
+	if (v->spare + v->busy && !slots_tell_older(g, SLOT_DRAIN))
+		g->renews = false;
+}
+
 static void look_after(struct generation *g, int64_t now)
 {
 	struct policy_view v;
@@ -145,6 +154,8 @@ static void look_after(struct generation *g, int64_t now)
 	slots_look(g, &v);
 	if (g->state == GENERATION_MAKING && g->ready)
 		g->state = GENERATION_SERVING;
+	if (g->renews)
+		renew(g, &v);
 	want = policy_wanted(&g->plan, &v);
 	/* A busy child, a ready one and a dead one make themselves heard; only what is done bit by bit needs the clock. */
 	g->look = INT64_MAX;
@@ -222,6 +233,12 @@ void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int6
 		g->deadline = patience_ms > 0 ? now + patience_ms : INT64_MAX;
 	}
 	slots_forget(g);
+}
+
+void generation_renew(struct generation *g)
+{
+	g->renews = true;
+	g->look = 0;
 }
 
 bool generation_stillborn(const struct generation *g)

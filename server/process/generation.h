@@ -34,6 +34,7 @@ struct generation {
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */
 	bool ending, killing;           /* DRAINING: its children were told TERM, KILL */
+	bool renews;                    /* SERVING: its children give way to others that know the session cache of now */
 	int64_t look; /* when its children are to be looked at next; INT64_MAX = when something happens */
 };
 
@@ -51,6 +52,8 @@ void generation_tick(struct generation *g, int64_t now);
 int64_t generation_due(const struct generation *g, int64_t now);
 /* The old generation: take nothing more and finish (patience_ms 0 = as long as it takes); hard: end at once. */
 void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int64_t now);
+/* The one that serves: its children give way to others, since the session cache has another age now. */
+void generation_renew(struct generation *g);
 /* True if the pid was a keyholder, the resolver or a log program of g. */
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now);
 /* Whether all its first children failed before any was ready. */

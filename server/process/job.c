@@ -1,6 +1,6 @@
 /*
  * job.c - one-shot helpers. The master forks them, reads their answer from a pipe in its loop, and kills them at their
- * limit of time. The two kinds below run in the job itself, after its rights are dropped.
+ * limit of time. The kinds below run in the job itself, after its rights are dropped.
  */
 #include "process/job.h"
 
@@ -18,6 +18,7 @@
 #include "process/keys.h"
 #include "process/role.h"
 #include "process/shared.h"
+#include "shmcache/shmcache.h"
 
 static struct job {
 	const struct job_kind *kind;    /* NULL = free */
@@ -33,12 +34,21 @@ static struct job {
 } jobs[JOB_MAX];
 static int last_number;
 
+static const struct rights {
+	enum role role;
+	enum shared_keep keep;
+} rights[] = {
+	[JOB_READS_ALL] = { ROLE_CHECK, SHARED_KEEP_NOTHING },
+	[JOB_AS_USER]   = { ROLE_JOB,   SHARED_KEEP_POOL },
+	[JOB_MOVES]     = { ROLE_MOVER, SHARED_KEEP_CACHE },
+};
+
 /* ------------------------------------------------------------------------------------------------ in the job */
 
 static _Noreturn void run(const struct job_kind *kind, void *arg, const struct job_place *place, int fd)
 {
 	const struct process_settings *p = place->settings;
-	bool as_user = kind->rights == JOB_AS_USER && shared.root;
+	bool as_user = kind->rights != JOB_READS_ALL && shared.root;
 	int *keep = calloc(place->nkeep + 1, sizeof *keep);
 	struct err e = { .text = "" };
 	char text[1024];
@@ -48,8 +58,8 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 	if (place->nkeep)
 		memcpy(keep, place->keep, place->nkeep * sizeof *keep);
 	keep[place->nkeep] = fd;
-	shared_forget(kind->rights == JOB_AS_USER);
-	if (role_enter(kind->rights == JOB_AS_USER ? ROLE_JOB : ROLE_CHECK,
+	shared_forget(rights[kind->rights].keep);
+	if (role_enter(rights[kind->rights].role,
 		       &(struct role_wants){ .keep = keep,
 					     .nkeep = place->nkeep + 1,
 					     .user = p->user && *p->user != '#' ? p->user : NULL,
@@ -57,7 +67,9 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 					     .gid = p->gid,
 					     .memory = kind->memory,
 					     .master = shared.master,
-					     .watch_parent = true },
+					     .watch_parent = true,
+					     .open_hidden = kind->open,
+					     .ctx = arg },
 		       &e) < 0) {
 		dprintf(fd, "E the job %s cannot begin: %s\n", kind->name, err_print(&e, text, sizeof text));
 		_exit(ROLE_EXIT_FATAL);
@@ -81,7 +93,7 @@ int job_run(const struct job_kind *kind, void *arg, const struct job_place *plac
 	if (pipe2(fd, O_CLOEXEC) < 0)
 		return err_sys(e, "no pipe for the job %s", kind->name);
 	*j = (struct job){ .fd = fd[0], .done = done, .ctx = ctx, .text = malloc(JOB_MAX_RESULT + 1) };
-	j->pid = j->text ? role_fork(kind->rights == JOB_AS_USER ? ROLE_JOB : ROLE_CHECK) : -1;
+	j->pid = j->text ? role_fork(rights[kind->rights].role) : -1;
 	if (j->pid == 0) {
 		close(fd[0]);
 		run(kind, arg, place, fd[1]);
@@ -281,4 +293,34 @@ const struct job_kind job_kind_crash = {
 	.time_ms = 30000,
 	.memory = (uint64_t)2 << 30,
 	.run = crash_run,
+};
+
+/* ------------------------------------------------------------------------------------------------ moving sessions */
+
+static int move_open(void *ctx, struct err *e)
+{
+	(void)ctx;
+	return shared_child_cache(e);
+}
+
+static int move_run(void *arg, int fd)
+{
+	struct shmcache_err why = { "", "" };
+	long n = shmcache_migrate(shared.cache, &why);
+	char answer[sizeof why.text + 32];
+	int len = n < 0 ? snprintf(answer, sizeof answer, "%s", why.text) : snprintf(answer, sizeof answer, "%ld", n);
+
+	(void)arg;
+	/* Not by dprintf, which would look where in the pipe it is. */
+	return write(fd, answer, (size_t)len) == len && n >= 0 ? 0 : 1;
+}
+
+/* Two segments of a gigabyte are mapped at most; two million sessions take half a minute on a busy machine. */
+const struct job_kind job_kind_move = {
+	.name = "cache migration",
+	.rights = JOB_MOVES,
+	.time_ms = 120000,
+	.memory = (uint64_t)4 << 30,
+	.open = move_open,
+	.run = move_run,
 };

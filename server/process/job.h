@@ -1,6 +1,7 @@
 /*
  * job.h - one-shot helpers: forked by the master with few rights, a limit of time and memory, a sandbox and a pipe for
- * the result; never waited for. First users: the check of a configuration before a restart, and crash reports.
+ * the result; never waited for. Three kinds: the check of a configuration before a restart, crash reports, sessions moved to a cache
+ * of another size.
  */
 #ifndef BULKHEAD_PROCESS_JOB_H
 #define BULKHEAD_PROCESS_JOB_H
@@ -20,12 +21,15 @@
 enum job_rights {
 	JOB_READS_ALL, /* root with the one capability to read files: checks what only root may read */
 	JOB_AS_USER, /* the children's user, no capability */
+	JOB_MOVES, /* as JOB_AS_USER, with the session cache alone: no file, no call but for locks and memory */
 };
 struct job_kind {
 	const char *name;
 	enum job_rights rights;
 	int64_t time_ms;                /* killed after so long */
 	uint64_t memory;                /* RLIMIT_AS in bytes; 0 = none */
+	/* In the job, before its rights are dropped: opens what it could not open later. May be NULL. */
+	int (*open)(void *ctx, struct err *e);
 	/* In the job, with all rights dropped: writes its answer to result_fd, returns the exit code. */
 	int (*run)(void *arg, int result_fd);
 };
@@ -38,7 +42,7 @@ struct job_result {
 };
 typedef void job_done(void *ctx, const struct job_result *r);
 
-/* Whom JOB_AS_USER becomes, and what both kinds keep. */
+/* Whom the others than JOB_READS_ALL become, and what they keep. */
 struct job_place {
 	const struct process_settings *settings;
 	const int *keep;                /* descriptors that the job needs */
@@ -58,7 +62,7 @@ bool job_reaped(pid_t pid, int status);
 /* Kills them all: at the end. Their done is called with ok = false. */
 void job_cancel_all(void);
 
-/* -------------------------------------------------------------------------------------------- the first two kinds */
+/* -------------------------------------------------------------------------------------------- the kinds */
 
 /* The check of a configuration. `answer` gets all reports as one line each, "E text", "W text", "N text"; ok = no E. */
 struct job_check {
@@ -77,5 +81,8 @@ struct job_crash {
 	const char *dir;
 };
 extern const struct job_kind job_kind_crash;
+
+/* What lives in the session cache's older segment goes over to the newer one. `answer`: how many entries, or why not. */
+extern const struct job_kind job_kind_move;
 
 #endif

@@ -419,7 +419,7 @@ void keyholder_run(int control, const struct config *cfg)
 	holder.control = control;
 	if (shared.root)
 		role_account(p->key_user, "_bulkhead-key", &uid, &gid);
-	shared_forget(false);
+	shared_forget(SHARED_KEEP_NOTHING);
 	if (role_enter(ROLE_KEYHOLDER,
 		       &(struct role_wants){ .keep = &control,
 					     .nkeep = 1,

@@ -21,6 +21,7 @@
 
 #include "base/version.h"
 #include "log/log.h"
+#include "process/cache.h"
 #include "process/crash.h"
 #include "process/daemon.h"
 #include "process/generation.h"
@@ -272,6 +273,9 @@ static void stillborn_next(void)
 	m.old = m.next;
 	m.next = NULL;
 	generation_drain(m.old, true, 0, shared_now());
+	/* The session cache may have been changed for it: there is no way back, so the children of now follow. */
+	if (cache_moving())
+		generation_renew(m.now);
 	refused();
 }
 
@@ -410,6 +414,16 @@ static void look_at_generations(int64_t now)
 		raise_event(EV_ROOM);
 }
 
+/* The session cache's change of size goes on; what had to wait begins when no other generation is being made. */
+static void look_at_cache(int64_t now)
+{
+	if (!m.now || m.state == STOPPING)
+		return;
+	cache_tick(m.now->cfg, slots_older(), now);
+	if (m.state == SERVING && cache_follow(m.now->cfg))
+		generation_renew(m.now);
+}
+
 static int64_t earliest(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -424,6 +438,9 @@ static int wait_ms(int64_t now)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
 	due = earliest(due, seeds_tick(now));
+	due = earliest(due, slots_gate_tick(now));
+	if (m.state != STOPPING)
+		due = earliest(due, cache_due());
 	if (m.wake_after > now)
 		due = earliest(due, m.wake_after);
 	if (due == INT64_MAX)
@@ -458,6 +475,7 @@ static void loop(void)
 		if (m.now)
 			logger_tick(m.now->cfg, now);
 		look_at_generations(now);
+		look_at_cache(now);
 	}
 }
 

@@ -269,7 +269,7 @@ void resolver_run(int control, const struct config *cfg)
 	int64_t end = INT64_MAX;
 
 	self.control = control;
-	shared_forget(false);
+	shared_forget(SHARED_KEEP_NOTHING);
 	if (role_enter(ROLE_RESOLVER,
 		       &(struct role_wants){ .keep = &control,
 					     .nkeep = 1,

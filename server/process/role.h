@@ -17,6 +17,7 @@ enum role {
 	ROLE_RESOLVER,          /* asks the name service */
 	ROLE_LOGGER,            /* writes the logs */
 	ROLE_JOB,               /* one-shot, as the children's user */
+	ROLE_MOVER,             /* one-shot, as the children's user, with the session cache alone */
 	ROLE_CHECK,             /* one-shot, root that can only read */
 	ROLE_DIRECT,            /* -X: everything in one process */
 	ROLES

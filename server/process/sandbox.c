@@ -60,6 +60,12 @@ static const char *const job[] = {
 	"geteuid", "getuid", "getgid", "getegid", "dup", "fadvise64", "sysinfo", "fstatfs", "statfs", "flock", "umask", NULL
 };
 
+/* Sessions from one segment of the cache to the other: memory and locks, which are fcntl (below) or flock; qsort looks how
+ * much memory there is. */
+static const char *const mover[] = {
+	"flock", "sysinfo", NULL
+};
+
 /*
  * The check of a configuration: root that can only read. Names of accounts may be asked of a local service; whether the
  * children's user reaches its paths is tried by a fork that becomes that user.
@@ -82,6 +88,7 @@ static const struct table {
 	[SANDBOX_RESOLVER] = { "resolver", resolver },
 	[SANDBOX_LOGGER] = { "logger", logger },
 	[SANDBOX_JOB] = { "job", job },
+	[SANDBOX_MOVER] = { "mover", mover },
 	[SANDBOX_CHECK] = { "check", check },
 };
 

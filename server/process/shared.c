@@ -1,6 +1,7 @@
 /*
- * shared.c - makes and maps what outlives generations: slots, rings, session cache, crash slots. With seeds.c the only
- * file that speaks to shmcache/. The master makes everything before its first fork; each role keeps what is its own.
+ * shared.c - makes and maps what outlives generations: slots, rings, crash slots; and what each role does with these and
+ * with the session cache (cache.c makes it). The master makes everything before its first fork; each role keeps what is
+ * its own.
  */
 #include "process/shared.h"
 
@@ -19,7 +20,7 @@
 #include "crashdump/activity.h"
 #include "crashdump/crashdump.h"
 #include "log/log.h"
-#include "process/keys.h"
+#include "process/cache.h"
 #include "process/seeds.h"
 #include "shmcache/shmcache.h"
 
@@ -35,7 +36,7 @@ _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
 /* Page 0 of a slot. */
 struct slot_page {
 	struct conn_counters counters;
-	_Atomic uint32_t ready;
+	_Atomic uint32_t ready, open;
 };
 _Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
 
@@ -46,7 +47,6 @@ struct shared shared = { .master_pidfd = -1,
 			 .slots_fd = -1,
 			 .core_dir_fd = -1 };
 static size_t pool_size;
-static size_t cache_bytes;              /* as asked for by the configuration that made the cache */
 static bool unlinked;                   /* the cache's names are gone */
 
 int64_t shared_now(void)
@@ -71,6 +71,7 @@ static void slot_at(unsigned char *mem, struct shared_slot *out)
 	*out = (struct shared_slot){
 		.counters = &page->counters,
 		.ready = &page->ready,
+		.open = &page->open,
 		.activity = (struct activity *)(void *)(mem + PAGE),
 		.ring = (struct ring *)(void *)(mem + (size_t)2 * PAGE),
 	};
@@ -168,22 +169,7 @@ int shared_create(unsigned server_limit, struct err *e)
 		       : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ session cache */
-
-/* The same instance has the same name after a crash, so that its left-overs are found. */
-static uint64_t instance(const struct config *cfg)
-{
-	const char *parts[] = { cfg->root, cfg->process->pid_file };
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (int i = 0; i < 2; i++)
-		for (const unsigned char *p = (const unsigned char *)(parts[i] ? parts[i] : ""); ; p++) {
-			h = (h ^ *p) * 0x100000001b3u;
-			if (!*p)
-				break;
-		}
-	return h;
-}
+/* ------------------------------------------------------------------------------------------------ core directory */
 
 static void make_parent(const char *path)
 {
@@ -194,60 +180,6 @@ static void make_parent(const char *path)
 	if (*parent)
 		mkdir(parent, 0755);
 }
-
-static void lock_path(const struct config *cfg, const struct tls_cache_settings *s, char *path, size_t n)
-{
-	if (s->mutex_file)
-		snprintf(path, n, "%s", s->mutex_file);
-	else
-		snprintf(path, n, "%s/ssl-cache-%016llx.lock",
-			 s->mutex_dir ? s->mutex_dir : cfg->process->runtime_dir,
-			 (unsigned long long)instance(cfg));
-}
-
-static int make_cache(const struct config *cfg, const struct tls_cache_settings *s, struct err *e)
-{
-	char lockfile[4096], name[64];
-	struct shmcache_lock_options lock = {
-		.lockfile = lockfile,
-		.timeout_ms = s->mutex_timeout_ms > 0 ? (unsigned)s->mutex_timeout_ms : 0,
-		.kind = s->mutex_kind == TLS_MUTEX_ROBUST  ? SHMCACHE_LOCK_ROBUST
-			: s->mutex_kind == TLS_MUTEX_FLOCK ? SHMCACHE_LOCK_FLOCK
-							   : SHMCACHE_LOCK_OFD,
-	};
-	struct shmcache_plan plan;
-	struct shmcache_err why = { "", "" };
-
-	lock_path(cfg, s, lockfile, sizeof lockfile);
-	make_parent(lockfile);
-	snprintf(name, sizeof name, "/bulkhead-%016llx", (unsigned long long)instance(cfg));
-	if (shmcache_plan(s->enabled ? s->bytes : 0, 0, &plan, &why) < 0 ||
-	    !(shared.cache = shmcache_create(&plan, name, &lock, &why))) {
-		err_at(e, s->pos.file, s->pos.line);
-		err_set(e, "the TLS session cache could not be made: %s", why.text);
-		return err_remedy(e, "%s", why.remedy);
-	}
-	cache_bytes = s->enabled ? s->bytes : 0;
-	return 0;
-}
-
-static int prepare_cache(const struct config *cfg, struct err *e)
-{
-	const struct tls_cache_settings *s = keys_cache_settings(cfg);
-
-	if (!keys_tls_wanted(cfg) || !s)
-		return 0;
-	if (!shared.cache)
-		return make_cache(cfg, s, e);
-	if (cache_bytes != (s->enabled ? s->bytes : 0))
-		log_noticex(
-			NULL, LOG_SSL, "BH0109",
-			"SSLSessionCache has another size now (%zu bytes instead of %zu): this takes effect at the next full start",
-			s->enabled ? s->bytes : 0, cache_bytes);
-	return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------ core directory */
 
 static void open_core_dir(const struct config *cfg)
 {
@@ -288,14 +220,14 @@ static void open_core_dir(const struct config *cfg)
 int shared_prepare(const struct config *cfg, struct err *e)
 {
 	open_core_dir(cfg);
-	return prepare_cache(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
+	return cache_prepare(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 
 int shared_direct(const struct config *cfg, struct err *e)
 {
 	shared.root = geteuid() == 0;
 	shared.master = getpid();
-	return prepare_cache(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
+	return cache_prepare(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 
 void shared_unlink(void)
@@ -342,14 +274,18 @@ void shared_forget_cache(void)
 	shared.crash_pool = NULL;
 }
 
-void shared_forget(bool keep_pool)
+void shared_forget(enum shared_keep keep)
 {
 	void *pool = shared.crash_pool;
+	struct shmcache *cache = shared.cache;
 
-	if (keep_pool)
+	if (keep == SHARED_KEEP_POOL)
 		shared.crash_pool = NULL;
+	if (keep == SHARED_KEEP_CACHE)
+		shared.cache = NULL;
 	shared_forget_cache();
-	shared.crash_pool = keep_pool ? pool : NULL;
+	shared.crash_pool = keep == SHARED_KEEP_POOL ? pool : NULL;
+	shared.cache = keep == SHARED_KEEP_CACHE ? cache : NULL;
 	if (shared.map)
 		munmap(shared.map, shared.map_size);
 	shared.map = NULL;

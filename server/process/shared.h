@@ -43,6 +43,7 @@ struct shared_journal {
 struct shared_slot {
 	struct conn_counters *counters;
 	_Atomic uint32_t *ready;        /* the child's loop has begun */
+	_Atomic uint32_t *open;         /* written by the master: the child may take connections (slots.c, the gate) */
 	struct activity *activity;
 	struct ring *ring;
 };
@@ -69,8 +70,8 @@ extern struct shared shared;
 
 /* Master, once: everything but the cache. 0 or -1 with *e. */
 int shared_create(unsigned server_limit, struct err *e);
-/* Master, for each generation: the session cache, made when the first configuration with TLS comes and kept from then
- * on; CoreDumpDirectory. 0 or -1 with *e. */
+/* Master, for each generation: the session cache with its seeds, made when the first configuration with TLS comes and kept
+ * from then on; CoreDumpDirectory. 0 or -1 with *e. */
 int shared_prepare(const struct config *cfg, struct err *e);
 /* Master, at its end. */
 void shared_remove(void);
@@ -80,12 +81,13 @@ struct shared_journal *shared_journal(void);                    /* logger */
 void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
 /* Child: maps its own slot in place of all. 0 or -1 with *e. */
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
-/* Child: descriptors of the cache that must survive until shared_child_cache; -1 = none. */
+/* Child, and the job that moves sessions: descriptors of the cache that must survive until shared_child_cache; -1 = none. */
 #define SHARED_CACHE_FDS 4
 void shared_cache_fds(int fds[SHARED_CACHE_FDS]);
 int shared_child_cache(struct err *e);
-/* Every other role but the logger: lets go of slots, cache and crash slots. keep_pool: a job that reads a crash slot. */
-void shared_forget(bool keep_pool);
+/* Every other role but the logger: lets go of slots, cache and crash slots, but for what its one job is about. */
+enum shared_keep { SHARED_KEEP_NOTHING, SHARED_KEEP_POOL, SHARED_KEEP_CACHE };
+void shared_forget(enum shared_keep keep);
 /* The logger: lets go of all but the slots. */
 void shared_forget_cache(void);
 /* For the crash handler: async-signal-safe. */

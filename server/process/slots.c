@@ -15,6 +15,7 @@
 
 #include "crashdump/activity.h"
 #include "log/log.h"
+#include "process/cache.h"
 #include "process/child.h"
 #include "process/crash.h"
 #include "process/generation.h"
@@ -26,6 +27,8 @@
 #define SPAWN_AT_ONCE 32
 #define FORK_RETRY_FIRST 1000
 #define FORK_RETRY_LAST 30000
+#define GATE_LOOK 2                     /* ms */
+#define GATE_PATIENCE 1000
 
 static const unsigned char next_state[SLOT_STATES][SLOT_EVENTS] = {
 	/*                  FORKED         READY          DRAIN          END          KILL         REAPED */
@@ -45,6 +48,8 @@ static struct slot *table;
 static unsigned nslots, used;
 static struct policy_bucket bucket;
 static int64_t fork_retry, fork_delay;
+static bool gated;                      /* children wait with their first connection */
+static int64_t gate_told;               /* since when all older ones are told to stop; 0 = not all are */
 
 int slots_init(unsigned n, struct err *e)
 {
@@ -165,11 +170,12 @@ static int attach(const struct generation *g, unsigned i, struct child_start *be
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
-	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1 };
+	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .waits = gated };
 	struct shared_slot pages;
 
 	shared_slot(i, &pages);
 	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
+	atomic_store_explicit(pages.open, !gated, memory_order_relaxed);
 	memset(pages.counters, 0, sizeof *pages.counters);
 	activity_reset(pages.activity, (uint64_t)now);
 	if (i >= used) {
@@ -194,6 +200,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	fork_delay = 0;
 	s->generation = g;
 	s->born = now;
+	s->age = cache_age();
 	step(s, SLOT_FORKED);
 	return 0;
 }
@@ -222,6 +229,11 @@ unsigned slots_spawn(struct generation *g, unsigned count, int64_t now)
 
 /* ------------------------------------------------------------------------------------------------ looking */
 
+static bool older(const struct slot *s)
+{
+	return s->pid && s->age < cache_age();
+}
+
 void slots_look(struct generation *g, struct policy_view *v)
 {
 	int64_t now = shared_now();
@@ -232,7 +244,7 @@ void slots_look(struct generation *g, struct policy_view *v)
 		struct slot *s = &table[i];
 		struct shared_slot pages;
 
-		if (s->generation != g)
+		if (s->generation != g || (g->renews && older(s)))
 			continue;
 		if (!s->pid) {
 			v->starting += must_wait(s, g, alone, now);
@@ -284,6 +296,76 @@ void slots_tell(struct generation *g, enum slot_event how)
 	for (unsigned i = 0; i < used; i++)
 		if (table[i].generation == g && table[i].pid)
 			step(&table[i], how);
+}
+
+unsigned slots_tell_older(struct generation *g, enum slot_event how)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		if (table[i].generation == g && older(&table[i])) {
+			step(&table[i], how);
+			n++;
+		}
+	return n;
+}
+
+bool slots_older(void)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (older(&table[i]))
+			return true;
+	return false;
+}
+
+void slots_gate(void)
+{
+	gated = true;
+	gate_told = 0;
+}
+
+/* How many older children may take connections yet. *told: all of them know that they are to stop. */
+static unsigned listening(bool *told)
+{
+	unsigned n = 0;
+
+	*told = true;
+	for (unsigned i = 0; i < used; i++) {
+		struct shared_slot pages;
+
+		if (!older(&table[i]))
+			continue;
+		shared_slot(i, &pages);
+		if (atomic_load_explicit(&pages.counters->draining, memory_order_acquire))
+			continue;
+		n++;
+		*told &= table[i].state != SLOT_STARTING && table[i].state != SLOT_SERVING;
+	}
+	return n;
+}
+
+int64_t slots_gate_tick(int64_t now)
+{
+	bool told;
+
+	if (!gated)
+		return INT64_MAX;
+	if (listening(&told)) {
+		if (!told)
+			return INT64_MAX;
+		if (!gate_told)
+			gate_told = now;
+		if (now - gate_told < GATE_PATIENCE)
+			return now + GATE_LOOK;
+	}
+	gated = false;
+	for (unsigned i = 0; i < used; i++) {
+		struct shared_slot pages;
+
+		shared_slot(i, &pages);
+		atomic_store_explicit(pages.open, 1, memory_order_release);
+	}
+	return INT64_MAX;
 }
 
 unsigned slots_living(const struct generation *g)

@@ -34,6 +34,7 @@ struct slot {
 	struct generation
 		*generation; /* also while a free slot waits to be tried again for it; NULL = anybody's */
 	int64_t born;
+	unsigned age;                   /* of the session cache, at its fork (cache.h) */
 	int ends[SLOT_ENDS]; /* the helpers' ends of this child's sockets, kept for their successors; -1 = none */
 	struct policy_backoff backoff;
 };
@@ -42,7 +43,7 @@ struct slot {
 int slots_init(unsigned n, struct err *e);
 /* Forks children of g until `count` were begun, back-off or table allows no more. Returns how many were begun. */
 unsigned slots_spawn(struct generation *g, unsigned count, int64_t now);
-/* Takes notice of children that became ready. Returns how many are serving for g. */
+/* Takes notice of children that became ready, and counts those of g. Where g renews its children, older ones do not count. */
 void slots_look(struct generation *g, struct policy_view *v);
 /* Lets one spare child of g go. */
 void slots_retire_one(struct generation *g);
@@ -50,6 +51,17 @@ void slots_retire_one(struct generation *g);
 void slots_tell(struct generation *g, enum slot_event how);
 /* True if the pid was a child: its end is logged and its slot freed. */
 bool slots_reaped(pid_t pid, int status, int64_t now);
+/* The same to those of g that know the session cache of before. Returns how many of them live. */
+unsigned slots_tell_older(struct generation *g, enum slot_event how);
+/* Some child that knows the session cache of before lives, of whatever generation. */
+bool slots_older(void);
+/*
+ * The session cache has just got another age. Children that are forked from now on wait with their first connection until
+ * no older one takes any; a second after all of those were told to stop they begin in any case.
+ */
+void slots_gate(void);
+/* Lets them begin when that has come. When it is due again; INT64_MAX = at an event. */
+int64_t slots_gate_tick(int64_t now);
 /* Living children of g. */
 unsigned slots_living(const struct generation *g);
 /* When a slot of g that waits may be tried again; INT64_MAX = none waits. */

@@ -104,7 +104,7 @@ static const char *field(const char *status, const char *name)
 
 static void test_confined_roles(void **state)
 {
-	static const enum role roles[] = { ROLE_CHILD, ROLE_KEYHOLDER, ROLE_RESOLVER, ROLE_LOGGER, ROLE_JOB };
+	static const enum role roles[] = { ROLE_CHILD, ROLE_KEYHOLDER, ROLE_RESOLVER, ROLE_LOGGER, ROLE_JOB, ROLE_MOVER };
 	struct role_wants w;
 	char expected[64];
 
@@ -217,6 +217,11 @@ static void test_forbidden_calls(void **state)
 		{ ROLE_JOB, "job: open", call_open, 0 },
 		{ ROLE_JOB, "job: socket", call_socket, SIGSYS },
 		{ ROLE_JOB, "job: exec", call_exec, SIGSYS },
+		{ ROLE_MOVER, "mover: nothing", call_nothing, 0 },
+		{ ROLE_MOVER, "mover: open", call_open, SIGSYS },
+		{ ROLE_MOVER, "mover: socket", call_socket, SIGSYS },
+		{ ROLE_MOVER, "mover: fork", call_fork, SIGSYS },
+		{ ROLE_MOVER, "mover: kill", call_kill, SIGSYS },
 		{ ROLE_CHECK, "check: open", call_open, 0 },
 		{ ROLE_CHECK, "check: open to write", call_write_open, SIGSYS },
 		{ ROLE_CHECK, "check: exec", call_exec, SIGSYS },
