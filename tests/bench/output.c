@@ -167,7 +167,7 @@ void output_text(const struct run *r, const struct stats *fill, const struct sta
 		printf("            %" PRIu64 " connections were closed by the server before their %" PRIu64
 		       " requests\n",
 		       s->short_connections, o->requests);
-	if (o->resume != RESUME_NONE) {
+	if (s->asked) {
 		printf("resumed     %" PRIu64 " of %" PRIu64 " (%.2f %%): %" PRIu64 " by ticket, %" PRIu64
 		       " by ID\n",
 		       stats_resumed(s), s->asked, stats_resumed_percent(s), s->resumed_ticket, s->resumed_id);
@@ -186,7 +186,7 @@ void output_text(const struct run *r, const struct stats *fill, const struct sta
 		print_when(r, s->failed_at);
 	}
 	if (fill->failed) {
-		printf("not made    %" PRIu64 " of the %u sessions\n", fill->failed, o->sessions);
+		printf("sessions    %" PRIu64 " could not be made\n", fill->failed);
 		print_reasons(fill);
 	}
 	if (s->connect.count == 0)

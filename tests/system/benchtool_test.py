@@ -115,10 +115,10 @@ class Measuring(ServerTest):
         args = ('-n', 500, '--sessions', 400, '--resume', 'id', '-c', 20)
         r = self.measured(s, *args, status=1)
         self.assertEqual(r['lost_declined'], r['lost'])
-        self.assertGreater(r['lost'], 0)
+        self.assertGreater(r['lost'], 250)
         self.measured(s, *args, '--allow-loss', 100)
         zipf, even = (self.measured(s, *args, '--order', order, '--allow-loss', 100)['lost'] for order in ('zipf', 'random'))
-        self.assertTrue(0 < zipf < 0.8 * even, (zipf, even))
+        self.assertTrue(0.2 * even < zipf < 0.8 * even, (zipf, even))
 
     def test_a_server_that_is_killed(self):
         s = self.serve(CACHE + HOST)
@@ -132,6 +132,32 @@ class Measuring(ServerTest):
         self.assertGreater(r['failures']['connection_refused'], 0)
         self.assertTrue(r['failed_at'])
         self.assertIn('refused the connection', err)
+
+    def test_a_server_that_freezes(self):
+        s = self.serve(CACHE + HOST)
+        running = subprocess.Popen(command('-t', 2, '--timeout', 1, '--json', *self.target(s)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        frozen = s.workers()
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            out, err = running.communicate(timeout=10)
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        r = json.loads(out)
+        self.assertGreater(r['succeeded'], 0)
+        self.assertGreater(r['failures'].get('handshake_timeout', 0) + r['failures'].get('timeout', 0), 0)
+        self.assertRegex(err, 'within 1 s')
+
+    def test_a_server_that_goes_while_the_sessions_are_made(self):
+        s = self.serve(CACHE + HOST)
+        running = subprocess.Popen(command('--sessions', 1000000, *self.target(s)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        s.stop()
+        _, err = running.communicate(timeout=10)
+        self.assertEqual(running.returncode, 1)
+        self.assertIn('nothing was measured: the server went away', err)
 
     def test_interrupted_it_tells_what_there_is(self):
         s = self.serve(CACHE + HOST)
