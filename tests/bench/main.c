@@ -88,7 +88,7 @@ static void comment(const struct run *r, const struct stats *fill, const struct 
 
 	if (r->died)
 		say("%u of its own processes ended early: the figures are not complete", r->died);
-	if (s->succeeded + s->failed == 0)
+	if (s->succeeded + s->failed == 0 && !r->died)
 		say("nothing was measured: %s", r->interrupted ? "the run was interrupted too early"
 		                                               : "the server went away while the sessions were made");
 	if (s->failed || fill->failed) {
