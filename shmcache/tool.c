@@ -29,7 +29,7 @@ static const struct tool_command commands[] = {
 	{ "copy", "FILE [WHICH]", "write a copy for stat, list and verify to read later", "", tool_copy },
 	{ "bench", "[options] [WHAT...]", "measure caches made for the purpose",
 	  "  WHAT                 of cost, lock, density, policy; all without it\n"
-	  "  --full               all sizes, processes and kinds of lock: some minutes\n"
+	  "  --full               all sizes, processes and kinds of lock: a quarter of an hour\n"
 	  "  --json               one object, for programs\n"
 	  "  -p, --processes LIST how many at once, with commas between\n"
 	  "  -s, --sessions LIST  how many the caches hold\n"

@@ -409,8 +409,7 @@ static int measure(struct measuring *m)
 		unsigned rounds = op == LOAD_REMOVE && m->p->sessions > 200000 ? 1 : m->p->rounds;
 
 		for (unsigned i = 0; i < rounds; i++) {
-			if ((op == LOAD_REMOVE || i == 0) && op != LOAD_MISS && op != LOAD_STORE &&
-			    (fill(m) < 0 || list(m) < 0))
+			if ((op == LOAD_REMOVE || (op == LOAD_HIT && i == 0)) && (fill(m) < 0 || list(m) < 0))
 				return -1;
 			if (measure_round(m, (enum load_op)op, i) < 0)
 				return -1;

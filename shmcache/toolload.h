@@ -35,7 +35,7 @@ size_t load_bytes(size_t sessions, size_t avg_data);
 int load_alone(struct shmcache *c, int (*work)(struct shmcache *c, const void *arg, double out[4]), const void *arg,
                double out[4]);
 
-enum load_op { LOAD_HIT, LOAD_MISS, LOAD_STORE, LOAD_REMOVE, LOAD_MIXED, LOAD_OPS };
+enum load_op { LOAD_HIT, LOAD_MISS, LOAD_MIXED, LOAD_REMOVE, LOAD_STORE, LOAD_OPS };
 
 struct load_plan {
 	unsigned processes, rounds;
