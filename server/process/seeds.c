@@ -358,19 +358,18 @@ static int read_file(struct file_seed *f, unsigned *open_to, struct err *e)
 	return rc;
 }
 
+/* The checking job may not lock memory (its sandbox): what is read here is wiped when the function ends. */
 int seeds_check(struct config *cfg)
 {
-	struct file_seeds *f = secret_alloc(sizeof *f, SECRET_NOFORK);
+	struct file_seeds seeds = { .n = 0 }, *f = &seeds;
 	struct err e = { .text = "" };
-	int rc = f ? 0 : -1;
+	int rc = 0;
 
-	if (!f)
-		config_report_add(cfg, CONF_ERROR, NULL, NULL, "no memory for the seeds of session tickets");
-	else if (collect(cfg, f, &e) < 0) {
+	if (collect(cfg, f, &e) < 0) {
 		config_report_add(cfg, CONF_ERROR, &(struct conf_pos){ conf_strdup(&cfg->env, e.file), e.line }, e.remedy, "%s", e.text);
 		rc = -1;
 	}
-	for (unsigned i = 0; f && i < f->n; i++) {
+	for (unsigned i = 0; i < f->n; i++) {
 		const struct tls_ticket_file *file = &f->at[i].file;
 		unsigned open_to;
 
@@ -383,7 +382,7 @@ int seeds_check(struct config *cfg)
 			config_report_add(cfg, CONF_WARNING, &file->pos, conf_printf(&cfg->env, "chmod 600 %s", file->path),
 					  "SSLSessionTicketKeyFile: %s can be read by others (mode %04o): they could read the traffic", file->path, open_to);
 	}
-	secret_free(f, sizeof *f);
+	secret_wipe(f, sizeof *f);
 	return rc;
 }
 
