@@ -51,18 +51,6 @@ static inline double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static inline int parse_kind(const char *word, enum shmcache_lock_kind *kind)
-{
-	static const char *const words[] = { "ofd", "fcntl", "flock", "robust" };
-
-	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(word, words[i]) == 0) {
-			*kind = (enum shmcache_lock_kind)i;
-			return 0;
-		}
-	return -1;
-}
-
 /* ------------------------------------------------------------------------------------------------ a cache */
 
 struct place {

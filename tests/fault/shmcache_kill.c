@@ -3,7 +3,10 @@
  * verify all they get. Nothing wrong may ever be read, no lock may stay, the invariants must hold, and
  * nothing may have to be reset.
  *
- *   shmcache_kill [KILLS [SECONDS [ofd|fcntl|flock]]]       2000 kills within 60 seconds, OFD locks
+ *   shmcache_kill [KILLS [SECONDS [ofd|fcntl|flock|robust]]]       2000 kills within 60 seconds, OFD locks
+ *
+ * One in four gets SIGSEGV instead of SIGKILL: its handler gives the locks up and stays for a while, as if the kernel
+ * wrote a core.
  *
  * The kills come after 0 to 400 us, aimed at writers that are at work; how many died inside is told: a run
  * that never hit the critical section has shown nothing, and fails. Links with shmcache.a and libgcrypt.
@@ -124,6 +127,16 @@ static void write_one(uint64_t *state)
 		add(errno == ETIMEDOUT ? &tally->given_up : &tally->failed);
 }
 
+static void on_crash(int sig)
+{
+	struct timespec core = { .tv_nsec = 200000 };
+
+	(void)sig;
+	shmcache_crash_release(cache);
+	nanosleep(&core, NULL);
+	_exit(0);
+}
+
 static pid_t start(int writer, uint64_t seed)
 {
 	struct shmcache_err e;
@@ -135,6 +148,8 @@ static pid_t start(int writer, uint64_t seed)
 		fprintf(stderr, "child: %s\n", e.text);
 		_exit(1);
 	}
+	if (writer)
+		signal(SIGSEGV, on_crash);
 	seed = seed * 0x9e3779b97f4a7c15u + 1;
 	while (!tally->stop) {
 		if (writer)
@@ -165,7 +180,7 @@ static unsigned kill_them(unsigned kills, double limit, pid_t *writer)
 		struct timespec t = { .tv_nsec = (long)(next(&state) % 400000) };
 
 		nanosleep(&t, NULL);
-		kill(writer[i], SIGKILL);
+		kill(writer[i], done % 4 == 3 ? SIGSEGV : SIGKILL);
 		waitpid(writer[i], NULL, 0);
 		done++;
 		writer[i] = start(1, next(&state));
@@ -202,9 +217,9 @@ static int aftermath(void)
 
 static int parse_kind(const char *word, enum shmcache_lock_kind *kind)
 {
-	static const char *const words[] = { "ofd", "fcntl", "flock" };
+	static const char *const words[] = { "ofd", "fcntl", "flock", "robust" };
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(word, words[i]) == 0) {
 			*kind = (enum shmcache_lock_kind)i;
 			return 0;
@@ -225,7 +240,7 @@ int main(int argc, char **argv)
 	unsigned alive = 0;
 
 	if ((argc > 3 && parse_kind(argv[3], &lock.kind) < 0) || kills == 0 || limit <= 0 || mkdtemp(dir) == NULL) {
-		fprintf(stderr, "usage: shmcache_kill [KILLS [SECONDS [ofd|fcntl|flock]]]\n");
+		fprintf(stderr, "usage: shmcache_kill [KILLS [SECONDS [ofd|fcntl|flock|robust]]]\n");
 		return 1;
 	}
 	snprintf(lockfile, sizeof(lockfile), "%s/lock", dir);
