@@ -124,9 +124,30 @@ bool shmc_older_in_use(struct shmcache *c)
 	return c->older != NULL;
 }
 
+/* The lock is held: the slot that names this hash, and its value, or NULL. */
+static uint64_t *named(const struct shmc_shard *s, uint64_t hash, uint64_t *value)
+{
+	for (unsigned i = 0; i < 2 * SHMC_BUCKET; i++) {
+		uint64_t *p = shmc_slot_at(s->c, s->h, hash, i);
+
+		*value = shmc_acquire(p);
+		if (*value != 0 && shmc_same_hash(s, *value, hash))
+			return p;
+	}
+	return NULL;
+}
+
+/* The lock is held. Not as shmcache_remove does it: the record that is about to be stored lies where that reads to. */
 void shmc_arrival_undo_locked(struct shmc_shard *s)
 {
-	shmc_remove_hash(s->c, shmc_load(&s->h->arriving));
+	uint64_t value, *p;
+
+	for (unsigned i = 0; i < SHMC_TRIES; i++) {
+		p = named(s, shmc_load(&s->h->arriving), &value);
+		if (p == NULL || shmc_cas(p, value, 0))
+			break;
+	}
+	SHMC_POINT(UNDO);
 	shmc_release(&s->h->arriving, 0);
 }
 
@@ -212,19 +233,6 @@ static void choose(const struct shmcache *c, uint32_t shard, struct item *list, 
 	}
 }
 
-/* The lock is held: the slot that names this hash, and its value, or NULL. */
-static uint64_t *named(const struct shmc_shard *s, uint64_t hash, uint64_t *value)
-{
-	for (unsigned i = 0; i < 2 * SHMC_BUCKET; i++) {
-		uint64_t *p = shmc_slot_at(s->c, s->h, hash, i);
-
-		*value = shmc_acquire(p);
-		if (*value != 0 && shmc_same_hash(s, *value, hash))
-			return p;
-	}
-	return NULL;
-}
-
 static void keep_hits(const struct shmc_shard *s, uint64_t hash, uint64_t old)
 {
 	uint64_t value, *p = named(s, hash, &value);
@@ -265,13 +273,18 @@ static int move(struct shmcache *c, struct shmc_shard_head *h, const struct item
 		return 0;
 	}
 	shmc_release(&s.h->arriving, it->hash);
+	SHMC_POINT(ARRIVING);
 	shmc_store_locked(&s, from->record, it->hash, e.units);
 	keep_hits(&s, it->hash, now);
+	SHMC_POINT(ARRIVED);
 	SHMC_FENCE(__ATOMIC_SEQ_CST);
 	there = shmc_slot_same(shmc_acquire(it->slot), it->value);
-	if (!there)
+	if (!there) {
 		shmc_remove_hash(c, it->hash);
+		SHMC_POINT(TAKEN_BACK);
+	}
 	shmc_release(&s.h->arriving, 0);
+	SHMC_POINT(ARRIVED_WELL);
 	shmc_shard_leave(c, shard, &s);
 	return there;
 }

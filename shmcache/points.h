@@ -3,7 +3,7 @@
  * cache is compiled with SHMCACHE_FAULTS, for tests/fault: then a hook is called at each point, which may kill, stop or
  * crash the process just there, and what must hold at a place is checked and ends the process if it does not.
  *
- * tests/fault/points.c kills at every point of this list, and fails if one is never reached: a new step of an
+ * tests/fault/points.c and life.c kill at every point of this list, and fail if one is never reached: a new step of an
  * algorithm gets a point here, and a case there that comes by.
  */
 #ifndef SHMCACHE_POINTS_H
@@ -56,7 +56,18 @@
 	X(FETCH_COPIED)         /* before the tail is looked at again */ \
 	X(FETCH_HIT)            /* before a hit is counted */ \
 	X(REMOVE)               /* before the slot is cleared */ \
-	X(REMOVED)
+	X(REMOVED) \
+	/* migration; from here on tests/fault/life.c kills */ \
+	X(ARRIVING)             /* the hash stands in `arriving`, no copy yet */ \
+	X(ARRIVED)              /* the copy is named, the old entry was not looked at again */ \
+	X(TAKEN_BACK)           /* it was removed meanwhile, and so is the copy */ \
+	X(ARRIVED_WELL)         /* `arriving` is 0 */ \
+	X(UNDO)                 /* a copy that a dead mover left is taken back, `arriving` is not 0 yet */ \
+	/* seeds */ \
+	X(SEED_ODD)             /* the sequence number is odd, nothing else is written */ \
+	X(SEED_HALF) \
+	X(SEED_WORDS)           /* all but the even number */ \
+	X(SEED_EVEN)            /* whole, the serial number is the old one */
 
 enum shmc_point {
 #define SHMC_POINT_ENUM(name) SHMC_P_##name,

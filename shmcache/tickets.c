@@ -53,6 +53,8 @@ static void words_out(uint64_t *to, const void *from, size_t words)
 	for (size_t i = 0; i < words; i++) {
 		memcpy(&w, (const unsigned char *)from + i * sizeof(w), sizeof(w));
 		shmc_put(&to[i], w);
+		if (i == words / 2)
+			SHMC_POINT(SEED_HALF);
 	}
 }
 
@@ -111,9 +113,12 @@ static void write_seed(struct shmc_seeds *all, struct shmc_seed *to, const struc
 	uint64_t seq = (shmc_load(&to->seq) | 1) + 1;
 
 	shmc_put(&to->seq, seq - 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	shmc_fence_release();
+	SHMC_POINT(SEED_ODD);
 	words_out((uint64_t *)to + 1, (const uint64_t *)new + 1, sizeof(*new) / sizeof(uint64_t) - 1);
+	SHMC_POINT(SEED_WORDS);
 	shmc_release(&to->seq, seq);
+	SHMC_POINT(SEED_EVEN);
 	shmc_release(&all->serial, shmc_load(&all->serial) + 1);
 }
 
