@@ -55,7 +55,7 @@ static void next_name(const struct shmcache *c, char name[SHMC_NAME])
 	if (c->lock_base == 0)
 		snprintf(name, SHMC_NAME, "%.*s" SHMC_TWIN, (int)(SHMC_NAME - sizeof(SHMC_TWIN)), c->name);
 	else
-		memcpy(name, c->name, len - strlen(SHMC_TWIN));
+		snprintf(name, SHMC_NAME, "%.*s", (int)(len - strlen(SHMC_TWIN)), c->name);
 }
 
 int shmcache_resize(struct shmcache *c, const struct shmcache_plan *plan, struct shmcache_err *e)

@@ -328,7 +328,7 @@ int shmc_lock_init(struct shmcache *c, struct shmcache_err *e)
 
 static int try_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 {
-	struct flock l = record(F_WRLCK, (off_t)(c->lock_base + shard), 1);
+	struct flock l = record(F_WRLCK, (off_t)c->lock_base + shard, 1);
 
 	switch (c->how) {
 	case SHMCACHE_LOCK_FLOCK: return flock(c->lock, LOCK_EX | LOCK_NB);
@@ -436,7 +436,7 @@ int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 
 void shmc_unlock(struct shmcache *c, uint32_t shard)
 {
-	struct flock l = record(F_UNLCK, (off_t)(c->lock_base + shard), 1);
+	struct flock l = record(F_UNLCK, (off_t)c->lock_base + shard, 1);
 
 	switch (c->how) {
 	case SHMCACHE_LOCK_FLOCK: (void)flock(c->lock, LOCK_UN); break;
