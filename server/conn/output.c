@@ -131,6 +131,8 @@ ssize_t input_raw(struct conn *c)
 	return got;
 }
 
+static int send_wire(struct conn *c, int flags);
+
 ssize_t input_more(struct conn *c)
 {
 	struct conn_server *s = c->server;
@@ -148,8 +150,10 @@ ssize_t input_more(struct conn *c)
 		} while (got == -1 && s->raw_at < s->raw_n && s->pulled != at);
 		if (got == 0)
 			c->eof = true;
-		if (got == -2)
+		if (got == -2) {
+			send_wire(c, 0);        /* the alert that says why */
 			conn_break(c, tls_failure(c->tls));
+		}
 	} else if (s->raw_n > s->raw_at) {      /* what the peek has read */
 		got = (ssize_t)(s->raw_n - s->raw_at);
 		memcpy(s->in + s->in_n, s->raw + s->raw_at, (size_t)got);
