@@ -140,16 +140,19 @@ static void on_crash(int sig)
 static pid_t start(int writer, uint64_t seed)
 {
 	struct shmcache_err e;
-	pid_t pid = fork();
+	pid_t pid;
 
-	if (pid != 0)
+	if (writer)                     /* before it can be meant */
+		signal(SIGSEGV, on_crash);
+	pid = fork();
+	if (pid != 0) {
+		signal(SIGSEGV, SIG_DFL);
 		return pid;
+	}
 	if (shmcache_child_init(cache, &e) < 0) {
 		fprintf(stderr, "child: %s\n", e.text);
 		_exit(1);
 	}
-	if (writer)
-		signal(SIGSEGV, on_crash);
 	seed = seed * 0x9e3779b97f4a7c15u + 1;
 	while (!tally->stop) {
 		if (writer)
