@@ -164,6 +164,9 @@ static bool consider(const char *proc, const char *target, pid_t pid, struct too
 		snprintf(label, sizeof(label), "/%.*s", (int)strcspn(target + strlen(SHM), " "),
 		         target + strlen(SHM));
 	if (take(fd, label, &new, NULL) == 0 && better(&new, t)) {
+		/* Where its lockfile cannot be seen, as from outside of its container, the process itself is the proof. */
+		if (access(new.info.lockfile, F_OK) < 0)
+			new.info.lives = true;
 		tool_close(t);
 		*t = new;
 	} else {

@@ -346,6 +346,10 @@ class CacheTool(ServerTest):
                 now = self.stat(pid)
                 self.assertEqual((now['name'], now['state'], now['entries']), ('', 'alive', 2))
                 self.assertIn('memory of process %d: alive' % pid, self.good('stat', pid))
+        # seen from where its lockfile is not
+        script = 'mount -t tmpfs tmpfs "$3" && exec "$1" stat "$2"'
+        hidden = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', TOOL, str(s.pid), s.path('run')], capture_output=True, text=True, timeout=30)
+        self.assertIn('memory of process %d: alive' % s.pid, hidden.stdout)
 
     @needs_root
     def test_without_rights(self):
