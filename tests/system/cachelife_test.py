@@ -36,6 +36,17 @@ def whole_lock(fd, kind):
     fcntl.fcntl(fd, F_OFD_SETLK, struct.pack('hhqqi4x', kind, os.SEEK_SET, 0, LOCKS, 0))
 
 
+def connect(s, ctx, session=None):
+    """As the server's own, but the request does not wait until the end of the handshake is acknowledged."""
+    sock = socket.create_connection(('127.0.0.1', s.tls_port), 20)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        return Conn(ctx.wrap_socket(sock, server_hostname='localhost', session=session))
+    except BaseException:
+        sock.close()
+        raise
+
+
 class Resumer(threading.Thread):
     """Resumes session after session of those it was given, round and round, and notes each that was not resumed."""
 
@@ -44,23 +55,13 @@ class Resumer(threading.Thread):
         self.server, self.sessions, self.stopping, self.resumed, self.missed, self.failed = server, list(sessions), False, 0, [], []
         self.start()
 
-    def connect(self, ctx, session):
-        """As the server's own, but the request does not wait until the end of the handshake is acknowledged."""
-        sock = socket.create_connection(('127.0.0.1', self.server.tls_port), 20)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            return Conn(ctx.wrap_socket(sock, server_hostname='localhost', session=session))
-        except BaseException:
-            sock.close()
-            raise
-
     def run(self):
         at = 0
         while not self.stopping:
             number, ctx, session = self.sessions[at % len(self.sessions)]
             at += 1
             try:
-                with self.connect(ctx, session) as c:
+                with connect(self.server, ctx, session) as c:
                     if c.request(close=True).status == 200 and c.sock.session_reused:
                         self.resumed += 1
                     else:
@@ -79,13 +80,13 @@ class Resumer(threading.Thread):
 class Cache(ServerTest):
     def session(self, s, number=0, high=TLS12, tickets=False):
         ctx = context(high, tickets)
-        with s.connect(ctx=ctx) as c:
+        with connect(s, ctx) as c:
             self.assertEqual(c.request().status, 200)
             return number, ctx, c.sock.session
 
     def resumes(self, s, made):
         _, ctx, session = made
-        with s.connect(ctx=ctx, session=session) as c:
+        with connect(s, ctx, session) as c:
             self.assertEqual(c.request().status, 200)
             return c.sock.session_reused
 
@@ -168,6 +169,45 @@ class Size(Cache):
             self.restart(s, cache(800000), signal.SIGHUP)
             s.logged('BH0185')
         self.assertEqual(clients.missed, [])
+
+    def test_sessions_made_at_the_moment_of_the_change(self):
+        """Each is resumed at once, by whichever child: one of before would not find what a new one has stored. The master is stopped when the
+        new ones are there, so that they are beside the old ones for a while."""
+        s = self.serve(cache(300000))
+        stop, missed, failed, made = threading.Event(), [], [], [0]
+
+        def family():
+            with open('/proc/%d/task/%d/children' % (s.pid, s.pid)) as f:
+                return set(f.read().split())
+
+        def client():
+            while not stop.is_set():
+                try:
+                    one = self.session(s)
+                    made[0] += 1
+                    for i in range(3):
+                        if not self.resumes(s, one):
+                            missed.append((i, round(time.time() % 60, 3)))
+                except (OSError, EOFError) as e:
+                    failed.append(str(e))
+        clients = [threading.Thread(target=client) for _ in range(3)]
+        for one in clients:
+            one.start()
+        for i in range(6):
+            before = family()
+            s.write('case.conf', cache((600000, 300000)[i % 2]))
+            os.kill(s.pid, signal.SIGUSR1)
+            while not any(process_name(int(pid)) == 'bulkhead-child' for pid in family() - before):
+                pass
+            os.kill(s.pid, signal.SIGSTOP)
+            time.sleep(0.25)
+            os.kill(s.pid, signal.SIGCONT)
+            wait_for(lambda: len(re.findall('BH0185', s.error_log)) == i + 1, 'the change is done')
+        stop.set()
+        for one in clients:
+            one.join()
+        self.assertEqual((missed, failed), ([], []))
+        self.assertGreater(made[0], 50)
 
     def held_job(self, s):
         """Whoever would store waits while the test holds every lock: so does the job that moves sessions."""
@@ -327,7 +367,7 @@ class Load(Cache):
             while time.monotonic() < stop:
                 ctx, session = made.pop(0) if len(made) > 20 else (context(TLS12, tickets=False), None)
                 try:
-                    with s.connect(ctx=ctx, session=session) as c:
+                    with connect(s, ctx, session) as c:
                         if c.request(close=True).body != b'index\n':
                             failed.append('body')
                         resumed[c.sock.session_reused] += session is not None
@@ -434,24 +474,24 @@ class Place(Cache):
         done = subprocess.run([*PRIVATE, '1m', *s.command('-k', 'start')], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, timeout=30)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertRegex(done.stdout, r'case\.conf:\d+: .*\b20\d{5} bytes .*No space left')
+        self.assertRegex(done.stdout, r'case\.conf:\d+: .*\b20\d{5} bytes .*/dev/shm has \d+ bytes free of 1048576')
         self.assertRegex(done.stdout, 'smaller|enlarge')
 
     @unittest.skipUnless(ROOT and can_mount(), 'needs a mount namespace of its own')
     def test_memory_that_fills_up_later_harms_nobody(self):
         """A cache that is there is there; what a restart asks for beyond the room is refused, and the server goes on."""
-        s = self.configure(cache(600000))
-        s.start_foreground('-D', 'FOREGROUND', prefix=[*PRIVATE, '1m'], wait=s.tls_port)
+        s = self.configure(cache(200000))
+        s.start_foreground('-D', 'FOREGROUND', prefix=[*PRIVATE, '300k'], wait=s.tls_port)
         inside = '/proc/%d/root/dev/shm/' % s.pid
         made = [self.session(s, i) for i in range(50)]
-        self.restart(s, cache(900000))
-        s.logged(r'BH0181: SSLSessionCache stays at 600000 bytes, 900000 cannot be had: .*No space left')
+        self.restart(s, cache(400000))
+        s.logged(r'BH0181: SSLSessionCache stays at 200000 bytes, 400000 cannot be had: .*/dev/shm has \d+ bytes free of 307200')
         self.assertEqual(len(os.listdir(inside)), 1)
         with self.assertRaises(OSError), open(inside + 'fill', 'wb', 0) as f:
             while True:
                 f.write(bytes(65536))
         self.assertEqual([number for number, *_ in made if not self.resumes(s, made[number])], [])
-        for i in range(1500):                   # more than it holds: every page is used
+        for i in range(600):                    # more than it holds: every page is used
             self.session(s)
         self.assertTrue(self.resumes(s, self.session(s)))
         self.assertNotRegex(s.error_log, 'BH0120')
