@@ -114,6 +114,7 @@ static pid_t in_chroot(struct shmcache *c, const char *dir, int (*fn)(struct shm
 	if (pid == 0) {
 		struct shmcache_err e;
 
+		alarm(60);
 		NEED(chroot(dir) == 0 && chdir("/") == 0);
 		NEED(shmcache_child_init(c, &e) == want);
 		_exit(want == 0 ? fn(c) : e.text[0] == '\0' || e.remedy[0] == '\0');
@@ -132,6 +133,8 @@ static void inherited_descriptor_does(void **state)
 	struct fixture f;
 	struct shmcache *c;
 	pid_t pid;
+	int p[2];
+	char byte;
 
 	(void)state;
 	if (geteuid() != 0)
@@ -139,6 +142,16 @@ static void inherited_descriptor_does(void **state)
 	fixture_init(&f);
 	c = fixture_create(&f, 512000, SHMCACHE_LOCK_OFD);
 	pid = holder_start(c, hold);
+	assert_int_equal(ended(in_chroot(c, f.dir, uses_classic_locks, 0)), 0);
+	kill_wait(pid);
+	assert_int_equal(ended(in_chroot(c, f.dir, store_works, 0)), 0);
+	/* two that have but the inherited description keep each other out */
+	assert_int_equal(pipe(p), 0);
+	ready = p[1];
+	pid = in_chroot(c, f.dir, hold, 0);
+	close(p[1]);
+	assert_int_equal(read(p[0], &byte, 1), 1);
+	close(p[0]);
 	assert_int_equal(ended(in_chroot(c, f.dir, uses_classic_locks, 0)), 0);
 	kill_wait(pid);
 	assert_int_equal(ended(in_chroot(c, f.dir, store_works, 0)), 0);
