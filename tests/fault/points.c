@@ -445,7 +445,7 @@ static void kill_everywhere(struct fault *f, const unsigned times[SHMC_P_ALL], c
 		unsigned nth[] = { 1, times[p], (unsigned)(next(&rnd) % (times[p] + 1)) };
 
 		for (unsigned i = 0; i < (times[p] > 1 ? 3 : times[p]); i++) {
-			bool more = (over && is_append(p)) || (p == SHMC_P_MOVE_COPIED && reached[SHMC_P_RESERVE] < most);
+			bool more = (over && is_append(p)) || (p == SHMC_P_MOVE_COPIED && reached[SHMC_P_RESERVE] < 9);
 
 			if (nth[i] == 0 || (spent[depth][p] >= most && !more))
 				break;
@@ -552,7 +552,7 @@ static void run_scenario(const struct scenario *s, enum shmcache_lock_kind kind)
 	if (s->ttl == 1)
 		usleep(2100000);
 	/* the reserve has to be used up by a death in main: in the hot ones' row it takes its time */
-	for (unsigned i = 0; i < rows || (s == &scenarios[1] && reached[SHMC_P_RESERVE] < most && i < 50 * rows); i++) {
+	for (unsigned i = 0; i < rows || (s == &scenarios[1] && reached[SHMC_P_RESERVE] < 9 && i < 50 * rows); i++) {
 		struct op op = some_op();
 
 		if (s->damage != NONE) {
@@ -580,8 +580,8 @@ int main(int argc, char **argv)
 {
 	first_only = argc > 1 && strcmp(argv[1], "first") == 0;
 	if (argc > 1 && strcmp(argv[1], "long") == 0) {
-		most = 150;
-		rows = 600;
+		most = 60;
+		rows = 300;
 	}
 	setvbuf(stdout, NULL, _IONBF, 0);
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
