@@ -72,7 +72,7 @@ const char *tool_printable(const char *text);
 
 /* The headline: what happened to whom, where, and for which request. One line without its end. */
 void tool_headline(const struct readreport *r, FILE *out);
-/* The whole, with the file's name; more: 0, 1 with registers, 2 with the map of memory. */
+/* The whole, with the file's name; more: 0, 1 with registers, 2 with the map of memory; -1 without what to do next. */
 void tool_show_report(const struct readreport *r, const char *name, int more);
 /* The frames alone, below the headline; more: 0, 1 with registers. */
 void tool_show_frames(const struct readreport *r, int more);

@@ -58,6 +58,9 @@ struct toolmask_text *bundle_add(struct bundle *b, const char *fmt, ...)
 			b->room = room;
 		}
 	}
+	/* Unpacking must stay below the bundle's folder. */
+	for (char *up = name; up && (up = strstr(up, ".."));)
+		*up = '_';
 	if (!name || b->entries == b->room) {
 		free(name);
 		b->failed = true;

@@ -235,30 +235,46 @@ static void follow(const char *text, size_t n, unsigned depth)
 	}
 }
 
-static void take_file(const char *path, unsigned depth)
+static bool is_taken(const char *path)
 {
-	struct toolmask_text *entry;
-	char *text;
-	size_t n;
+	static const char folder[] = "configuration/";
 
-	if (depth > CONFIG_DEPTH || reading.files++ >= CONFIG_FILES)
-		return;
 	for (unsigned i = 0; i < reading.b->entries; i++)
-		if (!strncmp(reading.b->entry[i].name, "configuration/", 14) && !strcmp(reading.b->entry[i].name + 14, path + (*path == '/')))
-			return;
-	if (!(text = bundle_read(path, 0, CONFIG_BYTES, false, &n))) {
+		if (!strncmp(reading.b->entry[i].name, folder, sizeof folder - 1) &&
+		    !strcmp(reading.b->entry[i].name + sizeof folder - 1, path + 1))
+			return true;
+	return false;
+}
+
+/* `path` is absolute and leads nowhere up, so that a file that includes itself is known again. */
+static void take_real_file(const char *path, unsigned depth)
+{
+	size_t n;
+	char *text = bundle_read(path, 0, CONFIG_BYTES, false, &n);
+
+	if (!text) {
 		bundle_left_out(reading.b, "%s: %s", path, strerror(errno));
 		return;
 	}
 	if (memchr(text, '\0', n)) {
 		bundle_left_out(reading.b, "%s: it is no text", path);
 	} else {
-		entry = bundle_add(reading.b, "configuration/%s", path + (*path == '/'));
-		toolmask_config(text, n, entry);
+		toolmask_config(text, n, bundle_add(reading.b, "configuration/%s", path + 1));
 		follow(text, n, depth + 1);
 	}
 	explicit_bzero(text, n);
 	free(text);
+}
+
+static void take_file(const char *path, unsigned depth)
+{
+	char *real = strstr(path, "..") ? realpath(path, NULL) : strdup(path);
+
+	if (!real)
+		bundle_left_out(reading.b, "%s: %s", path, strerror(errno));
+	else if (depth <= CONFIG_DEPTH && reading.files++ < CONFIG_FILES && !is_taken(real))
+		take_real_file(real, depth);
+	free(real);
 }
 
 void bundle_configuration(struct bundle *b, const char *path)

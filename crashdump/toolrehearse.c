@@ -247,7 +247,7 @@ static int show_result(struct rehearsal *r)
 		return tool_fail("", "the crash handler left no snapshot"), TOOL_BAD;
 	if (find_report(r, &report, name) < 0)
 		return tool_fail("", "there is no report: %s", tool_printable(r->answer)), TOOL_BAD;
-	tool_show_report(&report, name, 0);
+	tool_show_report(&report, name, r->scratch ? -1 : 0);
 	if (report.state != READREPORT_COMPLETE || !r->written)
 		tool_fail("", "the report is not complete: %s", tool_printable(r->answer));
 	else if (!WIFSIGNALED(r->status) || WTERMSIG(r->status) != r->way->signal)

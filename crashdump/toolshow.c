@@ -299,7 +299,8 @@ void tool_show_report(const struct readreport *r, const char *name, int more)
 	printf("%s\n", style->plain);
 	if (r->state != READREPORT_COMPLETE)
 		printf("%sThis report is incomplete (%s).%s\n", style->bold, tool_state(r->state), style->plain);
-	print_next(r);
+	if (more >= 0)
+		print_next(r);
 	print_frames(r, "frame", "Frames, innermost first");
 	print_frames(r, "raw-frame", "What the dying process itself saw");
 	print_keys(r, "Request", request);

@@ -3,7 +3,6 @@
  */
 #include "crashdump/toolbundle.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,14 +17,14 @@ struct head {
 };
 _Static_assert(sizeof(struct head) == BLOCK, "a head is a block");
 
-/* A name of up to 100 bytes, or a folder of up to 155 and the rest. */
-static bool put_name(struct head *h, const char *name)
+/* A name of up to 100 bytes, or a folder of up to 155 and the rest; of a longer one its end. */
+static void put_name(struct head *h, const char *name)
 {
 	size_t n = strlen(name);
 
 	if (n <= sizeof h->name) {
 		memcpy(h->name, name, n);
-		return true;
+		return;
 	}
 	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
 		size_t before = (size_t)(slash - name), behind = n - before - 1;
@@ -34,9 +33,9 @@ static bool put_name(struct head *h, const char *name)
 			continue;
 		memcpy(h->prefix, name, before);
 		memcpy(h->name, slash + 1, behind);
-		return true;
+		return;
 	}
-	return false;
+	memcpy(h->name, name + n - sizeof h->name, sizeof h->name);
 }
 
 static bool put_bytes(gzFile out, const void *bytes, size_t n)
@@ -50,10 +49,7 @@ static bool put_entry(gzFile out, const char *name, const struct toolmask_text *
 	struct head h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = '0', .magic = "ustar", .version = { '0', '0' } };
 	unsigned sum = 0;
 
-	if (!put_name(&h, name)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
+	put_name(&h, name);
 	snprintf(h.size, sizeof h.size, "%011zo", t->n);
 	snprintf(h.mtime, sizeof h.mtime, "%011lo", (unsigned long)now & 077777777777);
 	memset(h.sum, ' ', sizeof h.sum);

@@ -317,13 +317,19 @@ class Bundle(Crash):
                 f.write('unr-planted\n')
             os.symlink('shadow', os.path.join(folder, 'error_log'))
             with open(conf, 'w') as f:
-                f.write('ServerRoot "%s"\nDefine where "%s"\nErrorLog ${where}/error_log\nInclude ${where}/a.conf\nInclude /dev/zero\nInclude ${nothing}/x\n' % (folder, folder))
+                f.write('ServerRoot "%s"\nDefine where "%s"\nErrorLog ${where}/error_log\nInclude ${where}/a.conf\nInclude /dev/zero\nInclude ${nothing}/x\nInclude ${where}/../%s/b.conf\nInclude ${where}/../%s/a.conf\n' %
+                        (folder, folder, os.path.basename(folder), os.path.basename(folder)))
+            with open(os.path.join(folder, 'b.conf'), 'w') as f:
+                f.write('Listen 1\n')
             done = tool('bundle', '-f', conf, '-d', folder, '-o', made, timeout=20)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn('error_log: it is a symbolic link', done.stdout)
             self.assertIn('/dev/zero', done.stdout)
             self.assertIn('a variable of it is not known here', done.stdout)
-            self.assertEqual(self.find(self.unpack(made), {'planted': b'unr-planted'}), [])
+            files = self.unpack(made)
+            self.assertEqual(self.find(files, {'planted': b'unr-planted'}), [])
+            self.assertEqual([name for name in files if '..' in name], [])
+            self.assertEqual([len([name for name in files if name.endswith(end)]) for end in ('/a.conf', '/b.conf')], [1, 1])
 
 
 @unsanitized
