@@ -449,6 +449,23 @@ class Real(Crash):
             'stack-overflow': 'stack-overflow', 'abort': 'abort', 'assert': 'assert', 'heap': 'heap-abort', 'canary': 'canary', 'fpe': 'arithmetic',
             'illegal': 'illegal-instruction', 'bus': 'bus', 'trap': 'raised', 'sandbox': 'sandbox'})
 
+    def test_frames_are_those_of_gdb_in_every_way_to_crash(self):
+        if core_pattern().startswith(('|', '/')):
+            self.skipTest('the kernel writes cores elsewhere')
+        for name in (line.split()[0] for line in tool('test', 'list').stdout.splitlines()):
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                if ROOT:
+                    shutil.chown(folder, account().pw_uid)
+                self.assertEqual(tool('test', '-d', folder, name).returncode, 0)
+                core = next(os.path.join(folder, f) for f in os.listdir(folder) if f.startswith('core'))
+                gdb = subprocess.run(['gdb', '-nx', '-q', '-batch', '-iex', 'set auto-load off', '-iex', 'set debuginfod enabled off', '-iex', 'set width 0',
+                                      '-ex', 'bt -frame-arguments none 60', TOOL, core], capture_output=True, text=True).stdout.rsplit('\n#0 ', 1)[1]      # the first one is told when the core is opened
+                theirs = re.findall(r'(?m)^(?:#\d+)? .*?(\w+) \([^()]*\) at (?:\./)?(crashdump/\S+)$', gdb)
+                ours = [(f['function'], '%s:%d' % (f['file'].removeprefix('./'), f['line'])) for f in json.loads(tool('backtrace', '--json', core).stdout)['frames']
+                        if f.get('file', '').removeprefix('./').startswith('crashdump/')]
+                self.assertGreater(len(theirs), 5, gdb)
+                self.assertEqual(ours[:len(theirs)], theirs)
+
     def test_rehearsal_leaves_nothing_and_tells_why_there_is_no_core(self):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(['prlimit', '--core=0:0', TOOL, 'test'], capture_output=True, text=True, env=dict(os.environ, TMPDIR=folder))
