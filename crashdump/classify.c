@@ -85,8 +85,18 @@ static bool raised(const struct crash_snapshot *s)
 	return s->code <= 0 && (s->sender_pid == s->pid || s->sender_pid == 0);
 }
 
+/* It may have crashed by itself in the moment in which it was told to end. */
+static bool hung(const struct crash_snapshot *s)
+{
+	return s->kind == CRASH_KIND_HANG && s->signal == SIGABRT && s->code <= 0 && !raised(s);
+}
+
 const char *classify(const struct crash_snapshot *s, const struct crash_trace *t)
 {
+	if (s->kind == CRASH_KIND_LIVE)
+		return "live";
+	if (hung(s))
+		return "hang";
 	if (s->code <= 0 && !raised(s))
 		return "sent-by-pid";
 	if (raised(s) && s->signal != SIGABRT)
@@ -160,9 +170,9 @@ void classify_signature(const struct crash_snapshot *s, const struct crash_trace
 	char name[320], last[320] = "";
 	unsigned i = 0, taken = 0;
 
-	print_add(out, "%s", print_signal(s->signal));
+	print_add(out, "%s", s->kind == CRASH_KIND_LIVE ? "live" : hung(s) ? "hang" : print_signal(s->signal));
 	/* Which of the C library's functions carried the signal is no news. */
-	while ((s->signal == SIGABRT || raised(s)) && i < t->count && in_libc(&t->frame[i]))
+	while ((s->signal == SIGABRT || raised(s) || s->kind == CRASH_KIND_LIVE) && i < t->count && in_libc(&t->frame[i]))
 		i++;
 	if (i == t->count)
 		i = 0;

@@ -19,12 +19,20 @@
  * log the answer ◄────────────────────────────────────────────────────────  one line
  * crash_pool_free
  *
+ * A process that lives takes a snapshot too: on CRASH_LIVE_SIGNAL, by the same steps, into the last slot of its pool. It
+ * shuts down and releases nothing, and goes on. A process that hangs is sent SIGABRT by the master, which tells the job so.
+ *
+ * The master may give each child a pool of its own: it makes one pool, and a child maps the part that is its own and calls
+ * crash_pool_init for that part alone. So no process sees another's memory, nor takes the place of another's snapshot.
+ *
  * What a snapshot holds comes from a process that may have been taken over: the master and the job check each length
  * and number of it, and only copies are looked at.
  */
 #ifndef BULKHEAD_CRASHDUMP_CRASHDUMP_H
 #define BULKHEAD_CRASHDUMP_CRASHDUMP_H
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,15 +42,17 @@
 
 /* ------------------------------------------------------------------------------------------ the pool (snapshot.c) */
 
-/* Bytes of a pool of that many slots (about 200 KiB each; a slot costs memory only once it was used). Eight are plenty:
- * a slot is busy from a crash until its report is written. */
+/* Bytes of a pool of that many slots (about 200 KiB each; a slot costs memory only while it is used). A multiple of the page
+ * size for each slot. */
 size_t crash_pool_size(unsigned slots);
-/* Master. `mem` is page-aligned MAP_SHARED|MAP_ANONYMOUS memory of crash_pool_size(slots) zero bytes, made before any
- * fork. Returns 0, or -1 with EINVAL. */
+/* The pool of this process from now on: `mem` is page-aligned shared memory of crash_pool_size(slots) zero bytes. The
+ * master, before any fork; a child that maps a part of its own. Returns 0, or -1 with EINVAL. */
 int crash_pool_init(void *mem, unsigned slots);
 /* Master, after it reaped `pid`: the slot with that process's snapshot (perhaps an unfinished one), or -1. Call it for
  * EVERY child that ended, so that no slot stays taken. */
 int crash_pool_find(void *pool, pid_t pid);
+/* Master: whose snapshot a slot holds; 0 = nobody's. A process that was taken over may have written anything. */
+pid_t crash_pool_owner(const void *pool, int slot);
 /* Master: wipes the slot's stack bytes and gives it back. An invalid number is ignored. */
 void crash_pool_free(void *pool, int slot);
 
@@ -74,6 +84,8 @@ int crash_files_open(struct crash_files *files);
 struct crash_options {
 	void *pool;                             /* NULL: no snapshot, the rest is done nevertheless */
 	struct activity *activity;              /* copied into the snapshot; may be NULL */
+	void (*report)(void);                   /* async-signal-safe: has a report written before the process dies, where no master
+						 * will; may be NULL */
 	void (*release)(void);                  /* async-signal-safe: frees the session cache's locks; may be NULL */
 	void (*shutdown_clients)(void);         /* async-signal-safe, instead of client_fds; may be NULL */
 	const volatile int *client_fds;         /* client_count descriptors, -1 = none: each gets shutdown(SHUT_RDWR) */
@@ -82,20 +94,35 @@ struct crash_options {
 	unsigned watchdog_s;                    /* a step of the handler that hangs is left after so long; 0 = 3 s */
 	const char *role;                       /* "child", "keyholder", … */
 	unsigned slot, generation;
+	_Atomic uint32_t *live;                 /* set to 1 when the last slot of the pool holds a live snapshot; NULL: none is taken */
+	int live_wake;                          /* an eventfd that is rung then; -1 = none */
+	uid_t live_uid;                         /* whom besides root to obey: the account of the master */
 };
 /* Child, after its uid is dropped and before seccomp. Makes a guarded alternate stack, warms libunwind up, notes the
  * modules and their build-ids, and takes SEGV BUS ILL FPE ABRT SYS TRAP where the action is still SIG_DFL: handlers of
  * sanitizers stay. Does nothing at all under a debugger (TracerPid) or valgrind, which want the signals first.
+ * With `live` CRASH_LIVE_SIGNAL is taken as well; another sender than root and live_uid is not heard, and while the slot is
+ * in use nothing is done.
  * The options are copied; what they point to must stay. Main thread only. Returns how many signals were taken (0 under a
  * debugger), or -1 with errno. */
 int crash_install(const struct crash_options *options);
+/* The signal that asks for a live snapshot; where it is not taken it must be ignored, or it kills. */
+#define CRASH_LIVE_SIGNAL (SIGRTMIN + 1)
 /* The system calls that the handler and libunwind make, ended by -1: what seccomp must allow besides a process's own.
  * Arguments worth narrowing: prctl(PR_SET_DUMPABLE), tgkill and rt_tgsigqueueinfo of the own pid. */
 extern const int crash_system_calls[];
 
 /* ----------------------------------------------------------------------------------------- in the job (report.c) */
 
+/* What the report is about, as the master knows it. */
+enum crash_kind {
+	CRASH_KIND_CRASH,
+	CRASH_KIND_HANG,                /* the master ended it by SIGABRT since it did not go on */
+	CRASH_KIND_LIVE,                /* somebody asked; the process goes on */
+	CRASH_KIND_SINGLE               /* -X: the process waits for this report, then dies; `status` is the signal alone */
+};
 struct crash_report_options {
+	enum crash_kind kind;
 	int dir_fd;                     /* CoreDumpDirectory, opened by the master before the uid was dropped */
 	const char *dir;                /* its name, for texts */
 	int status;                     /* as waitpid gave it */
@@ -104,7 +131,7 @@ struct crash_report_options {
 	const char *version;            /* "Bulkhead/0.1" */
 };
 /* Job, as the children's user: writes the raw record, then symbolises, then replaces it by the full report
- * bulkhead-crash-YYYYMMDD-HHMMSS-PID.txt (UTC, mode 0600) in the directory. The form: docs/crash-report-format.md.
+ * bulkhead-crash-YYYYMMDD-HHMMSS-PID.txt (bulkhead-live-… for CRASH_KIND_LIVE; UTC, mode 0600) in the directory. The form: docs/crash-report-format.md.
  * `answer` gets one printable line for the log: what, where, for which request, and the report's path; 640 bytes are
  * enough. Returns 0, or -1 with errno: then `answer` says what failed (the crash is named nevertheless), and the raw
  * record may be there. Uses up to about 100 MB and 0.3 s; must not have libunwind or threads about. */

@@ -6,10 +6,15 @@
  * The work is a row of steps. A step that faults, or hangs until the watchdog's alarm, is left and the next one is done:
  * the nested handler simply goes on with the row. So a broken stack costs the backtrace, but never the release of the
  * locks, nor the clients' end of file, nor the true signal for the master.
+ *
+ * A live snapshot is made by the steps that gather, without those that end the process. It is made on the same stack: the
+ * crash signals are not blocked meanwhile, and a fault in it leads back out of it, not to a crash.
  */
 #include "crashdump/handler.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -46,6 +51,10 @@ static struct {
 	size_t maps_length;
 	bool maps_whole;
 } crash;
+
+/* A live snapshot under way, and the way out of it. */
+static volatile sig_atomic_t live;
+static sigjmp_buf live_out;
 
 void handler_prepare(const struct handler_setup *from)
 {
@@ -148,7 +157,7 @@ static void step_facts(void)
 	if (!s)
 		return;
 	s->pid = s->owner;
-	s->tid = crash.tid;
+	s->tid = (int32_t)syscall(SYS_gettid);
 	s->uid = (uint32_t)syscall(SYS_getuid);
 	s->slot = setup.options.slot;
 	s->generation = setup.options.generation;
@@ -307,6 +316,15 @@ static void step_clients(void)
 			syscall(SYS_shutdown, setup.options.client_fds[i], SHUT_RDWR);
 }
 
+/* Where no master will do it. It may take seconds: the watchdog begins anew. */
+static void step_report(void)
+{
+	if (!setup.options.report || !crash.snapshot)
+		return;
+	set_alarm(watchdog());
+	setup.options.report();
+}
+
 /* ----------------------------------------------------------------------------------------------------------- core */
 
 static bool named(const struct crash_range *r, const char *prefix)
@@ -408,7 +426,8 @@ static void step_kill(void)
 static void (*const steps[CRASH_STEPS])(void) = {
 	[CRASH_STEP_BEGIN] = step_begin, [CRASH_STEP_FACTS] = step_facts, [CRASH_STEP_MAPS] = step_maps,
 	[CRASH_STEP_MEMORY] = step_memory, [CRASH_STEP_UNWIND] = step_unwind, [CRASH_STEP_COMMIT] = step_commit,
-	[CRASH_STEP_RELEASE] = step_release, [CRASH_STEP_CLIENTS] = step_clients, [CRASH_STEP_CORE] = step_core,
+	[CRASH_STEP_RELEASE] = step_release, [CRASH_STEP_CLIENTS] = step_clients, [CRASH_STEP_REPORT] = step_report,
+	[CRASH_STEP_CORE] = step_core,
 	[CRASH_STEP_RAISE] = step_raise, [CRASH_STEP_KILL] = step_kill,
 };
 
@@ -422,18 +441,73 @@ static void run_steps(void)
 	}
 }
 
+static void take(int signal, const siginfo_t *info, void *context)
+{
+	crash.signal = signal;
+	crash.info = *info;
+	crash.context = context;
+	crash.snapshot = NULL;
+	crash.maps_length = 0;
+	crash.maps_whole = false;
+}
+
 void handler_enter(int signal, siginfo_t *info, void *context)
 {
 	int none = 0, tid = (int)syscall(SYS_gettid);
 
+	if (live && info->si_code > 0)
+		siglongjmp(live_out, 1);
 	if (!atomic_compare_exchange_strong(&crash.tid, &none, tid)) {
 		while (none != tid)     /* another thread is ending the process already */
 			syscall(SYS_sched_yield);
 		leave_step(signal);
 		return;
 	}
-	crash.signal = signal;
-	crash.info = *info;
-	crash.context = context;
+	live = 0;
+	take(signal, info, context);
 	run_steps();
+}
+
+/* ------------------------------------------------------------------------------------------------- live snapshots */
+
+static void gather_live(struct crash_snapshot *s)
+{
+	static void (*const gather[])(void) = { step_facts, step_maps, step_memory, step_unwind };
+	static const unsigned char which[] = { CRASH_STEP_FACTS, CRASH_STEP_MAPS, CRASH_STEP_MEMORY, CRASH_STEP_UNWIND };
+	static volatile unsigned i;
+
+	for (i = 0; i < sizeof which; i++) {
+		live = 1;
+		if (sigsetjmp(live_out, 1) == 0)
+			gather[i]();
+		else
+			atomic_fetch_or(&s->skipped, 1u << which[i]);
+		live = 0;
+	}
+}
+
+/* As far as the kernel vouches for the sender: it fills in who calls kill() or pidfd_send_signal(). */
+static bool may_ask(const siginfo_t *info)
+{
+	return info->si_code == SI_USER && (info->si_uid == 0 || info->si_uid == setup.options.live_uid);
+}
+
+void handler_live(int signal, siginfo_t *info, void *context)
+{
+	static const uint64_t one = 1;
+	struct crash_snapshot *s;
+	int saved = errno;
+
+	if (!crash.tid && may_ask(info) && (s = snapshot_claim_live(setup.options.pool, (pid_t)syscall(SYS_getpid)))) {
+		take(signal, info, context);
+		crash.snapshot = s;
+		crash.began_us = clock_us(CLOCK_MONOTONIC);
+		gather_live(s);
+		step_commit();
+		crash.snapshot = NULL;
+		atomic_store(setup.options.live, 1);
+		if (setup.options.live_wake >= 0)
+			syscall(SYS_write, setup.options.live_wake, &one, sizeof one);
+	}
+	errno = saved;
 }

@@ -30,5 +30,7 @@ struct handler_setup {
 void handler_prepare(const struct handler_setup *setup);
 /* The action for the crash signals (SA_SIGINFO | SA_ONSTACK | SA_NODEFER). */
 void handler_enter(int signal, siginfo_t *info, void *context);
+/* The action for CRASH_LIVE_SIGNAL (SA_SIGINFO | SA_ONSTACK | SA_RESTART, all but the crash signals blocked). */
+void handler_live(int signal, siginfo_t *info, void *context);
 
 #endif

@@ -203,6 +203,18 @@ static void gather(struct handler_setup *setup, const struct crash_options *opti
 	setup->abort_message = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 }
 
+/* While the steps run on our stack, nothing but a fault of theirs comes between. */
+static int live_action(const struct handler_setup *setup)
+{
+	struct sigaction sa = { .sa_sigaction = handler_live, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+
+	if (!setup->options.live)
+		return 0;
+	sa.sa_mask = setup->blocked;
+	sigaddset(&sa.sa_mask, SIGALRM);
+	return sigaction(CRASH_LIVE_SIGNAL, &sa, NULL);
+}
+
 int crash_install(const struct crash_options *options)
 {
 	static struct handler_setup setup;
@@ -231,5 +243,7 @@ int crash_install(const struct crash_options *options)
 			return -1;
 		taken++;
 	}
+	if (taken && live_action(&setup) < 0)
+		return -1;
 	return taken;
 }

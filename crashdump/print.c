@@ -82,6 +82,8 @@ const char *print_signal(int signal)
 
 	if (name)
 		snprintf(other, sizeof other, "SIG%s", name);
+	else if (signal >= SIGRTMIN && signal <= SIGRTMAX)
+		snprintf(other, sizeof other, "SIGRTMIN+%d", signal - SIGRTMIN);
 	else
 		snprintf(other, sizeof other, "signal %d", signal);
 	return other;

@@ -113,6 +113,10 @@ static void write_end_of_process(struct report *r)
 {
 	int status = r->options->status;
 
+	if (r->s->kind == CRASH_KIND_LIVE) {
+		line(r, "ended", "no, it goes on");
+		return;
+	}
 	if (WIFSIGNALED(status))
 		print_add(&r->p, "ended: killed by %s%s\n", print_signal(WTERMSIG(status)),
 			  WCOREDUMP(status) ? ", core dumped" : "");
@@ -241,7 +245,7 @@ static void write_machine(struct report *r)
 static void write_handler(struct report *r)
 {
 	static const char *const names[CRASH_STEPS] = {
-		"begin", "facts", "maps", "memory", "unwind", "commit", "release", "clients", "core", "raise", "kill"
+		"begin", "facts", "maps", "memory", "unwind", "commit", "release", "clients", "report", "core", "raise", "kill"
 	};
 	const struct crash_snapshot *s = r->s;
 
@@ -336,7 +340,7 @@ static int put_raw(struct report *r, char *name, size_t room)
 
 		if (i > 1)
 			snprintf(more, sizeof more, "-%u", i);
-		snprintf(name, room, "bulkhead-crash-%s-%d%s.txt", stamp, r->s->owner, more);
+		snprintf(name, room, "bulkhead-%s-%s-%d%s.txt", r->s->kind == CRASH_KIND_LIVE ? "live" : "crash", stamp, r->s->owner, more);
 		if (put_file(r->options->dir_fd, name, &r->p) == 0)
 			return 0;
 		if (errno != EEXIST)
@@ -411,7 +415,7 @@ static void answer_line(const struct report *r, const char *name, int error, cha
 		print_add(&p, "; no report in %s (%s)", r->options->dir ? r->options->dir : ".", strerror(error));
 	if (r->options->core)
 		print_add(&p, "; core %s", r->options->core);
-	else
+	else if (s->kind != CRASH_KIND_LIVE)
 		print_add(&p, "; no core%s%s", r->options->core_reason ? ": " : "",
 			  r->options->core_reason ? r->options->core_reason : "");
 }
@@ -442,6 +446,7 @@ int crash_report(const void *pool, int slot, const struct crash_report_options *
 	int result = -1, error;
 
 	if (s && traces && r.p.text) {
+		s->kind = options->kind;
 		symbols_raw(s, &traces[0]);
 		r.trace = r.raw = &traces[0];
 		result = make_report(&r, &traces[1], answer, n);

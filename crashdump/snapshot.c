@@ -10,11 +10,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "crashdump/crashdump.h"
 #include "crashdump/print.h"
 
-#define POOL_SLOTS_MAX 1024
+#define POOL_SLOTS_MAX 65536
 
 /* The pool of this process, inherited by fork: never read from memory that children can write. */
 static struct { char *mem; unsigned slots; } the_pool;
@@ -55,6 +56,21 @@ struct crash_snapshot *snapshot_claim(void *pool, pid_t pid)
 	}
 }
 
+struct crash_snapshot *snapshot_claim_live(void *pool, pid_t pid)
+{
+	struct crash_snapshot *s = the_pool.slots > 1 ? slot_at(pool, (int)the_pool.slots - 1) : NULL;
+	int32_t free = 0;
+
+	return s && atomic_compare_exchange_strong(&s->owner, &free, (int32_t)pid) ? s : NULL;
+}
+
+pid_t crash_pool_owner(const void *pool, int slot)
+{
+	const struct crash_snapshot *s = slot_at(pool, slot);
+
+	return s ? atomic_load(&s->owner) : 0;
+}
+
 int crash_pool_find(void *pool, pid_t pid)
 {
 	struct crash_snapshot *s;
@@ -79,6 +95,12 @@ void crash_pool_free(void *pool, int slot)
 
 	if (!s)
 		return;
+	/* All but the first page goes back to the system, empty; the first one last: then a process may claim the slot. */
+	if (madvise((char *)s + 4096, SNAPSHOT_STRIDE - 4096, MADV_REMOVE) == 0) {
+		memset((char *)s + sizeof s->owner, 0, 4096 - sizeof s->owner);
+		atomic_store(&s->owner, 0);
+		return;
+	}
 	/* Of the large parts only what was used is wiped, so that untouched pages stay untouched. */
 	explicit_bzero(s->stack, bounded(&s->stack_length, SNAPSHOT_STACK));
 	memset(s->maps, 0, bounded(&s->maps_length, SNAPSHOT_MAPS));

@@ -4,9 +4,10 @@
  *   pool:  | slot 0 | slot 1 | … |      each SNAPSHOT_STRIDE bytes, page-aligned; the count is kept by each process
  *                                       in private memory, since a child can write all over the pool
  *
- * A slot is claimed by its dying process (owner: 0 → pid, compare-and-swap), written by that process alone, and read
- * when the master has reaped it: so nobody writes while it is read, unless a sibling was taken over. Readers therefore
- * copy a slot with snapshot_copy, which bounds every length and ends every text, and look only at the copy.
+ * A slot is claimed by its process (owner: 0 → pid, compare-and-swap) and written by that process alone; a dying one's is
+ * read when the master has reaped it, a live one's when it says so. A process that was taken over writes what it likes,
+ * when it likes. Readers therefore copy a slot with snapshot_copy, which bounds every length and ends every text, and look
+ * only at the copy.
  */
 #ifndef BULKHEAD_CRASHDUMP_SNAPSHOT_H
 #define BULKHEAD_CRASHDUMP_SNAPSHOT_H
@@ -16,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "crashdump/activity.h"
+#include "crashdump/crashdump.h"
 #include "crashdump/registers.h"
 
 #define SNAPSHOT_FRAMES  128
@@ -36,7 +37,7 @@ struct crash_module {
 /* The steps of the handler, in order; `skipped` in the snapshot has a bit for each that faulted or hung. */
 enum crash_step {
 	CRASH_STEP_BEGIN, CRASH_STEP_FACTS, CRASH_STEP_MAPS, CRASH_STEP_MEMORY, CRASH_STEP_UNWIND, CRASH_STEP_COMMIT,
-	CRASH_STEP_RELEASE, CRASH_STEP_CLIENTS, CRASH_STEP_CORE, CRASH_STEP_RAISE, CRASH_STEP_KILL, CRASH_STEPS
+	CRASH_STEP_RELEASE, CRASH_STEP_CLIENTS, CRASH_STEP_REPORT, CRASH_STEP_CORE, CRASH_STEP_RAISE, CRASH_STEP_KILL, CRASH_STEPS
 };
 
 /* What a core of the process may hold. */
@@ -53,6 +54,7 @@ struct crash_snapshot {
 	int32_t skipped_signal;         /* the last signal that made the handler leave a step */
 	uint32_t handler_us;            /* from the first to CRASH_STEP_COMMIT */
 	uint32_t core_rule;             /* enum crash_core_rule */
+	uint32_t kind;                  /* enum crash_kind: told by the master to the reader of a copy, never by the process */
 	/* who and when */
 	int32_t pid, tid;
 	uint32_t uid, slot, generation;
@@ -98,6 +100,8 @@ struct crash_range {
 
 /* Signal handler: takes a free slot for pid, or NULL: the pool is used up. */
 struct crash_snapshot *snapshot_claim(void *pool, pid_t pid);
+/* Signal handler: the same for a snapshot of a process that goes on: the last slot, and never the only one. */
+struct crash_snapshot *snapshot_claim_live(void *pool, pid_t pid);
 /* A checked copy (malloc; wipe and free with snapshot_drop), or NULL with errno. */
 struct crash_snapshot *snapshot_copy(const void *pool, int slot);
 void snapshot_drop(struct crash_snapshot *copy);

@@ -16,6 +16,8 @@ struct conn_counters {
 	_Atomic uint64_t accepted, requests, bytes_out;
 	_Atomic uint64_t handshakes, resumed, handshake_failures;
 	_Atomic uint64_t turn;          /* CLOCK_MONOTONIC ms of the last turn of its loop */
+	_Atomic uint64_t busy;          /* CLOCK_MONOTONIC ms at which the turn under way began; 0 = it waits for events */
+	_Atomic uint32_t live;          /* 1: its crash slot holds a snapshot that was asked for; the master sets it to 0 */
 };
 
 static inline void counter_add(_Atomic uint64_t *c, uint64_t n)         /* single writer */

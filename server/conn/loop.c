@@ -19,6 +19,7 @@ struct loop {
 	unsigned n, cap;
 	struct epoll_event *events;     /* of this turn, so that loop_remove can forget what is still to come */
 	int count;
+	_Atomic uint64_t *busy;
 };
 
 int64_t loop_clock_us(void)
@@ -204,11 +205,23 @@ static void handle(struct loop *l, bool first)
 	}
 }
 
+void loop_show(struct loop *l, _Atomic uint64_t *busy)
+{
+	l->busy = busy;
+}
+
+static void show(struct loop *l, int64_t busy)
+{
+	if (l->busy)
+		atomic_store_explicit(l->busy, (uint64_t)busy, memory_order_relaxed);
+}
+
 int loop_turn(struct loop *l)
 {
 	struct epoll_event events[EVENTS];
 
 	l->events = events;
+	show(l, 0);
 	l->count = epoll_wait(l->epoll, events, EVENTS, wait_ms(l));
 	if (l->count < 0) {
 		l->count = 0;
@@ -216,6 +229,7 @@ int loop_turn(struct loop *l)
 			return -1;
 	}
 	l->now = loop_clock_us() / 1000;
+	show(l, l->now);
 	handle(l, true);
 	handle(l, false);
 	l->count = 0;

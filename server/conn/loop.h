@@ -5,6 +5,7 @@
 #ifndef BULKHEAD_CONN_LOOP_H
 #define BULKHEAD_CONN_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,9 @@ void loop_free(struct loop *l);
 int64_t loop_now(const struct loop *l);
 /* One turn: waits until something happens or is due, and handles it. 0, or -1 with errno when epoll itself failed. */
 int loop_turn(struct loop *l);
+/* From now on *busy tells when the turn under way began (ms), and 0 while the loop waits for events: whoever sees the same
+ * time for long sees a loop that hangs. NULL: nobody is told. */
+void loop_show(struct loop *l, _Atomic uint64_t *busy);
 /* us of CLOCK_MONOTONIC, read now. */
 int64_t loop_clock_us(void);
 

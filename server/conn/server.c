@@ -144,6 +144,7 @@ int conn_run(struct conn_server *s)
 		loop_watch(s->loop, &s->control, EPOLLIN);
 	if (s->resolver.fd >= 0)
 		loop_watch(s->loop, &s->resolver, EPOLLIN);
+	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);
 	if (s->o.ready)
 		s->o.ready(s->o.ready_ctx);

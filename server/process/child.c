@@ -127,6 +127,9 @@ static int install_crash_handler(void)
 		.role = "child",
 		.slot = child.start->slot,
 		.generation = child.start->generation->number,
+		.live = &child.slot.counters->live,
+		.live_wake = shared.wake,
+		.live_uid = shared.root ? 0 : geteuid(),
 	});
 }
 
@@ -259,7 +262,7 @@ void child_run(const struct child_start *s)
 	child.start = s;
 	child.key_fd = s->key_fd;
 	child.files = (struct crash_files){ -1, -1 };
-	if (shared_child_slot(s->slot, &child.slot, &e) < 0)
+	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0)
 		_exit(ROLE_EXIT_SICK);
 	ring_generation(child.slot.ring, s->generation->number);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_RING, .ring = child.slot.ring }, &log->settings);

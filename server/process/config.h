@@ -42,7 +42,7 @@ struct process_settings {
 	const char *key_user, *log_user;
 	const char *pid_file, *runtime_dir, *core_dir, *chroot_dir;     /* absolute */
 	int64_t start_servers, min_spare, max_spare, server_limit, max_workers, connections_per_child, max_connections; /* -1 = unset */
-	int64_t listen_backlog, graceful_timeout_ms, send_buffer, receive_buffer;
+	int64_t listen_backlog, graceful_timeout_ms, hang_timeout_ms, send_buffer, receive_buffer;
 	struct config_listen *listens;
 	unsigned nlistens;
 };

@@ -1,18 +1,35 @@
 /*
- * crash.h - after a child crashed: what its crash slot tells goes to the log at once, a job writes the report. Master.
+ * crash.h - crash slots, and what follows a crash: what its crash slot tells goes to the log at once, a job writes the report.
+ * Master.
  */
 #ifndef BULKHEAD_PROCESS_CRASH_H
 #define BULKHEAD_PROCESS_CRASH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "process/config.h"
 
 /*
- * For EVERY child that ended, so that no crash slot stays taken. `crashed`: by a signal of its own making. The report is
- * begun as soon as a job may run; its line is logged when it is there.
+ * Pairs of crash slots (shared.h). Taken before a child's fork; -1: there is none, then a crash leaves no report. Given back
+ * by crash_untaken where the fork failed, else by crash_reaped, which is called for EVERY child that ended.
  */
-void crash_reaped(const struct config *cfg, pid_t pid, int status, bool crashed);
+int crash_take(void);
+void crash_untaken(int pair);
+/*
+ * `how`: how the master saw it end. Its line is logged at once where its crash slot tells something; the report is begun as
+ * soon as a job may run, and logged when it is there.
+ */
+enum crash_how {
+	CRASH_NONE,                     /* no crash */
+	CRASH_CRASHED,                  /* by a signal of its own making */
+	CRASH_HUNG,                     /* told by the master to abort, since it did not go on */
+};
+void crash_reaped(const struct config *cfg, int pair, pid_t pid, int status, enum crash_how how);
+/* The child says that it has taken a live snapshot: a report of it is made, then it may take the next one. */
+void crash_live(const struct config *cfg, int pair, pid_t pid);
+/* Whether the child has taken its snapshot and dies: what is left is the kernel's work. */
+bool crash_dies(int pair, pid_t pid);
 /* Says at start what stands in the way of cores. */
 void crash_check_cores(const struct config *cfg);
 

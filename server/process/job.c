@@ -59,6 +59,10 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 		memcpy(keep, place->keep, place->nkeep * sizeof *keep);
 	keep[place->nkeep] = fd;
 	shared_forget(rights[kind->rights].keep);
+	if (rights[kind->rights].keep == SHARED_KEEP_POOL && shared_job_pool(place->crash_slot, &e) < 0) {
+		dprintf(fd, "E the job %s cannot begin: %s\n", kind->name, err_print(&e, text, sizeof text));
+		_exit(ROLE_EXIT_SICK);
+	}
 	if (role_enter(rights[kind->rights].role,
 		       &(struct role_wants){ .keep = keep,
 					     .nkeep = place->nkeep + 1,
@@ -273,9 +277,10 @@ static int crash_run(void *arg, int fd)
 {
 	const struct job_crash *c = arg;
 	char core[4096] = "", answer[1024] = "";
-	bool found = crash_core_find(c->dir_fd, c->dir, c->pid, c->status, core, sizeof core) == 0;
-	int rc = crash_report(c->pool, c->slot,
-			      &(struct crash_report_options){ .dir_fd = c->dir_fd,
+	bool found = c->kind != CRASH_KIND_LIVE && crash_core_find(c->dir_fd, c->dir, c->pid, c->status, core, sizeof core) == 0;
+	int rc = crash_report(shared.crash_pool, 0,
+			      &(struct crash_report_options){ .kind = c->kind,
+							      .dir_fd = c->dir_fd,
 							      .dir = c->dir,
 							      .status = c->status,
 							      .core = found ? core : NULL,

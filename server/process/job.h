@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "crashdump/crashdump.h"
 #include "process/config.h"
 
 #define JOB_MAX_RESULT 65536            /* bytes kept of a job's answer */
@@ -47,6 +48,7 @@ struct job_place {
 	const struct process_settings *settings;
 	const int *keep;                /* descriptors that the job needs */
 	unsigned nkeep;
+	int crash_slot;                 /* the one crash slot that a crash job keeps */
 };
 /* Forks the job; done is called once, from job_reaped or job_tick. The number of the job (> 0), or -1 with *e. */
 int job_run(const struct job_kind *kind, void *arg, const struct job_place *place, job_done *done,
@@ -71,10 +73,10 @@ struct job_check {
 };
 extern const struct job_kind job_kind_check;
 
-/* A report of the crash in a slot of the pool. */
+/* A report of what is in a crash slot. */
 struct job_crash {
-	void *pool;
-	int slot;
+	int slot;                       /* of the master's pool; the job has it as number 0 of its own */
+	enum crash_kind kind;
 	pid_t pid;
 	int status;
 	int dir_fd;                     /* CoreDumpDirectory; -1 = none */

@@ -20,11 +20,13 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "process/cache.h"
 #include "process/crash.h"
 #include "process/daemon.h"
 #include "process/generation.h"
+#include "process/hang.h"
 #include "process/job.h"
 #include "process/keys.h"
 #include "process/logger.h"
@@ -439,6 +441,8 @@ static int wait_ms(int64_t now)
 			due = earliest(due, generation_due(all[i], now));
 	due = earliest(due, seeds_tick(now));
 	due = earliest(due, slots_gate_tick(now));
+	due = earliest(due, hang_tick(now));
+	due = earliest(due, slots_live(now));
 	if (m.state != STOPPING)
 		due = earliest(due, cache_due());
 	if (m.wake_after > now)
@@ -492,6 +496,7 @@ static int block_signals(struct err *e)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTSTP, SIG_IGN);
+	signal(CRASH_LIVE_SIGNAL, SIG_IGN);     /* in all roles, until a child is ready for it */
 	m.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return m.signals < 0 ? err_sys(e, "no descriptor for signals") : 0;
 }

@@ -16,6 +16,8 @@
 
 #define FIELD(name) offsetof(struct process_settings, name)
 #define DEFAULT_USER "www-data"
+#define HANG_TIMEOUT 60000              /* ms */
+#define HANG_LEAST 5000                 /* ms; a signature or a slow disk may hold a child up for as long */
 
 /* Process-wide: hosts have none of their own. */
 static void *create_host(struct conf_env *env)
@@ -23,6 +25,7 @@ static void *create_host(struct conf_env *env)
 	struct process_settings *s = conf_alloc(env, sizeof *s);
 
 	s->start_servers = s->min_spare = s->max_spare = s->server_limit = s->max_workers = s->connections_per_child = s->max_connections = -1;
+	s->hang_timeout_ms = HANG_TIMEOUT;
 	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
 	s->uid = (uid_t)-1;
 	s->gid = (gid_t)-1;
@@ -264,6 +267,16 @@ static int set_root(struct conf_call *call, void *config, int argc, char **argv)
 	return 0;
 }
 
+static int set_hang_timeout(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const struct process_settings *s = config;
+	int rc = conf_set_seconds(call, config, argc, argv);
+
+	if (rc == 0 && s->hang_timeout_ms > 0 && s->hang_timeout_ms < HANG_LEAST)
+		return conf_fail(call, "write at least 5, or 0 for never", "%s is too short: a child that works hard would be taken for one that hangs", argv[0]);
+	return rc;
+}
+
 static const char built_in[] = "what exists is built in";
 static const char no_file[] = "children share their state in memory, not by a file";
 static const char own_lock[] = "listeners need no mutex here; the session cache's is named by Mutex";
@@ -304,6 +317,8 @@ static const struct conf_directive directives[] = {
 	NUMBER("MaxRequestsPerChild", max_connections, 0, INT64_MAX, NULL, "The old name of MaxConnectionsPerChild"),
 	{ .name = "GracefulShutdownTimeout", .help = "Seconds after which a graceful stop or restart closes what is still open; 0 = never", .value = "0",
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(graceful_timeout_ms), .low = 0, .high = 86400 },
+	{ .name = "HangTimeout", .help = "Seconds after which a child that does not go on is ended and reported, at least 5; 0 = never", .value = "60",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_hang_timeout, .offset = FIELD(hang_timeout_ms), .low = 0, .high = 86400 },
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },

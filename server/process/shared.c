@@ -45,6 +45,7 @@ struct shared shared = { .master_pidfd = -1,
 			 .log_wake = -1,
 			 .life = { -1, -1 },
 			 .slots_fd = -1,
+			 .crash_fd = -1,
 			 .core_dir_fd = -1 };
 static size_t pool_size;
 static bool unlinked;                   /* the cache's names are gone */
@@ -146,16 +147,55 @@ static int make_descriptors(struct err *e)
 	return 0;
 }
 
-static int make_pool(struct err *e)
+/* Much address space, little memory: pages are there only while a snapshot is. */
+static int make_pool(unsigned slots, struct err *e)
 {
 	void *mem;
 
-	pool_size = crash_pool_size(SHARED_CRASH_SLOTS);
-	mem = mmap(NULL, pool_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED || crash_pool_init(mem, SHARED_CRASH_SLOTS) < 0)
+	pool_size = crash_pool_size(slots);
+	shared.crash_fd = memfd_create("bulkhead-crash", MFD_CLOEXEC);
+	if (shared.crash_fd < 0 || ftruncate(shared.crash_fd, (off_t)pool_size) < 0)
+		return err_sys(e, "no shared memory for the crash slots");
+	mem = mmap(NULL, pool_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, shared.crash_fd, 0);
+	if (mem == MAP_FAILED || crash_pool_init(mem, slots) < 0)
 		return err_sys(e, "no memory for the crash slots");
 	shared.crash_pool = mem;
 	return 0;
+}
+
+int shared_single_pool(struct err *e)
+{
+	return make_pool(1, e);
+}
+
+static int keep_slots(int first, unsigned count, struct err *e)
+{
+	size_t size = crash_pool_size(count);
+	void *mem = NULL;
+
+	if (shared.crash_pool)
+		munmap(shared.crash_pool, pool_size);
+	shared.crash_pool = NULL;
+	if (first >= 0) {
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, shared.crash_fd, (off_t)crash_pool_size((unsigned)first));
+		if (mem == MAP_FAILED || crash_pool_init(mem, count) < 0)
+			return err_sys(e, "cannot map the crash slot %d", first);
+		shared.crash_pool = mem;
+		pool_size = size;
+	}
+	close(shared.crash_fd);
+	shared.crash_fd = -1;
+	return 0;
+}
+
+int shared_child_pool(int pair, struct err *e)
+{
+	return keep_slots(pair < 0 ? -1 : SHARED_CRASH_SLOT(pair), 2, e);
+}
+
+int shared_job_pool(int slot, struct err *e)
+{
+	return keep_slots(slot, 1, e);
 }
 
 int shared_create(unsigned server_limit, struct err *e)
@@ -164,7 +204,7 @@ int shared_create(unsigned server_limit, struct err *e)
 
 	shared.root = geteuid() == 0;
 	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
-			       make_pool(e) < 0
+			       make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0
 		       ? -1
 		       : 0;
 }

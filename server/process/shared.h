@@ -9,6 +9,9 @@
  *     slot 0           page 0 counters and readiness | page 1 activity | pages 2 … 17 log ring: written by the child
  *     slot 1 …
  *
+ * Crash slots are another memfd: two crash slots (of a crash, of a live snapshot) a pair, and a pair for each child, which
+ * maps its own only. A dead child's pair stays its own until its report is written: so there are some more than slots.
+ *
  * Whoever reads a page that another process writes checks each value.
  */
 #ifndef BULKHEAD_PROCESS_SHARED_H
@@ -59,14 +62,17 @@ struct shared {
 	unsigned nslots;
 	unsigned char *map;             /* of all slots; NULL in a child */
 	size_t map_size;
-	void *crash_pool;
+	void *crash_pool;               /* of all pairs in the master; in a child its own pair, in a job the one slot */
+	int crash_fd;
 	int core_dir_fd;                /* CoreDumpDirectory, -1 = none */
 	const char *core_dir;
 	struct shmcache *cache;         /* NULL = none */
 };
 extern struct shared shared;
 
-#define SHARED_CRASH_SLOTS 16
+#define SHARED_CRASH_QUEUE 16           /* reports that may wait or be written at a time */
+#define SHARED_CRASH_SLOT(pair) (2 * (int)(pair))
+#define SHARED_LIVE_SLOT(pair)  (2 * (int)(pair) + 1)
 
 /* Master, once: everything but the cache. 0 or -1 with *e. */
 int shared_create(unsigned server_limit, struct err *e);
@@ -81,6 +87,12 @@ struct shared_journal *shared_journal(void);                    /* logger */
 void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
 /* Child: maps its own slot in place of all. 0 or -1 with *e. */
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
+/* Child: maps its own pair of crash slots in place of all (-1: none). A job: the one crash slot that it is about, which is
+ * number 0 then. 0 or -1 with *e. */
+int shared_child_pool(int pair, struct err *e);
+int shared_job_pool(int slot, struct err *e);
+/* -X: a pool of one slot, in shared.crash_fd too, so that another program can have it. */
+int shared_single_pool(struct err *e);
 /* Child, and the job that moves sessions: descriptors of the cache that must survive until shared_child_cache; -1 = none. */
 #define SHARED_CACHE_FDS 4
 void shared_cache_fds(int fds[SHARED_CACHE_FDS]);

@@ -19,6 +19,7 @@
 #include "process/child.h"
 #include "process/crash.h"
 #include "process/generation.h"
+#include "process/hang.h"
 #include "process/keyholder.h"
 #include "process/resolver.h"
 #include "process/role.h"
@@ -29,6 +30,7 @@
 #define FORK_RETRY_LAST 30000
 #define GATE_LOOK 2                     /* ms */
 #define GATE_PATIENCE 1000
+#define LIVE_PAUSE 1000                 /* ms between two live snapshots of a child */
 
 static const unsigned char next_state[SLOT_STATES][SLOT_EVENTS] = {
 	/*                  FORKED         READY          DRAIN          END          KILL         REAPED */
@@ -170,7 +172,7 @@ static int attach(const struct generation *g, unsigned i, struct child_start *be
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
-	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .waits = gated };
+	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .crash = crash_take(), .waits = gated };
 	struct shared_slot pages;
 
 	shared_slot(i, &pages);
@@ -195,12 +197,16 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	if (s->pid <= 0) {
 		s->pid = 0;
 		close_ends(s);
+		crash_untaken(begin.crash);
 		return -1;
 	}
 	fork_delay = 0;
 	s->generation = g;
 	s->born = now;
 	s->age = cache_age();
+	s->crash = begin.crash;
+	s->hang = (struct hang){ 0 };
+	s->live = 0;
 	step(s, SLOT_FORKED);
 	return 0;
 }
@@ -266,6 +272,41 @@ void slots_look(struct generation *g, struct policy_view *v)
 		else
 			v->spare++;
 	}
+}
+
+struct slot *slots_at(unsigned i)
+{
+	return i < used ? &table[i] : NULL;
+}
+
+void slots_kill(struct slot *s)
+{
+	step(s, SLOT_KILL);
+}
+
+int64_t slots_live(int64_t now)
+{
+	int64_t due = INT64_MAX;
+
+	for (unsigned i = 0; i < used; i++) {
+		struct slot *s = &table[i];
+		struct shared_slot pages;
+
+		if (!s->pid)
+			continue;
+		shared_slot(i, &pages);
+		if (!atomic_load_explicit(&pages.counters->live, memory_order_acquire))
+			continue;
+		/* One that says so all the time was taken over: it costs no more than a job a second. */
+		if (s->live && now - s->live < LIVE_PAUSE) {
+			due = s->live + LIVE_PAUSE;
+			continue;
+		}
+		s->live = now;
+		atomic_store_explicit(&pages.counters->live, 0, memory_order_relaxed);
+		crash_live(s->generation->cfg, s->crash, s->pid);
+	}
+	return due;
 }
 
 void slots_retire_one(struct generation *g)
@@ -428,7 +469,7 @@ enum policy_end slots_class(int status, bool killed_by_us)
 	}
 }
 
-static void tell_end(const struct slot *s, unsigned i, int status, enum policy_end how)
+static void tell_end(const struct slot *s, unsigned i, int status, enum policy_end how, bool hung)
 {
 	char words[128];
 
@@ -440,7 +481,7 @@ static void tell_end(const struct slot *s, unsigned i, int status, enum policy_e
 	}
 	log_put(NULL, LOG_MPM, WIFSIGNALED(status) ? LOG_L_NOTICE : LOG_L_ERROR, "BH0120", 0,
 		"child pid %d %s: it %s (slot %u, generation %u)", (int)s->pid, words,
-		policy_end_words(how), i, s->generation->number);
+		hung ? "hung" : policy_end_words(how), i, s->generation->number);
 }
 
 bool slots_reaped(pid_t pid, int status, int64_t now)
@@ -449,13 +490,15 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		struct slot *s = &table[i];
 		struct generation *g = s->generation;
 		bool ours = s->state == SLOT_KILLED || s->state == SLOT_ENDING;
+		bool hung = s->hang.told && WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGKILL);
 		enum policy_end how;
 
 		if (s->pid != pid)
 			continue;
-		how = slots_class(status, ours);
-		tell_end(s, i, status, how);
-		crash_reaped(g->cfg, pid, status, how == POLICY_CRASH || how == POLICY_SANDBOX);
+		how = hung ? POLICY_CRASH : slots_class(status, ours);
+		tell_end(s, i, status, how, hung);
+		crash_reaped(g->cfg, s->crash, pid, status, hung ? CRASH_HUNG : how == POLICY_CRASH || how == POLICY_SANDBOX ? CRASH_CRASHED : CRASH_NONE);
+		s->crash = -1;
 		if (s->state == SLOT_STARTING && how != POLICY_NORMAL && !g->ready)
 			g->failed_starts++;
 		policy_ended(&s->backoff, how, s->born, now);

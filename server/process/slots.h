@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "process/hang.h"
 #include "process/policy.h"
 
 struct generation;
@@ -37,6 +38,9 @@ struct slot {
 	unsigned age;                   /* of the session cache, at its fork (cache.h) */
 	int ends[SLOT_ENDS]; /* the helpers' ends of this child's sockets, kept for their successors; -1 = none */
 	struct policy_backoff backoff;
+	int crash;                      /* its pair of crash slots (crash.h), -1 = none */
+	struct hang hang;
+	int64_t live;                   /* when its last live snapshot was taken up */
 };
 
 /* Once, after shared_create. */
@@ -45,6 +49,12 @@ int slots_init(unsigned n, struct err *e);
 unsigned slots_spawn(struct generation *g, unsigned count, int64_t now);
 /* Takes notice of children that became ready, and counts those of g. Where g renews its children, older ones do not count. */
 void slots_look(struct generation *g, struct policy_view *v);
+/* The slot with that number; NULL behind the last one that was ever used. */
+struct slot *slots_at(unsigned i);
+/* Kills its child. */
+void slots_kill(struct slot *s);
+/* Takes up the live snapshots that children say they have taken. When it is due again; INT64_MAX = at an event. */
+int64_t slots_live(int64_t now);
 /* Lets one spare child of g go. */
 void slots_retire_one(struct generation *g);
 /* To every living child of g: drain, end or kill. */

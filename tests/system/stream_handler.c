@@ -9,6 +9,8 @@
  *   test-silent  reads the request's body and never answers
  *   test-no-memory  answers with a head that no memory can hold
  *   test-crash   ends the process by the signal that the query names (?s=11), as a crash in a handler would
+ *   test-hang    does not go on for as many milliseconds as the query says (?ms=500): it calculates; with deaf in it no
+ *                signal but SIGKILL ends it either
  *   test-forbidden  makes a system call that no child may make
  */
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "request/handler.h"
@@ -177,6 +180,28 @@ static void crash_start(struct request *r)
 	__asm__ volatile("");           /* no tail call: this function stands in the backtrace */
 }
 
+static uint64_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void hang_start(struct request *r)
+{
+	uint64_t ms = r->query && !strncmp(r->query, "ms=", 3) ? strtoull(r->query + 3, NULL, 10) : 3600000, until = clock_ms() + ms;
+	sigset_t all;
+
+	if (r->query && strstr(r->query, "deaf")) {
+		sigfillset(&all);
+		sigprocmask(SIG_BLOCK, &all, NULL);
+	}
+	while (clock_ms() < until)
+		;
+	response_text(r, 200, "text/plain", "went on\n", 8);
+}
+
 static void forbidden_start(struct request *r)
 {
 	static const char *const arguments[] = { "/bin/true", NULL };
@@ -196,6 +221,7 @@ static const struct handler handlers[] = {
 	{ .name = "test-silent", .start = silent_start, .body = silent_body },
 	{ .name = "test-no-memory", .start = no_memory_start },
 	{ .name = "test-crash", .start = crash_start },
+	{ .name = "test-hang", .start = hang_start },
 	{ .name = "test-forbidden", .start = forbidden_start },
 };
 
