@@ -37,6 +37,9 @@ static const struct tool_command commands[] = {
 	  "  --json         as show --json\n"
 	  "  PROGRAM is the program that crashed, where the core's own path of it does not lead to it any more\n", tool_backtrace },
 	{ "watch", "[-d DIR]", "tells each crash as it comes, until Ctrl-C", OPTION_D, tool_watch },
+	{ "live", "[-d DIR] [--keep] PID", "what a child is doing now; it goes on serving",
+	  OPTION_D
+	  "  --keep         leave the report, bulkhead-live-….txt, in the folder\n", tool_live },
 	{ "bundle", "[-d DIR] [-f CONFIG] [-o FILE]", "what a bug report needs, without secrets, as one tar.gz",
 	  "  -d DIR         the folder of reports; without it the CoreDumpDirectory of the configuration, else\n"
 	  "                 " TOOL_FOLDER "\n"

@@ -35,6 +35,7 @@ int tool_list(int argc, char **argv);           /* toollist.c */
 int tool_show(int argc, char **argv);           /* toolshow.c */
 int tool_backtrace(int argc, char **argv);      /* toolcore.c */
 int tool_watch(int argc, char **argv);          /* toolwatch.c */
+int tool_live(int argc, char **argv);           /* toollive.c */
 int tool_bundle(int argc, char **argv);         /* toolbundle.c */
 int tool_test(int argc, char **argv);           /* toolrehearse.c */
 

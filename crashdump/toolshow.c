@@ -37,6 +37,9 @@ static const struct { const char *name, *meaning, *advice; } classes[] = {
 	{ "sandbox", "a system call was made that the process may not make",
 	  "If it is harmless, a library of another version needs it: report it with the number of the call." },
 	{ "sent-by-pid", "another process sent the signal", "Look who that process is; the server itself is not to blame." },
+	{ "hang", "it did not go on, and was ended for that",
+	  "The frames say what it was about: an endless loop, a lock, or a file or helper that does not answer." },
+	{ "live", "", "" },
 	{ "raised", "the process sent the signal to itself", "" },
 };
 
@@ -119,7 +122,10 @@ void tool_headline(const struct readreport *r, FILE *out)
 
 	readreport_word(process, "role", role, sizeof role);
 	readreport_word(process, "pid", pid, sizeof pid);
-	fprintf(out, "%s %s died of %.*s", *role ? role : "process", *pid ? pid : "?", (int)strcspn(signal, " "),
+	if (!strcmp(readreport_value(r, "class"), "live"))
+		fprintf(out, "%s %s is at work", *role ? role : "process", *pid ? pid : "?");
+	else
+		fprintf(out, "%s %s died of %.*s", *role ? role : "process", *pid ? pid : "?", (int)strcspn(signal, " "),
 		*signal ? signal : "?");
 	print_where(r, out);
 	print_what(r, out);
@@ -299,7 +305,7 @@ void tool_show_report(const struct readreport *r, const char *name, int more)
 	printf("%s\n", style->plain);
 	if (r->state != READREPORT_COMPLETE)
 		printf("%sThis report is incomplete (%s).%s\n", style->bold, tool_state(r->state), style->plain);
-	if (more >= 0)
+	if (more >= 0 && strcmp(readreport_value(r, "class"), "live") != 0)
 		print_next(r);
 	print_frames(r, "frame", "Frames, innermost first");
 	print_frames(r, "raw-frame", "What the dying process itself saw");

@@ -3,14 +3,13 @@ import glob
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import threading
 import time
 import unittest
 
-from server import BIN, ROOT, SANITIZED, SSL_ON, ServerTest, account, alive, children_of, context, needs_root, process_name, status_of, wait_for
+from server import BIN, ROOT, SANITIZED, SSL_ON, ServerTest, account, children_of, context, needs_root, wait_for
 
 CONF = ('StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\nServerLimit 1\n<Location "/hang">\nSetHandler test-hang\n</Location>\n'
         '<Location "/echo">\nSetHandler test-echo\n</Location>\n')
@@ -146,6 +145,60 @@ class Live(Case):
         self.assertEqual(s.workers(), [pid])
         self.assertNotIn('BH0120', s.error_log)
 
+    def test_tool_shows_where_a_busy_child_is(self):
+        s = self.serve(CONF)
+        pid = self.child(s)
+        c = self.ask(s, '/hang/about?ms=4000&key=hidden')
+        time.sleep(0.3)
+        for n in range(2):
+            began = time.monotonic()
+            done = self.live(s, pid)
+            self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+            self.assertLess(time.monotonic() - began, 3)
+            self.assertRegex(done.stdout, r'^child %d is at work in (hang_start|clock_ms) .*, serving GET /hang/about for 127' % pid)
+            self.assertRegex(done.stdout, r'(?m)^  #\d +hang_start\+0x')
+            self.assertNotIn('hidden', done.stdout)
+            self.assertEqual(os.listdir(s.path('crash')), [])
+        self.assertEqual(c.response().body, b'went on\n')
+        done = self.live(s, pid, '--keep')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, 'while it waited')
+        self.assertRegex(os.listdir(s.path('crash'))[0], r'^bulkhead-live-.*-%d\.txt$' % pid)
+        self.assertEqual(s.workers(), [pid])
+
+    def test_tool_harms_nobody_and_says_why(self):
+        s = self.serve(CONF + '<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+        sleeper = subprocess.Popen(['sleep', '60'])
+        self.addCleanup(sleeper.wait)
+        self.addCleanup(sleeper.kill)
+        child, before = self.child(s), children_of(s.pid)
+        gone = subprocess.Popen(['true'])
+        gone.wait()
+        for word, said in ((s.pid, 'is the master; its children are %d' % child), (s.role('bulkhead-keys'), 'is a keyholder'), (s.role('bulkhead-log'), 'is the logger'),
+                           (sleeper.pid, 'is no child'), (gone.pid, 'there is no process'), ('x', 'is no number'), ('-1', 'no option'), (0, 'is no number')):
+            with self.subTest(word):
+                done = self.live(s, word)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(said, done.stderr)
+        os.kill(child, signal.SIGSTOP)
+        try:
+            self.assertIn('its state is T (stopped)', self.live(s, child).stderr)
+        finally:
+            os.kill(child, signal.SIGCONT)
+        self.assertIsNone(sleeper.poll())
+        self.assertEqual(children_of(s.pid), before)
+        if ROOT:
+            os.mkdir(s.path('other'), 0o755)
+            me = account()
+            done = subprocess.run(['setpriv', '--reuid', str(me.pw_uid), '--regid', str(me.pw_gid), '--clear-groups', TOOL, 'live', '-d', s.path('other'), str(child)],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn('left no report in ' + s.path('other'), done.stderr)
+            done = subprocess.run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', TOOL, 'live', '-d', s.path('other'), str(child)],
+                                  capture_output=True, text=True)
+            self.assertIn('you may not send it signals', done.stderr)
+        self.assertEqual(s.workers(), [child])
+
     def test_busy_child_is_looked_at_again_and_again(self):
         """A child that gets the signal thousands of times a second serves on and makes no mistake."""
         s = self.serve(CONF + 'MaxKeepAliveRequests 0\nTimeout 20\n<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
@@ -160,8 +213,9 @@ class Live(Case):
         thread.start()
         try:
             body = os.urandom(300000)
-            for ctx in (None, context(ssl.TLSVersion.TLSv1_2), context()):
-                for _ in range(5):
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                for ctx in (None, context(ssl.TLSVersion.TLSv1_2), context()):
                     with s.connect(ctx=ctx) as c:
                         for _ in range(4):
                             self.assertEqual(c.request('/echo', 'POST', body=body).body, body)
