@@ -119,7 +119,7 @@ enum crash_kind {
 	CRASH_KIND_CRASH,
 	CRASH_KIND_HANG,                /* the master ended it by SIGABRT since it did not go on */
 	CRASH_KIND_LIVE,                /* somebody asked; the process goes on */
-	CRASH_KIND_SINGLE               /* -X: the process waits for this report, then dies; `status` is the signal alone */
+	CRASH_KIND_SINGLE               /* -X: the process waits for this report, then dies; `status` is not known */
 };
 struct crash_report_options {
 	enum crash_kind kind;

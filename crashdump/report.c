@@ -117,7 +117,9 @@ static void write_end_of_process(struct report *r)
 		line(r, "ended", "no, it goes on");
 		return;
 	}
-	if (WIFSIGNALED(status))
+	if (r->s->kind == CRASH_KIND_SINGLE)
+		print_add(&r->p, "ended: not yet, it will be by %s\n", print_signal(r->s->signal));
+	else if (WIFSIGNALED(status))
 		print_add(&r->p, "ended: killed by %s%s\n", print_signal(WTERMSIG(status)),
 			  WCOREDUMP(status) ? ", core dumped" : "");
 	else if (WIFEXITED(status))

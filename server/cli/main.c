@@ -17,6 +17,7 @@
 #include "process/daemon.h"
 #include "process/job.h"
 #include "process/master.h"
+#include "process/singlecrash.h"
 #include "request/walk.h"
 
 #define MAX_WORDS 64            /* of each of -D, -C, -c */
@@ -240,6 +241,8 @@ int main(int argc, char **argv)
 	struct config *cfg;
 	int code;
 
+	if (argc == 2 + SINGLECRASH_WORDS && !strcmp(argv[1], SINGLECRASH_WORD))
+		return singlecrash_main(argv + 2);
 	daemon_fill_stdio();
 	walk_init();
 	handler_register(&file_handler);

@@ -221,7 +221,7 @@ static void make_parent(const char *path)
 		mkdir(parent, 0755);
 }
 
-static void open_core_dir(const struct config *cfg)
+void shared_core_dir(const struct config *cfg)
 {
 	const struct process_settings *p = cfg->process;
 	char path[4096];
@@ -259,7 +259,7 @@ static void open_core_dir(const struct config *cfg)
 
 int shared_prepare(const struct config *cfg, struct err *e)
 {
-	open_core_dir(cfg);
+	shared_core_dir(cfg);
 	return cache_prepare(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 

@@ -106,6 +106,8 @@ void shared_forget_cache(void);
 void shared_crash_release(void);
 
 int64_t shared_now(void);               /* ms of CLOCK_MONOTONIC */
+/* Opens CoreDumpDirectory, makes it where it is missing; a warning where it cannot be used. Part of shared_prepare. */
+void shared_core_dir(const struct config *cfg);
 /* -X: cache and seeds without slots. */
 int shared_direct(const struct config *cfg, struct err *e);
 /* -X: takes the cache's names away while that may still be done; it goes on without them. */

@@ -1,6 +1,6 @@
 /*
  * single.c - -X: every role in one process, for debuggers, valgrind and sanitizers. The one file where the direct back
- * ends are chosen: keys in this process, names looked up and log lines written at once, no fork, no sandbox. As root it becomes User.
+ * ends are chosen: keys in this process, names looked up and log lines written at once, no fork, no sandbox. As root it becomes User. A crash: singlecrash.c.
  */
 #include "process/master.h"
 
@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "conn/conn.h"
+#include "crashdump/activity.h"
+#include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "log/target.h"
 #include "process/daemon.h"
@@ -23,6 +25,7 @@
 #include "process/policy.h"
 #include "process/role.h"
 #include "process/shared.h"
+#include "process/singlecrash.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
 
@@ -32,6 +35,8 @@ static struct single {
 	struct listen_set listens;
 	struct conn_listener *listeners;
 	struct conn_counters counters;
+	struct activity activity;
+	volatile int *client_fds;
 	struct conn_server *server;
 	int control, pid_fd;
 } single = { .control = -1, .pid_fd = -1 };
@@ -62,6 +67,7 @@ static int take_signals(struct err *e)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(CRASH_LIVE_SIGNAL, SIG_IGN);
 	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
 		sigaction(taken[i], &a, NULL);
 	return 0;
@@ -94,6 +100,8 @@ static int warm(void *ctx, struct err *e)
 	(void)ctx;
 	if (single.cfg->site->asks_names)
 		names_prepare();
+	activity_reset(&single.activity, (uint64_t)shared_now());
+	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
 		&(struct conn_options){
 			.site = single.cfg->site,
@@ -101,6 +109,9 @@ static int warm(void *ctx, struct err *e)
 			.nlisteners = single.listens.n,
 			.limit = single.counters.limit,
 			.counters = &single.counters,
+			.activity = &single.activity,
+			.client_fds = single.client_fds,
+			.nclient_fds = single.client_fds ? single.counters.limit : 0,
 			.ring_wake = -1,
 			.put_line = put_line,
 			.master = -1,
@@ -129,6 +140,17 @@ static int open_listeners(struct err *e)
 		single.listeners[i] = (struct conn_listener){ .fd = single.listens.at[i]->fd,
 							      .addr = single.listens.at[i]->addr };
 	return 0;
+}
+
+/* So that clients see the end at once when it crashes. */
+static void list_clients(void)
+{
+	unsigned n = single.counters.limit;
+	int *fds = malloc(n * sizeof *fds);
+
+	for (unsigned i = 0; fds && i < n; i++)
+		fds[i] = -1;
+	single.client_fds = fds;
 }
 
 static int open_tls(struct err *e)
@@ -179,8 +201,10 @@ static int start(struct err *e)
 		    1, &plan);
 	/* One process: the connections of all, but the one-connection-a-process promise cannot be kept here. */
 	atomic_store(&single.counters.limit, (uint32_t)(plan.workers < 1024 ? plan.workers : 1024));
+	list_clients();
 	if (open_listeners(e) < 0 || open_tls(e) < 0)
 		return -1;
+	singlecrash_open(cfg);
 	return role_enter(ROLE_DIRECT,
 			  &(struct role_wants){ .user = p->user && *p->user != '#' ? p->user : NULL,
 						.uid = geteuid() == 0 ? p->uid : (uid_t)-1,
@@ -213,6 +237,7 @@ int single_run(struct config *cfg)
 	shared_remove();
 	listen_close(&single.listens);
 	free(single.listeners);
+	free((void *)(uintptr_t)single.client_fds);
 	if (single.store)
 		key_store_free(single.store);
 	if (pid_file)

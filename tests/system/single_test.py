@@ -1,12 +1,13 @@
 """-X: one process in the foreground, for debuggers, valgrind and sanitizers (F38)."""
 import os
+import re
 import shutil
 import signal
 import ssl
 import time
 import unittest
 
-from server import SANITIZED, SSL_ON, ServerTest, account, children_of, context, listening, needs_root, status_of
+from server import ROOT, SANITIZED, SSL_ON, ServerTest, account, children_of, context, listening, needs_root, status_of
 
 CONF = ('Redirect 301 /old http://localhost/new\nErrorDocument 404 /missing.html\nAlias /other "@DIR@/other"\nCustomLog "@DIR@/logs/access" "%>s %U %{SSL_PROTOCOL}x"\n'
         '<Directory "@DIR@/other">\nRequire all granted\n</Directory>\n<Directory "@DIR@/htdocs/closed">\nRequire all denied\n</Directory>\n'
@@ -105,6 +106,42 @@ class Single(ServerTest):
             began = time.monotonic()
             self.assertEqual(self.end(s, signal.SIGINT), 0)
             self.assertLess(time.monotonic() - began, 8)
+
+    @unittest.skipIf(SANITIZED, 'sanitizers keep their own handler of faults')
+    def test_crash_leaves_its_report_and_names_it(self):
+        s = self.configure(CONF + '<Location "/crash">\nSetHandler test-crash\n</Location>\n', FILES)
+        for number in (signal.SIGSEGV, signal.SIGABRT):
+            with self.subTest(number):
+                s.start_foreground('-X')
+                with s.connect() as idle, s.connect(tls=True) as c:
+                    self.assertEqual(idle.request().status, 200)
+                    began = time.monotonic()
+                    with self.assertRaises((EOFError, ConnectionResetError, ssl.SSLError)):
+                        c.request('/crash/here?s=%d&secret' % number)
+                    self.assertLess(time.monotonic() - began, 1)
+                    self.assertEqual(idle.rest(), b'')
+                    self.assertEqual(s.process.wait(20), -number)
+                said = re.search(r'(?m)^bulkhead: it crashed: %s \(\S+\) .*in crash_start.*serving GET /crash/here for 127.*; report (\S+);' % number.name, s.read('logs/stderr'))
+                self.assertTrue(said, s.read('logs/stderr'))
+                with open(said[1]) as f:
+                    text = f.read()
+                self.assertTrue(text.endswith('end: complete\n'))
+                self.assertRegex(text, r'(?m)^frame: .* crash_start\+0x')
+                self.assertRegex(text, r'(?m)^process: pid=%d .*role=single' % s.pid)
+                self.assertRegex(text, r'(?m)^ended: not yet, it will be by ' + number.name)
+                self.assertNotIn('secret', text)
+                if ROOT:
+                    self.assertEqual(os.stat(said[1]).st_uid, account().pw_uid)
+
+    @unittest.skipIf(SANITIZED, 'sanitizers keep their own handler of faults')
+    def test_debugger_gets_the_signal_first(self):
+        s = self.configure(CONF + '<Location "/crash">\nSetHandler test-crash\n</Location>\n', FILES)
+        s.start_foreground('-X', prefix=['gdb', '-nx', '-q', '-batch', '-iex', 'set auto-load off', '-iex', 'set debuginfod enabled off', '-ex', 'run', '-ex', 'bt 3', '--args'])
+        with self.assertRaises((EOFError, ConnectionResetError)):
+            s.get('/crash?s=11')
+        s.process.wait(30)
+        self.assertRegex(s.read('logs/stderr'), r'(?s)Program received signal SIGSEGV.*#0 .*crash_start')
+        self.assertEqual(os.listdir(s.path('crash')), [])
 
     @unittest.skipIf(SANITIZED, 'valgrind and sanitizers exclude each other')
     @unittest.skipUnless(shutil.which('valgrind'), 'valgrind is not installed')
