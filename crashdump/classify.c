@@ -190,3 +190,66 @@ void classify_signature(const struct crash_snapshot *s, const struct crash_trace
 		memcpy(last, name, sizeof last);
 	}
 }
+
+/* ---------------------------------------------------------------------------------------------------- fingerprint */
+
+#define FINGERPRINT_LOOKED 32           /* frames looked at: what a map and a stack of a broken process may cost is bounded */
+
+static void mix(uint64_t *hash, uint64_t value)
+{
+	for (unsigned i = 0; i < 64; i += 8)
+		*hash = (*hash ^ (value >> i & 0xff)) * 0x100000001b3;          /* FNV-1a */
+}
+
+static const struct crash_module *module_of(const struct crash_snapshot *s, uint64_t pc)
+{
+	const struct crash_module *best = NULL;
+
+	for (unsigned i = 0; i < s->modules; i++)
+		if (s->module[i].start <= pc && (!best || s->module[i].start > best->start))
+			best = &s->module[i];
+	return best && s->maps_whole && !in_code(s, pc) ? NULL : best;
+}
+
+/* Frame i; in place of a bad call's target the address on top of the stack, where the caller is. */
+static uint64_t frame_pc(const struct crash_snapshot *s, unsigned i)
+{
+	uint64_t sp = s->registers[REGISTER_SP], pc = s->frame[i], word;
+
+	if (i || !s->maps_whole || in_code(s, pc) || sp < s->stack_address || sp - s->stack_address + sizeof word > s->stack_length)
+		return pc;
+	memcpy(&word, s->stack + (sp - s->stack_address), sizeof word);
+	return word;
+}
+
+/* Frames of the program itself: it is the loader's first module. Or, where there is none, of whatever there is. */
+static unsigned mix_frames(const struct crash_snapshot *s, bool own, uint64_t *hash)
+{
+	uint64_t last = 0;
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < s->frames && i < FINGERPRINT_LOOKED && taken < SIGNATURE_FRAMES; i++) {
+		uint64_t pc = frame_pc(s, i), id = 0;
+		const struct crash_module *m = module_of(s, pc);
+
+		if (!m || (own && m != &s->module[0]) || pc == last)
+			continue;
+		if (m->id_length >= sizeof id)
+			memcpy(&id, m->id, sizeof id);
+		mix(hash, id);
+		mix(hash, pc - m->start);
+		last = pc;
+		taken++;
+	}
+	return taken;
+}
+
+uint64_t classify_fingerprint(const struct crash_snapshot *s)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	mix(&hash, (uint64_t)s->signal);
+	if (!mix_frames(s, true, &hash))
+		mix_frames(s, false, &hash);
+	return hash ? hash : 1;
+}

@@ -14,4 +14,7 @@ const char *classify(const struct crash_snapshot *s, const struct crash_trace *t
  * every restart. */
 void classify_signature(const struct crash_snapshot *s, const struct crash_trace *t, struct print *out);
 
+/* The same for the same fault of the same program, from the raw frames alone: cheap, for the master. Never 0. */
+uint64_t classify_fingerprint(const struct crash_snapshot *s);
+
 #endif

@@ -64,6 +64,7 @@ struct crash_summary {
 	unsigned handler_us;            /* time spent on the snapshot */
 	char role[16];
 	unsigned slot, generation;
+	uint64_t fingerprint;           /* of the raw frames: the same for the same fault of the same program; never 0 */
 	char request[640];              /* "GET /path for 192.0.2.1 on www.example.org, phase send", or "" */
 };
 /* Master: the snapshot in few words, printable, without symbols: for the line in the log at once. Returns 0, or -1
@@ -91,6 +92,7 @@ struct crash_options {
 	const volatile int *client_fds;         /* client_count descriptors, -1 = none: each gets shutdown(SHUT_RDWR) */
 	unsigned client_count;
 	struct crash_files files;               /* of crash_files_open; { -1, -1 } is allowed */
+	const _Atomic uint32_t *no_core;        /* not 0 at a crash: it leaves no core; may be NULL */
 	unsigned watchdog_s;                    /* a step of the handler that hangs is left after so long; 0 = 3 s */
 	const char *role;                       /* "child", "keyholder", … */
 	unsigned slot, generation;
@@ -145,6 +147,12 @@ extern const int crash_report_system_calls[];
  * directory) for `pid`, and renames a plain "core", which the next crash would overwrite, to core.PID.
  * Returns 0 with the path in `out`, or -1 with the reason in `out` (a clause such as "RLIMIT_CORE is 0"). */
 int crash_core_find(int dir_fd, const char *dir, pid_t pid, int status, char *out, size_t n);
+/* How many cores of `owner` the folder holds, under the names that the kernel and the job give. Reads 18 bytes of each.
+ * Any process that may read the folder. */
+int crash_core_count(int dir_fd, uid_t owner);
+/* Job, after crash_core_find gave the path `core` (n bytes of room): where the folder holds more than `limit` cores, removes
+ * this one. true: it is gone, and `core` has the reason. */
+bool crash_core_surplus(int dir_fd, unsigned limit, char *core, size_t n);
 /* Master at start, and -t: whether the kernel will write cores of children into `dir`. say() is called once for each
  * obstacle with a sentence and its mend (NULL: none). Rights of the user on the directory are the caller's test: as that
  * user, create and unlink a file. Returns the number of obstacles: 0 = cores will be written there. */

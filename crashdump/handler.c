@@ -378,7 +378,13 @@ static void step_core(void)
 {
 	static const char filter[] = "0x31";
 	int fd = setup.options.files.coredump_filter;
-	bool hidden = hide_memory();
+	bool hidden;
+
+	if (setup.options.no_core && atomic_load_explicit(setup.options.no_core, memory_order_relaxed)) {
+		syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+		return;
+	}
+	hidden = hide_memory();
 
 	if (hidden && fd >= 0 && syscall(SYS_write, fd, filter, sizeof filter - 1) < 0)
 		hidden = false;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "crashdump/classify.h"
 #include "crashdump/crashdump.h"
 #include "crashdump/print.h"
 
@@ -160,6 +161,7 @@ int crash_pool_summary(const void *pool, int slot, struct crash_summary *out)
 		.pid = s->owner, .signal = s->signal, .code = s->code, .complete = s->complete != 0,
 		.address = s->system_call >= 0 && s->signal == SIGSYS ? (uint64_t)s->system_call : s->address,
 		.handler_us = s->handler_us, .slot = s->slot, .generation = s->generation,
+		.fingerprint = classify_fingerprint(s),
 	};
 	print_clean(out->role, sizeof out->role, s->role);
 	if (s->has_activity)

@@ -124,6 +124,7 @@ static int install_crash_handler(void)
 		.client_fds = child.client_fds,
 		.client_count = child.start->generation->plan.limit,
 		.files = child.files,
+		.no_core = child.slot.no_core,
 		.role = "child",
 		.slot = child.start->slot,
 		.generation = child.start->generation->number,

@@ -1,27 +1,31 @@
 /*
- * crash.c - crash slots, and what follows a crash, a hang or the wish for a live snapshot: at once one line from its crash
- * slot, then a job's report. Master only. Never more reports than a job at a time, and ten of crashes a minute: a storm of
- * crashes must not become one of reports.
+ * crash.c - crash slots, and what follows a crash, a hang or the wish for a live snapshot: one line from its crash slot, and
+ * a job's report, or a count where the same fault has had its reports (crashlimit.c): a storm of crashes must not become one
+ * of reports, nor fill the disk with cores. Master only.
  */
 #include "process/crash.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "crashdump/crashdump.h"
 #include "log/log.h"
+#include "process/crashlimit.h"
 #include "process/job.h"
 #include "process/shared.h"
 #include "process/slots.h"
 
-#define MINUTE 60000
-#define A_MINUTE 10
+#define LOOK_MS 5000                    /* a folder without room for cores is looked at again */
 
 static struct waiting {
 	bool used, running;
 	int pair;
+	uint64_t fingerprint;
 	struct job_crash job;
 } queue[SHARED_CRASH_QUEUE];
 /* A pair is free when neither a child nor a report needs it. */
@@ -33,8 +37,12 @@ static struct pair {
 static unsigned npairs;
 static struct process_settings account; /* whom the job becomes: outlives the configuration it came from */
 static char account_user[128];
-static int64_t minute;
-static unsigned reports, unreported;
+static struct crashlimit limit;         /* outlives configurations */
+static struct {
+	bool full;                      /* there are CoreDumpLimit cores */
+	int fd;                         /* the folder that was looked at */
+	int64_t allowed, looked;
+} cores = { .fd = -2 };
 
 static void next(void);
 
@@ -99,6 +107,22 @@ static void printable(const char *in, size_t n, char *out, size_t room)
 	out[at] = '\0';
 }
 
+/* The name of the report in the job's answer: the last that has the form of one, since a request may have any path. */
+static void note_report(uint64_t fingerprint, const char *line)
+{
+	static const char stem[] = "bulkhead-crash-";
+	struct crashlimit_kind *k = fingerprint ? crashlimit_find(&limit, fingerprint) : NULL;
+
+	for (const char *at = strstr(line, stem); k && at; at = strstr(at + 1, stem)) {
+		size_t n = sizeof stem - 1;
+
+		while (isdigit((unsigned char)at[n]) || at[n] == '-')
+			n++;
+		if (!strncmp(at + n, ".txt", 4) && n + 4 < sizeof k->report)
+			snprintf(k->report, sizeof k->report, "%.*s", (int)n + 4, at);
+	}
+}
+
 static void reported(void *ctx, const struct job_result *r)
 {
 	struct waiting *w = ctx;
@@ -106,7 +130,11 @@ static void reported(void *ctx, const struct job_result *r)
 	char line[1024], words[128], why[160];
 
 	printable(r->text, r->n, line, sizeof line);
-	if (*line && live && r->ok)
+	if (*line)
+		note_report(w->fingerprint, line);
+	if (w->job.counted)
+		;                       /* its line was written when it was counted */
+	else if (*line && live && r->ok)
 		log_noticex(NULL, LOG_CRASH, "BH0163", "child pid %d was looked at: %s", (int)w->job.pid, line);
 	else if (*line)
 		log_put(NULL, LOG_CRASH, r->ok ? LOG_L_ERROR : LOG_L_WARN, "BH0126", 0, "%s", line);
@@ -130,7 +158,8 @@ static void begin(struct waiting *w)
 	w->running = true;
 	if (job_run(&job_kind_crash, &w->job, &place, reported, w, &e) > 0)
 		return;
-	no_report(w, e.text);
+	if (!w->job.counted)
+		no_report(w, e.text);
 	give_back(w->job.slot, w->pair);
 	w->used = false;
 }
@@ -147,28 +176,8 @@ static void next(void)
 		}
 }
 
-static bool allowed(void)
-{
-	int64_t now = shared_now();
-
-	if (!minute || now - minute >= MINUTE) {
-		if (unreported)
-			log_warnx(NULL, LOG_CRASH, "BH0128",
-				  "%u crashes of the last minute have no report: there were more than %d",
-				  unreported, A_MINUTE);
-		minute = now;
-		reports = unreported = 0;
-	}
-	if (reports < A_MINUTE) {
-		reports++;
-		return true;
-	}
-	unreported++;
-	return false;
-}
-
 /* Its pair stays taken until the report is there. false: too many wait. */
-static bool enqueue(const struct config *cfg, int pair, const struct job_crash *job)
+static bool enqueue(const struct config *cfg, int pair, const struct job_crash *job, uint64_t fingerprint)
 {
 	const struct process_settings *p = cfg->process;
 
@@ -181,7 +190,7 @@ static bool enqueue(const struct config *cfg, int pair, const struct job_crash *
 		account = (struct process_settings){ .user = *account_user ? account_user : NULL,
 						     .uid = p->uid,
 						     .gid = p->gid };
-		*w = (struct waiting){ .used = true, .pair = pair, .job = *job };
+		*w = (struct waiting){ .used = true, .pair = pair, .fingerprint = fingerprint, .job = *job };
 		pairs[pair].reports++;
 		next();
 		return true;
@@ -189,36 +198,88 @@ static bool enqueue(const struct config *cfg, int pair, const struct job_crash *
 	return false;
 }
 
-static void tell(const struct crash_summary *s, pid_t pid, enum crash_how how)
+/* ------------------------------------------------------------------------------------------------ reports or counts */
+
+static const char *within(int64_t ms, char *buf, size_t n)
 {
-	if (how == CRASH_HUNG)
-		log_errorx(NULL, LOG_CRASH, "BH0125", "child pid %d hung%s%s", (int)pid, *s->request ? " while it served " : "", s->request);
+	if (ms == 3600000 || ms == 60000)
+		snprintf(buf, n, "in this %s", ms == 60000 ? "minute" : "hour");
 	else
-		log_errorx(NULL, LOG_CRASH, "BH0125", "child pid %d crashed by signal %d at address %#llx%s%s", (int)pid, s->signal,
-			   (unsigned long long)s->address, *s->request ? " while it served " : "", s->request);
+		snprintf(buf, n, "in these %lld s", (long long)(ms / 1000));
+	return buf;
 }
 
-void crash_reaped(const struct config *cfg, int pair, pid_t pid, int status, enum crash_how how)
+/* What the line of a crash says behind the crash itself. */
+static void outcome(const struct process_settings *p, enum crashlimit_answer answer, const struct crashlimit_kind *k, char *out,
+		    size_t n)
 {
-	int slot = SHARED_CRASH_SLOT(pair);
+	char time[64];
+
+	if (answer == CRASHLIMIT_REPORT)
+		snprintf(out, n, "; a report follows");
+	else if (answer == CRASHLIMIT_FULL)
+		snprintf(out, n, "; no report: there were as many as an hour may have");
+	else if (!p->crash_reports)
+		snprintf(out, n, "; no report (CrashReportLimit 0)");
+	else
+		snprintf(out, n, "; the same as %s%s%s, number %u %s: counted, not reported (CrashReportLimit)", k->report[0] ? shared.core_dir : "",
+			 k->report[0] ? "/" : "", k->report[0] ? k->report : "the crash before", k->count, within(p->crash_per_ms, time, sizeof time));
+}
+
+static bool decide(const struct config *cfg, const struct crash_summary *s, pid_t pid, enum crash_how how)
+{
+	const struct process_settings *p = cfg->process;
+	struct crashlimit_kind *k;
+	enum crashlimit_answer answer;
+	char what[1024] = "; no report: CoreDumpDirectory cannot be used", fault[80] = "hung";
+
+	answer = crashlimit_take(&limit, s->fingerprint, (unsigned)p->crash_reports, p->crash_per_ms, shared_now(), &k);
+	if (shared.core_dir_fd >= 0)
+		outcome(p, answer, k, what, sizeof what);
+	if (how == CRASH_CRASHED)
+		snprintf(fault, sizeof fault, "crashed by signal %d at address %#llx", s->signal, (unsigned long long)s->address);
+	log_errorx(NULL, LOG_CRASH, answer == CRASHLIMIT_REPORT ? "BH0125" : "BH0128", "child pid %d %s%s%s%s", (int)pid, fault,
+		   *s->request ? " while it served " : "", s->request, what);
+	return answer == CRASHLIMIT_REPORT;
+}
+
+/* The crash in a slot: its line, and its report or what else is to be done. true: a job has the slot. */
+static bool take_up(const struct config *cfg, int pair, struct job_crash *job, enum crash_how how, uint64_t *fingerprint)
+{
 	struct crash_summary s;
-	bool there, queued = false;
+	bool full = cores.full;
+
+	if (crash_pool_summary(shared.crash_pool, job->slot, &s) < 0)
+		return false;
+	*fingerprint = s.fingerprint;
+	job->counted = !decide(cfg, &s, job->pid, how);
+	cores.looked = 0;                       /* it may have left a core */
+	crash_tick(cfg, shared_now());
+	if (full && !WCOREDUMP(job->status))
+		snprintf(job->no_core, sizeof job->no_core, "CoreDumpLimit %u%s", job->core_limit,
+			 job->core_limit ? ": there are as many already; remove some" : "");
+	return shared.core_dir_fd >= 0 && (!job->counted || WCOREDUMP(job->status)) && enqueue(cfg, pair, job, s.fingerprint);
+}
+
+uint64_t crash_reaped(const struct config *cfg, int pair, pid_t pid, int status, enum crash_how how)
+{
+	struct job_crash job = { .slot = SHARED_CRASH_SLOT(pair), .kind = how == CRASH_HUNG ? CRASH_KIND_HANG : CRASH_KIND_CRASH,
+				 .pid = pid, .status = status, .core_limit = (unsigned)cfg->process->core_limit };
+	uint64_t fingerprint = 0;
+	bool there, queued;
 
 	if (pair < 0)
-		return;
-	there = crash_pool_owner(shared.crash_pool, slot) == pid;
-	if (how && there && crash_pool_summary(shared.crash_pool, slot, &s) == 0)
-		tell(&s, pid, how);
-	if (how && there && shared.core_dir_fd >= 0 && allowed())
-		queued = enqueue(cfg, pair, &(struct job_crash){ .slot = slot, .kind = how == CRASH_HUNG ? CRASH_KIND_HANG : CRASH_KIND_CRASH,
-								 .pid = pid, .status = status });
-	else if (how == CRASH_HUNG && !there)
+		return 0;
+	there = crash_pool_owner(shared.crash_pool, job.slot) == pid;
+	queued = how && there && take_up(cfg, pair, &job, how, &fingerprint);
+	if (how == CRASH_HUNG && !there)
 		log_warnx(NULL, LOG_CRASH, "BH0127", "no report of the hang of pid %d: it did not come to its crash handler", (int)pid);
 	if (!queued)
-		crash_pool_free(shared.crash_pool, slot);
+		crash_pool_free(shared.crash_pool, job.slot);
 	if (!pairs[pair].live)
 		crash_pool_free(shared.crash_pool, SHARED_LIVE_SLOT(pair));
 	pairs[pair].child = false;
+	return fingerprint;
 }
 
 void crash_live(const struct config *cfg, int pair, pid_t pid)
@@ -228,9 +289,39 @@ void crash_live(const struct config *cfg, int pair, pid_t pid)
 	if (pair < 0 || pairs[pair].live)
 		return;
 	pairs[pair].live = crash_pool_owner(shared.crash_pool, slot) == pid && shared.core_dir_fd >= 0 &&
-			   enqueue(cfg, pair, &(struct job_crash){ .slot = slot, .kind = CRASH_KIND_LIVE, .pid = pid });
+			   enqueue(cfg, pair, &(struct job_crash){ .slot = slot, .kind = CRASH_KIND_LIVE, .pid = pid }, 0);
 	if (!pairs[pair].live)
 		crash_pool_free(shared.crash_pool, slot);
+}
+
+/* ------------------------------------------------------------------------------------------------ cores */
+
+int64_t crash_tick(const struct config *cfg, int64_t now)
+{
+	const struct process_settings *p = cfg->process;
+	bool changed = cores.fd != shared.core_dir_fd || cores.allowed != p->core_limit, before = cores.full;
+	int count;
+
+	if (!changed && cores.looked && (!cores.full || now - cores.looked < LOOK_MS))
+		return cores.full && cores.allowed ? cores.looked + LOOK_MS : INT64_MAX;
+	cores.fd = shared.core_dir_fd;
+	cores.allowed = p->core_limit;
+	cores.looked = now ? now : 1;
+	count = cores.fd < 0 ? 0 : crash_core_count(cores.fd, shared.root ? p->uid : geteuid());
+	cores.full = cores.fd >= 0 && count >= cores.allowed;
+	if (cores.full != before || changed)
+		slots_cores(!cores.full);
+	if (cores.full && !before && cores.allowed)
+		log_noticex(NULL, LOG_CRASH, "BH0136", "%s holds %d cores: crashes leave no further ones (CoreDumpLimit %lld) until some are removed",
+			    shared.core_dir, count, (long long)cores.allowed);
+	else if (before && !cores.full)
+		log_noticex(NULL, LOG_CRASH, "BH0136", "%s has room again: crashes leave cores", shared.core_dir);
+	return cores.full && cores.allowed ? cores.looked + LOOK_MS : INT64_MAX;
+}
+
+bool crash_no_cores(void)
+{
+	return cores.full;
 }
 
 static void obstacle(void *ctx, const char *sentence, const char *remedy)
@@ -242,7 +333,7 @@ static void obstacle(void *ctx, const char *sentence, const char *remedy)
 
 void crash_check_cores(const struct config *cfg)
 {
-	(void)cfg;
+	crash_tick(cfg, shared_now());
 	if (shared.core_dir)
 		crash_core_check(shared.core_dir, obstacle, NULL);
 }

@@ -277,8 +277,15 @@ static int crash_run(void *arg, int fd)
 {
 	const struct job_crash *c = arg;
 	char core[4096] = "", answer[1024] = "";
-	bool found = c->kind != CRASH_KIND_LIVE && crash_core_find(c->dir_fd, c->dir, c->pid, c->status, core, sizeof core) == 0;
-	int rc = crash_report(shared.crash_pool, 0,
+	bool found = c->kind != CRASH_KIND_LIVE && crash_core_find(c->dir_fd, c->dir, c->pid, c->status, core, sizeof core) == 0 &&
+		     !crash_core_surplus(c->dir_fd, c->core_limit, core, sizeof core);
+	int rc;
+
+	if (c->counted)
+		return 0;
+	if (!found && c->no_core[0])
+		snprintf(core, sizeof core, "%s", c->no_core);
+	rc = crash_report(shared.crash_pool, 0,
 			      &(struct crash_report_options){ .kind = c->kind,
 							      .dir_fd = c->dir_fd,
 							      .dir = c->dir,

@@ -81,6 +81,9 @@ struct job_crash {
 	int status;
 	int dir_fd;                     /* CoreDumpDirectory; -1 = none */
 	const char *dir;
+	bool counted;                   /* no report, only its core is looked after */
+	unsigned core_limit;            /* CoreDumpLimit */
+	char no_core[160];              /* why the child was not to leave a core; "" = it was */
 };
 extern const struct job_kind job_kind_crash;
 

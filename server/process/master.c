@@ -443,6 +443,8 @@ static int wait_ms(int64_t now)
 	due = earliest(due, slots_gate_tick(now));
 	due = earliest(due, hang_tick(now));
 	due = earliest(due, slots_live(now));
+	if (m.now)
+		due = earliest(due, crash_tick(m.now->cfg, now));
 	if (m.state != STOPPING)
 		due = earliest(due, cache_due());
 	if (m.wake_after > now)

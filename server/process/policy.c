@@ -104,16 +104,24 @@ const char *policy_end_words(enum policy_end how)
 
 void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, int64_t now)
 {
+	policy_crashed(b, how, 0, born, now);
+}
+
+void policy_crashed(struct policy_backoff *b, enum policy_end how, uint64_t fingerprint, int64_t born, int64_t now)
+{
 	int64_t age = now - born, delay;
+	bool other;
 
 	if (age >= POLICY_HEALTHY || how == POLICY_NORMAL)
 		*b = (struct policy_backoff){ .until = now };
 	b->since = now;
 	if (how == POLICY_NORMAL)
 		return;
+	other = fingerprint && b->fingerprint && fingerprint != b->fingerprint;
+	b->fingerprint = fingerprint;
 	if (b->failures < UINT32_MAX)
 		b->failures++;
-	if (b->failures == 1 && age >= POLICY_YOUNG) {
+	if ((b->failures == 1 || other) && age >= POLICY_YOUNG) {
 		b->until = now;
 		return;
 	}

@@ -55,6 +55,7 @@ struct policy_backoff {
 	unsigned step;                  /* of the delay: 0 = none yet */
 	int64_t until;                  /* not before this time */
 	int64_t since;                  /* the last end */
+	uint64_t fingerprint;           /* of the last crash, 0 = not known */
 };
 #define POLICY_DELAY_FIRST 100          /* ms */
 #define POLICY_DELAY_LAST 30000
@@ -62,8 +63,11 @@ struct policy_backoff {
 #define POLICY_HEALTHY 60000            /* … and one that lived so long has its past forgiven */
 #define POLICY_ALONE 1000               /* with nobody else alive, no delay is longer */
 
-/* Notes an end: a first crash is replaced at once, a young or repeated one after 0.1, 0.2 … 30 s. */
+/* Notes an end: a first failure is replaced at once, a young or repeated one after 0.1, 0.2 … 30 s. */
 void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, int64_t now);
+/* The same, where crashes can be told apart: another fault than the last one's, of a process that was not young, is no
+ * repetition, and its successor begins at once. fingerprint 0 = not known. */
+void policy_crashed(struct policy_backoff *b, enum policy_end how, uint64_t fingerprint, int64_t born, int64_t now);
 /* When the next try is due; alone = no other process of its kind is alive. */
 int64_t policy_due(const struct policy_backoff *b, bool alone);
 

@@ -27,6 +27,7 @@ static void *create_host(struct conf_env *env)
 	s->start_servers = s->min_spare = s->max_spare = s->server_limit = s->max_workers = s->connections_per_child = s->max_connections = -1;
 	s->hang_timeout_ms = HANG_TIMEOUT;
 	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
+	s->crash_reports = s->crash_per_ms = s->core_limit = -1;
 	s->uid = (uid_t)-1;
 	s->gid = (gid_t)-1;
 	return s;
@@ -277,6 +278,18 @@ static int set_hang_timeout(struct conf_call *call, void *config, int argc, char
 	return rc;
 }
 
+/* CrashReportLimit 3 1h */
+static int set_crash_reports(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const struct conf_directive per = { .name = "CrashReportLimit", .offset = FIELD(crash_per_ms), .low = 1, .high = 604800 };
+	struct conf_call second = *call;
+
+	if (conf_set_number(call, config, 1, argv) < 0)
+		return -1;
+	second.directive = &per;
+	return argc > 1 ? conf_set_seconds(&second, config, 1, argv + 1) : 0;
+}
+
 static const char built_in[] = "what exists is built in";
 static const char no_file[] = "children share their state in memory, not by a file";
 static const char own_lock[] = "listeners need no mutex here; the session cache's is named by Mutex";
@@ -305,6 +318,9 @@ static const struct conf_directive directives[] = {
 	PLACE("PidFile", pid_file, "/run/bulkhead/bulkhead.pid", "The file that holds the master's pid"),
 	PLACE("DefaultRuntimeDir", runtime_dir, "/run/bulkhead", "The folder for the lockfile and other things of a running server"),
 	PLACE("CoreDumpDirectory", core_dir, BULKHEAD_STATEDIR "/crash", "The folder for crash reports and cores"),
+	{ .name = "CrashReportLimit", .help = "Reports of one and the same crash within a time (default 1h); further ones are counted. 0 = no reports", .value = "3 1h",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_crash_reports, .offset = FIELD(crash_reports), .low = 0, .high = 1000 },
+	NUMBER("CoreDumpLimit", core_limit, 0, 10000, "5", "Cores kept in CoreDumpDirectory; 0 = none"),
 	PLACE("ChrootDir", chroot_dir, NULL, "The folder that becomes the children's root"),
 	NUMBER("StartServers", start_servers, 0, 4096, "cores; 5 with ConnectionsPerChild 1", "Children at the start"),
 	NUMBER("MinSpareServers", min_spare, 0, 4096, "1; 5 with ConnectionsPerChild 1", "Children that must have room"),
@@ -405,6 +421,12 @@ void settings_finish(struct config *cfg)
 		s->pid_file = conf_printf(&cfg->env, "%s/bulkhead.pid", s->runtime_dir);
 	if (!s->core_dir)
 		s->core_dir = BULKHEAD_STATEDIR "/crash";
+	if (s->crash_reports < 0)
+		s->crash_reports = 3;
+	if (s->crash_per_ms < 0)
+		s->crash_per_ms = 3600000;
+	if (s->core_limit < 0)
+		s->core_limit = 5;
 	if (s->max_connections < 0)
 		s->max_connections = 0;
 	if (!cfg->errors && !s->nlistens)

@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
 /* Page 0 of a slot. */
 struct slot_page {
 	struct conn_counters counters;
-	_Atomic uint32_t ready, open;
+	_Atomic uint32_t ready, open, no_core;
 };
 _Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
 
@@ -73,6 +73,7 @@ static void slot_at(unsigned char *mem, struct shared_slot *out)
 		.counters = &page->counters,
 		.ready = &page->ready,
 		.open = &page->open,
+		.no_core = &page->no_core,
 		.activity = (struct activity *)(void *)(mem + PAGE),
 		.ring = (struct ring *)(void *)(mem + (size_t)2 * PAGE),
 	};

@@ -47,6 +47,7 @@ struct shared_slot {
 	struct conn_counters *counters;
 	_Atomic uint32_t *ready;        /* the child's loop has begun */
 	_Atomic uint32_t *open;         /* written by the master: the child may take connections (slots.c, the gate) */
+	_Atomic uint32_t *no_core;      /* written by the master: a crash leaves no core, there are enough (crash.c) */
 	struct activity *activity;
 	struct ring *ring;
 };

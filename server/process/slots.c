@@ -179,6 +179,8 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
 	atomic_store_explicit(pages.open, !gated, memory_order_relaxed);
 	memset(pages.counters, 0, sizeof *pages.counters);
+	crash_tick(g->cfg, now);
+	atomic_store_explicit(pages.no_core, crash_no_cores(), memory_order_relaxed);
 	activity_reset(pages.activity, (uint64_t)now);
 	if (i >= used) {
 		used = i + 1;
@@ -409,6 +411,16 @@ int64_t slots_gate_tick(int64_t now)
 	return INT64_MAX;
 }
 
+void slots_cores(bool may)
+{
+	for (unsigned i = 0; i < used; i++) {
+		struct shared_slot pages;
+
+		shared_slot(i, &pages);
+		atomic_store_explicit(pages.no_core, !may, memory_order_relaxed);
+	}
+}
+
 unsigned slots_living(const struct generation *g)
 {
 	unsigned n = 0;
@@ -492,16 +504,18 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		bool ours = s->state == SLOT_KILLED || s->state == SLOT_ENDING;
 		bool hung = s->hang.told && WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || WTERMSIG(status) == SIGKILL);
 		enum policy_end how;
+		uint64_t fingerprint;
 
 		if (s->pid != pid)
 			continue;
 		how = hung ? POLICY_CRASH : slots_class(status, ours);
 		tell_end(s, i, status, how, hung);
-		crash_reaped(g->cfg, s->crash, pid, status, hung ? CRASH_HUNG : how == POLICY_CRASH || how == POLICY_SANDBOX ? CRASH_CRASHED : CRASH_NONE);
+		fingerprint = crash_reaped(g->cfg, s->crash, pid, status,
+					   hung ? CRASH_HUNG : how == POLICY_CRASH || how == POLICY_SANDBOX ? CRASH_CRASHED : CRASH_NONE);
 		s->crash = -1;
 		if (s->state == SLOT_STARTING && how != POLICY_NORMAL && !g->ready)
 			g->failed_starts++;
-		policy_ended(&s->backoff, how, s->born, now);
+		policy_crashed(&s->backoff, how, fingerprint, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;
 		close_ends(s);

@@ -72,6 +72,8 @@ bool slots_older(void);
 void slots_gate(void);
 /* Lets them begin when that has come. When it is due again; INT64_MAX = at an event. */
 int64_t slots_gate_tick(int64_t now);
+/* Every child may leave a core, or may not: also those that live already. */
+void slots_cores(bool may);
 /* Living children of g. */
 unsigned slots_living(const struct generation *g);
 /* When a slot of g that waits may be tried again; INT64_MAX = none waits. */

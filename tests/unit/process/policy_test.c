@@ -160,6 +160,26 @@ static void test_backoff(void **state)
 	assert_int_equal(b.failures, 1);
 }
 
+/* Another fault is no repetition; the same one is, and so is one that cannot be told. */
+static void test_backoff_by_fault(void **state)
+{
+	struct policy_backoff b = { 0 };
+
+	(void)state;
+	policy_crashed(&b, POLICY_CRASH, 77, 0, 10000);
+	assert_int_equal(policy_due(&b, false), 10000);
+	policy_crashed(&b, POLICY_CRASH, 78, 10000, 20000);
+	assert_int_equal(policy_due(&b, false), 20000);
+	policy_crashed(&b, POLICY_CRASH, 78, 20000, 30000);
+	assert_int_equal(policy_due(&b, false), 30100);
+	policy_crashed(&b, POLICY_CRASH, 0, 30100, 40000);
+	assert_int_equal(policy_due(&b, false), 40200);
+	/* However different, a process that dies young was not healthy. */
+	policy_crashed(&b, POLICY_CRASH, 77, 40000, 40500);
+	policy_crashed(&b, POLICY_CRASH, 78, 40500, 41000);
+	assert_int_equal(policy_due(&b, false), 41800);
+}
+
 static void test_backoff_young(void **state)
 {
 	struct policy_backoff b = { 0 };
@@ -204,7 +224,7 @@ int main(void)
 		cmocka_unit_test(test_plans),	      cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_wanted),	      cmocka_unit_test(test_wanted_settles),
 		cmocka_unit_test(test_follows_load),  cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_bucket),
+		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_backoff_by_fault), cmocka_unit_test(test_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
