@@ -8,19 +8,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/procfs.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CORES_KERNEL
 #define CORES_KERNEL "/proc/sys/kernel"
 #endif
+#define FREE_LEAST (100u << 20) /* bytes on the folder's file system: fewer are told of */
+#define FRESH_S 900             /* a core that is older is another's: of a process that had the same pid */
 #define ENTRIES_MAX 4096        /* names of a directory that are looked at for a core */
+
+static const char cores_mend[] = "sysctl -w kernel.core_pattern=core.%p";
 
 /* One line of a file of /proc without its end; "" when it cannot be read. */
 static void read_line(const char *path, char *out, size_t n)
@@ -65,6 +72,14 @@ static bool obstacle(const char *pattern, bool dumped, char *out, size_t n)
 	return true;
 }
 
+/* Where what the kernel's pipe feeds keeps its cores, for two that are common. */
+static const char *pipe_keeps(const char *pattern)
+{
+	if (strstr(pattern, "systemd-coredump"))
+		return "coredumpctl list bulkhead";
+	return strstr(pattern, "apport") ? "ls /var/lib/apport/coredump /var/crash" : NULL;
+}
+
 int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentence, const char *remedy), void *ctx)
 {
 	char pattern[256], text[512];
@@ -77,7 +92,11 @@ int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentenc
 
 		obstacle(pattern, false, why, sizeof why);
 		snprintf(text, sizeof text, "no core files will be written to %s: %s", dir, why);
-		say(ctx, text, "sysctl kernel.core_pattern=core.%p");
+		if (pattern[0] == '|' && pipe_keeps(pattern))
+			snprintf(why, sizeof why, "%s, or look for them where they go: %s", cores_mend, pipe_keeps(pattern));
+		else
+			snprintf(why, sizeof why, "%s", cores_mend);
+		say(ctx, text, why);
 		count++;
 	}
 	/* A pipe is fed whatever the limit is. The hard limit counts: children raise theirs to it. */
@@ -89,6 +108,77 @@ int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentenc
 		snprintf(text, sizeof text, "core files in %s will be cut at %llu bytes by the hard limit RLIMIT_CORE", dir,
 			 (unsigned long long)limit.rlim_max);
 		say(ctx, text, "ulimit -c unlimited before the start, or LimitCORE=infinity in the service's unit");
+		count++;
+	}
+	return count;
+}
+
+bool crash_core_where(const char *dir, char *out, size_t n)
+{
+	char pattern[256];
+
+	read_pattern(pattern, sizeof pattern);
+	if (obstacle(pattern, false, out, n))
+		return false;
+	if (strchr(pattern, '%'))
+		snprintf(out, n, "cores of crashed children go to %s, named by kernel.core_pattern \"%.64s\"", dir, pattern);
+	else if (uses_pid(pattern))
+		snprintf(out, n, "cores of crashed children go to %s/%.64s.PID", dir, pattern);
+	else
+		snprintf(out, n, "cores of crashed children go to %s/%.64s.PID; since the kernel gives all one name, of crashes at the same moment one core "
+			 "remains (%s mends that)", dir, pattern, cores_mend);
+	return true;
+}
+
+/* In a process of its own, which becomes the user as children do: they enter the folder before that. Exits with an errno. */
+static _Noreturn void try_folder(const char *dir, const struct crash_core_user *u)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof name, ".bulkhead-core-test-%d", (int)getpid());
+	if (chdir(dir) < 0)
+		_exit(errno);
+	if (u->become && (setgroups(1, &u->gid) < 0 || setgid(u->gid) < 0 || setuid(u->uid) < 0))
+		_exit(0);                       /* that is told elsewhere */
+	if (access(".", W_OK | X_OK) < 0)
+		_exit(errno);
+	if (u->only_look)
+		_exit(0);
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		_exit(errno);
+	_exit(unlink(name) < 0 ? errno : 0);
+}
+
+int crash_core_folder(const char *dir, const struct crash_core_user *u, void (*say)(void *ctx, const char *sentence, const char *remedy),
+		      void *ctx)
+{
+	char text[512], mend[320];
+	struct statvfs space;
+	struct stat st;
+	int count = 0, status = 0;
+	pid_t pid;
+
+	if (stat(dir, &st) < 0 && errno == ENOENT)
+		return 0;                       /* the start makes it */
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		try_folder(dir, u);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status)) {
+		snprintf(text, sizeof text, "neither reports nor cores will be written to %.256s: the user %.64s cannot create a file there (%s)", dir, u->name,
+			 strerror(WEXITSTATUS(status)));
+		snprintf(mend, sizeof mend, "install -d -m 700 -o %.32s %.250s", u->name, dir);
+		say(ctx, text, mend);
+		count++;
+	}
+	if (statvfs(dir, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < FREE_LEAST) {
+		snprintf(text, sizeof text, "cores may be cut: only %llu MB are free in %.256s",
+			 (unsigned long long)((uint64_t)space.f_bavail * space.f_frsize >> 20), dir);
+		say(ctx, text, "make room there, name another CoreDumpDirectory, or lower CoreDumpLimit");
 		count++;
 	}
 	return count;
@@ -133,7 +223,7 @@ static bool is_core_of(int dir_fd, const char *name, pid_t pid)
 
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_mtime + FRESH_S >= time(NULL) &&
 	    elf_version(EV_CURRENT) != EV_NONE) {
 		Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 
@@ -168,38 +258,60 @@ static bool search(int dir_fd, const char *pattern, pid_t pid, char *name, size_
 	return found;
 }
 
+/* The next crash would write over a name without number: it becomes core.PID, or core.PID-2 … where that is taken. */
+static void take_name(int dir_fd, const char *dir, const char *pattern, pid_t pid, char *out, size_t n)
+{
+	char mine[320];
+
+	for (unsigned i = 1; i < 10 && !uses_pid(pattern); i++) {
+		char more[8] = "";
+
+		if (i > 1)
+			snprintf(more, sizeof more, "-%u", i);
+		snprintf(mine, sizeof mine, "%.256s.%d%s", pattern, (int)pid, more);
+		if (renameat2(dir_fd, pattern, dir_fd, mine, RENAME_NOREPLACE) == 0) {
+			snprintf(out, n, "%s/%s", dir, mine);
+			return;
+		}
+		if (errno != EEXIST)
+			break;
+	}
+	snprintf(out, n, "%s/%s", dir, pattern);
+}
+
 int crash_core_find(int dir_fd, const char *dir, pid_t pid, int status, char *out, size_t n)
 {
 	char pattern[256], name[320];
 
 	read_pattern(pattern, sizeof pattern);
-	if (obstacle(pattern, WIFSIGNALED(status) && WCOREDUMP(status), out, n))
+	if (obstacle(pattern, WIFSIGNALED(status) && WCOREDUMP(status), out, n)) {
+		size_t said = strlen(out);
+
+		if (pattern[0] == '|' && strstr(pattern, "systemd-coredump"))
+			snprintf(out + said, n - said, "; coredumpctl info %d tells of it", (int)pid);
+		else if (pattern[0] == '|' && pipe_keeps(pattern))
+			snprintf(out + said, n - said, "; see %s", pipe_keeps(pattern));
 		return -1;
+	}
 	if (WIFSIGNALED(status) && !WCOREDUMP(status)) {
 		snprintf(out, n, "the kernel wrote none (a full disk, a directory that the user cannot write, or a sandbox)");
 		return -1;
 	}
-	snprintf(name, sizeof name, "core.%d", (int)pid);
-	if (is_core_of(dir_fd, name, pid)) {
-		snprintf(out, n, "%s/%s", dir, name);
-		return 0;
-	}
+	/* A name that all cores have is looked at first: core.PID may be left of a process of long ago. */
 	if (!strchr(pattern, '%') && is_core_of(dir_fd, pattern, pid)) {
-		char mine[320];
-
-		snprintf(mine, sizeof mine, "%.256s.%d", pattern, (int)pid);
-		/* The next crash would write over a name without number. */
-		if (!uses_pid(pattern) && renameat2(dir_fd, pattern, dir_fd, mine, RENAME_NOREPLACE) == 0)
-			snprintf(out, n, "%s/%s", dir, mine);
-		else
-			snprintf(out, n, "%s/%s", dir, pattern);
+		take_name(dir_fd, dir, pattern, pid, out, n);
 		return 0;
 	}
-	if (strchr(pattern, '%') && search(dir_fd, pattern, pid, name, sizeof name)) {
+	snprintf(name, sizeof name, "%.256s.%d", strchr(pattern, '%') ? "core" : pattern, (int)pid);
+	if (is_core_of(dir_fd, name, pid) || (strchr(pattern, '%') && search(dir_fd, pattern, pid, name, sizeof name))) {
 		snprintf(out, n, "%s/%s", dir, name);
 		return 0;
 	}
-	snprintf(out, n, "it is not in %s under the name that kernel.core_pattern \"%.64s\" gives", dir, pattern);
+	if (!uses_pid(pattern))
+		snprintf(out, n, "another process wrote its core to the same name: kernel.core_pattern \"%.64s\" has no %%p (%s)", pattern,
+			 cores_mend);
+	else
+		snprintf(out, n, "it is not in %s under the name that kernel.core_pattern \"%.64s\" gives", dir, pattern);
 	return -1;
 }
 

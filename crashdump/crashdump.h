@@ -157,5 +157,19 @@ bool crash_core_surplus(int dir_fd, unsigned limit, char *core, size_t n);
  * obstacle with a sentence and its mend (NULL: none). Rights of the user on the directory are the caller's test: as that
  * user, create and unlink a file. Returns the number of obstacles: 0 = cores will be written there. */
 int crash_core_check(const char *dir, void (*say)(void *ctx, const char *sentence, const char *remedy), void *ctx);
+/* The same, about the folder itself: tries as the children's user whether a file can be made there, and looks how much room
+ * there is. fs.suid_dumpable is no obstacle, whatever it is: the crash handler sets what it stands for. Forks once. A folder
+ * that is not there is none. */
+struct crash_core_user {
+	bool become;                    /* else: who calls is that user */
+	uid_t uid;
+	gid_t gid;
+	const char *name;
+	bool only_look;                 /* makes no file: for a process that is not allowed to */
+};
+int crash_core_folder(const char *dir, const struct crash_core_user *user, void (*say)(void *ctx, const char *sentence, const char *remedy),
+		      void *ctx);
+/* true: the kernel writes cores there, `out` says under which names; false: it does not, `out` says why. */
+bool crash_core_where(const char *dir, char *out, size_t n);
 
 #endif

@@ -19,6 +19,7 @@
 #include "process/cache.h"
 #include "process/keys.h"
 #include "process/listen.h"
+#include "process/shared.h"
 #include "request/core.h"
 #include "tls/policy.h"
 
@@ -277,6 +278,21 @@ static void say_core(void *ctx, const char *sentence, const char *remedy)
 	config_report_add(ctx, CONF_NOTICE, NULL, remedy, "%s", sentence);
 }
 
+static void check_cores(struct config *cfg)
+{
+	const struct process_settings *s = cfg->process;
+	const char *dir = conf_printf(&cfg->env, "%s%s", s->chroot_dir ? s->chroot_dir : "", s->core_dir);
+	struct crash_core_user user = { .become = geteuid() == 0, .uid = s->uid, .gid = s->gid, .name = s->user ? s->user : "that runs this",
+					.only_look = shared.master != 0 /* the job that checks a restart writes nothing */ };
+	char where[640];
+	int bad = crash_core_check(dir, say_core, cfg);
+
+	if (s->uid != (uid_t)-1 || !user.become)
+		bad += crash_core_folder(dir, &user, say_core, cfg);
+	if (!bad && s->core_limit && crash_core_where(dir, where, sizeof where))
+		config_report_add(cfg, CONF_NOTICE, NULL, NULL, "%s", where);
+}
+
 void check_config(struct config *cfg)
 {
 	check_paths(cfg);
@@ -293,7 +309,7 @@ void check_config(struct config *cfg)
 			check_listen(cfg, l);
 	}
 	say_cache(cfg);
-	crash_core_check(cfg->process->core_dir, say_core, cfg);
+	check_cores(cfg);
 }
 
 /* Ports that somebody else has: only for -t, since a server that runs has its own. */

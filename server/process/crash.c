@@ -333,7 +333,16 @@ static void obstacle(void *ctx, const char *sentence, const char *remedy)
 
 void crash_check_cores(const struct config *cfg)
 {
+	const struct process_settings *p = cfg->process;
+	char where[640];
+	int bad;
+
 	crash_tick(cfg, shared_now());
-	if (shared.core_dir)
-		crash_core_check(shared.core_dir, obstacle, NULL);
+	if (!shared.core_dir)
+		return;
+	bad = crash_core_check(shared.core_dir, obstacle, NULL);
+	bad += crash_core_folder(shared.core_dir, &(struct crash_core_user){ .become = shared.root, .uid = p->uid, .gid = p->gid,
+									      .name = p->user ? p->user : "of this server" }, obstacle, NULL);
+	if (!bad && p->core_limit && crash_core_where(shared.core_dir, where, sizeof where))
+		log_infox(NULL, LOG_CRASH, "BH0137", "%s", where);
 }

@@ -34,7 +34,7 @@ class Limits(Crash):
             self.crash_again(s)
             self.settled(s, n)          # a core that waits for its report would be written over by the next
         self.assertEqual(len(reports(s)), 2)
-        newest = max(reports(s))
+        newest = max(reports(s), key=os.path.getmtime)
         for n in (3, 4):
             self.assertRegex(s.error_log, r'BH0128: child pid \d+ crashed by signal 11 at address 0x8 while it served GET /crash .*; '
                                           r'the same as %s, number %d in this minute: counted' % (re.escape(newest), n))

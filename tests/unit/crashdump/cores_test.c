@@ -5,6 +5,8 @@
 #define CORES_KERNEL "."
 #include "crashdump/cores.c"
 
+#include <sys/time.h>
+
 #include "tests/unit/crashdump/harness.h"
 
 static char home[] = "/tmp/crashdump-cores-XXXXXX";
@@ -61,7 +63,8 @@ static void obstacles_are_named(void **state)
 		assert_int_equal(crash_core_check("/var/crash", say, NULL), rows[i].sentence ? 1 : 0);
 		assert_string_equal(said[0], rows[i].sentence ? rows[i].sentence : "");
 		if (rows[i].sentence)
-			assert_string_equal(said[1], "sysctl kernel.core_pattern=core.%p");
+			assert_string_equal(said[1], i == 3 ? "sysctl -w kernel.core_pattern=core.%p, or look for them where they go: coredumpctl list bulkhead"
+						   : "sysctl -w kernel.core_pattern=core.%p");
 	}
 }
 
@@ -85,6 +88,55 @@ static void limits_are_named(void **state)
 	}
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);
+}
+
+static void places_are_told(void **state)
+{
+	static const struct { const char *pattern, *uses, *words; } rows[] = {
+		{ "core.%p", "0", "cores of crashed children go to /d, named by kernel.core_pattern \"core.%p\"" },
+		{ "core", "1", "cores of crashed children go to /d/core.PID" },
+		{ "core", "0", "cores of crashed children go to /d/core.PID; since the kernel gives all one name, of crashes at the same moment one "
+		  "core remains (sysctl -w kernel.core_pattern=core.%p mends that)" },
+		{ "|/x", "0", NULL },
+	};
+	char out[640];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		put("core_pattern", rows[i].pattern);
+		put("core_uses_pid", rows[i].uses);
+		assert_int_equal(crash_core_where("/d", out, sizeof out), rows[i].words != NULL);
+		if (rows[i].words)
+			assert_string_equal(out, rows[i].words);
+	}
+}
+
+static void folder_is_tried(void **state)
+{
+	struct crash_core_user u = { .become = geteuid() == 0, .uid = HARNESS_USER, .gid = HARNESS_USER, .name = "www-data" };
+	DIR *d;
+	unsigned files = 0;
+
+	(void)state;
+	assert_int_equal(crash_core_folder("/nowhere/at/all", &u, say, NULL), 0);
+	assert_int_equal(mkdir("folder", 0755), 0);
+	if (u.become) {
+		said[0][0] = '\0';
+		assert_int_equal(crash_core_folder("folder", &u, say, NULL), 1);
+		assert_string_equal(said[0], "neither reports nor cores will be written to folder: the user www-data cannot create a file there "
+					     "(Permission denied)");
+		assert_string_equal(said[1], "install -d -m 700 -o www-data folder");
+		assert_int_equal(chown("folder", u.uid, u.gid), 0);
+	}
+	assert_int_equal(crash_core_folder("folder", &u, say, NULL), 0);
+	/* Below one that the user cannot enter: children are there before they become that user. */
+	assert_int_equal(chmod(".", 0700), 0);
+	assert_int_equal(crash_core_folder("folder", &u, say, NULL), 0);
+	d = opendir("folder");
+	while (readdir(d))
+		files++;
+	closedir(d);
+	assert_int_equal(files, 2);             /* the file that was tried is gone */
 }
 
 /* ------------------------------------------------------------------------------------------------------ finding one */
@@ -124,17 +176,36 @@ static void core_is_found_and_renamed(void **state)
 	put("core_pattern", "core");
 	/* Another process's core is not ours. */
 	assert_int_equal(crash_core_find(dir_fd, "/d", pid + 1, dumped_status, out, sizeof out), -1);
-	assert_non_null(strstr(out, "it is not in /d"));
+	assert_non_null(strstr(out, "another process wrote its core to the same name"));
 	assert_int_equal(crash_core_find(dir_fd, "/d", pid, dumped_status, out, sizeof out), 0);
 	snprintf(want, sizeof want, "/d/core.%d", pid);
 	assert_string_equal(out, want);
 	assert_int_equal(access("core", F_OK), -1);
 	assert_int_equal(crash_core_find(dir_fd, "/d", pid, dumped_status, out, sizeof out), 0);
+	/* A core of the same pid's former life keeps its name, and is not taken for this one's. */
+	assert_int_equal(rename(real, "core"), 0);
+	put(real, "of long ago");
+	assert_int_equal(crash_core_find(dir_fd, "/d", pid, dumped_status, out, sizeof out), 0);
+	snprintf(want, sizeof want, "/d/core.%d-2", pid);
+	assert_string_equal(out, want);
+	assert_int_equal(rename(want + 3, real), 0);
+	assert_int_equal(utimes(real, (struct timeval[2]){ { 1700000000, 0 }, { 1700000000, 0 } }), 0);
+	assert_int_equal(crash_core_find(dir_fd, "/d", pid, dumped_status, out, sizeof out), -1);
+	assert_int_equal(utimes(real, NULL), 0);
 	/* A pattern of more parts: by its beginning and its notes. */
 	assert_int_equal(rename(real, "cores-x-1700000000"), 0);
 	put("core_pattern", "cores-%e-%t");
 	assert_int_equal(crash_core_find(dir_fd, "/d", pid, dumped_status, out, sizeof out), 0);
 	assert_string_equal(out, "/d/cores-x-1700000000");
+	/* One more than there may be is removed, and no other. */
+	put("core.1", "no core");
+	assert_int_equal(crash_core_count(dir_fd, geteuid()), 1);
+	assert_int_equal(crash_core_count(dir_fd, geteuid() + 1), 0);
+	assert_false(crash_core_surplus(dir_fd, 1, out, sizeof out));
+	assert_true(crash_core_surplus(dir_fd, 0, out, sizeof out));
+	assert_string_equal(out, "it was removed, since there are 0 already (CoreDumpLimit)");
+	assert_int_equal(access("cores-x-1700000000", F_OK), -1);
+	assert_int_equal(unlink("core.1"), 0);
 	close(dir_fd);
 }
 
@@ -166,7 +237,8 @@ static void reasons_are_given(void **state)
 	(void)state;
 	put("core_pattern", "|/usr/share/apport/apport %p");
 	assert_int_equal(crash_core_find(dir_fd, "/d", 77, SIGSEGV, out, sizeof out), -1);
-	assert_string_equal(out, "the kernel pipes cores to \"/usr/share/apport/apport %p\" (kernel.core_pattern)");
+	assert_string_equal(out, "the kernel pipes cores to \"/usr/share/apport/apport %p\" (kernel.core_pattern); "
+				 "see ls /var/lib/apport/coredump /var/crash");
 	put("core_pattern", "core");
 	assert_int_equal(crash_core_find(dir_fd, "/d", 77, SIGSEGV, out, sizeof out), -1);
 	assert_non_null(strstr(out, "the kernel wrote none"));
@@ -178,6 +250,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(obstacles_are_named),
 		cmocka_unit_test(limits_are_named),
+		cmocka_unit_test(places_are_told),
+		cmocka_unit_test(folder_is_tried),
 		cmocka_unit_test(core_is_found_and_renamed),
 		cmocka_unit_test(strangers_files_are_left_alone),
 		cmocka_unit_test(reasons_are_given),
