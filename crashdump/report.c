@@ -20,6 +20,7 @@
 
 #include "crashdump/classify.h"
 #include "crashdump/crashdump.h"
+#include "crashdump/keep.h"
 #include "crashdump/print.h"
 #include "crashdump/snapshot.h"
 #include "crashdump/symbols.h"
@@ -420,6 +421,8 @@ static void answer_line(const struct report *r, const char *name, int error, cha
 	else if (s->kind != CRASH_KIND_LIVE)
 		print_add(&p, "; no core%s%s", r->options->core_reason ? ": " : "",
 			  r->options->core_reason ? r->options->core_reason : "");
+	print_add(&p, "; signature ");
+	classify_signature(s, r->trace, &p);
 }
 
 static int make_report(struct report *r, struct crash_trace *full, char *answer, size_t n)
@@ -427,7 +430,9 @@ static int make_report(struct report *r, struct crash_trace *full, char *answer,
 	char name[80] = "";
 	int error = 0;
 
-	if (compose(r) < 0 || put_raw(r, name, sizeof name) < 0)
+	if (keep_reports(r->options->dir_fd, KEEP_AT_MOST) >= KEEP_AT_MOST)
+		error = EDQUOT;
+	else if (compose(r) < 0 || put_raw(r, name, sizeof name) < 0)
 		error = errno;
 	if (symbols_trace(r->s, full) == 0)
 		r->trace = full;
@@ -436,6 +441,7 @@ static int make_report(struct report *r, struct crash_trace *full, char *answer,
 		answer_line(r, name, error = errno, answer, n);
 	else
 		answer_line(r, error ? NULL : name, error, answer, n);
+	keep_reports(r->options->dir_fd, KEEP_REPORTS);
 	errno = error;
 	return error ? -1 : 0;
 }
