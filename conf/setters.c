@@ -87,6 +87,11 @@ int conf_set_number(struct conf_call *call, void *config, int argc, char **argv)
 	return 0;
 }
 
+static const char *seconds(struct conf_call *call, int64_t low, int64_t high)
+{
+	return conf_printf(call->env, "%s, or give a unit: 50ms, 2s, 5mi, 1h", range(call, "a number of seconds", low, high));
+}
+
 int conf_set_seconds(struct conf_call *call, void *config, int argc, char **argv)
 {
 	static const struct {
@@ -104,15 +109,14 @@ int conf_set_seconds(struct conf_call *call, void *config, int argc, char **argv
 	if (high > INT64_MAX / 1000)
 		high = INT64_MAX / 1000;
 	if (parse_number(argv[0], false, &value, &rest))
-		return conf_fail(call, range(call, "a number of seconds", low, high),
-				 "\"%s\" is not a length of time", argv[0]);
+		return conf_fail(call, seconds(call, low, high), "\"%s\" is not a length of time", argv[0]);
 	for (i = 0; i < sizeof(units) / sizeof(*units) && strcasecmp(rest, units[i].unit); i++)
 		;
 	if (i == sizeof(units) / sizeof(*units))
 		return conf_fail(call, "the units are ms, s, mi and h; without one it is seconds",
 				 "\"%s\" has no unit of time", argv[0]);
 	if (__builtin_mul_overflow(value, units[i].ms, &value) || value < low * 1000 || value > high * 1000)
-		return conf_fail(call, range(call, "a number of seconds", low, high), "%s is out of range", argv[0]);
+		return conf_fail(call, seconds(call, low, high), "%s is out of range", argv[0]);
 	*(int64_t *)field(call, config) = value;
 	return 0;
 }

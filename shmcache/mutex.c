@@ -142,6 +142,20 @@ static int in_use(int fd, const char *path, struct shmcache_err *e)
 	                 "lockfile %s is in use by another process", path);
 }
 
+/* As the server before left it. Whoever names another file by mistake must not lose what is in it. */
+static bool holds_at_most_a_pid(int fd, off_t size)
+{
+	char text[32];
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+	ssize_t digits = 0;
+
+	if (n < 0 || n != size)
+		return false;
+	while (digits < n && text[digits] >= '0' && text[digits] <= '9')
+		digits++;
+	return n == 0 || (digits > 0 && (digits == n || (digits == n - 1 && text[digits] == '\n')));
+}
+
 /* Is it a file that only we can have meant? A stranger's could be locked by him for ever. */
 static int suits(int fd, const char *path, struct stat *st, struct shmcache_err *e)
 {
@@ -152,6 +166,9 @@ static int suits(int fd, const char *path, struct stat *st, struct shmcache_err 
 	if (st->st_uid != geteuid())
 		return shmc_fail(e, "remove it, or choose a folder that nobody else may write",
 		                 "lockfile %s belongs to another user (uid %u)", path, (unsigned)st->st_uid);
+	if (!holds_at_most_a_pid(fd, st->st_size))
+		return shmc_fail(e, "give the path of a file that does not exist yet: the lockfile is written and removed by the server",
+		                 "%s cannot be the lockfile: it holds something else", path);
 	if ((st->st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
 		return shmc_fail(e, "", "setting the mode of %s: %s", path, strerror(errno));
 	return 0;
@@ -180,7 +197,8 @@ int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct sh
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
 		if (fd < 0)
-			return shmc_fail(e, "make the folder writable for this user, or give the lockfile another place",
+			return shmc_fail(e, errno == EISDIR ? "give the path of a file"
+			                    : "make the folder writable for this user, or give the lockfile another place",
 			                 "opening lockfile %s: %s", path, strerror(errno));
 		if (suits(fd, path, &st, e) < 0) {
 			close(fd);

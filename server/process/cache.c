@@ -142,7 +142,9 @@ static int make(const struct config *cfg, const struct cache_wish *w, struct err
 
 	make_parent(w->lockfile);
 	if (plan_of(s, &plan, &why) < 0 || !(shared.cache = shmcache_create(&plan, w->name, &lock, &why))) {
-		err_at(e, s->pos.file, s->pos.line);
+		const struct conf_pos *pos = strstr(why.text, w->lockfile) && s->mutex_pos.file ? &s->mutex_pos : &s->pos;
+
+		err_at(e, pos->file, pos->line);
 		err_set(e, "the TLS session cache could not be made: %s", why.text);
 		return err_remedy(e, "%s", why.remedy);
 	}

@@ -326,12 +326,16 @@ static int read_bytes(int fd, struct file_seed *f, struct err *e)
 		err_set(e, "SSLSessionTicketKeyFile: %s has %lld bytes: it must have 48 or 80", f->file.path, (long long)st.st_size);
 		return err_remedy(e, "head -c 80 /dev/urandom > FILE; chmod 600 FILE; the same file on all machines");
 	}
-	if (whole_read(fd, bytes, (size_t)st.st_size) < 0)
+	if (whole_read(fd, bytes, (size_t)st.st_size) < 0) {
 		err_sys(e, "SSLSessionTicketKeyFile: %s cannot be read", f->file.path);
-	else if (derive(f, bytes, (size_t)st.st_size) < 0)
+	} else if (memcmp(bytes, bytes + 1, (size_t)st.st_size - 1) == 0) {
+		err_set(e, "SSLSessionTicketKeyFile: all bytes of %s are the same: anybody can guess the key", f->file.path);
+		err_remedy(e, "head -c 80 /dev/urandom > FILE; chmod 600 FILE; the same file on all machines");
+	} else if (derive(f, bytes, (size_t)st.st_size) < 0) {
 		err_set(e, "SSLSessionTicketKeyFile: no seed can be made of %s", f->file.path);
-	else
+	} else {
 		rc = 0;
+	}
 	secret_wipe(bytes, sizeof bytes);
 	return rc;
 }
@@ -352,7 +356,7 @@ static int read_file(struct file_seed *f, unsigned *open_to, struct err *e)
 					    : "start as root, or give the server's user the right to read it");
 	}
 	rc = read_bytes(fd, f, e);
-	if (fstat(fd, &st) == 0 && ((st.st_mode & S_IROTH) || ((st.st_mode & S_IRGRP) && st.st_uid != 0)))
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && ((st.st_mode & S_IROTH) || ((st.st_mode & S_IRGRP) && st.st_uid != 0)))
 		*open_to = (unsigned)(st.st_mode & 07777);
 	close(fd);
 	return rc;

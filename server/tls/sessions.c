@@ -17,6 +17,19 @@
 
 /* ------------------------------------------------------------------------------------------------ SSLSessionCache */
 
+static int bad_size(struct conf_call *call, const char *argument, struct text size)
+{
+	static const struct { char unit; uint64_t factor; } units[] = { { 'k', 1 << 10 }, { 'm', 1 << 20 }, { 'g', 1 << 30 }, { 't', (uint64_t)1 << 40 } };
+	uint64_t n;
+
+	for (size_t i = 0; size.n && i < sizeof units / sizeof *units; i++)
+		if ((size.p[size.n - 1] | 0x20) == units[i].unit
+		    && text_u64((struct text){ size.p, size.n - 1 }, UINT64_MAX / units[i].factor, &n) == 0)
+			return conf_fail(call, conf_printf(call->env, "write: shmcb:NAME(%" PRIu64 ")", n * units[i].factor),
+					 "the size in \"%s\" must be a number of bytes without a unit", argument);
+	return conf_fail(call, "write: shmcb:NAME(512000)", "the size in \"%s\" is not a number of bytes", argument);
+}
+
 /* "NAME", "NAME(SIZE)": the name has no meaning here, the size has. */
 static int read_size(struct conf_call *call, const char *argument, size_t *bytes)
 {
@@ -28,8 +41,10 @@ static int read_size(struct conf_call *call, const char *argument, size_t *bytes
 	if (!open)
 		return 0;
 	len = strlen(open);
-	if (open[len - 1] != ')' || text_u64((struct text){ open + 1, len - 2 }, UINT64_MAX, &n) != 0)
-		return conf_fail(call, "write: shmcb:NAME(512000)", "the size in \"%s\" is not a number of bytes", argument);
+	if (open[len - 1] != ')')
+		return conf_fail(call, "write: shmcb:NAME(512000)", "the size in \"%s\" has no closing parenthesis at the end", argument);
+	if (text_u64((struct text){ open + 1, len - 2 }, UINT64_MAX, &n) != 0)
+		return bad_size(call, argument, (struct text){ open + 1, len - 2 });
 	if (n < CACHE_MIN || n > CACHE_MAX)
 		return conf_fail(call, "write: shmcb:NAME(512000)", "%" PRIu64 " bytes: the cache must have from %d to %" PRIu64 " bytes", n,
 				 CACHE_MIN, CACHE_MAX);
@@ -73,7 +88,8 @@ int tls_set_session_cache(struct conf_call *call, void *config, int argc, char *
 		c->enabled = false;
 		return 0;
 	}
-	if (!text_is_nocase(kind, "shmcb") && !text_is_nocase(kind, "shm"))
+	/* Apache's "default" is its shmcb. */
+	if (!text_is_nocase(kind, "shmcb") && !text_is_nocase(kind, "shm") && !text_is_nocase(kind, "default"))
 		return other_cache(call, c, kind);
 	c->enabled = true;
 	return read_size(call, colon ? colon + 1 : "", &c->bytes);
@@ -117,19 +133,19 @@ static int read_mechanism(struct conf_call *call, struct text mechanism, const c
 			return conf_fail(call, "write: file:PATH", "%s takes no path", known[i].word);
 		*kind = known[i].kind;
 		if (*kind == TLS_MUTEX_ROBUST)
-			conf_warn(call, "write: default",
+			conf_warn(call, "write: Mutex default",
 				  "pthread saves 2 microseconds a stored session; but a process that writes wildly before it dies can leave such a "
 				  "mutex locked for ever, and that part of the cache then stores nothing until the next full start");
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof semaphores / sizeof *semaphores; i++)
 		if (text_is_nocase(mechanism, semaphores[i])) {
-			conf_warn(call, "write: default", "a mutex of kind %s stays locked when its holder is killed: a lockfile is used", semaphores[i]);
+			conf_warn(call, "write: Mutex default", "a mutex of kind %s stays locked when its holder is killed: a lockfile is used", semaphores[i]);
 			*kind = TLS_MUTEX_OFD;
 			return 0;
 		}
 	if (text_is_nocase(mechanism, "none") || text_is_nocase(mechanism, "no"))
-		return conf_fail(call, "write: default", "without a mutex the session cache would be damaged by its own processes");
+		return conf_fail(call, "write: Mutex default", "without a mutex the session cache would be damaged by its own processes");
 	return conf_fail(call, "write: Mutex default, or Mutex file:PATH", "the mechanism \"%.*s\" of Mutex is unknown", (int)mechanism.n,
 			 mechanism.p);
 }
@@ -215,6 +231,17 @@ int tls_check_mutex(const struct tls_cache_settings *c, struct conf_env *env)
 	const char *dir = c->mutex_file ? parent_of(env, c->mutex_file) : c->mutex_dir;
 	struct stat st;
 
+	if (c->mutex_file && is_folder(c->mutex_file)) {
+		conf_report(env, CONF_ERROR, &c->mutex_pos,
+			    conf_printf(env, "name a file in it, or write: Mutex file:%s ssl-cache", c->mutex_file),
+			    "the session cache's lockfile is to be %s, which is a folder", c->mutex_file);
+		return -1;
+	}
+	if (dir && strstr(dir, "${")) {         /* else a folder of that name would be made */
+		conf_report(env, CONF_ERROR, &c->mutex_pos, "start the server with bulkheadctl, which reads envvars, or write: Mutex default",
+			    "the session cache's lockfile is to lie in %s, and that variable is not defined", dir);
+		return -1;
+	}
 	if (!dir || is_folder(dir))
 		return 0;
 	if (stat(dir, &st) == 0)

@@ -60,6 +60,12 @@ static void write_file(const char *name, size_t n, int seed, mode_t mode)
 	assert_int_equal(chmod(path(name), mode), 0);
 }
 
+static void write_zeros(const char *name, size_t n)
+{
+	write_file(name, 0, 0, 0600);
+	assert_int_equal(truncate(path(name), (off_t)n), 0);
+}
+
 /* $ = the folder. TLS is on for the main server. */
 static struct config *read_config(const char *lines)
 {
@@ -369,6 +375,7 @@ static void test_what_is_said(void **state)
 		{ "SSLSessionTicketKeyFile long", { "81 bytes", "48 or 80", NULL }, false }, { "SSLSessionTicketKeyFile empty", { "0 bytes", NULL, NULL }, false },
 		{ "SSLSessionTicketKeyFile good\nSSLSessionTicketKeyFile $/absent", { "absent", "No such file", "head -c 80" }, false },
 		{ "SSLSessionTicketKeyFile $", { "not a plain file", NULL, NULL }, false },
+		{ "SSLSessionTicketKeyFile zeros", { "all bytes", "head -c 80", NULL }, false },
 		{ "SSLSessionTicketKeyFile open", { "0644", "chmod 600", NULL }, true }, { "SSLSessionTicketKeyFile short\nSSLSessionTickets off", { NULL }, false },
 		{ "SSLSessionTicketKeyFile absent\nSSLEngine off", { NULL }, false },
 		{ "SSLSessionTicketKeyFile good\n<VirtualHost *:1>\nSSLSessionTicketKeyFile good good2 good3 good4\n</VirtualHost>\n<VirtualHost *:1>\nServerName two\n"
@@ -377,6 +384,7 @@ static void test_what_is_said(void **state)
 
 	(void)state;
 	write_file("good", 48, 1, 0600);
+	write_zeros("zeros", 48);
 	write_file("good2", 80, 2, 0600);
 	write_file("good3", 80, 3, 0600);
 	write_file("good4", 80, 4, 0600);
@@ -394,6 +402,8 @@ static void test_what_is_said(void **state)
 		for (last = cfg->reports; last; last = last->next)
 			if (strstr(last->sentence, "SSLSessionTicketKeyFile")) {
 				assert_true(last->pos.file && last->pos.line > 3);
+				/* "chmod 600 /dev/null" is nobody's advice */
+				assert_false(strstr(text, "not a plain file") && strstr(last->sentence, "by others"));
 				assert_int_equal(last->severity, rows[i].warning ? CONF_WARNING : CONF_ERROR);
 				snprintf(text + strlen(text), sizeof text - strlen(text), "%s; %s\n", last->sentence, last->remedy ? last->remedy : "");
 			}

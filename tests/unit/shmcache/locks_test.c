@@ -432,6 +432,52 @@ static void refuses_network_file_systems(void **state)
 	fixture_fini(&f);
 }
 
+/* A path that names somebody's file by mistake: nothing of it may be lost, neither now nor when the server ends. */
+static void spares_files_that_hold_something(void **state)
+{
+	static const struct { const char *held; bool ours; } rows[] = {
+		{ "", true }, { "4711\n", true }, { "4711", true }, { "-----BEGIN PRIVATE KEY-----\n", false }, { "4711\n4712\n", false }, { "\n", false },
+		{ "4711 is my number\n", false }, { "12345678901234567890123456789012345\n", false },
+	};
+	struct shmcache_plan plan;
+	struct shmcache_err e;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	assert_int_equal(shmcache_plan(65536, 0, &plan, &e), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct shmcache_lock_options lock = { .lockfile = f.lockfile };
+		struct shmcache *c;
+		char held[64] = "";
+		struct stat st;
+		FILE *file = fopen(f.lockfile, "w");
+
+		assert_non_null(file);
+		fputs(rows[i].held, file);
+		fclose(file);
+		assert_int_equal(chmod(f.lockfile, 0640), 0);
+		c = shmcache_create(&plan, f.name, &lock, &e);
+		assert_true((c != NULL) == rows[i].ours);
+		if (c != NULL) {
+			shmcache_unlink(c);
+			shmcache_close(c);
+			continue;
+		}
+		assert_non_null(strstr(e.text, f.lockfile));
+		assert_non_null(strstr(e.text, "holds something else"));
+		assert_true(e.remedy[0] != '\0');
+		file = fopen(f.lockfile, "r");
+		assert_non_null(file);
+		assert_int_equal(fread(held, 1, sizeof(held) - 1, file), strlen(rows[i].held));
+		assert_string_equal(held, rows[i].held);
+		assert_int_equal(fstat(fileno(file), &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		fclose(file);
+	}
+	fixture_fini(&f);
+}
+
 static void refuses_bad_lockfiles(void **state)
 {
 	struct fixture f;
@@ -490,6 +536,7 @@ int main(void)
 		cmocka_unit_test(crash_releases_only_its_own), cmocka_unit_test(damaged_mutex_is_never_had),
 		cmocka_unit_test(waits_are_told),
 		cmocka_unit_test(refuses_network_file_systems), cmocka_unit_test(refuses_bad_lockfiles),
+		cmocka_unit_test(spares_files_that_hold_something),
 	};
 
 	alarm(120);

@@ -53,7 +53,10 @@ static void test_directives(void **state)
 		{ "SSLSessionCache none", SILENT, NULL }, { "SSLSessionCache nonenotnull", SILENT, NULL }, { "SSLSessionCache shmcb", SILENT, NULL },
 		{ "SSLSessionCache shmcb:/run/x(512000)", SILENT, NULL }, { "SSLSessionCache \"shmcb:/run/a (b)/x(8192)\"", SILENT, NULL },
 		{ "SSLSessionCache shmcb:/run/x(8191)", CONF_ERROR, "8191" }, { "SSLSessionCache shmcb:/run/x(99999999999)", CONF_ERROR, "99999999999" },
-		{ "SSLSessionCache shmcb:/run/x(12k)", CONF_ERROR, "12k" }, { "SSLSessionCache shmcb:/run/x(", CONF_ERROR, "size" },
+		{ "SSLSessionCache shmcb:/run/x(12k)", CONF_ERROR, "shmcb:NAME(12288)" }, { "SSLSessionCache shmcb:/run/x(", CONF_ERROR, "closing parenthesis" },
+		{ "SSLSessionCache shmcb:x(64M)", CONF_ERROR, "without a unit; write: shmcb:NAME(67108864)" }, { "SSLSessionCache shmcb:x(1T)", CONF_ERROR, "1099511627776" },
+		{ "SSLSessionCache shmcb:x(512000", CONF_ERROR, "closing parenthesis" }, { "SSLSessionCache shmcb:x(99999999999G)", CONF_ERROR, "not a number of bytes" },
+		{ "SSLSessionCache default", SILENT, NULL }, { "SSLSessionCache default:/run/x(65536)", SILENT, NULL },
 		{ "SSLSessionCache shm:/run/x(65536)", SILENT, NULL }, { "SSLSessionCache shmcb:/run/x", SILENT, NULL }, { "SSLSessionCache shmcb:/run/x(-1)", CONF_ERROR, "-1" },
 		{ "SSLSessionCache shmcb:/run/x()", CONF_ERROR, "size" }, { "SSLSessionCache shmcb:/run/x(512000)x", CONF_ERROR, "size" },
 		{ "SSLSessionCache dbm:/run/x", CONF_WARNING, "shared memory" }, { "SSLSessionCache dc:UNIX:/x", CONF_ERROR, "SSLSessionTicketKeyFile" },
@@ -66,11 +69,11 @@ static void test_directives(void **state)
 		{ "Mutex fcntl:/run ssl-cache OmitPID", SILENT, NULL }, { "Mutex flock:/run", SILENT, NULL }, { "Mutex default:/run", CONF_ERROR, "no path" },
 		{ "Mutex pthread", CONF_WARNING, "locked for ever" }, { "Mutex pthread:/run", CONF_ERROR, "no path" },
 		{ "Mutex posixsem ssl-cache", CONF_WARNING, "posixsem" }, { "Mutex sysvsem", CONF_WARNING, "lockfile is used" }, { "Mutex none", CONF_ERROR, "damaged" },
-		{ "Mutex no", CONF_ERROR, "damaged" }, { "Mutex nonsense", CONF_ERROR, "Mutex" }, { "Mutex default nonsense", CONF_ERROR, "nonsense" },
+		{ "Mutex no", CONF_ERROR, "write: Mutex default" }, { "Mutex nonsense", CONF_ERROR, "Mutex" }, { "Mutex default nonsense", CONF_ERROR, "nonsense" },
 		{ "Mutex sem mpm-accept", CONF_WARNING, "sem" }, { "Mutex default rewrite-map watchdog-callback ldap-cache", SILENT, NULL },
 		{ "SSLMutex file:logs/ssl_mutex", CONF_NOTICE, "Mutex file:DIR" }, { "SSLMutex default", SILENT, NULL }, { "SSLMutex none", CONF_ERROR, "damaged" },
-		{ "SSLMutex sem", CONF_WARNING, "sem" },
-		{ "MutexTimeout 100ms", SILENT, NULL }, { "MutexTimeout 1h", CONF_ERROR, "MutexTimeout" },
+		{ "SSLMutex sem", CONF_WARNING, "write: Mutex default" },
+		{ "MutexTimeout 100ms", SILENT, NULL }, { "MutexTimeout 1h", CONF_ERROR, "MutexTimeout" }, { "MutexTimeout 50", CONF_ERROR, "50ms" },
 		{ "SSLRandomSeed startup builtin", SILENT, NULL }, { "SSLRandomSeed connect file:/dev/urandom 512", SILENT, NULL }, { "SSLRandomSeed never builtin", CONF_ERROR, "never" },
 		{ "SSLRandomSeed startup exec:/bin/x", CONF_NOTICE, "/bin/x" }, { "SSLRandomSeed startup builtin much", CONF_ERROR, "much" },
 		{ "SSLRandomSeed startup nonsense", CONF_ERROR, "nonsense" },
@@ -143,6 +146,7 @@ static void test_cache_lines(void **state)
 {
 	static const struct { const char *text; bool enabled; size_t bytes; } rows[] = {
 		{ "SSLSessionCache shmcb", true, 512000 }, { "SSLSessionCache shmcb:x", true, 512000 }, { "SSLSessionCache shm:x(65536)", true, 65536 },
+		{ "SSLSessionCache default", true, 512000 }, { "SSLSessionCache default:x(65536)", true, 65536 },
 		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache none", false, 65536 }, { "SSLSessionCache none\nSSLSessionCache shmcb:x(65536)", true, 65536 },
 		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache shmcb:x", true, 512000 }, { "SSLSessionCache nonenotnull", false, TLS_CACHE_DEFAULT },
 		{ "SSLSessionCache shmcb:x(65536)\nSSLSessionCache dbm:x", true, TLS_CACHE_DEFAULT },
@@ -168,6 +172,7 @@ static void test_mutex_place(void **state)
 		{ "Mutex flock:$/one.test.pem ssl-cache", { "line 1", "not a folder", "Mutex default" } }, { "Mutex file:$/a/b mpm-accept", { NULL } },
 		{ "Mutex file:$/a/b default\nMutex file:$ ssl-cache", { NULL } }, { "SSLMutex file:$/lock", { NULL } }, { "SSLMutex file:$/new/lock", { NULL } },
 		{ "\nSSLMutex file:$/absent/new/lock", { "line 2", "does not exist", "mkdir -p" } },
+		{ "SSLMutex file:$", { "line 1", "is a folder", "Mutex file:" } }, { "Mutex file:$/${NO_SUCH_VARIABLE} default", { "line 1", "not defined", "bulkheadctl" } },
 	};
 
 	(void)state;
@@ -180,7 +185,7 @@ static void test_mutex_place(void **state)
 
 		buf_init(&b, text, sizeof text);
 		for (const char *s = rows[i].text; *s; s++)
-			*s == '$' ? buf_puts(&b, rig_dir) : buf_putc(&b, *s);
+			*s == '$' && s[1] != '{' ? buf_puts(&b, rig_dir) : buf_putc(&b, *s);
 		p = rig_read(r, text, NULL);
 		if (tls_module.finish_host(&r->env, p, "one.test") != want || (r->errors != 0) != (want != 0))
 			fail_msg("%s: said \"%s\"", text, r->said);
