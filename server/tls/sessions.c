@@ -25,7 +25,8 @@ static int bad_size(struct conf_call *call, const char *argument, struct text si
 	for (size_t i = 0; size.n && i < sizeof units / sizeof *units; i++)
 		if ((size.p[size.n - 1] | 0x20) == units[i].unit
 		    && text_u64((struct text){ size.p, size.n - 1 }, UINT64_MAX / units[i].factor, &n) == 0)
-			return conf_fail(call, conf_printf(call->env, "write: shmcb:NAME(%" PRIu64 ")", n * units[i].factor),
+			return conf_fail(call, conf_printf(call->env, "write: shmcb:NAME(%" PRIu64 ")",
+							   n * units[i].factor < CACHE_MAX ? n * units[i].factor : CACHE_MAX),
 					 "the size in \"%s\" must be a number of bytes without a unit", argument);
 	return conf_fail(call, "write: shmcb:NAME(512000)", "the size in \"%s\" is not a number of bytes", argument);
 }

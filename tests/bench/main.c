@@ -3,12 +3,14 @@
  * HTTPS server and tells how many were resumed, how fast, and what failed. Options and keys of --json:
  * docs/bulkhead-bench.1.
  */
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -140,6 +142,29 @@ static int run_and_tell(struct run *r, struct err *e)
 	return status;
 }
 
+/* Figures that nobody got are no success. */
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	say("the output could not be written; make room, or give the output another place");
+	return status == FINE ? TROUBLE : status;
+}
+
+/* Where standard output is closed, the first socket would become it. */
+static void keep_output_apart(void)
+{
+	int fd;
+
+	if (fcntl(STDOUT_FILENO, F_GETFD) >= 0)
+		return;
+	fd = open("/dev/full", O_WRONLY);
+	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		exit(TROUBLE);
+	if (fd != STDOUT_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -149,11 +174,12 @@ int main(int argc, char **argv)
 	int status;
 
 	err_clear(&e);
+	keep_output_apart();
 	if (options_parse(&o, argc, argv, &e) < 0)
 		return complain(&o, &e, USAGE);
 	if (o.help) {
 		fputs(options_usage, stdout);
-		return FINE;
+		return finish(FINE);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	if (allow_files(&o, &e) < 0)
@@ -166,5 +192,5 @@ int main(int argc, char **argv)
 		status = run_and_tell(&r, &e);
 	run_close(&r);
 	target_close(&t);
-	return status;
+	return finish(status);
 }

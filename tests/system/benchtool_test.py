@@ -67,6 +67,16 @@ class Measuring(ServerTest):
                 self.assertEqual(r['tickets'] >= 60, tls == 'TLS1.3')
                 self.assertEqual([r[k]['count'] for k in ('connect_us', 'handshake_us', 'first_byte_us')], [60, 60, 60])
 
+    def test_output_that_cannot_be_written(self):
+        s = self.serve(CACHE + HOST)
+        for redirect in ('>/dev/full', '>&-'):
+            for options in (('--json',), ('-q',), ('--help',)):
+                with self.subTest(redirect=redirect, options=options):
+                    done = subprocess.run(['sh', '-c', 'exec "$@" ' + redirect, 'sh', *command('-n', 4, *options, *self.target(s))], stdin=subprocess.DEVNULL,
+                                          stderr=subprocess.PIPE, text=True, timeout=60)
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertRegex(done.stderr, r'bulkhead-bench: the output could not be written; make room')
+
     def test_by_id_where_tickets_are_off(self):
         r = self.measured(self.serve(CACHE + 'SSLSessionTickets off\n' + CHILDREN + HOST), '-n', 40, '--tls', '1.2')
         self.assertEqual((r['resumed_by_id'], r['resumed_by_ticket']), (40, 0))

@@ -10,6 +10,7 @@ certificate for localhost. BULKHEAD names the program (the tests' build of it, w
 """
 import atexit
 import collections
+import glob
 import os
 import pwd
 import re
@@ -121,6 +122,21 @@ def listening(port):
     with socket.socket() as s:
         s.settimeout(1)
         return s.connect_ex(('127.0.0.1', port)) == 0
+
+
+def remove_shared_memory(folder):
+    """The objects of session caches whose lockfile lies in a server's folder: a master that a test killed left them. True if there were any."""
+    found = False
+    for path in glob.glob('/dev/shm/bulkhead-*'):
+        try:
+            with open(path, 'rb') as f:
+                ours = (folder + '/').encode() in f.read(4096)
+            if ours:
+                os.unlink(path)
+                found = True
+        except OSError:                 # another's, or another was quicker
+            pass
+    return found
 
 
 class Conn:
@@ -331,6 +347,15 @@ class Server:
                 self.process.wait(5)
                 self.log.close()
 
+    def remove(self):
+        """All that it left, also where it was killed: its children write for a moment longer, and end by themselves."""
+        remove_shared_memory(self.dir)
+        for _ in range(20):
+            shutil.rmtree(self.dir, ignore_errors=True)
+            if not os.path.exists(self.dir):
+                break
+            time.sleep(0.1)
+
     def connect(self, tls=False, port=None, sni='localhost', ctx=None, session=None, timeout=20):
         sock = socket.create_connection(('127.0.0.1', port or (self.tls_port if tls or ctx else self.port)), timeout)
         if tls or ctx:
@@ -382,7 +407,7 @@ class ServerTest(unittest.TestCase):
         finally:
             if failed or not self._outcome.success:
                 print('\n--- %s: error log\n%s\n--- standard error\n%s' % (self.id(), server.error_log[-4000:], server.read('logs/stderr')[-4000:]))
-            shutil.rmtree(server.dir, ignore_errors=True)
+            server.remove()
 
 
 def account(name='www-data'):

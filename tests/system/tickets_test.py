@@ -264,15 +264,15 @@ class Files(TicketTest):
             self.assertEqual(self.across(two, one), [False, True, True])
 
     def test_other_contents_by_a_graceful_restart(self):
-        s = self.serve('SSLSessionCacheTimeout 4\n' + HOST % 'SSLSessionTicketKeyFile @DIR@/a\n', {'a': b'1' * 48})
+        s = self.serve('SSLSessionCacheTimeout 4\n' + HOST % 'SSLSessionTicketKeyFile @DIR@/a\n', {'a': b'1two' * 12})
         sessions = [(way, self.begin(s, way)) for way in WAYS[1:]]
-        s.write('a', b'2' * 48)
+        s.write('a', b'2one' * 12)
         self.restart(s)
         for way, path in sessions:
             with self.subTest(way):
                 self.assertTrue(self.resumes(s, way, path))
         # New ones are sealed by the new contents: a server that has these alone opens them.
-        two = self.serve('SSLSessionCacheTimeout 4\n' + HOST % 'SSLSessionTicketKeyFile @DIR@/a\n', {'a': b'2' * 48})
+        two = self.serve('SSLSessionCacheTimeout 4\n' + HOST % 'SSLSessionTicketKeyFile @DIR@/a\n', {'a': b'2one' * 12})
         self.assertEqual(self.across(s, two), [False, True, True])
 
     def test_hosts_with_and_without(self):
@@ -351,7 +351,7 @@ class Settings(TicketTest):
     def test_refusals(self):
         for line, words in (('SSLEarlyData on', 'replayed'), ('SSLSessionCache dc:UNIX:/x', 'SSLSessionTicketKeyFile'), ('SSLSessionCache shmcb:x(1)', '8192'),
                             ('Mutex none', 'damaged'), ('SSLTicketKeyLifetime 1s', 'out of range'), ('Mutex file:@DIR@/a/b ssl-cache', 'mkdir -p'),
-                            ('SSLMutex file:@DIR@/a/b/lock', 'mkdir -p')):
+                            ('SSLMutex file:@DIR@/a/b/lock', 'mkdir -p'), ('SSLMutex file:@DIR@/run', 'is a folder'), ('SSLSessionCache shmcb:x(64M)', '67108864')):
             with self.subTest(line):
                 s = self.configure(line + '\n' + HOST % '')
                 for args in (('-t',), ('-k', 'start')):
@@ -359,6 +359,13 @@ class Settings(TicketTest):
                     self.assertNotEqual(done.returncode, 0)
                     self.assertRegex(done.stdout, r'case\.conf:1: error: .*')
                     self.assertIn(words, done.stdout)
+
+    def test_lockfile_that_is_another_file(self):
+        s = self.configure('SSLMutex "file:@DIR@/precious"\n' + HOST % '', {'precious': 'not to be lost\n'})
+        done = s.run('-k', 'start')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r'case\.conf:1: .*/precious cannot be the lockfile: it holds something else; give the path')
+        self.assertEqual(s.read('precious'), 'not to be lost\n')
 
     def test_kinds_of_locks(self):
         for lines, kept in (('Mutex pthread default\n', None), ('Mutex flock:@DIR@/run\n', 'ssl-cache'), ('Mutex file:@DIR@/new ssl-cache\n', 'new'),

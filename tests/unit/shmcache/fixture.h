@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,15 +21,43 @@ struct fixture {
 	struct shmcache_err err;
 };
 
+/* What tests that failed did not come to remove: only at the end of the process that made it. */
+static pid_t fixture_maker;
+static unsigned fixture_count;
+static char fixture_dirs[256][64];
+
+static inline void fixture_sweep(void)
+{
+	if (getpid() != fixture_maker)
+		return;
+	for (unsigned i = 0; i < fixture_count && i < 256; i++) {
+		char path[96];
+
+		snprintf(path, sizeof(path), "/shmcache-test-%ld-%u", (long)getpid(), i);
+		shm_unlink(path);
+		snprintf(path, sizeof(path), "/shmcache-test-%ld-%u-2", (long)getpid(), i);     /* of another size */
+		shm_unlink(path);
+		snprintf(path, sizeof(path), "%.63s/lock", fixture_dirs[i]);
+		unlink(path);
+		rmdir(fixture_dirs[i]);
+	}
+}
+
 static inline void fixture_init(struct fixture *f)
 {
-	static unsigned n;
 
+	if (fixture_maker == 0) {
+		fixture_maker = getpid();
+		atexit(fixture_sweep);
+	}
 	memset(f, 0, sizeof(*f));
 	snprintf(f->dir, sizeof(f->dir), "/tmp/shmcache-test-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->lockfile, sizeof(f->lockfile), "%s/lock", f->dir);
-	snprintf(f->name, sizeof(f->name), "/shmcache-test-%ld-%u", (long)getpid(), n++);
+	snprintf(f->name, sizeof(f->name), "/shmcache-test-%ld-%u", (long)getpid(), fixture_count);
+	if (fixture_maker == getpid() && fixture_count < 256)
+		memcpy(fixture_dirs[fixture_count], f->dir, sizeof(f->dir));
+	fixture_count++;
 }
 
 static inline void fixture_fini(struct fixture *f)
