@@ -51,7 +51,7 @@ struct activity_record {
 	char what[16];          /* kind of connection: "http", "https", … */
 	char peer[64];          /* client's address as text */
 	char host[128];         /* virtual host */
-	char phase[24];         /* "handshake", "head", "access", "send", … */
+	char phase[24];         /* "peek", "handshake", "head", a phase of requests ("access", "handler"), "body", "send", "close" */
 	char handler[24];       /* name of the content handler */
 	char method[24];
 	char path[384];         /* target up to '?' */
@@ -174,6 +174,30 @@ static inline void activity_request(struct activity *a, uint64_t now_ms, const c
 	activity_changed(a);
 	atomic_store_explicit(&a->requests, served, memory_order_relaxed);
 	activity_event(a, now_ms, ACTIVITY_REQUEST, (uint32_t)served);
+}
+
+/* Another head is being read: what is known of the request before does not belong to it. */
+static inline void activity_head(struct activity *a)
+{
+	activity_change(a);
+	a->now.request_began = 0;
+	a->now.handler[0] = a->now.method[0] = a->now.path[0] = '\0';
+	activity_string(a->now.phase, sizeof a->now.phase, "head");
+	activity_changed(a);
+}
+
+/* Work on a request goes on: what activity_request noted once, without counting it again. */
+static inline void activity_resume(struct activity *a, uint64_t began_ms, const char *method, size_t method_length, const char *path,
+				   size_t path_length, const char *handler)
+{
+	const char *query = path_length ? memchr(path, '?', path_length) : NULL;
+
+	activity_change(a);
+	a->now.request_began = began_ms;
+	activity_text(a->now.method, sizeof a->now.method, method, method_length);
+	activity_text(a->now.path, sizeof a->now.path, path, query ? (size_t)(query - path) : path_length);
+	activity_string(a->now.handler, sizeof a->now.handler, handler);
+	activity_changed(a);
 }
 
 /* Nothing is being worked on any more: the process waits. */

@@ -206,12 +206,15 @@ static void begin_http(struct conn *c)
 		conn_break(c, "out of memory");
 }
 
+static void note_activity(struct conn *c);
+
 static void begin_handshake(struct conn *c)
 {
 	c->chooser = (struct tls_chooser){ .ctx = c, .choose = choose };
 	c->tls = tls_start(&c->io, &c->chooser);
 	c->client.secure = true;
 	conn_state(c, CONN_HANDSHAKE);
+	note_activity(c);
 	if (!c->tls)
 		conn_break(c, "out of memory");
 }
@@ -343,14 +346,22 @@ static void do_linger(struct conn *c)
 
 /* ------------------------------------------------------------------------------------------------ a turn */
 
+/* For a report, should this turn end badly: whose turn it is, and what it is about. */
 static void note_activity(struct conn *c)
 {
+	static const char *const phases[] = {
+		[CONN_PEEK] = "peek", [CONN_HANDSHAKE] = "handshake", [CONN_HEAD] = "head", [CONN_BYE] = "close",
+		[CONN_LINGER] = "close",
+	};
 	struct activity *a = c->server->o.activity;
 
-	if (a)
-		activity_begin(a, now_ms(c->server), c->client.id, c->client.secure ? "https" : "http", c->client.peer_text, c->host->name);
-	if (a && c->state == CONN_HANDSHAKE)
-		activity_phase(a, "handshake");
+	if (!a)
+		return;
+	activity_begin(a, now_ms(c->server), c->client.id, c->client.secure ? "https" : "http", c->client.peer_text, c->host->name);
+	if (c->state == CONN_REQUEST)
+		h1_note(c, a);
+	else
+		activity_phase(a, phases[c->state]);
 }
 
 static void run_state(struct conn *c)
@@ -389,6 +400,8 @@ static void end_turn(struct conn *c)
 {
 	struct conn_server *s = c->server;
 
+	if (!c->gone && s->o.activity)
+		activity_phase(s->o.activity, "send");
 	if (!c->gone)
 		output_flush(c);
 	if (c->state == CONN_BYE && !c->gone && !c->wire_left.n)

@@ -443,6 +443,8 @@ static bool do_head(struct h1 *h)
 		conn_break(c, "out of memory");
 		return false;
 	}
+	if (n && s->o.activity)
+		activity_head(s->o.activity);
 	enum head_result result = parse_head(h, p, n, &used);
 	if (result != HEAD_MORE) {
 		/* The head's texts must outlive the buffer: a handler may wait, and other connections use it meanwhile. */
@@ -536,6 +538,17 @@ void h1_run(struct conn *c)
 		if (c->client.requests - requests >= TURN_REQUESTS && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
 	}
+}
+
+void h1_note(const struct conn *c, struct activity *a)
+{
+	const struct h1 *h = c->h1;
+	const struct request *r = h ? h->stream.request : NULL;
+
+	if (!r)
+		return;
+	activity_resume(a, (uint64_t)r->started_us / 1000, r->method.p, r->method.n, r->target.p, r->target.n, r->handler ? r->handler->name : NULL);
+	activity_phase(a, h->reading && !h->body_done ? "body" : "send");
 }
 
 void h1_end(struct conn *c)

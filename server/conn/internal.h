@@ -187,5 +187,8 @@ int64_t h1_due(const struct conn *c);
 /* Whether it wants bytes from the client now. */
 bool h1_reads(const struct conn *c);
 void h1_end(struct conn *c);
+/* Notes the request that a turn goes on with, if there is one. */
+struct activity;
+void h1_note(const struct conn *c, struct activity *a);
 
 #endif

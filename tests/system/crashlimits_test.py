@@ -2,6 +2,8 @@
 import glob
 import os
 import re
+import threading
+import time
 import unittest
 
 from crash_test import CRASH, Crash, core_pattern, reports, unsanitized
@@ -90,6 +92,75 @@ class Limits(Crash):
                 done = self.configure(CRASH + line + '\n').run('-t')
                 self.assertNotEqual(done.returncode, 0)
                 self.assertRegex(done.stdout, r'case\.conf:\d+.*%s: .*(%s)' % (line.split()[0], words))
+
+    def zombies(self, s):
+        found = []
+        for name in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/stat' % name) as f:
+                    state, parent = f.read().rsplit(')', 1)[1].split()[:2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if state == 'Z' and int(parent) == s.pid:
+                found.append(int(name))
+        return found
+
+    def test_storm_of_crashes(self):
+        """Every child crashes again and again for 20 s, in two ways, with requests going on: nothing is left behind, all are told of."""
+        s = self.serve(MANY + 'CrashReportLimit 4\nCoreDumpLimit 3\n')
+        end, sent = time.monotonic() + 20, [0, 0]
+
+        def attack(signal_number, which):
+            while time.monotonic() < end:
+                try:
+                    with s.connect(timeout=5) as c:
+                        c.send('GET /crash?s=%d HTTP/1.1\r\nHost: localhost\r\n\r\n' % signal_number)
+                        c.rest()
+                    sent[which] += 1
+                except OSError:
+                    pass
+                time.sleep(0.02)
+
+        attackers = [threading.Thread(target=attack, args=(11, 0)), threading.Thread(target=attack, args=(6, 1))]
+        served, times, began = 0, [], time.monotonic()
+        for thread in attackers:
+            thread.start()
+        while time.monotonic() < end:
+            try:
+                with s.connect(timeout=5) as c:
+                    if c.request(close=True).status == 200:
+                        served += 1
+                        times.append(time.monotonic())
+            except (OSError, EOFError):
+                pass
+            time.sleep(0.02)
+        for thread in attackers:
+            thread.join()
+        crashes = len(re.findall('BH0120.*it crashed', s.error_log))
+        print('%d crashes in 20 s, %d requests served between them, the longest time without one %.1f s'
+              % (crashes, served, max(b - a for a, b in zip([began] + times, times + [end]))))
+        self.assertGreater(crashes, 40)
+        self.assertGreater(served, 20)
+        self.assertGreater(min(sent), 0)
+        # The last jobs end; then all is as before.
+        wait_for(lambda: not s.roles('bulkhead-job'), 'no job is left', 30)
+        wait_for(lambda: s.error_log.count('BH0126') == s.error_log.count('BH0125'), 'all reports are told of')
+        crashes = len(re.findall('BH0120.*it crashed', s.error_log))
+        self.assertEqual(len(re.findall('BH0125|BH0128', s.error_log)), crashes)
+        self.assertNotIn('BH0127', s.error_log)
+        self.assertEqual(len(reports(s)), 8)
+        for path in reports(s):
+            self.assertTrue(s.read('crash/' + os.path.basename(path)).endswith('\nend: complete\n'), path)
+        names = os.listdir(s.path('crash'))
+        if not core_pattern().startswith(('|', '/')):
+            self.assertLessEqual(len(self.cores(s)), 3)
+        self.assertEqual([n for n in names if not re.fullmatch(r'bulkhead-crash-[\d-]+\.txt|core(\.\d+)?(-\d)?', n)], [])
+        wait_for(lambda: not self.zombies(s), 'no zombie is left')
+        # No crash slot was lost: more crashes than there may be jobs at once are taken up as the first.
+        wait_for(lambda: s.get().status == 200, 'it serves')
+        self.crash(s, '/crash?s=8')
+        wait_for(lambda: len(reports(s)) == 9, 'another fault gets its report')
+        self.assertEqual(s.get().status, 200)
 
 
 if __name__ == '__main__':

@@ -202,6 +202,33 @@ static void hang_start(struct request *r)
 	response_text(r, 200, "text/plain", "went on\n", 8);
 }
 
+/* Crashes where it is called again: for the body's second part, or for room when its answer could not leave at once. */
+static void later_crash(struct request *r)
+{
+	raise(SIGSEGV);
+	r->status = 500;                /* no tail call */
+}
+
+static void later_body(struct request *r, struct text data)
+{
+	(void)data;
+	later_crash(r);
+}
+
+static void later_start(struct request *r)
+{
+	static char block[65536];
+	struct iovec iov = { block, sizeof block };
+
+	if (r->has_body) {
+		stream_read(r->stream, true);
+		return;
+	}
+	if (response_start(r) == 0)
+		while (stream_write(r->stream, &iov, 1) == (ssize_t)sizeof block)
+			;
+}
+
 static void forbidden_start(struct request *r)
 {
 	static const char *const arguments[] = { "/bin/true", NULL };
@@ -222,6 +249,7 @@ static const struct handler handlers[] = {
 	{ .name = "test-no-memory", .start = no_memory_start },
 	{ .name = "test-crash", .start = crash_start },
 	{ .name = "test-hang", .start = hang_start },
+	{ .name = "test-crash-later", .start = later_start, .body = later_body, .writable = later_crash },
 	{ .name = "test-forbidden", .start = forbidden_start },
 };
 
