@@ -194,7 +194,7 @@ static bool raw_agrees(const struct report *r)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < r->trace->count; i++) {
-		if (r->trace->frame[i].trust == CRASH_TRUST_INLINED)
+		if (r->trace->frame[i].trust == CRASH_TRUST_INLINED || r->trace->frame[i].trust == CRASH_TRUST_TAIL)
 			continue;
 		if (n >= r->raw->count || r->raw->frame[n].pc != r->trace->frame[i].pc)
 			return false;

@@ -24,6 +24,7 @@
 
 #include "crashdump/callsite.h"
 #include "crashdump/print.h"
+#include "crashdump/tailcalls.h"
 
 #define SCANS_MAX 16            /* restarts after an end of the tables */
 
@@ -374,6 +375,17 @@ static void add_frame(uint64_t pc, bool activation, enum crash_trust trust)
 	append(&f);
 }
 
+/* The functions that jumped on between the last frame and the one that it returns to. */
+static void add_tail_calls(uint64_t back)
+{
+	const struct crash_frame *last = reader.out->count ? &reader.out->frame[reader.out->count - 1] : NULL;
+	uint64_t pcs[TAILCALLS_MAX];
+	unsigned n = last ? tailcalls_find(reader.dwfl, last->activation ? last->pc : last->pc - 1, back, pcs) : 0;
+
+	for (unsigned i = 0; i < n; i++)
+		add_frame(pcs[i], false, CRASH_TRUST_TAIL);
+}
+
 /* ------------------------------------------------------------------------------------------------------ unwinding */
 
 static bool is_code(uint64_t address)
@@ -408,6 +420,8 @@ static int on_frame(Dwfl_Frame *frame, void *arg)
 		reader.lost = true;
 		return DWARF_CB_ABORT;
 	} else {
+		if (!activation)
+			add_tail_calls(pc);
 		add_frame(pc, activation, CRASH_TRUST_CFI);
 	}
 	return reader.out->count < SYMBOLS_FRAMES ? DWARF_CB_OK : DWARF_CB_ABORT;
@@ -581,6 +595,7 @@ const char *symbols_trust(enum crash_trust trust)
 {
 	static const char *const words[] = {
 		[CRASH_TRUST_CONTEXT] = "context", [CRASH_TRUST_CFI] = "cfi", [CRASH_TRUST_INLINED] = "inlined",
+		[CRASH_TRUST_TAIL] = "tail",
 		[CRASH_TRUST_BADCALL] = "badcall", [CRASH_TRUST_SCAN] = "scan", [CRASH_TRUST_RAW] = "raw",
 	};
 

@@ -13,6 +13,7 @@ enum crash_trust {
 	CRASH_TRUST_CONTEXT,    /* the interrupted instruction itself */
 	CRASH_TRUST_CFI,        /* by the unwind tables */
 	CRASH_TRUST_INLINED,    /* part of the next outer frame, by the debug information */
+	CRASH_TRUST_TAIL,       /* left by a jump into the next inner frame's function, by the debug information: not on the stack */
 	CRASH_TRUST_BADCALL,    /* the caller of an address that holds no code */
 	CRASH_TRUST_SCAN,       /* a return address found on the stack where the tables ended: may be stale */
 	CRASH_TRUST_RAW         /* by libunwind in the dying process, not verified */

@@ -1,0 +1,256 @@
+"""The frames of a report, held against those that gdb finds in the kernel's core of the same crash: for each way to crash of
+fault_ways.c and at each point of a request where the fault injector can make one happen."""
+import collections
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+import unittest
+
+from crash_test import core_pattern, reports, unsanitized
+from server import BIN, ROOT, SSL_ON, Server, certificate, wait_for
+
+TOOL = os.path.join(os.path.dirname(os.path.dirname(BIN)), 'bin/bulkhead-crash')
+CONF = ('StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\nServerLimit 1\nCustomLog "@DIR@/logs/access" "%U"\n'
+        '<Location "/fault">\nSetHandler test-fault\n</Location>\n<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+CORES = not core_pattern().startswith(('|', '/'))
+GDB = r'''
+import gdb, json
+frames, frame = [], gdb.newest_frame()
+while frame is not None and len(frames) < 140:
+    where = frame.find_sal()
+    frames.append({'pc': frame.pc(), 'function': frame.name() or '', 'line': where.line if where.symtab else 0,
+                   'kind': {gdb.INLINE_FRAME: 'inlined', gdb.TAILCALL_FRAME: 'tail', gdb.SIGTRAMP_FRAME: 'signal'}.get(frame.type(), '')})
+    try:
+        frame = frame.older()
+    except gdb.error:
+        break
+print('FRAMES ' + json.dumps(frames))
+'''
+Frame = collections.namedtuple('Frame', 'pc function line kind module', defaults=('',))
+Way = collections.namedtuple('Way', 'signal kind top cut', defaults=(False,))
+# What stands above fault_level, innermost first; None: in a library, whatever its name. `cut`: the stack is deeper than what is kept of it.
+SEGV = 'SIGSEGV'
+WAYS = {
+    'null': Way(SEGV, 'null-deref', ['crash_null']),
+    'leaf': Way(SEGV, 'null-deref', ['crash_leaf']),
+    'fpe': Way('SIGFPE', 'arithmetic', ['crash_fpe']),
+    'illegal': Way('SIGILL', 'illegal-instruction', ['crash_illegal']),
+    'bus': Way('SIGBUS', 'bus', ['crash_bus']),
+    'non-canonical': Way(SEGV, 'non-canonical', ['crash_non_canonical']),
+    'memcpy': Way(SEGV, 'null-deref', [None, 'crash_memcpy']),
+    'inlined': Way(SEGV, 'null-deref', ['inlined_deep', 'inlined_outer', 'crash_inlined']),
+    'noreturn': Way(SEGV, 'null-deref', ['never_returns', 'crash_noreturn']),
+    'call-null': Way(SEGV, 'bad-call', [None, 'crash_call_null']),
+    'call-garbage': Way(SEGV, 'bad-call', [None, 'crash_call_garbage']),
+    'call-data': Way(SEGV, 'bad-call', [None, 'crash_call_data']),
+    'overflow': Way(SEGV, 'stack-overflow', ['recurse'], True),
+    'recursion': Way(SEGV, 'null-deref', ['crash_null', 'recurse'], True),
+    'smashed': Way(SEGV, 'bad-call', [None]),
+    'canary': Way('SIGABRT', 'canary', [None, '__stack_chk_fail', 'crash_canary']),
+    'fortify': Way('SIGABRT', 'fortify', [None, '__chk_fail', None, 'crash_fortify']),
+    'abort': Way('SIGABRT', 'abort', [None, 'abort', 'crash_abort']),
+    'assert': Way('SIGABRT', 'assert', [None, '__assert_fail', 'crash_assert']),
+    'double-free': Way('SIGABRT', 'heap-abort', [None, 'crash_double_free']),
+    'malloc-locked': Way(SEGV, 'null-deref', [None, 'crash_malloc_locked']),
+    'malloc-abort': Way('SIGABRT', 'heap-abort', [None, 'crash_malloc_abort']),
+    'heap-gone': Way(SEGV, 'null-deref', ['crash_null', 'crash_heap_gone']),
+    'qsort': Way(SEGV, 'null-deref', ['crash_null', 'compare', None, 'crash_qsort']),
+    'in-signal': Way(SEGV, 'null-deref', ['crash_null', 'in_signal', None, 'crash_in_signal']),
+    'loader': Way(SEGV, 'null-deref', ['crash_null', 'in_loader', 'dl_iterate_phdr', 'crash_loader']),
+    'dlsym': Way(SEGV, 'null-deref', [None, 'crash_dlsym']),
+    'sha256': Way(SEGV, 'null-deref', [None, 'gnutls_hash_fast', 'hash', 'crash_sha256']),
+    'md5': Way(SEGV, 'null-deref', ['nettle_md5_compress', None, 'gnutls_hash_fast', 'hash', 'crash_md5']),
+    'cbc': Way(SEGV, 'null-deref', [None, 'encrypt', 'crash_cbc']),
+    'gcm': Way(SEGV, 'null-deref', [None, 'encrypt', 'crash_gcm']),
+    'callback': Way(SEGV, 'null-deref', ['crash_null', 'push', None, 'gnutls_handshake', 'crash_callback']),
+    'gcrypt-hash': Way(SEGV, 'null-deref', [None, 'crash_gcrypt_hash']),
+    'gcrypt-gcm': Way(SEGV, 'null-deref', [None, 'gcry_cipher_encrypt', 'crash_gcrypt_gcm']),
+    'sandbox': Way('SIGSYS', 'sandbox', [None, 'crash_sandbox']),
+    'log-text': Way(SEGV, 'null-deref', [None, 'log_put', 'crash_log_text']),
+}
+SERVING = ['fault_start', 'phase_handler', 'phases_run', 'h1_run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
+POINTS = {
+    '/fault-at/head/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_head_parse_request', 'h1_run', 'child_run', 'main'],
+    '/fault-at/access/malloc-locked': [None, 'crash_malloc_locked', 'fault_level', 'fault_crash', '__wrap_access_run', 'phases_run', 'child_run', 'main'],
+    '/fault-at/send/gcrypt-gcm': [None, 'crash_gcrypt_gcm', 'fault_level', 'fault_crash', '__wrap_send', 'output_flush', 'child_run', 'main'],
+    '/fault-at/log/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_ring_put', 'phases_run', 'child_run', 'main'],
+    '/fault-at/log/torn': [None, 'ring_put', 'phases_run', 'child_run', 'main'],
+    'fault-null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_hello_parse', None, 'gnutls_handshake', 'turn', 'child_run', 'main'],
+    'fault-loader': ['crash_null', 'in_loader', 'dl_iterate_phdr', 'crash_loader', 'fault_level', '__wrap_hello_parse', 'gnutls_handshake', 'child_run', 'main'],
+}
+Crashed = collections.namedtuple('Crashed', 'name report text frames theirs eof_ms report_ms')
+
+
+def plain(function):
+    """Without what compilers, linkers and the two ways to name a function add."""
+    return re.sub(r'(\.(constprop|isra|part|cold|lto_priv|\d+)(\.\d+)?)+$', '', function.split('@')[0])
+
+
+def gdb_frames(program, core):
+    script = core + '.py'
+    with open(script, 'w') as f:
+        f.write(GDB)
+    done = subprocess.run(['gdb', '-nx', '-q', '-batch', '-iex', 'set auto-load off', '-iex', 'set debuginfod enabled off', '-ex', 'set backtrace past-main on',
+                           '-x', script, program, core], capture_output=True, text=True, timeout=60)
+    found = re.search(r'^FRAMES (.*)$', done.stdout, re.M)
+    if not found:
+        raise AssertionError('gdb has no frames:\n' + done.stdout + done.stderr)
+    return [Frame(f['pc'], plain(f['function']), f['line'], f['kind']) for f in json.loads(found[1])]
+
+
+def report_frames(path):
+    done = subprocess.run([TOOL, 'show', '--json', path], capture_output=True, text=True, timeout=60)
+    shown = json.loads(done.stdout)
+    return shown, [Frame(int(f['pc'], 16), plain(f.get('function', '')), f.get('line', 0), f['trust'], f.get('module', '')) for f in shown['frames']]
+
+
+def in_code(report, pc):
+    for line in report['map']:
+        low, high = (int(x, 16) for x in line.split()[0].split('-'))
+        if low <= pc < high:
+            return 'x' in line.split()[1]
+    return False
+
+
+def same(a, b):
+    """One function of a library has many names (memcpy is memmove, malloc is __GI___libc_malloc): there the line decides."""
+    if not a or not b or a.pc != b.pc or (a.line != b.line and a.line and b.line):
+        return False
+    return a.function == b.function or (a.module != BIN and (a.line and b.line or a.function.strip('_') == b.function.strip('_')))
+
+
+def as_gdb(frames):
+    """gdb shows of a function that jumped on only the innermost of those that are inlined into it."""
+    return [f for n, f in enumerate(frames) if not (f.kind == 'tail' and n and frames[n - 1].kind == 'inlined' and frames[n - 1].pc == f.pc)]
+
+
+def table(crashed, ours, theirs):
+    """Both lists side by side; a mark where they differ."""
+    def words(f):
+        return '%-4s%s%s%s' % ('', f.function or '?', ':%d' % f.line if f.line else '', ' (%s)' % f.kind if f.kind else '') if f else ''
+    lines = ['%s: %s, ours and gdb\'s' % (crashed.name, crashed.report['signature'])]
+    for n in range(max(len(ours), len(theirs))):
+        a, b = (side[n] if n < len(side) else None for side in (ours, theirs))
+        lines.append('%s %-70s %s' % (' ' if same(a, b) else '!', words(a), words(b)))
+    return '\n'.join(lines)
+
+
+class Frames(unittest.TestCase):
+    maxDiff = None
+
+    def crash(self, name):
+        """One server, one crash. A name of ways, a path, or a name for a ClientHello."""
+        s = Server(CONF)
+        try:
+            s.start()
+            return self.crash_server(s, name)
+        finally:
+            s.stop()
+            shutil.rmtree(s.dir, ignore_errors=True)
+
+    def crash_server(self, s, name):
+        path = name if name.startswith('/') else '/fault/%s/2' % name
+        try:
+            if name.startswith('fault-'):
+                wait_for(lambda: s.workers(), 'a child')
+                began = time.monotonic()
+                s.connect(True, sni=name).sock.close()
+            else:
+                with s.connect() as c:
+                    began = time.monotonic()
+                    c.request(path)
+            raise AssertionError(name + ': there was an answer')
+        except (EOFError, ConnectionResetError, ssl.SSLError):
+            eof = time.monotonic() - began
+        wait_for(lambda: re.search('BH012[67]', s.error_log), lambda: name + ': no report\n' + s.error_log[-2000:], 20)
+        reported = time.monotonic() - began
+        found = reports(s)
+        if len(found) != 1:
+            raise AssertionError('%s: %d reports\n%s' % (name, len(found), s.error_log[-2000:]))
+        with open(found[0]) as f:
+            text = f.read()
+        report, frames = report_frames(found[0])
+        cores = glob.glob(s.path('crash/core.*'))
+        theirs = gdb_frames(BIN, cores[0]) if CORES and cores else None
+        if not s.get().status == 200:
+            raise AssertionError(name + ': it serves no more')
+        return Crashed(name, report, text, frames, theirs, eof * 1000, reported * 1000)
+
+    def crash_all(self, names):
+        certificate()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.crash, names))
+
+    def hold_against_gdb(self, crashed, cut=False):
+        """All frames of both. gdb's without those that lie in no code: it goes on through rubbish where we look for the next real one."""
+        if crashed.theirs is None:
+            return None
+        ours = as_gdb(crashed.frames)
+        theirs = crashed.theirs[:1] + [f for f in crashed.theirs[1:] if in_code(crashed.report, f.pc)]
+        if cut:
+            theirs = theirs[:len(ours)]
+        return None if len(ours) == len(theirs) and all(map(same, ours, theirs)) else table(crashed, ours, theirs)
+
+    def hold_against_chain(self, crashed, chain):
+        """The functions that must be there, in this order, from the first frame on."""
+        at, names = 0, [f.function for f in crashed.frames]
+        for function in chain:
+            if function is None:
+                if at == 0:
+                    at = 1
+                continue
+            if function not in names[at:]:
+                return '%s: %s is not in %s, after %d' % (crashed.name, function, ' '.join(names), at)
+            at = names.index(function, at) + 1
+        return None
+
+    def check(self, crashed, chain, signal, kind, cut=False):
+        wrong = []
+        if not crashed.text.startswith('crash-report: 1\n') or not crashed.text.endswith('\nend: complete\n'):
+            wrong.append('%s: the report is not complete' % crashed.name)
+        if re.search(r'(?m)^snapshot: .*left', crashed.text):
+            wrong.append('%s: a step of the handler was left' % crashed.name)
+        got = crashed.report['signal']['name'], crashed.report['class'], crashed.report['frame-state']
+        if got != (signal, kind, 'incomplete' if cut else 'whole'):
+            wrong.append('%s: it is %s, not %s' % (crashed.name, got, (signal, kind)))
+        return wrong + [text for text in (self.hold_against_chain(crashed, chain), self.hold_against_gdb(crashed, cut)) if text]
+
+    def tell(self, all_of_them):
+        lines = ['', '%-32s %7s %7s %9s %9s' % ('way', 'frames', "gdb's", 'EOF ms', 'report ms')]
+        for c in all_of_them:
+            lines.append('%-32s %7d %7s %9.1f %9.0f' % (c.name, len(c.frames), len(c.theirs) if c.theirs else '-', c.eof_ms, c.report_ms))
+        if not CORES:
+            lines.append('not held against gdb: core_pattern is %s, cores do not land beside the reports' % core_pattern())
+        print('\n'.join(lines), file=sys.stderr)
+
+    @unsanitized
+    def test_each_way_to_crash(self):
+        names = [name for name in WAYS if ROOT or name != 'sandbox']
+        with open(os.path.join(os.path.dirname(__file__), 'fault_ways.c')) as f:
+            self.assertEqual(set(re.findall(r'\{ "([a-z0-9-]+)", crash_', f.read())), set(WAYS), 'each way stands in the table')
+        all_of_them, wrong = self.crash_all(names), []
+        self.tell(all_of_them)
+        for c in all_of_them:
+            way = WAYS[c.name]
+            levels = ['fault_level'] * (2 if c.name == 'smashed' else 3) + ['fault_crash'] + SERVING
+            wrong += self.check(c, way.top if way.cut else way.top + levels, way.signal, way.kind, way.cut)
+        self.assertEqual('\n'.join(wrong), '')
+
+    @unsanitized
+    def test_each_point_of_a_request(self):
+        all_of_them, wrong = self.crash_all(POINTS), []
+        self.tell(all_of_them)
+        for c in all_of_them:
+            wrong += self.check(c, POINTS[c.name] + ['_start'], SEGV, 'null-deref')
+        self.assertEqual('\n'.join(wrong), '')
+
+
+if __name__ == '__main__':
+    unittest.main()
