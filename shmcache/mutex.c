@@ -184,6 +184,16 @@ static void note_pid(int fd)
 		return;
 }
 
+static const char *open_remedy(int why)
+{
+	switch (why) {
+	case EISDIR: return "give the path of a file";
+	case ELOOP: return "it is a symbolic link, which somebody else may have put there: remove it, or give the lockfile another place";
+	case ENOSPC: return "make room on that file system, or give the lockfile another place";
+	default: return "make the folder writable for this user, or give the lockfile another place";
+	}
+}
+
 int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct shmcache_err *e)
 {
 	struct stat st, named;
@@ -197,9 +207,7 @@ int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct sh
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
 		if (fd < 0)
-			return shmc_fail(e, errno == EISDIR ? "give the path of a file"
-			                    : "make the folder writable for this user, or give the lockfile another place",
-			                 "opening lockfile %s: %s", path, strerror(errno));
+			return shmc_fail(e, open_remedy(errno), "opening lockfile %s: %s", path, strerror(errno));
 		if (suits(fd, path, &st, e) < 0) {
 			close(fd);
 			return -1;

@@ -281,7 +281,7 @@ bool logger_reaped(pid_t pid, int status, int64_t now)
 	if (logger.backoff.failures == 1)
 		logger.backoff.until = now;
 	log_errorx(NULL, LOG_CORE, "BH0140",
-		   "logger pid %d %s: it %s and is replaced, the lines wait in their rings", (int)pid,
+		   "logger pid %d %s: it is replaced, the lines wait in their rings (it %s)", (int)pid,
 		   slots_status_words(status, words), policy_end_words(how));
 	return true;
 }

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import unittest
 
 from server import BIN, ROOT, SSL_ON, ServerTest, account, certificate, children_of, listening, needs_localhost, needs_root, status_of, wait_for
@@ -39,6 +40,20 @@ class Start(ServerTest):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, r'case\.conf:2: warning: .*absent')
         self.assertIn('mkdir -p', done.stdout)
+
+    def test_F02_no_source_of_randomness_is_waited_for(self):
+        s = self.configure('SSLRandomSeed startup "exec:/bin/sleep 1000"\nSSLRandomSeed startup file:@DIR@/fifo 512\nSSLRandomSeed connect egd:@DIR@/none\n'
+                           'SSLRandomSeed connect file:/dev/random 512\n<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
+        os.mkfifo(s.path('fifo'))               # nobody ever writes to it
+        done = s.run('-t', timeout=15)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for n, name in ((1, '/bin/sleep'), (2, '/fifo'), (3, 'egd:')):
+            self.assertRegex(done.stdout, r'case\.conf:%d: notice: SSLRandomSeed: .*%s.* is not asked: randomness comes from the kernel' % (n, name))
+        began = time.monotonic()
+        s.start()
+        for _ in range(20):
+            self.assertEqual(s.get(tls=True).status, 200)
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_F03_F04_plain_and_tls_on_any_ports_in_one_server(self):
         s = self.serve('<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n<VirtualHost *:@PORT2@>\nDocumentRoot "@DIR@/two"\n</VirtualHost>\n',

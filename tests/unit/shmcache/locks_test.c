@@ -510,6 +510,7 @@ static void refuses_bad_lockfiles(void **state)
 		assert_null(shmcache_create(&plan, f.name, &lock, &e));
 		assert_non_null(strstr(e.text, i == 1 ? "/none" : path));
 		assert_true(strlen(e.remedy) > 0);
+		assert_true((i == 3) == (strstr(e.remedy, "symbolic link") != NULL));
 		assert_int_equal(access(target, F_OK), -1);
 		unlink(f.lockfile);
 		rmdir(f.lockfile);
