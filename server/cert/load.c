@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A whole file. The caller wipes where that matters, and frees. 0 or -1 with *e. */
-static int read_all(int fd, const char *name, gnutls_datum_t *out, struct err *e)
+int cert_read(int fd, const char *name, gnutls_datum_t *out, struct err *e)
 {
 	size_t n = 0, cap = 16384;
 	unsigned char *p = malloc(cap + 1);
@@ -48,7 +47,7 @@ static int read_all(int fd, const char *name, gnutls_datum_t *out, struct err *e
 	return err_set(e, "out of memory");
 }
 
-static void forget(gnutls_datum_t *d)
+void cert_forget(gnutls_datum_t *d)
 {
 	if (d->data) {
 		explicit_bzero(d->data, d->size);
@@ -113,10 +112,10 @@ int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
 					     ? "name the file that holds the certificate, or make one"
 					     : "mend the rights of the file and of the folders above it");
 	}
-	r = read_all(fd, path, &data, e);
+	r = cert_read(fd, path, &data, e);
 	if (r == 0)
 		r = add_certificates(c, &data, path, e);
-	forget(&data);                          /* the key may be in the same file */
+	cert_forget(&data);                          /* the key may be in the same file */
 	close(fd);
 	return r;
 }
@@ -136,7 +135,7 @@ void cert_chain_free(struct cert_chain *c)
 
 /* ------------------------------------------------------------------------------------------------ public parts */
 
-static int pubkey_id(gnutls_pubkey_t pub, unsigned char out[32])
+int cert_pubkey_id(gnutls_pubkey_t pub, unsigned char out[32])
 {
 	gnutls_datum_t der = { 0 };
 	int r = gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &der);
@@ -156,7 +155,7 @@ int cert_spki(gnutls_x509_crt_t crt, unsigned char out[32])
 		return r;
 	r = gnutls_pubkey_import_x509(pub, crt, 0);
 	if (r >= 0)
-		r = pubkey_id(pub, out);
+		r = cert_pubkey_id(pub, out);
 	gnutls_pubkey_deinit(pub);
 	return r;
 }
@@ -170,7 +169,7 @@ int cert_key_spki(gnutls_privkey_t key, unsigned char out[32])
 		return r;
 	r = gnutls_pubkey_import_privkey(pub, key, 0, 0);
 	if (r >= 0)
-		r = pubkey_id(pub, out);
+		r = cert_pubkey_id(pub, out);
 	gnutls_pubkey_deinit(pub);
 	return r;
 }
@@ -228,8 +227,8 @@ int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e
 	bool pem;
 	int r;
 
-	if (read_all(fd, name, &data, e) != 0) {
-		forget(&data);
+	if (cert_read(fd, name, &data, e) != 0) {
+		cert_forget(&data);
 		return -1;
 	}
 	pem = contains(&data, "-----BEGIN ");
@@ -244,7 +243,7 @@ int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e
 	}
 	if (r < 0)
 		explain_key(&data, name, pem, r, e);
-	forget(&data);
+	cert_forget(&data);
 	if (r < 0)
 		return -1;
 	*out = key;

@@ -14,6 +14,11 @@
 #define CERT_MAX_CHAIN 16
 #define CERT_MAX_FILE (1 << 20)         /* bytes of a certificate or key file */
 
+/* Reads a whole file from a descriptor (borrowed). 0, or -1 with *e. In both cases: cert_forget. */
+int cert_read(int fd, const char *name, gnutls_datum_t *out, struct err *e);
+/* Wipes and frees what cert_read gave. */
+void cert_forget(gnutls_datum_t *d);
+
 struct cert_chain {
 	gnutls_x509_crt_t at[CERT_MAX_CHAIN];   /* the host's own certificate first, as in the file */
 	unsigned n;
@@ -26,6 +31,7 @@ void cert_chain_free(struct cert_chain *c);
 
 /* SHA-256 of the SubjectPublicKeyInfo: equal means that key and certificate match. 0 or GNUTLS_E_*. */
 int cert_spki(gnutls_x509_crt_t crt, unsigned char out[32]);
+int cert_pubkey_id(gnutls_pubkey_t pub, unsigned char out[32]);
 /* "3f:a2:…" of the first 8 bytes, for messages. buf has 24 bytes; returns buf. */
 char *cert_key_id_text(const unsigned char spki[32], char *buf);
 gnutls_pk_algorithm_t cert_algorithm(gnutls_x509_crt_t crt, unsigned *bits);

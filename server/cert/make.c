@@ -5,87 +5,38 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cert/write.h"
+
 #define HOUR 3600
 #define DAY ((time_t)24 * HOUR)
-
-/* Writes a file's new content beside it. The name is temporary until publish(). 0 or -1 with *e. */
-static int write_beside(const char *path, char *temporary, size_t cap, mode_t mode,
-			const gnutls_datum_t *data, struct err *e)
-{
-	size_t done = 0;
-	int fd;
-
-	if ((size_t)snprintf(temporary, cap, "%s.XXXXXX", path) >= cap) {
-		temporary[0] = '\0';
-		return err_set(e, "the path %s is too long", path);
-	}
-	fd = mkostemp(temporary, O_CLOEXEC);            /* O_EXCL, 0600 */
-	if (fd < 0) {
-		err_sys(e, "%s cannot be made", temporary);
-		temporary[0] = '\0';
-		return err_remedy(e, "make the folder, writable for who starts the server");
-	}
-	while (done < data->size) {
-		ssize_t n = write(fd, data->data + done, data->size - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		done += (size_t)n;
-	}
-	if (done < data->size || fchmod(fd, mode) != 0 || fsync(fd) != 0) {
-		err_sys(e, "%s cannot be written", temporary);
-		close(fd);
-		unlink(temporary);
-		temporary[0] = '\0';
-		return -1;
-	}
-	close(fd);
-	return 0;
-}
 
 /* The key first: a certificate whose key is not there yet would be refused, a key without certificate is made anew. */
 static int write_both(const char *cert_path, const gnutls_datum_t *cert, const char *key_path,
 		      const gnutls_datum_t *key, struct err *e)
 {
-	char new_cert[4096] = "", new_key[4096] = "";
+	char new_cert[CERT_PATH] = "", new_key[CERT_PATH] = "";
 	int r = -1;
 
-	if (write_beside(key_path, new_key, sizeof new_key, 0600, key, e) != 0
-	    || write_beside(cert_path, new_cert, sizeof new_cert, 0644, cert, e) != 0)
+	if (cert_write_beside(key_path, new_key, 0600, NULL, key, e) != 0
+	    || cert_write_beside(cert_path, new_cert, 0644, NULL, cert, e) != 0)
 		goto out;
 	/* A certificate of an earlier key would stand beside the new key for a moment: away with it. */
 	if (unlink(cert_path) != 0 && errno != ENOENT) {
 		err_sys(e, "the old %s cannot be removed", cert_path);
 		goto out;
 	}
-	if (rename(new_key, key_path) != 0) {
-		err_sys(e, "%s cannot be put in place", key_path);
-		goto out;
-	}
-	new_key[0] = '\0';
-	if (rename(new_cert, cert_path) != 0) {
-		err_sys(e, "%s cannot be put in place", cert_path);
-		goto out;
-	}
-	new_cert[0] = '\0';
-	r = 0;
+	if (cert_write_publish(key_path, new_key, e) == 0 && cert_write_publish(cert_path, new_cert, e) == 0)
+		r = 0;
 out:
-	if (new_key[0])
-		unlink(new_key);
-	if (new_cert[0])
-		unlink(new_cert);
+	cert_write_drop(new_key);
+	cert_write_drop(new_cert);
 	return r;
 }
 
@@ -105,8 +56,8 @@ static int set_name(gnutls_x509_crt_t crt, const char *name)
 						    GNUTLS_FSAN_APPEND);
 }
 
-/* RFC 5280, 4.1.2.2: positive, at most 20 bytes; random, so that two certificates of one name never share a serial. */
-static int set_serial(gnutls_x509_crt_t crt)
+/* Positive, and random, so that two certificates of one name never share a serial. */
+int cert_set_serial(gnutls_x509_crt_t crt)
 {
 	unsigned char serial[20];
 	int r = gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof serial);
@@ -117,7 +68,7 @@ static int set_serial(gnutls_x509_crt_t crt)
 	return gnutls_x509_crt_set_serial(crt, serial, sizeof serial);
 }
 
-static int set_key_id(gnutls_x509_crt_t crt)
+int cert_set_key_id(gnutls_x509_crt_t crt)
 {
 	unsigned char id[32];
 	size_t n = sizeof id;
@@ -131,7 +82,7 @@ static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *co
 	time_t now = time(NULL);
 	int r;
 
-	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 || (r = set_serial(crt)) < 0
+	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 || (r = cert_set_serial(crt)) < 0
 	    || (r = gnutls_x509_crt_set_activation_time(crt, now - HOUR)) < 0 /* clocks differ */
 	    || (r = gnutls_x509_crt_set_expiration_time(crt, now + (time_t)days * DAY)) < 0
 	    || (r = gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, names[0],
@@ -145,7 +96,7 @@ static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *co
 	if ((r = gnutls_x509_crt_set_basic_constraints(crt, 0, -1)) < 0
 	    || (r = gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0
 	    || (r = gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0
-	    || (r = set_key_id(crt)) < 0)
+	    || (r = cert_set_key_id(crt)) < 0)
 		return r;
 	return gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
 }
