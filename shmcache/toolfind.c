@@ -224,6 +224,24 @@ static void look_at_mappings(pid_t pid, struct tool_target *t)
 	fclose(f);
 }
 
+/* A zombie maps nothing any more. */
+static bool ended(pid_t pid)
+{
+	char path[64], line[512] = "";
+	const char *state;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return true;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	state = strrchr(line, ')');
+	return state == NULL || (state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X'));
+}
+
 static int open_pid(pid_t pid, struct tool_target *t)
 {
 	char what[64], proc[64];
@@ -237,7 +255,10 @@ static int open_pid(pid_t pid, struct tool_target *t)
 		look_at_mappings(pid, t);
 	if (t->cache != NULL)
 		return 0;
-	tool_fail("give the pid of a Bulkhead server or of one of its children", "%s has no session cache", what);
+	if (ended(pid))
+		tool_fail("give the name of what it left (ls /dev/shm/bulkhead-*), or the pid of a running server", "%s has ended", what);
+	else
+		tool_fail("give the pid of a Bulkhead server or of one of its children", "%s has no session cache", what);
 	return -1;
 }
 

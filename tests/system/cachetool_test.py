@@ -366,12 +366,19 @@ class CacheTool(ServerTest):
                 self.assertIn(wanted, done.stderr)
                 self.assertIn('sudo', done.stderr)
 
+    def zombie(self):
+        """One that ended and that nobody has asked for: a master whose parent sleeps is shown so."""
+        process = subprocess.Popen(['true'])
+        self.addCleanup(process.wait)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        return process.pid
+
     def test_used_wrongly(self):
         for args, wanted in (((), 'usage: bulkhead-cache COMMAND'), (('look',), "there is no command 'look'"), (('stat', '--jsn'), 'option --jsn is unknown'),
                              (('list', '-n'), 'option -n needs a value'), (('list', '-n', 'x'), "'x' is no value for -n"), (('list', '--sort=age'), "'age' is no order"),
                              (('list', '-z'), 'option -z is unknown'), (('copy',), 'copy needs the name of a new file'), (('stat', 'a', 'b'), "'b' is too much"),
                              (('verify', '/dev/null'), 'no file and no shared memory'), (('verify', '/'), 'no file and no shared memory'), (('stat', '--watch', '0'), '0.1 to 86400'),
-                             (('stat', 999999999), 'process 999999999 is not there'), (('stat', os.getpid()), 'has no session cache'), (('--frob',), 'a command comes first'),
+                             (('stat', 999999999), 'process 999999999 is not there'), (('stat', os.getpid()), 'has no session cache'), (('stat', self.zombie()), 'has ended'), (('--frob',), 'a command comes first'),
                              (('help', 'x'), "no command 'x'"), (('stat', ''), 'is not there')):
             with self.subTest(args):
                 done = tool(*args)
