@@ -10,11 +10,12 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 from crash_test import core_pattern, reports, unsanitized
-from server import BIN, ROOT, SSL_ON, Server, certificate, wait_for
+from server import BIN, ROOT, SSL_ON, Server, certificate, needs_root, wait_for
 
 TOOL = os.path.join(os.path.dirname(os.path.dirname(BIN)), 'bin/bulkhead-crash')
 CONF = ('StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\nServerLimit 1\nCustomLog "@DIR@/logs/access" "%U"\n'
@@ -31,7 +32,7 @@ while frame is not None and len(frames) < 140:
         frame = frame.older()
     except gdb.error:
         break
-print('FRAMES ' + json.dumps(frames))
+print('FRAMES ' + json.dumps([frames, int(gdb.parse_and_eval('*fault_lock'))]))
 '''
 Frame = collections.namedtuple('Frame', 'pc function line kind module', defaults=('',))
 Way = collections.namedtuple('Way', 'signal kind top cut', defaults=(False,))
@@ -85,7 +86,7 @@ POINTS = {
     'fault-null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_hello_parse', None, 'gnutls_handshake', 'turn', 'child_run', 'main'],
     'fault-loader': ['crash_null', 'in_loader', 'dl_iterate_phdr', 'crash_loader', 'fault_level', '__wrap_hello_parse', 'gnutls_handshake', 'child_run', 'main'],
 }
-Crashed = collections.namedtuple('Crashed', 'name report text frames theirs eof_ms report_ms')
+Crashed = collections.namedtuple('Crashed', 'name report text frames theirs lock eof_ms report_ms')
 
 
 def plain(function):
@@ -102,7 +103,8 @@ def gdb_frames(program, core):
     found = re.search(r'^FRAMES (.*)$', done.stdout, re.M)
     if not found:
         raise AssertionError('gdb has no frames:\n' + done.stdout + done.stderr)
-    return [Frame(f['pc'], plain(f['function']), f['line'], f['kind']) for f in json.loads(found[1])]
+    frames, lock = json.loads(found[1])
+    return [Frame(f['pc'], plain(f['function']), f['line'], f['kind']) for f in frames], lock
 
 
 def report_frames(path):
@@ -142,14 +144,27 @@ def table(crashed, ours, theirs):
     return '\n'.join(lines)
 
 
-class Frames(unittest.TestCase):
+class Copy(Server):
+    """A server whose program may be another file."""
+
+    def __init__(self, program):
+        super().__init__(CONF)
+        self.program = program
+
+    def command(self, *args):
+        return [self.program, *super().command(*args)[1:]]
+
+
+class Crashes(unittest.TestCase):
     maxDiff = None
 
-    def crash(self, name):
-        """One server, one crash. A name of ways, a path, or a name for a ClientHello."""
-        s = Server(CONF)
+    def crash(self, name, program=BIN, then=None):
+        """One server, one crash. A name of ways, a path, or a name for a ClientHello. `then` is called once it serves."""
+        s = Copy(program)
         try:
             s.start()
+            if then:
+                then()
             return self.crash_server(s, name)
         finally:
             s.stop()
@@ -178,10 +193,10 @@ class Frames(unittest.TestCase):
             text = f.read()
         report, frames = report_frames(found[0])
         cores = glob.glob(s.path('crash/core.*'))
-        theirs = gdb_frames(BIN, cores[0]) if CORES and cores else None
+        theirs, lock = gdb_frames(BIN, cores[0]) if CORES and cores else (None, None)
         if not s.get().status == 200:
             raise AssertionError(name + ': it serves no more')
-        return Crashed(name, report, text, frames, theirs, eof * 1000, reported * 1000)
+        return Crashed(name, report, text, frames, theirs, lock, eof * 1000, reported * 1000)
 
     def crash_all(self, names):
         certificate()
@@ -230,6 +245,8 @@ class Frames(unittest.TestCase):
             lines.append('not held against gdb: core_pattern is %s, cores do not land beside the reports' % core_pattern())
         print('\n'.join(lines), file=sys.stderr)
 
+
+class Frames(Crashes):
     @unsanitized
     def test_each_way_to_crash(self):
         names = [name for name in WAYS if ROOT or name != 'sandbox']
@@ -240,6 +257,8 @@ class Frames(unittest.TestCase):
         for c in all_of_them:
             way = WAYS[c.name]
             levels = ['fault_level'] * (2 if c.name == 'smashed' else 3) + ['fault_crash'] + SERVING
+            if c.name.startswith('malloc-') and c.theirs:
+                self.assertEqual(c.lock, 1, "the heap's lock was held")
             wrong += self.check(c, way.top if way.cut else way.top + levels, way.signal, way.kind, way.cut)
         self.assertEqual('\n'.join(wrong), '')
 
@@ -250,6 +269,97 @@ class Frames(unittest.TestCase):
         for c in all_of_them:
             wrong += self.check(c, POINTS[c.name] + ['_start'], SEGV, 'null-deref')
         self.assertEqual('\n'.join(wrong), '')
+
+
+@unsanitized
+class Separate(Crashes):
+    """Programs without symbols, whose debug information lies elsewhere or nowhere. gdb has the whole program to look into."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix='bulkhead-debug-')
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        os.chmod(self.dir, 0o755)
+        self.program, self.debug = os.path.join(self.dir, 'server'), os.path.join(self.dir, 'server.debug')
+        subprocess.run(['objcopy', '--only-keep-debug', BIN, self.debug], check=True)
+        subprocess.run(['objcopy', '--strip-all', '--add-gnu-debuglink=' + self.debug, BIN, self.program], check=True)
+        self.id = re.search(r'Build ID: ([0-9a-f]+)', subprocess.run(['readelf', '-n', BIN], capture_output=True, text=True, check=True).stdout)[1]
+
+    def move(self, to):
+        """The debug information to another place; what had to be made for it goes away at the end."""
+        made, folder = [], os.path.dirname(to)
+        while not os.path.isdir(folder):
+            made.append(folder)
+            folder = os.path.dirname(folder)
+        for folder in reversed(made):
+            os.mkdir(folder, 0o755)
+        self.assertFalse(os.path.exists(to), to)
+        shutil.move(self.debug, to)
+        os.chmod(to, 0o644)
+
+        def clean():
+            os.unlink(to)
+            for folder in made:
+                os.rmdir(folder)
+        self.addCleanup(clean)
+
+    def as_built(self, crashed):
+        return crashed._replace(frames=[f._replace(module=BIN) if f.module.startswith(self.program) else f for f in crashed.frames])
+
+    def named(self, crashed):
+        way = WAYS[crashed.name]
+        wrong = self.check(self.as_built(crashed), way.top + ['fault_level'] * 3 + ['fault_crash'] + SERVING, way.signal, way.kind)
+        self.assertEqual('\n'.join(wrong), '')
+
+    def nameless(self, crashed):
+        """No names of the program, but where each frame lies in which build; and the right frames all the same."""
+        own = [f for f in crashed.report['frames'] if f.get('module') == self.program]
+        self.assertGreater(len(own), 12)
+        self.assertEqual([f for f in own if 'function' in f or 'file' in f or f.get('build-id') != self.id or 'module-offset' not in f], [])
+        self.assertRegex(crashed.report['signature'], r'^SIGSEGV server\+0x[0-9a-f]+\(%s\)<server\+0x' % self.id[:8])
+        if crashed.theirs:
+            theirs = crashed.theirs
+            real = [f.pc for n, f in enumerate(theirs) if f.kind != 'tail' and not (n and f.pc == theirs[n - 1].pc and theirs[n - 1].kind == 'inlined')]
+            self.assertEqual([f.pc for f in crashed.frames if f.kind not in ('inlined', 'tail')], real)
+
+    def test_beside_the_program(self):
+        self.named(self.crash('inlined', self.program))
+
+    def test_in_a_folder_beside_the_program(self):
+        self.move(os.path.join(self.dir, '.debug/server.debug'))
+        self.named(self.crash('null', self.program))
+
+    @needs_root
+    def test_by_build_id(self):
+        self.move('/usr/lib/debug/.build-id/%s/%s.debug' % (self.id[:2], self.id[2:]))
+        self.named(self.crash('qsort', self.program))
+
+    @needs_root
+    def test_below_the_folder_of_debug_information(self):
+        self.move('/usr/lib/debug%s/server.debug' % self.dir)
+        self.named(self.crash('inlined', self.program))
+
+    def test_nowhere(self):
+        os.unlink(self.debug)
+        self.nameless(self.crash('null', self.program))
+
+    def test_of_another_build(self):
+        subprocess.run(['objcopy', '--only-keep-debug', TOOL, self.debug], check=True)
+        self.nameless(self.crash('null', self.program))
+
+    def test_damaged(self):
+        with open(self.debug, 'r+b') as f:
+            f.truncate(os.path.getsize(self.debug) // 3)
+        self.nameless(self.crash('null', self.program))
+
+    def test_program_that_was_replaced_while_it_ran(self):
+        """The job runs the program that was started, and so has its symbols; those of the new file would be lies."""
+        shutil.copy(BIN, self.program)
+        other = os.path.join(self.dir, 'new')
+        shutil.copy(TOOL, other)
+        crashed = self.crash('null', self.program, lambda: os.rename(other, self.program))
+        self.assertEqual(crashed.report['build-id'], self.id)
+        self.assertIn('fault_level', [f.function for f in crashed.frames])
+        self.assertEqual(self.hold_against_gdb(self.as_built(crashed)), None)
 
 
 if __name__ == '__main__':

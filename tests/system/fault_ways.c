@@ -32,7 +32,8 @@ static volatile int zero, sink;
 static int *volatile null_pointer;
 static void *volatile near_null = (void *)16;
 static char *cut_file;                  /* a mapping whose file was cut off behind it */
-int *volatile fault_lock;               /* the lock of the C library's heap, for a debugger to look at */
+static int no_lock;
+int *volatile fault_lock = &no_lock;    /* the lock of the C library's heap, for a debugger to look at */
 
 /* ------------------------------------------------------------------------------------------------ one bad instruction */
 
