@@ -1,4 +1,5 @@
 """Crashes: what the log, the report and the core say of one, what they must never contain, and who notices besides."""
+import base64
 import glob
 import os
 import re
@@ -24,6 +25,25 @@ unsanitized = unittest.skipIf(SANITIZED, "sanitizers keep their own handler of f
 def core_pattern():
     with open('/proc/sys/kernel/core_pattern') as f:
         return f.read().strip()
+
+
+def memory(pid):
+    """What a process has written into memory of its own; b'' where that may not be read."""
+    parts = []
+    try:
+        with open('/proc/%d/maps' % pid) as maps, open('/proc/%d/mem' % pid, 'rb') as mem:
+            for line in maps:
+                low, high = (int(word, 16) for word in line.split()[0].split('-'))
+                if line.split()[1] != 'rw-p' or high - low > 1 << 26:
+                    continue
+                try:
+                    mem.seek(low)
+                    parts.append(mem.read(high - low))
+                except (OSError, ValueError, OverflowError):
+                    pass
+    except OSError:
+        pass
+    return b'\n'.join(parts)
 
 
 def reports(s, folder='crash'):
@@ -175,6 +195,47 @@ class Reports(Crash):
             with open(path, 'rb') as f:
                 data = f.read()
             found += [(os.path.basename(path), name, data.count(value)) for name, value in secrets.items() if value in data]
+        self.assertEqual(found, [])
+
+    def test_F39_no_session_key_is_in_report_or_core(self):
+        """The client writes down what both sides know of its sessions (SSLKEYLOGFILE): none of it is in what the crash leaves."""
+        s = self.configure(CRASH + TLS + 'SSLSessionTicketKeyFile "@DIR@/ticket.key"\n', {'ticket.key': os.urandom(48)})
+        os.chmod(s.path('ticket.key'), 0o600)
+        s.start()
+        with open(s.path('ticket.key'), 'rb') as f:
+            ticket = f.read()
+        secrets = {'ticket key, bytes %d-%d' % (n, n + 16): ticket[n:n + 16] for n in (16, 32)}
+        held, password = [], 'pwd-9d3f1b7c55'
+        secrets['Basic password'] = password.encode()
+        basic = base64.b64encode(b'someone:' + password.encode())
+        secrets['Basic credentials'] = basic[:-4]
+        for n, version in enumerate((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3), 1):
+            ctx = context(version)
+            ctx.minimum_version = version
+            ctx.keylog_filename = s.path('run/keylog')
+            for _ in range(6):
+                with s.connect(ctx=ctx) as c:
+                    c.request('/', headers='Authorization: Basic %s\r\n' % basic.decode())
+            try:
+                with s.connect(ctx=ctx) as c:
+                    c.request('/', headers='Authorization: Basic %s\r\n' % basic.decode())
+                    held.append(b'\0'.join(memory(pid) for pid in s.workers()))
+                    c.request('/crash?s=11', headers='Authorization: Basic %s\r\n' % basic.decode())
+            except (EOFError, OSError):
+                pass
+            self.report(s, n)
+        for label, _, value in (line.split() for line in s.read('run/keylog').splitlines() if not line.startswith('#')):
+            secrets[label + ' ' + value[:8]] = bytes.fromhex(value)[:32]
+        self.assertGreater(len(secrets), 20)
+        for alive_then in filter(None, held):       # they are in the memory of those that live: the search would find them
+            self.assertTrue([name for name, value in secrets.items() if value in alive_then and ('RANDOM' in name or 'TRAFFIC' in name)])
+        files = [os.path.join(s.path('crash'), name) for name in os.listdir(s.path('crash'))]
+        self.assertGreaterEqual(len(files), 2)
+        found = []
+        for path in files + [s.path('logs/error_log')]:
+            with open(path, 'rb') as f:
+                data = f.read()
+            found += [(os.path.basename(path), name) for name, value in secrets.items() if value in data]
         self.assertEqual(found, [])
 
     def test_crashes_at_the_same_moment_are_not_mixed_up(self):

@@ -7,7 +7,7 @@ import time
 import unittest
 
 from crash_test import CRASH, Crash, core_pattern, reports, unsanitized
-from server import wait_for
+from server import account, needs_root, wait_for
 
 cores_here = unittest.skipIf(core_pattern().startswith(('|', '/')), 'the kernel writes cores elsewhere')
 # A child that crashed before waits: tests that crash often take another slot each time, and never come to the token bucket.
@@ -92,6 +92,46 @@ class Limits(Crash):
                 done = self.configure(CRASH + line + '\n').run('-t')
                 self.assertNotEqual(done.returncode, 0)
                 self.assertRegex(done.stdout, r'case\.conf:\d+.*%s: .*(%s)' % (line.split()[0], words))
+
+    @needs_root
+    def test_server_whose_children_cannot_begin_ends(self):
+        """It says so in one line, with another exit code than 0, and does not try for ever."""
+        s = self.configure(CRASH + 'ChrootDir "@DIR@/nowhere"\n')
+        began = time.monotonic()
+        done = s.run('-k', 'start')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertRegex(done.stdout, r'(?m)^bulkhead: no child can serve: \d+ ended before they were ready; the error log says why')
+        self.assertEqual(s.error_log.count('BH0100'), 1)
+        self.assertRegex(s.error_log, 'BH0104: this child cannot serve: cannot make .*/nowhere the root folder')
+        self.assertEqual(s.read('run/pid'), '')
+
+    @needs_root
+    @cores_here
+    def test_core_in_a_chroot(self):
+        s = self.configure(CRASH + 'ChrootDir "@DIR@/jail"\n')
+        os.makedirs(s.path('jail') + s.path('htdocs'))
+        s.start()
+        folder = s.path('jail') + s.path('crash')
+        s.logged(r'BH0137: cores of crashed children go to %s' % re.escape(folder))
+        self.crash(s)
+        s.logged(r'BH0126: .*; report %s/bulkhead-crash-\S+\.txt; core %s/core' % (re.escape(folder), re.escape(folder)))
+        self.assertEqual(len(glob.glob(folder + '/core*')), 1)
+
+    @needs_root
+    def test_folder_where_nothing_can_be_made_is_told(self):
+        s = self.configure(CRASH)
+        os.mkdir(s.path('crash'), 0o700)
+        done = s.run('-t')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        sentence = 'neither reports nor cores will be written to %s: the user www-data cannot create a file there' % s.path('crash')
+        self.assertIn(sentence, done.stdout)
+        self.assertIn('install -d -m 700 -o www-data %s' % s.path('crash'), done.stdout)
+        s.start()
+        self.assertIn(sentence, s.error_log)
+        os.chown(s.path('crash'), account().pw_uid, account().pw_gid)
+        self.assertNotIn(sentence, s.run('-t').stdout)
+        self.assertEqual(os.listdir(s.path('crash')), [])
 
     def zombies(self, s):
         found = []

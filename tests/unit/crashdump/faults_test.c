@@ -71,6 +71,50 @@ static void fault_in_a_step_costs_that_step_only(void **state)
 	harness_done(&o);
 }
 
+static volatile unsigned depth;
+
+__attribute__((noinline)) static void fall(void)
+{
+	if (depth-- > 1)
+		fall();
+	*(volatile int *)(uintptr_t)8 = 1;
+}
+
+static void crash_deep(void)
+{
+	fall();
+}
+
+static uint64_t fingerprint(void (*crash)(void))
+{
+	struct run run = { .crash = crash };
+	struct outcome o = harness_run(&run);
+	uint64_t it = o.summary.fingerprint;
+
+	assert_true(o.slot >= 0);
+	assert_int_not_equal(it, 0);
+	harness_done(&o);
+	return it;
+}
+
+/* The same fault has the same one in every process, another fault another; how deep a function called itself is no matter. */
+static void fingerprint_tells_faults_apart(void **state)
+{
+	static void (*const crashes[])(void) = { crash_null, crash_null, crash_deep, crash_deep, abort };
+	uint64_t got[5];
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {      /* all called from one place: callers are a part of it */
+		depth = i == 2 ? 20 : 12;
+		got[i] = fingerprint(crashes[i]);
+	}
+	assert_true(got[0] == got[1]);
+	assert_true(got[2] == got[3]);
+	assert_false(got[0] == got[2]);
+	assert_false(got[0] == got[4]);
+	assert_false(got[2] == got[4]);
+}
+
 /* The watchdog and the crash signals are there for every step, also above the remains of earlier ones. */
 static void trouble_in_two_steps(void **state)
 {
@@ -389,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hang_ends_by_the_watchdog),
 		cmocka_unit_test(fault_in_a_step_costs_that_step_only),
+		cmocka_unit_test(fingerprint_tells_faults_apart),
 		cmocka_unit_test(trouble_in_two_steps),
 		cmocka_unit_test(refused_call_in_the_handler),
 		cmocka_unit_test(used_up_pool_changes_nothing_else),
