@@ -72,12 +72,13 @@ static void fault_in_a_step_costs_that_step_only(void **state)
 }
 
 static volatile unsigned depth;
+static volatile int *volatile nothing;
 
 __attribute__((noinline)) static void fall(void)
 {
 	if (depth-- > 1)
 		fall();
-	*(volatile int *)(uintptr_t)8 = 1;
+	*nothing = 1;
 }
 
 static void crash_deep(void)
