@@ -52,7 +52,29 @@ static unsigned refuses(struct client *client, const struct host *host)
 	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
 }
 
-static const struct client_ops client_ops = { variable, refuses, lookup_knows, lookup_ask };
+static unsigned place(struct client *client, void *const *section, struct arena *a, const char **user, const char **why)
+{
+	struct conn *c = conn_of(client);
+	const void *rules;
+	const char *name;
+	struct text value;
+
+	if (!c->tls)
+		return 0;
+	rules = section[tls_module.index];
+	tls_use_options(c->tls, tls_section_options(rules));
+	if ((*why = tls_place_refuses(c->tls, rules)))
+		return 403;
+	name = tls_place_user(rules);
+	value = name ? tls_variable(c->tls, name, a) : (struct text){ 0 };
+	if (value.n)
+		*user = arena_strndup(a, value.p, value.n);
+	return 0;
+}
+
+static const struct client_ops client_ops = {
+	.variable = variable, .refuses = refuses, .place = place, .knows = lookup_knows, .ask = lookup_ask,
+};
 
 void conn_use_host(struct conn *c, const struct host *h)
 {

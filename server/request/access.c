@@ -18,7 +18,7 @@
 #define NAME_LONGEST 253                /* RFC 1035 */
 
 enum verdict { NEUTRAL, DENIED, GRANTED };
-enum rule_kind { RULE_GROUP, RULE_ALL, RULE_IP, RULE_METHOD, RULE_LOCAL, RULE_ENV, RULE_SSL, RULE_HOST, RULE_FORWARD_DNS };
+enum rule_kind { RULE_GROUP, RULE_ALL, RULE_IP, RULE_METHOD, RULE_LOCAL, RULE_ENV, RULE_SSL, RULE_VERIFIED, RULE_HOST, RULE_FORWARD_DNS };
 
 struct rule {
 	enum rule_kind kind;
@@ -210,7 +210,7 @@ static const struct provider {
 	{ "host", RULE_HOST, rule_names, NULL },
 	{ "forward-dns", RULE_FORWARD_DNS, rule_names, NULL },
 	{ "expr", 0, NULL, "expressions come with a later release: write Require ip, method, env or all in its place" },
-	{ "ssl-verify-client", 0, NULL, "client certificates come with a later release: write Require ip or Require all denied in its place" },
+	{ "ssl-verify-client", RULE_VERIFIED, rule_bare, NULL },
 	{ "valid-user", 0, NULL, "users and passwords come with a later release: write Require ip or Require all denied in its place" },
 	{ "user", 0, NULL, "users and passwords come with a later release: write Require ip or Require all denied in its place" },
 	{ "group", 0, NULL, "users and passwords come with a later release: write Require ip or Require all denied in its place" },
@@ -236,7 +236,7 @@ static int set_require(struct conf_call *call, void *config, int argc, char **ar
 	while (p->name && strcmp(p->name, word) != 0)
 		p++;
 	if (!p->name)
-		return conf_fail(call, "there are all, ip, host, forward-dns, method, local, env and ssl, in small letters", "there is no rule named \"%s\"", word);
+		return conf_fail(call, "there are all, ip, host, forward-dns, method, local, env, ssl and ssl-verify-client, in small letters", "there is no rule named \"%s\"", word);
 	if (!p->parse)
 		return conf_fail(call, p->remedy, "\"%s\" is not available in this release", word);
 	rule->kind = p->kind;
@@ -321,7 +321,7 @@ static int set_require_ssl(struct conf_call *call, void *config, int argc, char 
 }
 
 static const struct conf_directive directives[] = {
-	{ "Require", "who may have it: all granted|denied, ip, host, forward-dns, method, local, env, ssl; not", NULL, RULES, .args = CONF_RAW, .set = set_require },
+	{ "Require", "who may have it: all granted|denied, ip, host, forward-dns, method, local, env, ssl, ssl-verify-client; not", NULL, RULES, .args = CONF_RAW, .set = set_require },
 	{ "<RequireAll", "none of these rules denies, and one grants", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireAny", "one of these rules is enough", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireNone", "none of these rules may hold", NULL, RULES, .args = CONF_SECTION, .set = set_container },
@@ -382,6 +382,8 @@ static bool leaf_grants(const struct rule *rule, const struct request *r)
 		return false;
 	case RULE_SSL:
 		return r->client->secure;
+	case RULE_VERIFIED:
+		return r->client->secure && text_is(client_variable(r->client, "SSL_CLIENT_VERIFY", r->arena), "SUCCESS");
 	case RULE_GROUP: case RULE_HOST: case RULE_FORWARD_DNS:
 		break;
 	}
@@ -514,6 +516,11 @@ unsigned access_run(struct request *r)
 		r->refused = "SSLRequireSSL";
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0311", "access to %s%s failed, reason: SSL connection required", r->filename ? "" : "uri ", what);
 		return 403;
+	}
+	status = r->client->secure ? client_place(r->client, r->section, r->arena, &r->user, &r->refused) : 0;
+	if (status) {
+		log_errorx(&r->client->about, LOG_AUTHZ, "BH0313", "access to %s%s failed, reason: %s (SSLVerifyClient)", r->filename ? "" : "uri ", what, r->refused);
+		return status;
 	}
 	status = a->root ? tree_ask(a->root, r, &asked) : 0;
 	if (status != 403)

@@ -32,6 +32,11 @@ struct client_ops {
 	 */
 	unsigned (*refuses)(struct client *c, const struct host *host);
 	/*
+	 * What the merged sections of a request (request.h) ask of TLS: 0, or 403 with the reason in *why (SSLVerifyClient).
+	 * *user becomes the name of the client (SSLUserName), where there is one. Variables look as SSLOptions there say.
+	 */
+	unsigned (*place)(struct client *c, void *const *section, struct arena *a, const char **user, const char **why);
+	/*
 	 * A question is an address as text, answered with its names (lower case; only such as lead back to the address), or a
 	 * name, answered with its addresses. The answer is a row of strings, each with its NUL. Kept for this request.
 	 */
@@ -60,6 +65,10 @@ static inline struct text client_variable(struct client *c, const char *name, st
 static inline unsigned client_refuses(struct client *c, const struct host *h)
 {
 	return c->ops->refuses ? c->ops->refuses(c, h) : 0;
+}
+static inline unsigned client_place(struct client *c, void *const *section, struct arena *a, const char **user, const char **why)
+{
+	return c->ops->place ? c->ops->place(c, section, a, user, why) : 0;
 }
 static inline enum client_knows client_knows(struct client *c, const char *question, struct text *answer)
 {

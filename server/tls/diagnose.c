@@ -4,6 +4,7 @@
  * Runs in children.
  */
 #include "tls/choose.h"
+#include "tls/clientcert.h"
 #include "tls/session.h"
 
 #define SHOWN 12                        /* of a client's suites so many are named */
@@ -156,6 +157,9 @@ const char *tls_failure(const struct tls *t)
 		return sentence;
 	case TLS_F_SETUP:
 		buf_printf(&b, "the session could not be set up: %s", gnutls_strerror(t->code));
+		return sentence;
+	case TLS_F_CLIENT:
+		clientcert_explain(&b, t);
 		return sentence;
 	case TLS_F_NONE:
 		break;

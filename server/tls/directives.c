@@ -286,28 +286,110 @@ static int set_phrase_dialog(struct conf_call *call, void *config, int argc, cha
 	return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ certificates of clients */
+
+/* The policy of the host around a line that may stand in sections, too; NULL in .htaccess. */
+static struct tls_policy *host_around(struct conf_call *call)
+{
+	void **host = call->target->host ? &call->target->host[call->module->index] : NULL;
+
+	if (host && !*host)
+		*host = call->module->create_host(call->env);
+	return host ? *host : NULL;
+}
+
+static bool in_host(const struct conf_call *call)
+{
+	return call->context == CONF_SERVER || call->context == CONF_HOST;
+}
+
 static int set_verify_client(struct conf_call *call, void *config, int argc, char **argv)
 {
-	(void)config, (void)argc;
-	if (!strcasecmp(argv[0], "none"))
+	static const char *const words[] = {
+		[TLS_VERIFY_NONE] = "none", [TLS_VERIFY_OPTIONAL_NO_CA] = "optional_no_ca", [TLS_VERIFY_OPTIONAL] = "optional", [TLS_VERIFY_REQUIRE] = "require",
+	};
+	struct tls_policy *host = host_around(call);
+	struct tls_place *place;
+	int verify = 0, count = sizeof words / sizeof *words;
+
+	(void)argc;
+	while (verify < count && strcasecmp(argv[0], words[verify]))
+		verify++;
+	if (verify == count)
+		return conf_fail(call, "write none, optional, require or optional_no_ca", "\"%s\" is not understood", argv[0]);
+	if (in_host(call) && host) {
+		host->verify = verify;
+		host->verify_pos = call->node->pos;
 		return 0;
-	if (strcasecmp(argv[0], "optional") && strcasecmp(argv[0], "require")
-	    && strcasecmp(argv[0], "optional_no_ca"))
-		return conf_fail(call, "write none, optional, require or optional_no_ca",
-				 "\"%s\" is not understood", argv[0]);
-	return conf_fail(
-		call, "protect the place by a password or by address (Require), or take the line out",
-		"client certificates are not available in this release; \"%s\" would let in whom it should keep out",
-		argv[0]);
+	}
+	((struct tls_section *)config)->verify = verify;
+	if (host) {
+		place = conf_alloc(call->env, sizeof *place);
+		*place = (struct tls_place){ verify, call->node->pos, host->places };
+		host->places = place;
+	}
+	return 0;
 }
 
 static int set_verify_depth(struct conf_call *call, void *config, int argc, char **argv)
 {
+	struct tls_policy *host = host_around(call);
 	uint64_t depth;
 
-	(void)config, (void)argc;
+	(void)argc;
 	if (text_u64(text_of(argv[0]), 100, &depth) != 0)
 		return conf_fail(call, "write a number from 0 to 100", "\"%s\" is not a number", argv[0]);
+	*(in_host(call) && host ? &host->depth : &((struct tls_section *)config)->depth) = (int)depth;
+	return 0;
+}
+
+/* A file or folder: the place for it is at the directive's offset. */
+static int set_file(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_file *f = (struct tls_file *)(void *)((char *)config + call->directive->offset);
+
+	(void)argc;
+	*f = (struct tls_file){ conf_path(call->env, argv[0]), call->node->pos };
+	return 0;
+}
+
+static int set_revocation_check(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const char *const words[] = { [CRL_CHECK_NONE] = "none", [CRL_CHECK_LEAF] = "leaf", [CRL_CHECK_CHAIN] = "chain" };
+	struct tls_policy *p = config;
+	int check = 0, count = sizeof words / sizeof *words;
+
+	while (check < count && strcasecmp(argv[0], words[check]))
+		check++;
+	if (check == count)
+		return conf_fail(call, "write none, leaf or chain", "\"%s\" is not understood", argv[0]);
+	if (argc == 2 && strcasecmp(argv[1], "no_crl_for_cert_ok"))
+		return conf_fail(call, "behind leaf or chain, only no_crl_for_cert_ok is known", "\"%s\" is not understood", argv[1]);
+	p->crl_check = check;
+	p->crl_lenient = argc == 2;
+	p->crl_check_pos = call->node->pos;
+	return 0;
+}
+
+/* On restricts access, and so refuses the start where clients are asked for certificates at all (authorities.c). */
+static int set_ocsp(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct tls_policy *p = config;
+
+	(void)argc;
+	if (strcasecmp(argv[0], "off") && strcasecmp(argv[0], "on") && strcasecmp(argv[0], "leaf"))
+		return conf_fail(call, "write: SSLOCSPEnable off", "\"%s\" is not understood", argv[0]);
+	p->ocsp_set = true;
+	p->ocsp_pos = strcasecmp(argv[0], "off") ? call->node->pos : (struct conf_pos){ 0 };
+	return 0;
+}
+
+static int set_user_name(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)argc;
+	if (strncmp(argv[0], "SSL_", 4) != 0)
+		return conf_fail(call, "write: SSLUserName SSL_CLIENT_S_DN_CN", "\"%s\" is no variable of TLS", argv[0]);
+	((struct tls_section *)config)->user = argv[0];
 	return 0;
 }
 
@@ -337,7 +419,8 @@ static int set_crypto_device(struct conf_call *call, void *config, int argc, cha
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
-static const char no_client_certificates[] = "it is about certificates of clients, and SSLVerifyClient is none";
+static const char no_second_handshake[] = "clients are not asked for certificates after the handshake, so that no request waits for one";
+static const char no_ocsp[] = "responders are not asked about certificates of clients in this release; lists of revoked ones are (SSLCARevocationFile)";
 static const char no_stapling[] = "OCSP responses are not stapled in this release";
 static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
 
@@ -398,26 +481,28 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLInsecureRenegotiation", "only off", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
 	  .extra = "renegotiation without RFC 5746 lets others speak in a client's name and does not exist here" },
 
-	{ "SSLVerifyClient", "only none: client certificates are not available yet", "none", EVERYWHERE, ONE, .set = set_verify_client },
-	{ "SSLVerifyDepth", "checked only: client certificates are not available yet", "1", EVERYWHERE, ONE, .set = set_verify_depth },
-	{ "SSLRenegBufferSize", "checked by name only", NULL, EVERYWHERE, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCACertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCACertificatePath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCADNRequestFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCADNRequestPath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCARevocationFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCARevocationPath", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLCARevocationCheck", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_client_certificates) },
-	{ "SSLOCSPEnable", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPDefaultResponder", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPOverrideResponder", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
-	{ "SSLOCSPNoverify", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
-	{ "SSLOCSPProxyURL", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPResponderCertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPResponderTimeout", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPResponseMaxAge", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPResponseTimeSkew", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_client_certificates) },
-	{ "SSLOCSPUseRequestNonce", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_client_certificates) },
+	{ "SSLVerifyClient", "whether clients are asked for certificates: none, optional, require or optional_no_ca", "none", EVERYWHERE, ONE,
+	  .set = set_verify_client },
+	{ "SSLVerifyDepth", "how many certificates of authorities may be above the client's own", "1", EVERYWHERE, ONE, .set = set_verify_depth },
+	{ "SSLRenegBufferSize", "checked by name only", NULL, EVERYWHERE, ONE, NOTICE(no_second_handshake) },
+	{ "SSLCACertificateFile", "a file of certificates of the authorities whose clients are let in", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(ca_file) },
+	{ "SSLCACertificatePath", "a folder of such files, with hashed names", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(ca_path) },
+	{ "SSLCADNRequestFile", "a file of certificates whose names are told to clients in place of the authorities'", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(names_file) },
+	{ "SSLCADNRequestPath", "a folder of such files", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(names_path) },
+	{ "SSLCARevocationFile", "a file of lists of revoked certificates", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(crl_file) },
+	{ "SSLCARevocationPath", "a folder of such files", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(crl_path) },
+	{ "SSLCARevocationCheck", "which certificates are looked up in those lists: none, leaf or chain; then no_crl_for_cert_ok", "none", .contexts = CONF_RSRC,
+	  .args = CONF_TAKE, .min = 1, .max = 2, .set = set_revocation_check },
+	{ "SSLOCSPEnable", "only off where clients are asked for certificates", "off", .contexts = CONF_RSRC, ONE, .set = set_ocsp },
+	{ "SSLOCSPDefaultResponder", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPOverrideResponder", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
+	{ "SSLOCSPNoverify", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
+	{ "SSLOCSPProxyURL", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPResponderCertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPResponderTimeout", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPResponseMaxAge", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPResponseTimeSkew", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
+	{ "SSLOCSPUseRequestNonce", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
 
 	{ "SSLUseStapling", "checked only: stapling comes later", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_not_yet, .extra = no_stapling },
 	{ "SSLStaplingCache", STAPLE }, { "SSLStaplingErrorCacheTimeout", STAPLE }, { "SSLStaplingFakeTryLater", STAPLE },
@@ -426,8 +511,7 @@ const struct conf_directive tls_directives[] = {
 
 	{ "SSLRequire", "refused: it restricts access", NULL, EVERYWHERE, .args = CONF_RAW, .set = conf_set_refused,
 	  .extra = "use Require (Require ssl, Require ip …), or take the place out" },
-	{ "SSLUserName", "refused: client certificates are not available yet", NULL, EVERYWHERE, ONE, .set = conf_set_refused,
-	  .extra = "take the line out: without client certificates there is no name to take" },
+	{ "SSLUserName", "the variable whose value is the user's name", NULL, EVERYWHERE, ONE, .set = set_user_name },
 	{ "SSLSRPVerifierFile", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
 	{ "SSLSRPUnknownUserSeed", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
 	{ "SSLProxyEngine", "refused when on: nothing is fetched over TLS yet", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,

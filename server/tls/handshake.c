@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tls/choose.h"
+#include "tls/clientcert.h"
 #include "tls/priorities.h"
 #include "tls/session.h"
 
@@ -95,6 +96,7 @@ static int decide(struct tls *t)
 		t->alert = GNUTLS_A_INTERNAL_ERROR;
 		return r;
 	}
+	clientcert_setup(t);
 	return 0;
 }
 
@@ -166,7 +168,10 @@ enum tls_result tls_step(struct tls *t)
 			return waiting(t);
 		if (r == 0) {
 			t->resumed = gnutls_session_is_resumed(t->session);
-			t->state = ticket_due(t) ? TLS_S_TICKET : TLS_S_OPEN;
+			if ((r = clientcert_done(t)) < 0)
+				tls_fail(t, r);
+			else
+				t->state = ticket_due(t) ? TLS_S_TICKET : TLS_S_OPEN;
 		} else if (r == GNUTLS_E_WARNING_ALERT_RECEIVED ? !tls_warned(t) : gnutls_error_is_fatal(r)) {
 			tls_fail(t, r);
 		}
@@ -189,6 +194,7 @@ void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
+	clientcert_free(t);
 	gnutls_deinit(t->session);
 	free(t);
 }

@@ -33,6 +33,19 @@ struct tls_certificate {
 	uint16_t curve;                 /* group number of an ECDSA key, else 0 */
 };
 
+/* From lax to strict; each may be compared with the others. */
+enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL_NO_CA, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRE };
+enum tls_crl_check { CRL_CHECK_NONE, CRL_CHECK_LEAF, CRL_CHECK_CHAIN };
+#define TLS_VERIFY_DEPTH 1              /* as mod_ssl */
+
+/* A section that has its own SSLVerifyClient. */
+struct tls_place {
+	int verify;
+	struct conf_pos pos;
+	const struct tls_place *next;
+};
+struct tls_authorities;                 /* clientcert.h */
+
 struct tls_policy {
 	/* As written; CONF_UNSET or NULL where nothing was. */
 	int engine, tickets, honor_order, strict_sni;
@@ -47,6 +60,14 @@ struct tls_policy {
 	unsigned nticket_files;
 	struct tls_cache_settings cache;        /* the main server's counts */
 	bool cache_mutex_named;                 /* Mutex … ssl-cache was there: a default one no longer counts */
+	int verify, depth;              /* of clients: enum tls_verify; certificates above the client's own */
+	int crl_check;                  /* enum tls_crl_check */
+	bool crl_lenient;               /* no_crl_for_cert_ok */
+	struct conf_pos verify_pos, crl_check_pos;
+	struct tls_file ca_file, ca_path, names_file, names_path, crl_file, crl_path;
+	bool ocsp_set;                  /* SSLOCSPEnable was there */
+	struct conf_pos ocsp_pos;       /* SSLOCSPEnable other than off; file NULL = not there */
+	const struct tls_place *places, *base_places;   /* of the host, of the main server */
 	bool merged;                            /* a virtual host: what is the main server's alone was looked at there */
 
 	/* Since tls_policy_finish. */
@@ -58,7 +79,8 @@ struct tls_policy {
 	gnutls_priority_t prio[SUITES_MAX];             /* of suites: each for itself */
 	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */
 	unsigned char label[32];
-	unsigned char rules[32];                        /* as label, without the host: equal rules cover each other */
+	unsigned char rules[32];                        /* as label, without the host and verify: equal rules cover each other */
+	struct tls_authorities *clients;                /* NULL: clients are not asked for certificates */
 	uint64_t ticket_group;                          /* tls_policy_ticket_group of it */
 };
 
@@ -78,6 +100,8 @@ extern const struct conf_directive tls_directives[];
 struct tls_section {
 	unsigned add, del;              /* bits of tls_option */
 	bool whole;                     /* written without signs: what was above is gone */
+	int verify, depth;              /* SSLVerifyClient and SSLVerifyDepth of a section; those of a host are in its policy */
+	const char *user;               /* SSLUserName; NULL = none */
 };
 
 #endif

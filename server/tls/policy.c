@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tls/clientcert.h"
 #include "tls/host.h"
 #include "tls/priorities.h"
 
@@ -19,6 +20,7 @@ static void *create_host(struct conf_env *env)
 	struct tls_policy *p = conf_alloc(env, sizeof *p);
 
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
+	p->verify = p->depth = p->crl_check = CONF_UNSET;
 	p->cache = (struct tls_cache_settings){
 		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50
 	};
@@ -77,6 +79,7 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 		p->nticket_files = base->nticket_files;
 	}
 	merge_files(p, base, over);
+	authorities_merge(p, base);
 	p->cache = base->cache;
 	p->merged = true;
 	return p;
@@ -84,7 +87,10 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 
 static void *create_section(struct conf_env *env)
 {
-	return conf_alloc(env, sizeof(struct tls_section));
+	struct tls_section *s = conf_alloc(env, sizeof *s);
+
+	s->verify = s->depth = CONF_UNSET;
+	return s;
 }
 
 static void *merge_section(struct conf_env *env, const void *base_config, const void *over_config)
@@ -98,6 +104,12 @@ static void *merge_section(struct conf_env *env, const void *base_config, const 
 		s->del = (base->del & ~over->add) | over->del;
 		s->whole = base->whole;
 	}
+	if (over->verify == CONF_UNSET)
+		s->verify = base->verify;
+	if (over->depth == CONF_UNSET)
+		s->depth = base->depth;
+	if (!over->user)
+		s->user = base->user;
 	return s;
 }
 
@@ -167,8 +179,11 @@ const unsigned char *tls_policy_label(const struct tls_policy *p)
 
 bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked)
 {
-	return shown == asked
-	       || (shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0);
+	if (shown == asked)
+		return true;
+	/* A certificate that was checked for one host is good for another that trusts the same; where none is asked for, none is to be seen. */
+	return shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0
+	       && (shown->verify == asked->verify || (shown->verify == TLS_VERIFY_REQUIRE && asked->verify == TLS_VERIFY_OPTIONAL));
 }
 
 char *tls_protocol_words(unsigned protocols, char *buf)
@@ -515,6 +530,14 @@ static int make_priorities(struct tls_policy *p, struct conf_env *env)
 /* ------------------------------------------------------------------------------------------------ the label */
 
 /* Values only, no addresses nor times: the same configuration gives the same label after a restart. */
+static void put_hash(struct buf *b, const char *word, const unsigned char hash[32])
+{
+	buf_printf(b, "%s ", word);
+	for (unsigned i = 0; i < 32; i++)
+		buf_printf(b, "%02x", hash[i]);
+	buf_putc(b, '\n');
+}
+
 static int make_label(struct tls_policy *p, struct conf_env *env)
 {
 	char text[2048];
@@ -522,14 +545,19 @@ static int make_label(struct tls_policy *p, struct conf_env *env)
 	int r;
 
 	buf_init(&b, text, sizeof text);
-	buf_printf(&b, "tls policy 1\nprotocols %x\nverify none\nauthorities -\nsuites",
-		   (unsigned)p->protocols);
+	buf_printf(&b, "tls policy 2\nprotocols %x\n", (unsigned)p->protocols);
+	if (p->clients) {
+		buf_printf(&b, "depth %d\nrevocation %d %d\n", p->depth, p->crl_check, p->crl_lenient);
+		put_hash(&b, "authorities", p->clients->ca_hash);
+		put_hash(&b, "revoked", p->clients->crl_hash);
+	}
+	buf_puts(&b, "suites");
 	for (unsigned i = 0; i < p->suites.n; i++)
 		buf_printf(&b, " %04x", p->suites.at[i]->id);
 	for (unsigned i = 0; i < p->suites13.n; i++)
 		buf_printf(&b, " %04x", p->suites13.at[i]->id);
 	if ((r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->rules)) >= 0) {
-		buf_printf(&b, "\nhost %s\n", p->name);
+		buf_printf(&b, "\nverify %d\nhost %s\n", p->verify, p->name);
 		r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);
 	}
 	if (r >= 0)
@@ -548,8 +576,10 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 		return 0;
 	p->name = conf_strdup(env, name);
 	p->ticket_group = tls_policy_ticket_group(p);
+	if (authorities_load(p, env) != 0)
+		return -1;
 	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0
-	    || make_priorities(p, env) != 0 || make_label(p, env) != 0)
+	    || authorities_tell(p, env) != 0 || make_priorities(p, env) != 0 || make_label(p, env) != 0)
 		return -1;
 	return 0;
 }
@@ -561,6 +591,7 @@ void tls_policy_free(void *host_config)
 	if (p->credentials)
 		gnutls_certificate_free_credentials(p->credentials);
 	p->credentials = NULL;
+	authorities_free(p);
 	for (unsigned i = 0; i < p->n; i++) {
 		cert_chain_free(&p->at[i].chain);
 		gnutls_free(p->at[i].leaf.data);

@@ -40,6 +40,12 @@ enum tls_option {
 };
 unsigned tls_section_options(const void *section_config);               /* of merged sections; NULL is fine */
 
+/* SSLUserName: the variable whose value is the user; NULL = none. */
+const char *tls_place_user(const void *section_config);
+/* SSLVerifyClient and SSLVerifyDepth of a section: why the client may not have the place, or NULL. */
+struct tls;
+const char *tls_place_refuses(struct tls *t, const void *section_config);
+
 /*
  * The way from read directives to a working host, in the master, for each host in order of the text:
  *   1. tls_policy_keys: which key files the host needs (at most TLS_MAX_KEYS).

@@ -13,7 +13,13 @@
 enum tls_state { TLS_S_HANDSHAKE, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
 
 /* Why it failed, as far as the hook knew more than GnuTLS's code says. */
-enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE, TLS_F_SUITE13, TLS_F_SETUP, TLS_F_RENEGOTIATION };
+enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE, TLS_F_SUITE13, TLS_F_SETUP, TLS_F_RENEGOTIATION, TLS_F_CLIENT };
+
+/* A client's certificate. UNJUDGED: a resumed session of a host that lets unknown authorities in; it is looked at when asked for. */
+enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_GOOD, TLS_CLIENT_GENEROUS, TLS_CLIENT_UNJUDGED };
+
+struct tls_peer;                        /* clientcert.h */
+struct cert_reason;
 
 struct tls {
 	gnutls_session_t session;
@@ -26,6 +32,11 @@ struct tls {
 	int alert;                              /* the hook's choice of one; -1 = what fits the code */
 	int alert_received;                     /* a fatal one of the client's; -1 = none */
 	bool tls13, resumed, write_pending;
+	enum tls_client client;
+	const struct cert_reason *client_why;   /* of TLS_F_CLIENT */
+	struct tls_peer *peer;                  /* the client's certificates, while they are looked at; else NULL */
+	bool peer_judged;
+	bool legacy_dn;                         /* SSLOptions +LegacyDNStringFormat where the request is */
 	unsigned warnings;                      /* warning alerts that came: bounded */
 	struct hello hello;                     /* its texts but sni are absent after the hook */
 	char sni[256];

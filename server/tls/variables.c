@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "base/version.h"
+#include "tls/clientcert.h"
+#include "tls/names.h"
 #include "tls/session.h"
 
 static struct text copy(struct arena *a, const char *s)
@@ -102,7 +104,6 @@ static struct text library(struct tls *t, struct arena *a)
 static struct text always_on(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("on"); }
 static struct text always_false(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("false"); }
 static struct text always_null(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("NULL"); }
-static struct text always_none(struct tls *t, struct arena *a) { (void)t, (void)a; return TEXT("NONE"); }
 static struct text interface(struct tls *t, struct arena *a)
 {
 	(void)t, (void)a;
@@ -113,7 +114,7 @@ static const struct { const char *name; struct text (*value)(struct tls *t, stru
 	{ "HTTPS", always_on }, { "SSL_PROTOCOL", protocol }, { "SSL_CIPHER", cipher }, { "SSL_CIPHER_USEKEYSIZE", key_size },
 	{ "SSL_CIPHER_ALGKEYSIZE", key_size }, { "SSL_CIPHER_EXPORT", always_false }, { "SSL_SESSION_ID", session_id },
 	{ "SSL_SESSION_RESUMED", resumed }, { "SSL_SECURE_RENEG", secure_renegotiation }, { "SSL_COMPRESS_METHOD", always_null },
-	{ "SSL_TLS_SNI", sni }, { "SSL_VERSION_INTERFACE", interface }, { "SSL_VERSION_LIBRARY", library }, { "SSL_CLIENT_VERIFY", always_none },
+	{ "SSL_TLS_SNI", sni }, { "SSL_VERSION_INTERFACE", interface }, { "SSL_VERSION_LIBRARY", library }, { "SSL_CLIENT_VERIFY", clientcert_verified },
 };
 
 /* ------------------------------------------------------------------------------------------------ a certificate */
@@ -131,48 +132,6 @@ static gnutls_x509_crt_t server_certificate(struct tls *t)
 			return c->chain.at[0];
 	}
 	return t->policy->at[0].chain.at[0];
-}
-
-/* mod_ssl's names of the parts of a distinguished name. */
-static const struct { const char *name, *oid; } dn_parts[] = {
-	{ "C", "2.5.4.6" }, { "ST", "2.5.4.8" }, { "L", "2.5.4.7" }, { "O", "2.5.4.10" }, { "OU", "2.5.4.11" }, { "CN", "2.5.4.3" },
-	{ "T", "2.5.4.12" }, { "I", "2.5.4.43" }, { "G", "2.5.4.42" }, { "S", "2.5.4.4" }, { "D", "2.5.4.13" },
-	{ "UID", "0.9.2342.19200300.100.1.1" }, { "Email", "1.2.840.113549.1.9.1" },
-};
-
-typedef int dn_reader(gnutls_x509_crt_t crt, const char *oid, unsigned index, unsigned raw, void *buf,
-		      size_t *n);
-
-/* "CN" or "CN_2" of the subject or issuer. */
-static struct text dn_part(gnutls_x509_crt_t crt, dn_reader *read, struct text name, struct arena *a)
-{
-	const char *underscore = memchr(name.p, '_', name.n);
-	struct text part = { name.p, underscore ? (size_t)(underscore - name.p) : name.n };
-	uint64_t index = 0;
-	char value[1024];
-	size_t n = sizeof value;
-
-	if (underscore && text_u64((struct text){ underscore + 1, name.n - part.n - 1 }, 100, &index) != 0)
-		return (struct text){ 0 };
-	for (size_t i = 0; i < sizeof dn_parts / sizeof *dn_parts; i++)
-		if (text_is(part, dn_parts[i].name)
-		    && read(crt, dn_parts[i].oid, (unsigned)index, 0, value, &n) == 0)
-			return text_of(arena_strndup(a, value, n));
-	return (struct text){ 0 };
-}
-
-typedef int dn_printer(gnutls_x509_crt_t crt, gnutls_datum_t *dn, unsigned flags);
-
-/* RFC 4514: "CN=host,O=Example,C=DE". */
-static struct text dn_whole(gnutls_x509_crt_t crt, dn_printer *print, struct arena *a)
-{
-	gnutls_datum_t dn = { 0 };
-	struct text out = { 0 };
-
-	if (print(crt, &dn, 0) >= 0)
-		out = text_of(arena_strndup(a, (const char *)dn.data, dn.size));
-	gnutls_free(dn.data);
-	return out;
 }
 
 /* As OpenSSL prints times: "Nov 25 12:00:00 2026 GMT". */
@@ -270,17 +229,53 @@ static struct text rest_after(struct text name, const char *prefix)
 	return (struct text){ name.p + n, name.n - n };
 }
 
-/* What stands behind SSL_SERVER_. */
-static struct text certificate_variable(gnutls_x509_crt_t crt, struct text name, struct arena *a)
+/* RFC 4523, 2.1: what names a certificate exactly. */
+static struct text exact_assertion(gnutls_x509_crt_t crt, struct arena *a)
 {
-	if (text_is(name, "S_DN"))
-		return dn_whole(crt, gnutls_x509_crt_get_dn3, a);
-	if (text_is(name, "I_DN"))
-		return dn_whole(crt, gnutls_x509_crt_get_issuer_dn3, a);
-	if (text_starts(name, "S_DN_"))
-		return dn_part(crt, gnutls_x509_crt_get_dn_by_oid, rest_after(name, "S_DN_"), a);
-	if (text_starts(name, "I_DN_"))
-		return dn_part(crt, gnutls_x509_crt_get_issuer_dn_by_oid, rest_after(name, "I_DN_"), a);
+	unsigned char number[64];
+	char digits[160], *p = digits + sizeof digits;
+	size_t n = sizeof number;
+	struct text issuer = name_whole(crt, true, false, a);
+	bool more = true;
+
+	if (!issuer.p || gnutls_x509_crt_get_serial(crt, number, &n) < 0)
+		return (struct text){ 0 };
+	for (*--p = '\0'; more; ) {             /* by ten, over and over: the number has up to 20 bytes, or 64 */
+		unsigned left = 0;
+		more = false;
+		for (size_t i = 0; i < n; i++) {
+			left = left << 8 | number[i];
+			number[i] = (unsigned char)(left / 10);
+			left %= 10;
+			more |= number[i] != 0;
+		}
+		*--p = (char)('0' + left);
+	}
+	return text_of(arena_printf(a, "{ serialNumber %s, issuer rdnSequence:\"%.*s\" }", p, (int)issuer.n, issuer.p));
+}
+
+static struct text days_left(gnutls_x509_crt_t crt, struct arena *a)
+{
+	time_t left = gnutls_x509_crt_get_expiration_time(crt) - time(NULL);
+
+	return text_of(arena_printf(a, "%lld", left > 0 ? (long long)left / 86400 : 0));
+}
+
+/* What stands behind SSL_SERVER_ or SSL_CLIENT_. */
+static struct text certificate_variable(const struct tls *t, gnutls_x509_crt_t crt, struct text name, struct arena *a)
+{
+	if (text_is(name, "S_DN") || text_is(name, "I_DN"))
+		return name_whole(crt, name.p[0] == 'I', t->legacy_dn, a);
+	if (text_starts(name, "S_DN_") || text_starts(name, "I_DN_"))
+		return name_part(crt, name.p[0] == 'I', (struct text){ name.p + 5, name.n - 5 }, a);
+	if (text_starts(name, "SAN_OTHER_msUPN_"))
+		return alternative_name(crt, GNUTLS_SAN_OTHERNAME_MSUSERPRINCIPAL, rest_after(name, "SAN_OTHER_msUPN_"), a);
+	if (text_starts(name, "SAN_OTHER_dnsSRV_"))
+		return alternative_name(crt, GNUTLS_SAN_OTHERNAME_SRV, rest_after(name, "SAN_OTHER_dnsSRV_"), a);
+	if (text_is(name, "CERT_RFC4523_CEA"))
+		return exact_assertion(crt, a);
+	if (text_is(name, "V_REMAIN"))
+		return days_left(crt, a);
 	if (text_starts(name, "SAN_DNS_"))
 		return alternative_name(crt, GNUTLS_SAN_DNSNAME, rest_after(name, "SAN_DNS_"), a);
 	if (text_starts(name, "SAN_Email_"))
@@ -302,6 +297,26 @@ static struct text certificate_variable(gnutls_x509_crt_t crt, struct text name,
 	return (struct text){ 0 };
 }
 
+static struct text client_variable(struct tls *t, struct text name, struct arena *a)
+{
+	const struct tls_peer *p = clientcert_peer(t);
+	uint64_t i;
+
+	if (!p)
+		return (struct text){ 0 };
+	if (!text_starts(name, "CERT_CHAIN_"))
+		return certificate_variable(t, p->chain.at[0], name, a);
+	/* Behind the client's own. */
+	if (text_u64(rest_after(name, "CERT_CHAIN_"), CERT_MAX_CHAIN, &i) != 0 || i + 1 >= p->chain.n)
+		return (struct text){ 0 };
+	return pem(p->chain.at[i + 1], a);
+}
+
+void tls_use_options(struct tls *t, unsigned options)
+{
+	t->legacy_dn = options & TLS_OPT_LEGACYDN;
+}
+
 struct text tls_variable(struct tls *t, const char *name, struct arena *a)
 {
 	struct text asked = text_of(name);
@@ -311,6 +326,8 @@ struct text tls_variable(struct tls *t, const char *name, struct arena *a)
 		if (text_is(asked, session_variables[i].name))
 			return session_variables[i].value(t, a);
 	if (text_starts(asked, "SSL_SERVER_") && (crt = server_certificate(t)))
-		return certificate_variable(crt, rest_after(asked, "SSL_SERVER_"), a);
+		return certificate_variable(t, crt, rest_after(asked, "SSL_SERVER_"), a);
+	if (text_starts(asked, "SSL_CLIENT_"))
+		return client_variable(t, rest_after(asked, "SSL_CLIENT_"), a);
 	return (struct text){ 0 };
 }

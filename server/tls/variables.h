@@ -6,7 +6,9 @@
 
 #include "tls/handshake.h"
 
-/* SSL_PROTOCOL SSL_CIPHER SSL_SESSION_RESUMED SSL_TLS_SNI SSL_SERVER_S_DN_CN … HTTPS; absent text where it has no value. */
+/* SSL_PROTOCOL SSL_CIPHER SSL_SESSION_RESUMED SSL_TLS_SNI SSL_SERVER_S_DN_CN SSL_CLIENT_CERT … HTTPS; absent text where it has no value. */
 struct text tls_variable(struct tls *t, const char *name, struct arena *a);
+/* SSLOptions (enum tls_option) of the place that is asked for: how the variables after this look. */
+void tls_use_options(struct tls *t, unsigned options);
 
 #endif

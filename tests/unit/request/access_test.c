@@ -301,7 +301,7 @@ static void what_would_restrict_is_refused(void **state)
 		{ IN("Require host example.org # ours"), "E t.conf:2|no host name" }, { IN("Require not host example.org"), "E t.conf:2|RequireAll" },
 		{ IN("Require valid-user"), "E t.conf:2|valid-user|not available" }, { IN("Require user ann"), "E t.conf:2|not available" },
 		{ IN("Require group g"), "E t.conf:2|not available" }, { IN("Require expr true"), "E t.conf:2|expressions" },
-		{ IN("Require not valid-user"), "E t.conf:2|not available" }, { IN("Require ssl-verify-client"), "E t.conf:2|certificates" },
+		{ IN("Require not valid-user"), "E t.conf:2|not available" }, { IN("Require ssl-verify-client now"), "E t.conf:2|no further words" },
 		{ IN("Require ALL granted"), "E t.conf:2|no rule named" }, { IN("Require all maybe"), "E t.conf:2|granted or denied" },
 		{ IN("Require all granted # really"), "E t.conf:2|nothing more" }, { IN("Require"), "E t.conf:2" },
 		{ IN("Require ip"), "E t.conf:2|no address" }, { IN("Require ip 300.1"), "E t.conf:2|300.1" },

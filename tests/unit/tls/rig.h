@@ -292,6 +292,35 @@ struct rig {
 	int alert;                      /* that it received */
 };
 
+/* The certificate that new clients have: NAME.pem and NAME.key of rig_dir; NULL: none. */
+static UNUSED const char *rig_client;
+
+/* Whatever the server says about whom it trusts, the client gives this one. */
+static int rig_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs, unsigned *n, gnutls_ocsp_data_st **ocsp,
+			unsigned *ocsp_n, gnutls_privkey_t *key, unsigned *flags)
+{
+	gnutls_pcert_st *list = gnutls_calloc(16, sizeof *list);
+	char pem[64], file[64];
+	gnutls_datum_t data;
+
+	(void)session, (void)info;
+	snprintf(pem, sizeof pem, "%s.pem", rig_client ? rig_client : "");
+	snprintf(file, sizeof file, "%s.key", rig_client ? rig_client : "");
+	*n = 16;
+	assert_int_equal(gnutls_load_file(rig_path(pem), &data), 0);
+	assert_true(gnutls_pcert_list_import_x509_raw(list, n, &data, GNUTLS_X509_FMT_PEM, 0) >= 0);
+	gnutls_free(data.data);
+	assert_int_equal(gnutls_load_file(rig_path(file), &data), 0);
+	gnutls_privkey_init(key);
+	assert_int_equal(gnutls_privkey_import_x509_raw(*key, &data, GNUTLS_X509_FMT_PEM, NULL, 0), 0);
+	gnutls_free(data.data);
+	*certs = list;
+	*ocsp = NULL;
+	*ocsp_n = 0;
+	*flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+	return 0;
+}
+
 /* A client with a priority string and a name (NULL: none), beside a server with these hosts. */
 static UNUSED struct rig *rig_new(struct rig_hosts *hosts, const char *priority, const char *name)
 {
@@ -306,6 +335,8 @@ static UNUSED struct rig *rig_new(struct rig_hosts *hosts, const char *priority,
 		fail_msg("priority %s", priority);
 	gnutls_certificate_allocate_credentials(&r->trust);
 	gnutls_credentials_set(r->client, GNUTLS_CRD_CERTIFICATE, r->trust);
+	if (rig_client)
+		gnutls_certificate_set_retrieve_function3(r->trust, rig_retrieve);
 	if (name)
 		gnutls_server_name_set(r->client, GNUTLS_NAME_DNS, name, strlen(name));
 	gnutls_transport_set_ptr(r->client, &r->wire);
