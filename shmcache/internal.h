@@ -126,6 +126,11 @@ struct shmc_shard_head {
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex fits its cache line");
 _Static_assert(sizeof(struct shmc_shard_head) == 384, "a shard's head");
 
+/* A shard whose lock was not had: until when (us) it is only tried, unless who was inside has gone on since. 0: it was had. */
+struct shmc_stuck {
+	uint64_t until, owner, head;
+};
+
 /* A process's own handle. Nothing here is shared; the geometry is a private copy that no scribble reaches. */
 struct shmcache {
 	unsigned char *base;                    /* the mapping */
@@ -144,7 +149,7 @@ struct shmcache {
 	pid_t master, self;                     /* who created or adopted; who called child_init */
 	struct shmc_shard_head *volatile inside;        /* whose robust mutex this process has, or is about to take or free */
 	int mutex_kind;                         /* how a robust mutex looks that nobody wrote over */
-	uint64_t impatient[SHMC_MAX_SHARDS];    /* until when (us) a shard whose lock was not had is only tried */
+	struct shmc_stuck stuck[SHMC_MAX_SHARDS];       /* of each shard, while its lock was not had */
 	struct shmcache_wait wait;              /* the last one */
 	bool readonly_head;                     /* the first two pages are mapped read-only here */
 	gcry_cipher_hd_t cipher;                /* NULL before child_init */
@@ -282,8 +287,6 @@ static inline struct shmc_seeds *shmc_seeds_of(const struct shmcache *c)
 {
 	return (struct shmc_seeds *)(c->base + SHMC_TICKETS);
 }
-/* A shard as it is born: no entry; positions start at the ring's size, so that no slot in use is 0. */
-void shmc_shard_born(const struct shmcache *c, struct shmc_shard_head *h);
 uint32_t shmc_now(void);                                /* seconds, CLOCK_BOOTTIME */
 
 /* ------------------------------------------------------------------------------------------------ mutex.c */
@@ -295,7 +298,7 @@ extern int (*shmc_statfs)(const char *path, struct statfs *s);
  * ino.
  */
 int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct shmcache_err *e);
-/* Takes the instance's byte on an inherited descriptor: 0, or -1 with errno. */
+/* Takes the instance's byte and writes down whose it is: 0, or -1 with errno. */
 int shmc_instance_take(int fd);
 /* Whether someone else's description holds the instance's byte of the lockfile at path. */
 bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino);

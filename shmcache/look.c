@@ -87,16 +87,13 @@ struct shmcache *shmcache_attach(int fd, struct shmcache_err *e)
 	struct shmcache *c;
 	void *p;
 
-	if (e != NULL)
-		e->text[0] = e->remedy[0] = '\0';
+	shmc_clear(e);
 	memset(&h, 0, sizeof(h));
 	if (header_look(fd, &h, e) < 0)
 		return NULL;
-	c = calloc(1, sizeof(*c));
-	if (c == NULL) {
-		shmc_fail(e, "", "no memory for the cache");
+	c = shmc_handle_new(e);
+	if (c == NULL)
 		return NULL;
-	}
 	p = mmap(NULL, h.segment, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		shmc_fail(e, "", "mapping the cache: %s", strerror(errno));
@@ -104,7 +101,6 @@ struct shmcache *shmcache_attach(int fd, struct shmcache_err *e)
 		return NULL;
 	}
 	c->base = p;
-	c->segfd = c->lockfd = c->keyfd = c->lock = -1;
 	c->readonly_head = c->attached = true;
 	c->lock_base = h.lock_base;
 	c->plan = (struct shmcache_plan){
@@ -474,8 +470,7 @@ int shmcache_copy(const struct shmcache *c, int fd, struct shmcache_err *e)
 	struct shmc_shard_head *copy = shard_buffer(c);
 	int r = -1, why;
 
-	if (e != NULL)
-		e->text[0] = e->remedy[0] = '\0';
+	shmc_clear(e);
 	errno = ENOMEM;
 	if (copy != NULL && write_head(c, fd) == 0)
 		r = write_shards(c, fd, copy);

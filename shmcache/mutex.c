@@ -70,11 +70,24 @@ static struct flock record(short type, off_t byte, off_t len)
 	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = len };
 }
 
+static void note_pid(int fd)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	/* Only a help for people and for the error above: a full disk is no reason to stop. */
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		return;
+}
+
 int shmc_instance_take(int fd)
 {
 	struct flock l = record(F_WRLCK, SHMC_INSTANCE, 1);
 
-	return fcntl(fd, F_OFD_SETLK, &l);
+	if (fcntl(fd, F_OFD_SETLK, &l) < 0)
+		return -1;
+	note_pid(fd);
+	return 0;
 }
 
 bool shmc_instance_lives(const char *path, uint64_t dev, uint64_t ino)
@@ -174,16 +187,6 @@ static int suits(int fd, const char *path, struct stat *st, struct shmcache_err 
 	return 0;
 }
 
-static void note_pid(int fd)
-{
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-
-	/* Only a help for people and for the error above: a full disk is no reason to stop. */
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		return;
-}
-
 static const char *open_remedy(int why)
 {
 	switch (why) {
@@ -218,7 +221,6 @@ int shmc_lockfile_open(const char *path, uint64_t *dev, uint64_t *ino, struct sh
 			return -1;
 		}
 		if (stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino) {
-			note_pid(fd);
 			*dev = st.st_dev;
 			*ino = st.st_ino;
 			return fd;
@@ -273,7 +275,10 @@ int shmc_mutex_born(struct shmc_shard_head *h)
 	return why == 0 ? 0 : -1;
 }
 
-/* The type of such a mutex, to tell one that was written over: the C library ends programs that lock those. */
+/*
+ * The type of such a mutex, to tell one that was written over: of most other types one would be had, and its holder's
+ * death would leave it locked for ever.
+ */
 static int mutex_kind(void)
 {
 	struct shmc_shard_head *model = calloc(1, sizeof(*model));
@@ -428,22 +433,35 @@ static int give_up(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h
 	return -1;
 }
 
+/*
+ * A holder that is stopped in a debugger costs one full wait a second, not one a store. On a busy machine a wait may end in
+ * vain as well: there somebody has stored since, or somebody else is inside.
+ */
+static bool still_stuck(const struct shmcache *c, uint32_t shard, const struct shmc_shard_head *h, uint64_t now)
+{
+	const struct shmc_stuck *k = &c->stuck[shard];
+
+	return now < k->until && shmc_load(&h->owner) == k->owner && shmc_load(&h->ring[PROBATION].head) == k->head;
+}
+
 int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 {
 	uint64_t start, now;
 
-	if (try_lock(c, shard, h) == 0)
+	if (try_lock(c, shard, h) == 0) {
+		c->stuck[shard].until = 0;
 		return 0;
+	}
 	shmc_count(h, N_LOCK_BUSY);
 	c->wait.owner = 0;
 	note_owner(c, h);
 	start = now = microseconds();
 	for (unsigned round = 0; now - start < (uint64_t)c->timeout_ms * 1000; round++) {
-		/* A holder that is stopped in a debugger costs one full wait a second, not one a store. */
-		if (round >= 3 && now < c->impatient[shard])
+		if (round >= 3 && still_stuck(c, shard, h, now))
 			return give_up(c, shard, h, now - start);
 		pause_for(round);
 		if (try_lock(c, shard, h) == 0) {
+			c->stuck[shard].until = 0;
 			now = microseconds();
 			count_wait(h, now - start);
 			note_wait(c, shard, now - start, false);
@@ -456,7 +474,9 @@ int shmc_lock(struct shmcache *c, uint32_t shard, struct shmc_shard_head *h)
 		note_owner(c, h);
 		now = microseconds();
 	}
-	c->impatient[shard] = now + 1000000;
+	c->stuck[shard] = (struct shmc_stuck){
+		.until = now + 1000000, .owner = shmc_load(&h->owner), .head = shmc_load(&h->ring[PROBATION].head),
+	};
 	return give_up(c, shard, h, now - start);
 }
 

@@ -112,7 +112,8 @@ uint64_t *shmc_ring_at(const struct shmcache *c, struct shmc_shard_head *h, unsi
 	return ring == PROBATION ? first : first + (size_t)c->plan.ring_units[PROBATION] * 2;
 }
 
-void shmc_shard_born(const struct shmcache *c, struct shmc_shard_head *h)
+/* No entry; positions start at the ring's size, so that no slot in use is 0. */
+static void shard_born(const struct shmcache *c, struct shmc_shard_head *h)
 {
 	for (unsigned r = 0; r < 2; r++) {
 		shmc_put(&h->ring[r].tail, c->plan.ring_units[r]);
@@ -166,6 +167,9 @@ static int remove_left_over(const struct shmcache *c, const char *name, struct s
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
+	if (fd < 0 && errno != EACCES)
+		return shmc_fail(e, "remove it, or choose another name", "shared memory object %s is there already: %s", name,
+		                 strerror(errno));
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid()) {
 		if (fd >= 0)
 			close(fd);
@@ -224,6 +228,7 @@ static int allocate(const struct shmcache *c, bool named, struct shmcache_err *e
 	do
 		why = posix_fallocate(c->segfd, 0, (off_t)c->plan.segment);
 	while (why == EINTR);
+	errno = why;                            /* posix_fallocate leaves it alone; a resize tells it */
 	if (why == ENOSPC && named && fstatvfs(c->segfd, &fs) == 0 && fs.f_blocks > 0)
 		return shmc_fail(e, "make the cache smaller, or enlarge it (mount -o remount,size=… /dev/shm)",
 		                 "%zu bytes for the cache cannot be had: /dev/shm has %llu bytes free of %llu", c->plan.segment,
@@ -293,7 +298,7 @@ int shmc_segment_make(struct shmcache *c, const char *name, struct shmcache_err 
 	if (allocate(c, named, e) < 0 || map(c, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->plan.shards; i++) {
-		shmc_shard_born(c, shmc_shard_at(c, i));
+		shard_born(c, shmc_shard_at(c, i));
 		if (c->kind == SHMCACHE_LOCK_ROBUST && shmc_mutex_born(shmc_shard_at(c, i)) < 0)
 			return shmc_fail(e, "choose another kind of lock", "this system has no robust mutexes: %s",
 			                 strerror(errno));
@@ -352,6 +357,7 @@ static bool plan_of_header(const struct shmc_header *h, struct shmcache_plan *p)
 {
 	uint64_t shard = sizeof(struct shmc_shard_head) + (uint64_t)h->buckets * SHMC_BUCKET * sizeof(uint64_t) +
 	                 ((uint64_t)h->ring_units[PROBATION] + h->ring_units[MAIN]) * SHMC_UNIT;
+	uint64_t longest = SHMC_HEAD_UNITS + (h->max_data + SHMC_UNIT - 1) / SHMC_UNIT;
 
 	if (h->lock_base != 0 && h->lock_base != SHMC_MAX_SHARDS)
 		return false;
@@ -360,7 +366,7 @@ static bool plan_of_header(const struct shmc_header *h, struct shmcache_plan *p)
 	if (h->segment < SHMC_SHARDS + (uint64_t)h->shards * h->shard_bytes)
 		return false;
 	if (h->shards > 0 && (shard > h->shard_bytes || h->buckets == 0 || h->shard_bytes % 64 != 0 ||
-	                      h->max_data > ((uint64_t)h->ring_units[MAIN] / 4) * SHMC_UNIT))
+	                      longest > h->ring_units[PROBATION] || 2 * longest > h->ring_units[MAIN]))
 		return false;
 	*p = (struct shmcache_plan){
 		.bytes = h->bytes, .segment = h->segment, .max_data = h->max_data, .sessions = h->sessions,

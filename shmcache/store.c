@@ -220,13 +220,12 @@ static int make_room_main(struct shmc_shard *s, uint32_t units)
 	return 0;
 }
 
-static int make_room(struct shmc_shard *s, unsigned ring, uint32_t units)
+/* Room for a new entry. 0 or -1: a chain is broken. */
+static int make_room(struct shmc_shard *s, uint32_t units)
 {
-	struct shmc_ring *r = &s->ring[ring];
+	struct shmc_ring *r = &s->ring[PROBATION];
 	unsigned moves = 0;
 
-	if (ring == MAIN)
-		return make_room_main(s, units);
 	while (gap(r) < units)
 		if (r->head == r->tail || pass_one(s, PROBATION, &moves) < 0)
 			return -1;
@@ -316,18 +315,18 @@ static uint64_t *choose(struct shmc_shard *s, uint64_t hash, uint64_t *value, en
  * Names the new entry. Readers may count hits and remove meanwhile, so that the slot chosen has to be won by
  * CAS.
  */
-static void name(struct shmc_shard *s, uint64_t hash, unsigned ring, uint64_t pos)
+static void name(struct shmc_shard *s, uint64_t hash, uint64_t pos)
 {
 	SHMC_ASSERT(shmc_load(&s->h->owner) == (uint64_t)s->c->self);
 	/* I3: what a slot names is whole and inside its ring */
-	SHMC_ASSERT(pos >= shmc_load(&s->h->ring[ring].tail) && pos < shmc_load(&s->h->ring[ring].head));
+	SHMC_ASSERT(pos >= shmc_load(&s->h->ring[PROBATION].tail) && pos < shmc_load(&s->h->ring[PROBATION].head));
 	for (unsigned i = 0; i < 4 * SHMC_TRIES; i++) {
 		uint64_t value;
 		enum shmc_counter why;
 		uint64_t *p = choose(s, hash, &value, &why);
 
 		SHMC_POINT(NAME);
-		if (p != NULL && shmc_cas(p, value, shmc_slot(0, hash, ring, pos))) {
+		if (p != NULL && shmc_cas(p, value, shmc_slot(0, hash, PROBATION, pos))) {
 			switch (why) {
 			case N_REPLACED: SHMC_POINT(REPLACED); break;
 			case N_IDX_EVICTED: SHMC_POINT(INDEX_EVICTED); break;
@@ -462,17 +461,15 @@ static int make_record(struct shmcache *c, const unsigned char *key, uint64_t ha
 
 void shmc_store_locked(struct shmc_shard *s, uint64_t *record, uint64_t hash, uint32_t units)
 {
-	/* What would sweep half of probation away goes to main at once. */
-	unsigned ring = units > s->ring[PROBATION].units / 2 ? MAIN : PROBATION;
 	uint64_t pos;
 
-	if (make_room(s, ring, units) < 0) {
+	if (make_room(s, units) < 0) {
 		shmc_reset_locked(s);
-		if (make_room(s, ring, units) < 0)
+		if (make_room(s, units) < 0)
 			return;
 	}
-	pos = append(&s->ring[ring], record, units);
-	name(s, hash, ring, pos);
+	pos = append(&s->ring[PROBATION], record, units);
+	name(s, hash, pos);
 	shmc_count(s->h, N_STORES);
 }
 

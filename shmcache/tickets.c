@@ -12,11 +12,6 @@
 
 #include "shmcache/internal.h"
 
-static struct shmc_seeds *seeds(const struct shmcache *c)
-{
-	return (struct shmc_seeds *)(c->base + SHMC_TICKETS);
-}
-
 /* What a seed's seal binds it to: its own name and times. */
 struct bound {
 	char use[16];
@@ -146,9 +141,9 @@ int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, in
 		errno = EINVAL;
 		return -1;
 	}
-	to[0] = place(seeds(c), seed, now);
+	to[0] = place(shmc_seeds_of(c), seed, now);
 	if (c->older != NULL)
-		to[1] = place(seeds(c->older), seed, now);
+		to[1] = place(shmc_seeds_of(c->older), seed, now);
 	if (to[0] == NULL || (c->older != NULL && to[1] == NULL)) {
 		errno = ENOSPC;
 		return -1;
@@ -157,9 +152,9 @@ int shmcache_ticket_put(struct shmcache *c, const struct shmcache_seed *seed, in
 		errno = EIO;
 		return -1;
 	}
-	write_seed(seeds(c), to[0], &new);
+	write_seed(shmc_seeds_of(c), to[0], &new);
 	if (to[1] != NULL)
-		write_seed(seeds(c->older), to[1], &new);
+		write_seed(shmc_seeds_of(c->older), to[1], &new);
 	return 0;
 }
 
@@ -183,8 +178,8 @@ int shmcache_ticket_drop(struct shmcache *c, uint64_t id)
 		errno = EINVAL;
 		return -1;
 	}
-	found = wipe_seed(seeds(c), id);
-	if (c->older != NULL && wipe_seed(seeds(c->older), id))
+	found = wipe_seed(shmc_seeds_of(c), id);
+	if (c->older != NULL && wipe_seed(shmc_seeds_of(c->older), id))
 		found = true;
 	if (found)
 		return 0;
@@ -200,7 +195,7 @@ static bool newer(const struct shmcache_seed *a, const struct shmcache_seed *b)
 
 unsigned shmcache_ticket_list(struct shmcache *c, struct shmcache_seed out[SHMCACHE_SEEDS])
 {
-	const struct shmc_seeds *all = seeds(c);
+	const struct shmc_seeds *all = shmc_seeds_of(c);
 	gcry_cipher_hd_t h = handle_get(c);
 	struct shmcache_seed one;
 	unsigned n = 0;
@@ -233,5 +228,5 @@ unsigned shmcache_ticket_list(struct shmcache *c, struct shmcache_seed out[SHMCA
 
 uint64_t shmcache_ticket_serial(const struct shmcache *c)
 {
-	return shmc_acquire(&seeds(c)->serial);
+	return shmc_acquire(&shmc_seeds_of(c)->serial);
 }

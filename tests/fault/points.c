@@ -347,7 +347,7 @@ static void one_case(const struct fault *f)
 	struct fault g = *f;
 	pid_t pid = child(f);
 
-	memset(live.impatient, 0, sizeof(live.impatient));
+	memset(live.stuck, 0, sizeof(live.stuck));
 	cases_run++;
 	reached[f->point]++;
 	switch (f->way) {
@@ -365,7 +365,7 @@ static void one_case(const struct fault *f)
 		g.before = 0;           /* what was stored and hit beside it may have cost others their places */
 		break;
 	}
-	memset(live.impatient, 0, sizeof(live.impatient));
+	memset(live.stuck, 0, sizeof(live.stuck));
 	look_at_locks(&g);
 	look_at_rest(&g);
 }
