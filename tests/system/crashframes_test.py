@@ -32,7 +32,11 @@ while frame is not None and len(frames) < 140:
         frame = frame.older()
     except gdb.error:
         break
-print('FRAMES ' + json.dumps([frames, int(gdb.parse_and_eval('*fault_lock'))]))
+try:
+    lock = int(gdb.parse_and_eval('*fault_lock'))
+except gdb.error:
+    lock = None
+print('FRAMES ' + json.dumps([frames, lock]))
 '''
 Frame = collections.namedtuple('Frame', 'pc function line kind module', defaults=('',))
 Way = collections.namedtuple('Way', 'signal kind top cut', defaults=(False,))
@@ -360,6 +364,35 @@ class Separate(Crashes):
         self.assertEqual(crashed.report['build-id'], self.id)
         self.assertIn('fault_level', [f.function for f in crashed.frames])
         self.assertEqual(self.hold_against_gdb(self.as_built(crashed)), None)
+
+
+@unittest.skipUnless(shutil.which('clang') and CORES, 'needs clang, and cores beside the reports')
+@unsanitized
+class Clang(Crashes):
+    """Another compiler, other unwind tables and debug information: the rehearsal's ways to crash, compiled by clang."""
+
+    def test_frames_of_clang(self):
+        folder = tempfile.mkdtemp(prefix='bulkhead-clang-')
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        os.chmod(folder, 0o755)
+        build, root = os.path.dirname(os.path.dirname(BIN)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
+        ways, program = os.path.join(folder, 'ways.o'), os.path.join(folder, 'rehearsal')
+        objects = [o for o in glob.glob(build + '/obj/crashdump/tool*.o') if not o.endswith('toolways.o')]
+        subprocess.run(['clang', '-w', '-std=gnu17', '-O2', '-g', '-fPIE', '-fstack-protector-strong', '-D_GNU_SOURCE', '-I' + root, '-c', '-o', ways, root + '/crashdump/toolways.c'], check=True)
+        subprocess.run(['gcc', '-pie', '-o', program, ways, *objects, build + '/lib/crashdump.a', '-lunwind', '-ldw', '-lelf', '-ljansson', '-lz', '-lm', '-lgcrypt'], check=True)
+        wrong = []
+        for name in ('null', 'bad-call', 'fpe', 'heap', 'assert', 'stack-overflow'):
+            out = os.path.join(folder, name)
+            os.mkdir(out)
+            if ROOT:
+                shutil.chown(out, 'www-data')
+            done = subprocess.run([program, 'test', '-d', out, name], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            shown, frames = report_frames(glob.glob(out + '/*.txt')[0])
+            frames = [f._replace(module=BIN) if f.module == program else f for f in frames]
+            theirs, _ = gdb_frames(program, glob.glob(out + '/core*')[0])
+            wrong.append(self.hold_against_gdb(Crashed(name, shown, '', frames, theirs, None, 0, 0), name == 'stack-overflow'))
+        self.assertEqual([text for text in wrong if text], [])
 
 
 if __name__ == '__main__':
