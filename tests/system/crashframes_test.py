@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -177,7 +178,14 @@ class Crashes(unittest.TestCase):
     def crash_server(self, s, name):
         path = name if name.startswith('/') else '/fault/%s/2' % name
         try:
-            if name.startswith('fault-'):
+            if name == 'sent':
+                with s.connect() as c:
+                    c.request()
+                    time.sleep(0.2)
+                    os.kill(s.workers()[0], signal.SIGSEGV)
+                    began = time.monotonic()
+                    c.take(1)
+            elif name.startswith('fault-'):
                 wait_for(lambda: s.workers(), 'a child')
                 began = time.monotonic()
                 s.connect(True, sni=name).sock.close()
@@ -265,6 +273,16 @@ class Frames(Crashes):
                 self.assertEqual(c.lock, 1, "the heap's lock was held")
             wrong += self.check(c, way.top if way.cut else way.top + levels, way.signal, way.kind, way.cut)
         self.assertEqual('\n'.join(wrong), '')
+
+    def test_only_the_tests_program_has_the_injector(self):
+        for program, there in ((BIN, True), (os.path.join(os.path.dirname(TOOL), 'bulkhead'), False)):
+            with open(program, 'rb') as f:
+                self.assertEqual(b'test-fault\0' in f.read(), there, program)
+
+    @unsanitized
+    def test_signal_from_outside_while_it_waits(self):
+        crashed = self.crash('sent')
+        self.assertEqual('\n'.join(self.check(crashed, [None, 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start'], SEGV, 'sent-by-pid')), '')
 
     @unsanitized
     def test_each_point_of_a_request(self):
