@@ -122,16 +122,6 @@ char *cache_words(const struct config *cfg, char *buf, size_t n)
 
 /* ------------------------------------------------------------------------------------------------ making */
 
-static void make_parent(const char *path)
-{
-	char parent[4096];
-	const char *slash = strrchr(path, '/');
-
-	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
-	if (*parent)
-		mkdir(parent, 0755);
-}
-
 static int make(const struct config *cfg, const struct cache_wish *w, struct err *e)
 {
 	const struct tls_cache_settings *s = keys_cache_settings(cfg);
@@ -140,7 +130,7 @@ static int make(const struct config *cfg, const struct cache_wish *w, struct err
 	struct shmcache_plan plan;
 	char words[160];
 
-	make_parent(w->lockfile);
+	shared_make_parent(w->lockfile);
 	if (plan_of(s, &plan, &why) < 0 || !(shared.cache = shmcache_create(&plan, w->name, &lock, &why))) {
 		const struct conf_pos *pos = strstr(why.text, w->lockfile) && s->mutex_pos.file ? &s->mutex_pos : &s->pos;
 

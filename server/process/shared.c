@@ -212,7 +212,7 @@ int shared_create(unsigned server_limit, struct err *e)
 
 /* ------------------------------------------------------------------------------------------------ core directory */
 
-static void make_parent(const char *path)
+void shared_make_parent(const char *path)
 {
 	char parent[4096];
 	const char *slash = strrchr(path, '/');
@@ -239,7 +239,7 @@ void shared_core_dir(const struct config *cfg)
 	snprintf(path, sizeof path, "%s%s", p->chroot_dir ? p->chroot_dir : "", p->core_dir);
 	made = mkdir(path, 0700) == 0;
 	if (!made && errno == ENOENT && shared.root) {
-		make_parent(path);
+		shared_make_parent(path);
 		made = mkdir(path, 0700) == 0;
 	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -107,6 +107,8 @@ void shared_forget_cache(void);
 void shared_crash_release(void);
 
 int64_t shared_now(void);               /* ms of CLOCK_MONOTONIC */
+/* Makes the folder that `path` lies in, where only that one is missing. */
+void shared_make_parent(const char *path);
 /* Opens CoreDumpDirectory, makes it where it is missing; a warning where it cannot be used. Part of shared_prepare. */
 void shared_core_dir(const struct config *cfg);
 /* -X: cache and seeds without slots. */
