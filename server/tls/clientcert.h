@@ -6,6 +6,7 @@
 #define BULKHEAD_TLS_CLIENTCERT_H
 
 #include <gnutls/x509.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/text.h"
@@ -44,7 +45,36 @@ int authorities_load(struct tls_policy *p, struct conf_env *env);
 /* Gives the names that clients are told to the credentials. 0, or -1 and reported. */
 int authorities_tell(struct tls_policy *p, struct conf_env *env);
 void authorities_free(struct tls_policy *p);
-int crl_serial_of(const unsigned char *number, size_t n, struct crl_serial *out);
+
+/* ------------------------------------------------------------------------------------------------ while files are read */
+
+struct certificates {
+	gnutls_x509_crt_t *at;
+	unsigned n, room;
+};
+/* A file that is being read: what it is for decides what it may hold. */
+struct cert_reading {
+	struct conf_env *env;
+	const struct tls_file *named;   /* by which directive */
+	const char *directive;
+	struct certificates *certificates;      /* NULL: lists of revoked certificates are read */
+	struct tls_authorities *lists;
+	bool in_folder;                 /* other files may be there */
+	unsigned found, other;          /* of what was looked for; of other things */
+	bool key;                       /* a private key was among them */
+};
+/* Reports an error at the directive; returns -1. A warning. A time in words. */
+int reading_bad(const struct cert_reading *r, const char *remedy, const char *sentence);
+void reading_warn(const struct cert_reading *r, const char *remedy, const char *sentence);
+const char *reading_day(struct conf_env *env, time_t when);
+
+/* revoked.c. Keeps a list, unless it is there already: it is the callee's now. 0, or -1 and reported. */
+int crl_keep(struct cert_reading *r, gnutls_x509_crl_t crl, const char *path);
+/* Whether the lines fit together: 0, or -1 and reported. What will refuse clients, or not count, is said. */
+int crl_check_lines(const struct tls_policy *p, struct conf_env *env);
+void crl_look(const struct tls_policy *p, struct conf_env *env);
+void crl_free(struct tls_crl *l);
+void crl_serial_of(const unsigned char *number, size_t n, struct crl_serial *out);
 int crl_serial_compare(const void *a, const void *b);
 
 /* ------------------------------------------------------------------------------------------------ in children */
