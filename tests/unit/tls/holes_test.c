@@ -1,12 +1,18 @@
 /*
  * holes_test.c - what GnuTLS by itself resumes, or stumbles over, where it must not: each case by session ID, by a ticket of
- * 1.2 and by one of 1.3. Whatever changed between the two connections, the second is a good one; resumed only where all is
- * the same.
+ * 1.2 and by one of 1.3. Whatever changed between the two connections, the second is a good one, unless the client lacks the
+ * certificate that is wanted now; resumed only where all is the same.
  */
+#include "authority.h"
 #include "sessions.h"
 
 static int setup(void **state)
 {
+	static const struct making clients[] = {
+		{ .name = "root", .ca = true }, { .name = "other", .ca = true }, { .name = "inter", .issuer = "root", .ca = true },
+		{ .name = "joe", .issuer = "root" }, { .name = "jim", .issuer = "root" }, { .name = "mallory", .issuer = "other" },
+		{ .name = "deep", .issuer = "inter", .chain = "inter" },
+	};
 	struct err e = { 0 };
 
 	if (rig_setup(state) != 0 || tls_init(&e) != 0)
@@ -14,6 +20,12 @@ static int setup(void **state)
 	rig_certificate("one.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
 	rig_certificate("two.test", GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
 	rig_certificate("rsa.test", GNUTLS_PK_RSA, 2048);
+	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
+		make_certificate(&clients[i]);
+	append("both.pem", "root.pem");
+	append("both.pem", "other.pem");
+	make_list("clean.crl", "root", NULL, -60, 3600);
+	make_list("jim.crl", "root", "jim", -60, 3600);
 	return 0;
 }
 
@@ -23,11 +35,13 @@ static int setup(void **state)
 struct side {
 	const char *name, *certificate, *more;  /* the host that answers, whatever the client asks for */
 	const char *client, *sni;
+	const char *who;                        /* the client's certificate; NULL: none */
+	const char *seen;                       /* SSL_CLIENT_VERIFY and name there; NULL: any */
 };
 struct hole {
 	const char *what;
 	struct side before, after;
-	bool resumed;
+	int resumed;                            /* -1: the second connection must fail */
 };
 
 static void run(const struct hole *rows, size_t n)
@@ -41,19 +55,25 @@ static void run(const struct hole *rows, size_t n)
 			const struct side *s = sides[k];
 			struct tls_policy *p = rig_host(env, s->name, s->certificate, s->more);
 			struct rig_hosts hosts = { .at = { { s->name, p } }, .n = 1 };
-			int resumed = connect_to(&hosts, s->client, s->sni, &session);
+			int resumed;
 
-			if (resumed != (k == 1 && rows[i].resumed))
+			rig_client = s->who;
+			resumed = connect_to(&hosts, s->client, s->sni, &session);
+			if (s->seen && resumed >= 0 && strcmp(seen_client, s->seen) != 0)
+				fail_msg("%s: the client was seen as %s", rows[i].what, seen_client);
+			if (resumed != (k == 1 ? rows[i].resumed : 0))
 				fail_msg("%s: connection %d (%s) %s", rows[i].what, k + 1, s->client,
 					 resumed < 0 ? "failed" : resumed ? "was resumed" : "was not resumed");
 			tls_policy_free(p);
 		}
 		forget(&session);
 	}
+	rig_client = NULL;
 }
 
-#define HOST(client, sni, more) { "one.test", "one.test", more, client, sni }
-#define OTHER(client, sni) { "two.test", "two.test", "", client, sni }
+#define SIDE(host, cert, lines, c, asked) .name = host, .certificate = cert, .more = lines, .client = c, .sni = asked
+#define HOST(client, sni, more) { SIDE("one.test", "one.test", more, client, sni) }
+#define OTHER(client, sni) { SIDE("two.test", "two.test", "", client, sni) }
 #define EACH(what, more_before, client13, after, resumed)                                                                   \
 	{ what ", by ID", HOST(BY_ID, "one.test", more_before), after(BY_ID), resumed },                                    \
 	{ what ", 1.2 ticket", HOST(CLIENT12, "one.test", more_before), after(CLIENT12), resumed },                         \
@@ -119,8 +139,8 @@ static void test_versions(void **state)
 
 static void test_certificates(void **state)
 {
-#define RENEWED(c) { "one.test", "two.test", "", c, "one.test" }
-#define OTHER_KIND(c) { "one.test", "rsa.test", "", c, "one.test" }
+#define RENEWED(c) { SIDE("one.test", "two.test", "", c, "one.test") }
+#define OTHER_KIND(c) { SIDE("one.test", "rsa.test", "", c, "one.test") }
 	static const struct hole rows[] = {
 		/* A renewed certificate ends no session; one of another kind goes with other suites. */
 		EACH("renewed certificate", "", CLIENT13, RENEWED, true),
@@ -128,6 +148,46 @@ static void test_certificates(void **state)
 	};
 
 	(void)state;
+	run(rows, sizeof rows / sizeof *rows);
+}
+
+/* What GnuTLS resumed without a look at the client's certificate, or at whether there is one. */
+static void test_clients(void **state)
+{
+	char root[256], both[256], deep[256], other[256], lists[2][512];
+#define WITH(c, more, w, s) { SIDE("one.test", "one.test", more, c, "one.test"), .who = w, .seen = s }
+#define WAYS(what, before, who_before, after, who, resumed, seen)                                                                   \
+	{ what ", by ID", WITH(BY_ID, before, who_before, NULL), WITH(BY_ID, after, who, seen), resumed },                                \
+	{ what ", 1.2 ticket", WITH(CLIENT12, before, who_before, NULL), WITH(CLIENT12, after, who, seen), resumed },                     \
+	{ what ", 1.3 ticket", WITH(CLIENT13, before, who_before, NULL), WITH(CLIENT13, after, who, seen), resumed }
+#define ASKS(mode) "SSLVerifyClient " mode "\n"
+	const struct hole rows[] = {
+		WAYS("a client with a certificate comes back", root, "joe", root, "joe", 1, "SUCCESS joe"),
+		/* Its session brings the certificate along, shown again or not. */
+		WAYS("it shows none the second time", root, "joe", root, NULL, 1, "SUCCESS joe"),
+		WAYS("a client without one comes back where it may", ASKS("optional"), NULL, ASKS("optional"), NULL, 1, "NONE (absent)"),
+		WAYS("a stranger comes back where all may", ASKS("optional_no_ca"), "mallory", ASKS("optional_no_ca"), "mallory", 1, "GENEROUS mallory"),
+		WAYS("host now requires a certificate, there is none", "", NULL, root, NULL, -1, NULL),
+		WAYS("host now requires a certificate, there is one", "", NULL, root, "joe", 0, "SUCCESS joe"),
+		WAYS("host required none of those that have none", ASKS("optional"), NULL, ASKS("require"), NULL, -1, NULL),
+		WAYS("host no longer lets strangers in", ASKS("optional_no_ca"), "mallory", root, "mallory", -1, NULL),
+		WAYS("authority exchanged", root, "joe", other, "joe", -1, NULL),
+		WAYS("authority added", root, "joe", both, "joe", 0, "SUCCESS joe"),
+		WAYS("authority taken away", both, "mallory", root, "mallory", -1, NULL),
+		WAYS("depth lowered", deep, "deep", root, "deep", -1, NULL),
+		WAYS("revocation is looked at now", root, "jim", lists[1], "jim", -1, NULL),
+		WAYS("revoked by a new list", lists[0], "jim", lists[1], "jim", -1, NULL),
+		WAYS("a new list, with another on it", lists[0], "joe", lists[1], "joe", 0, "SUCCESS joe"),
+		WAYS("host asks no longer", root, "joe", "", "joe", 0, "NONE (absent)"),
+	};
+
+	(void)state;
+	snprintf(root, sizeof root, ASKS("require") "SSLCACertificateFile %s/root.pem\n", rig_dir);
+	snprintf(other, sizeof other, ASKS("require") "SSLCACertificateFile %s/other.pem\n", rig_dir);
+	snprintf(both, sizeof both, ASKS("require") "SSLCACertificateFile %s/both.pem\n", rig_dir);
+	snprintf(deep, sizeof deep, ASKS("require") "SSLCACertificateFile %s/root.pem\nSSLVerifyDepth 2\n", rig_dir);
+	for (int i = 0; i < 2; i++)
+		snprintf(lists[i], sizeof lists[i], "%sSSLCARevocationCheck leaf\nSSLCARevocationFile %s/%s.crl\n", root, rig_dir, i ? "jim" : "clean");
 	run(rows, sizeof rows / sizeof *rows);
 }
 
@@ -161,7 +221,7 @@ static void test_any_difference_of_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_names), T(test_suites), T(test_versions), T(test_certificates), T(test_any_difference_of_labels),
+		T(test_names), T(test_suites), T(test_versions), T(test_certificates), T(test_clients), T(test_any_difference_of_labels),
 	};
 	int failed = cmocka_run_group_tests_name("tls/holes", tests, setup, rig_teardown);
 

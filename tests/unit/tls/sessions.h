@@ -75,6 +75,9 @@ static UNUSED int each_teardown(void **state)
 	return 0;
 }
 
+/* Of the last good connection: SSL_CLIENT_VERIFY and the client's name. */
+static UNUSED char seen_client[128];
+
 /* A connection; *session is offered if it is there, and the new one left in it. Whether it was resumed, -1: it failed. */
 static UNUSED int connect_to(struct rig_hosts *hosts, const char *client, const char *name, gnutls_datum_t *session)
 {
@@ -86,6 +89,7 @@ static UNUSED int connect_to(struct rig_hosts *hosts, const char *client, const 
 	if (rig_run(r) == TLS_DONE && r->code == 0) {
 		resumed = tls_resumed(r->server);
 		rig_exchange(r);
+		snprintf(seen_client, sizeof seen_client, "%s %s", rig_variable(r, arena, "SSL_CLIENT_VERIFY"), rig_variable(r, arena, "SSL_CLIENT_S_DN_CN"));
 		assert_int_equal(resumed, gnutls_session_is_resumed(r->client));
 		assert_string_equal(rig_variable(r, arena, "SSL_SESSION_RESUMED"), resumed ? "Resumed" : "Initial");
 		gnutls_free(session->data);
