@@ -437,6 +437,19 @@ static void put_time(struct buf *b, const char *word, time_t when)
 		buf_printf(b, " (%s %s)", word, text);
 }
 
+/* Behind the directive the files that it names. */
+static void put_look(struct buf *b, const struct tls_policy *p, const char *look)
+{
+	bool lists = strncmp(look, "SSLCARevocation", 15) == 0, authorities = strncmp(look, "SSLCACert", 9) == 0;
+	const char *file = lists ? p->crl_file.path : p->ca_file.path, *folder = lists ? p->crl_path.path : p->ca_path.path;
+	size_t directive = strcspn(look, ":");
+
+	buf_printf(b, "; see %.*s", (int)directive, look);
+	if ((lists || authorities) && (file || folder))
+		buf_printf(b, " (%s%s%s)", file ? file : "", file && folder ? ", " : "", folder ? folder : "");
+	buf_puts(b, look + directive);
+}
+
 void clientcert_explain(struct buf *b, const struct tls *t)
 {
 	const struct cert_reason *why = t->client_why;
@@ -464,9 +477,5 @@ void clientcert_explain(struct buf *b, const struct tls *t)
 		put_time(b, "on", gnutls_x509_crt_get_expiration_time(crt));
 	else if (why == &too_early)
 		put_time(b, "before", gnutls_x509_crt_get_activation_time(crt));
-	buf_printf(b, "; see %s", why->look);
-	if (strncmp(why->look, "SSLCAC", 6) == 0 && (t->policy->ca_file.path || t->policy->ca_path.path))
-		buf_printf(b, " (%s)", t->policy->ca_file.path ? t->policy->ca_file.path : t->policy->ca_path.path);
-	else if (strncmp(why->look, "SSLCAR", 6) == 0 && (t->policy->crl_file.path || t->policy->crl_path.path))
-		buf_printf(b, " (%s)", t->policy->crl_file.path ? t->policy->crl_file.path : t->policy->crl_path.path);
+	put_look(b, t->policy, why->look);
 }
