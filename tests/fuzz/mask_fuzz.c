@@ -1,5 +1,5 @@
 /*
- * mask_fuzz.c - fuzzes crashdump/toolmask.c and crashdump/toolmaskconf.c with a configuration and with a log. Holds:
+ * mask_fuzz.c - fuzzes crashdump/tool/mask.c and crashdump/tool/maskconf.c with a configuration and with a log. Holds:
  * - a configuration keeps its number of lines, and a comment is gone; a log has no byte that steers a terminal;
  * - what stands behind a directive with a password is gone, whatever stands around it.
  */
@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "crashdump/toolmask.c"
-#include "crashdump/toolmaskconf.c"
+#include "crashdump/tool/mask.c"
+#include "crashdump/tool/maskconf.c"
 
 static size_t lines(const char *p, size_t n)
 {

@@ -395,8 +395,8 @@ class Clang(Crashes):
         os.chmod(folder, 0o755)
         build, root = os.path.dirname(os.path.dirname(BIN)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
         ways, program = os.path.join(folder, 'ways.o'), os.path.join(folder, 'rehearsal')
-        objects = [o for o in glob.glob(build + '/obj/crashdump/tool*.o') if not o.endswith('toolways.o')]
-        subprocess.run(['clang', '-w', '-std=gnu17', '-O2', '-g', '-fPIE', '-fstack-protector-strong', '-D_GNU_SOURCE', '-I' + root, '-c', '-o', ways, root + '/crashdump/toolways.c'], check=True)
+        objects = [o for o in glob.glob(build + '/obj/crashdump/tool/*.o') if not o.endswith('/ways.o')]
+        subprocess.run(['clang', '-w', '-std=gnu17', '-O2', '-g', '-fPIE', '-fstack-protector-strong', '-D_GNU_SOURCE', '-I' + root, '-c', '-o', ways, root + '/crashdump/tool/ways.c'], check=True)
         subprocess.run(['gcc', '-pie', '-o', program, ways, *objects, build + '/lib/crashdump.a', '-lunwind', '-ldw', '-lelf', '-ljansson', '-lz', '-lm', '-lgcrypt'], check=True)
         wrong = []
         for name in ('null', 'bad-call', 'fpe', 'heap', 'assert', 'stack-overflow'):

@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-#include "crashdump/toolmask.c"
-#include "crashdump/toolmaskconf.c"
+#include "crashdump/tool/mask.c"
+#include "crashdump/tool/maskconf.c"
 
 #define H TOOLMASK_HIDDEN
 

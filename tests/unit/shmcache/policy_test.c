@@ -1,6 +1,6 @@
 /*
  * policy_test.c - holds the cache to what it chooses to keep and to how much it keeps. The clients are those of
- * `bulkhead-cache bench` (shmcache/toolsim.c); they follow from a seed, so that the figures are the same each time. The
+ * `bulkhead-cache bench` (shmcache/tool/sim.c); they follow from a seed, so that the figures are the same each time. The
  * bounds leave room for small changes of the layout, none for another policy.
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
-#include "shmcache/toolsim.c"
+#include "shmcache/tool/sim.c"
 
 static struct shmcache *planned(struct fixture *f, size_t bytes, size_t average)
 {
