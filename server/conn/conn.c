@@ -65,7 +65,7 @@ static unsigned place(struct client *client, void *const *section, struct arena 
 	tls_use_options(c->tls, tls_section_options(rules));
 	if ((*why = tls_place_refuses(c->tls, rules)))
 		return 403;
-	name = tls_place_user(rules);
+	name = tls_place_user(c->tls, rules);
 	value = name ? tls_variable(c->tls, name, a) : (struct text){ 0 };
 	if (value.n)
 		*user = arena_strndup(a, value.p, value.n);

@@ -260,6 +260,8 @@ static int read_both(struct conf_env *env, const struct tls_file *file, const ch
 
 static bool has_issuer(const struct tls_authorities *a, gnutls_x509_crt_t crt)
 {
+	if (gnutls_x509_crt_check_issuer(crt, crt))
+		return true;
 	for (unsigned i = 0; i < a->n; i++)
 		if (gnutls_x509_crt_check_issuer(crt, a->ca[i]))
 			return true;
@@ -309,6 +311,15 @@ static int hash_of(unsigned char (*each)[32], unsigned n, unsigned char out[32])
 	if (n)
 		qsort(each, n, sizeof *each, compare_hashes);
 	return gnutls_hash_fast(GNUTLS_DIG_SHA256, each, n * sizeof *each, out);
+}
+
+static int take_names(struct tls_authorities *a)
+{
+	a->names = calloc(a->n + 1, sizeof *a->names);
+	for (unsigned i = 0; a->names && i < a->n; i++)
+		if (gnutls_x509_crt_get_raw_dn(a->ca[i], &a->names[i]) < 0)
+			return -1;
+	return a->names ? 0 : -1;
 }
 
 static int make_hashes(struct tls_authorities *a)
@@ -411,8 +422,8 @@ int authorities_load(struct tls_policy *p, struct conf_env *env)
 	}
 	if (crl_check_lines(p, env) != 0 || r != 0)
 		return -1;
-	if (make_hashes(a) < 0) {
-		conf_report(env, CONF_ERROR, &p->verify_pos, NULL, "host %s: its authorities cannot be hashed", p->name);
+	if (take_names(a) < 0 || make_hashes(a) < 0) {
+		conf_report(env, CONF_ERROR, &p->verify_pos, NULL, "host %s: its authorities cannot be taken into use", p->name);
 		return -1;
 	}
 	look_at_authorities(p, env);
@@ -489,8 +500,12 @@ void authorities_free(struct tls_policy *p)
 
 	if (!a)
 		return;
-	for (unsigned i = 0; i < a->n; i++)
+	for (unsigned i = 0; i < a->n; i++) {
 		gnutls_x509_crt_deinit(a->ca[i]);
+		if (a->names)
+			gnutls_free(a->names[i].data);
+	}
+	free(a->names);
 	for (unsigned i = 0; i < a->ncrl; i++)
 		crl_free(&a->crl[i]);
 	free(a->ca);

@@ -44,12 +44,22 @@ static bool self_issued(gnutls_x509_crt_t crt)
 	return gnutls_x509_crt_check_issuer(crt, crt);
 }
 
+static bool named(const struct tls_authorities *a, unsigned i, const gnutls_datum_t *dn)
+{
+	return a->names[i].size == dn->size && memcmp(a->names[i].data, dn->data, dn->size) == 0;
+}
+
 static bool trusted(const struct tls_authorities *a, gnutls_x509_crt_t crt)
 {
-	for (unsigned i = 0; i < a->n; i++)
-		if (gnutls_x509_crt_equals(a->ca[i], crt))
-			return true;
-	return false;
+	gnutls_datum_t dn = { 0 };
+	bool found = false;
+
+	if (gnutls_x509_crt_get_raw_dn(crt, &dn) < 0)
+		return false;
+	for (unsigned i = 0; i < a->n && !found; i++)
+		found = named(a, i, &dn) && gnutls_x509_crt_equals(a->ca[i], crt);
+	gnutls_free(dn.data);
+	return found;
 }
 
 static bool valid_now(gnutls_x509_crt_t crt, time_t now)
@@ -66,22 +76,23 @@ static bool signed_by(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer)
 }
 
 /* Of several of the name (an authority with a new key, or a new certificate of the old one) the one whose key fits, then that is valid. */
-static gnutls_x509_crt_t issuer_among(gnutls_x509_crt_t crt, const gnutls_x509_crt_t *list, unsigned n, time_t now)
+static gnutls_x509_crt_t trusted_issuer(gnutls_x509_crt_t crt, const struct tls_authorities *a, time_t now)
 {
-	gnutls_x509_crt_t best = NULL;
-	unsigned fit = 0;
+	gnutls_x509_crt_t fit[CERT_MAX_CHAIN], best = NULL;
+	gnutls_datum_t dn = { 0 };
+	unsigned n = 0;
 
+	if (gnutls_x509_crt_get_raw_issuer_dn(crt, &dn) < 0)
+		return NULL;
+	for (unsigned i = 0; i < a->n && n < CERT_MAX_CHAIN; i++)
+		if (named(a, i, &dn) && gnutls_x509_crt_check_issuer(crt, a->ca[i]))
+			fit[n++] = a->ca[i];
+	gnutls_free(dn.data);
+	if (n < 2)
+		return n ? fit[0] : NULL;
 	for (unsigned i = 0; i < n; i++)
-		if (gnutls_x509_crt_check_issuer(crt, list[i])) {
-			fit++;
-			best = list[i];
-		}
-	if (fit < 2)
-		return best;
-	best = NULL;
-	for (unsigned i = 0; i < n; i++)
-		if (gnutls_x509_crt_check_issuer(crt, list[i]) && signed_by(crt, list[i]) && (!best || (!valid_now(best, now) && valid_now(list[i], now))))
-			best = list[i];
+		if (signed_by(crt, fit[i]) && (!best || (!valid_now(best, now) && valid_now(fit[i], now))))
+			best = fit[i];
 	return best;
 }
 
@@ -93,14 +104,23 @@ static bool on_path(const struct tls_peer *p, gnutls_x509_crt_t crt)
 	return false;
 }
 
+/* Of what the client brought the first of the name: signatures are looked at only where a trusted root is at the end. */
+static gnutls_x509_crt_t first_issuer(gnutls_x509_crt_t crt, const struct cert_chain *chain)
+{
+	for (unsigned i = 1; i < chain->n; i++)
+		if (gnutls_x509_crt_check_issuer(crt, chain->at[i]))
+			return chain->at[i];
+	return NULL;
+}
+
 /* What is trusted goes before what the client brought. */
 static void build_path(struct tls_peer *p, const struct tls_authorities *a, time_t now)
 {
 	p->path[0] = p->chain.at[0];
 	for (p->n = 1; p->n < CERT_MAX_CHAIN && !self_issued(p->path[p->n - 1]); p->n++) {
-		gnutls_x509_crt_t last = p->path[p->n - 1], next = issuer_among(last, a->ca, a->n, now);
+		gnutls_x509_crt_t last = p->path[p->n - 1], next = trusted_issuer(last, a, now);
 		if (!next)
-			next = issuer_among(last, p->chain.at + 1, p->chain.n - 1, now);
+			next = first_issuer(last, &p->chain);
 		if (!next || on_path(p, next))
 			return;
 		p->path[p->n] = next;
@@ -396,7 +416,7 @@ const char *tls_place_refuses(struct tls *t, const void *section_config)
 	const struct tls_peer *p;
 	struct text verified;
 
-	if (!s || s->verify <= TLS_VERIFY_NONE)
+	if (!s || s->verify == TLS_VERIFY_NONE || (s->verify == CONF_UNSET && s->depth == CONF_UNSET))
 		return NULL;
 	verified = clientcert_verified(t, NULL);
 	if (s->verify == TLS_VERIFY_REQUIRE && !text_is(verified, "SUCCESS"))
@@ -408,11 +428,12 @@ const char *tls_place_refuses(struct tls *t, const void *section_config)
 	return NULL;
 }
 
-const char *tls_place_user(const void *section_config)
+/* What proves nothing names nobody. */
+const char *tls_place_user(struct tls *t, const void *section_config)
 {
 	const struct tls_section *s = section_config;
 
-	return s ? s->user : NULL;
+	return s && s->user && text_is(clientcert_verified(t, NULL), "SUCCESS") ? s->user : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ the log */

@@ -32,6 +32,7 @@ struct tls_crl {
 /* What a host trusts and what was revoked. */
 struct tls_authorities {
 	gnutls_x509_crt_t *ca;
+	gnutls_datum_t *names;          /* of the same, raw: compared first, as bundles hold hundreds */
 	unsigned n;
 	struct tls_crl *crl;
 	unsigned ncrl;

@@ -291,7 +291,7 @@ static int set_phrase_dialog(struct conf_call *call, void *config, int argc, cha
 /* The policy of the host around a line that may stand in sections, too; NULL in .htaccess. */
 static struct tls_policy *host_around(struct conf_call *call)
 {
-	void **host = call->target->host ? &call->target->host[call->module->index] : NULL;
+	void **host = call->target->host && call->context != CONF_HTACCESS ? &call->target->host[call->module->index] : NULL;
 
 	if (host && !*host)
 		*host = call->module->create_host(call->env);

@@ -40,10 +40,10 @@ enum tls_option {
 };
 unsigned tls_section_options(const void *section_config);               /* of merged sections; NULL is fine */
 
-/* SSLUserName: the variable whose value is the user; NULL = none. */
-const char *tls_place_user(const void *section_config);
-/* SSLVerifyClient and SSLVerifyDepth of a section: why the client may not have the place, or NULL. */
 struct tls;
+/* SSLUserName: the variable whose value is the user; NULL = none, or the client's certificate was not found to be good. */
+const char *tls_place_user(struct tls *t, const void *section_config);
+/* SSLVerifyClient and SSLVerifyDepth of a section: why the client may not have the place, or NULL. */
 const char *tls_place_refuses(struct tls *t, const void *section_config);
 
 /*

@@ -342,6 +342,7 @@ static void test_places(void **state)
 		{ TLS_VERIFY_OPTIONAL, CONF_UNSET, NULL, false }, { TLS_VERIFY_OPTIONAL, CONF_UNSET, "self", true }, { TLS_VERIFY_NONE, CONF_UNSET, "self", false },
 		{ CONF_UNSET, CONF_UNSET, NULL, false }, { TLS_VERIFY_OPTIONAL_NO_CA, CONF_UNSET, "self", false },
 		{ TLS_VERIFY_REQUIRE, 1, "deep", true }, { TLS_VERIFY_REQUIRE, 2, "deep", false }, { TLS_VERIFY_OPTIONAL, 1, "deep", true }, { TLS_VERIFY_REQUIRE, 1, "joe", false },
+		{ CONF_UNSET, 1, "deep", true }, { CONF_UNSET, 1, NULL, false }, { TLS_VERIFY_NONE, 1, "deep", false },
 	};
 	struct tls_policy *p = rig_host(env, "one.test", "one.test", lines_of(NO_CA "SSLVerifyDepth 3\n"));
 	struct rig_hosts hosts = { .at = { { "one.test", p } }, .n = 1 };
@@ -356,6 +357,10 @@ static void test_places(void **state)
 		assert_int_equal(rig_run(r), TLS_DONE);
 		if ((tls_place_refuses(r->server, &s) != NULL) != rows[i].refused)
 			fail_msg("row %zu", i);
+		/* A name is taken from what was found to be good alone. */
+		s.user = "SSL_CLIENT_S_DN_CN";
+		bool good = rows[i].client && strcmp(rows[i].client, "self") != 0;
+		assert_int_equal(tls_place_user(r->server, &s) != NULL, good);
 		rig_free(r);
 	}
 	tls_policy_free(p);
