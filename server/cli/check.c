@@ -1,6 +1,6 @@
 /*
  * check.c - what goes wrong on new installations, said before it does: paths that the children's user cannot reach, logs
- * in folders that are not there, certificates whose time is over, ports without hosts and hosts without ports, plain and
+ * in folders that are not there, certificates that browsers will refuse, ports without hosts and hosts without ports, plain and
  * TLS on one port, cores that the kernel will not write. Runs on the command line (-t and start) and in the job that
  * checks a restart.
  */
@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cert/check.h"
 #include "cli/cli.h"
 #include "crashdump/crashdump.h"
 #include "process/cache.h"
@@ -211,53 +212,83 @@ static void check_listen(struct config *cfg, const struct config_listen *l)
 
 /* ------------------------------------------------------------------------------------------------ certificates */
 
-static void tell_certificate(struct config *cfg, const struct tls_key_file *f, const char *what, time_t when, const char *remedy)
+/* Each once: hosts may share a certificate. */
+static void tell_certificate(struct config *cfg, const struct conf_pos *pos, enum conf_severity severity, const struct cert_finding *f)
 {
-	char date[64];
-	struct tm tm;
-	const char *sentence;
-
-	strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime_r(&when, &tm));
-	sentence = conf_printf(&cfg->env, "the certificate in %s %s %s: browsers refuse it", f->certificate, what, date);
 	for (const struct config_report *r = cfg->reports; r; r = r->next)
-		if (!strcmp(r->sentence, sentence))     /* hosts may share one */
+		if (!strcmp(r->sentence, f->text))
 			return;
-	config_report_add(cfg, CONF_WARNING, &f->pos, remedy, "%s", sentence);
+	config_report_add(cfg, severity, pos, *f->remedy ? f->remedy : NULL, "%s", f->text);
 }
 
 /*
- * Certificates whose time is over, or is yet to come. What cannot be read is told by those who need it, but for a file that
- * was to hold the key as well: they would miss the key alone.
+ * What browsers would refuse is a warning: Apache starts with it too. An authority of one's own, which its clients know, is
+ * none: it says nowhere from where it could be had.
  */
+static void tell_findings(struct config *cfg, const struct conf_pos *pos, const struct cert_findings *found)
+{
+	for (unsigned i = 0; i < found->n; i++) {
+		const struct cert_finding *f = &found->at[i];
+
+		if (!f->hint && f->fault != CERT_SELF_SIGNED && f->fault != CERT_ROOT_UNKNOWN)
+			tell_certificate(cfg, pos, f->fault == CERT_ISSUER_MISSING && !*f->url ? CONF_NOTICE : CONF_WARNING, f);
+	}
+}
+
+/* The system's authorities, read for the first chain that needs them: many servers have none. */
+static gnutls_x509_trust_list_t trust_for(const struct cert_chain *chain, gnutls_x509_trust_list_t *trust, bool *tried)
+{
+	if (!*tried && !gnutls_x509_crt_check_issuer(chain->at[0], chain->at[0])) {
+		*trust = cert_trust_load(NULL, NULL);
+		*tried = true;
+	}
+	return *trust;
+}
+
+struct certificate_check {
+	struct config *cfg;
+	gnutls_x509_trust_list_t trust;
+	bool tried;
+};
+
+/*
+ * One certificate with its chain. What cannot be read is told by those who need it, but for a file that was to hold the key
+ * as well: they would miss the key alone.
+ */
+static void check_certificate(struct certificate_check *all, const struct host *h, const struct tls_key_file *file)
+{
+	static struct cert_findings found;
+	const char *more = tls_policy_chain_file(host_config(h, &tls_module)), *names[] = { h->named ? h->name : NULL, NULL };
+	struct cert_chain chain = { .n = 0 };
+	struct err e = { 0 };
+
+	if (cert_chain_load(&chain, file->certificate, &e) < 0) {
+		if (!strcmp(file->path, file->certificate))
+			config_report_add(all->cfg, CONF_ERROR, &file->pos, e.remedy, "%s", e.text);
+		return;
+	}
+	if (more && cert_chain_append(&chain, more, NULL) < 0)
+		more = NULL;                    /* told when it is loaded */
+	cert_check(&(struct cert_check){ &chain, file->certificate, time(NULL), CERT_WARN_DAYS, names, trust_for(&chain, &all->trust, &all->tried) },
+		   &found);
+	tell_findings(all->cfg, &file->pos, &found);
+	cert_chain_free(&chain);
+}
+
 static void check_certificates(struct config *cfg)
 {
-	time_t now = time(NULL);
+	struct certificate_check all = { .cfg = cfg };
 
 	for (struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next) {
 		const void *policy = host_config(h, &tls_module);
 		struct tls_key_file files[TLS_MAX_KEYS];
 		unsigned n = tls_policy_enabled(policy) ? tls_policy_keys(policy, files) : 0;
 
-		for (unsigned i = 0; i < n; i++) {
-			struct cert_chain chain = { .n = 0 };
-			struct err e = { 0 };
-
-			if (!files[i].certificate)
-				continue;
-			if (cert_chain_load(&chain, files[i].certificate, &e) < 0) {
-				if (!strcmp(files[i].path, files[i].certificate))
-					config_report_add(cfg, CONF_ERROR, &files[i].pos, e.remedy, "%s", e.text);
-				continue;
-			}
-			time_t from = gnutls_x509_crt_get_activation_time(chain.at[0]), to = gnutls_x509_crt_get_expiration_time(chain.at[0]);
-
-			if (to != (time_t)-1 && now > to)
-				tell_certificate(cfg, &files[i], "expired on", to, "have it renewed, put the new one there, and restart gracefully");
-			else if (from != (time_t)-1 && now < from)
-				tell_certificate(cfg, &files[i], "is not valid before", from, "is this machine's clock right? date shows it");
-			cert_chain_free(&chain);
-		}
+		for (unsigned i = 0; i < n; i++)
+			if (files[i].certificate)
+				check_certificate(&all, h, &files[i]);
 	}
+	cert_trust_free(all.trust);
 }
 
 /* ------------------------------------------------------------------------------------------------ session cache */

@@ -144,6 +144,11 @@ bool tls_policy_has_certificate(const void *host_config)
 	return ((const struct tls_policy *)host_config)->ncerts > 0;
 }
 
+const char *tls_policy_chain_file(const void *host_config)
+{
+	return ((const struct tls_policy *)host_config)->chain.path;
+}
+
 void tls_policy_enable(void *host_config)
 {
 	((struct tls_policy *)host_config)->engine = 1;

@@ -28,6 +28,8 @@ bool tls_policy_enabled(const void *host_config);                       /* SSLEn
 bool tls_policy_decided(const void *host_config);
 /* SSLCertificateFile was written for that host or above it. */
 bool tls_policy_has_certificate(const void *host_config);
+/* SSLCertificateChainFile, or NULL. */
+const char *tls_policy_chain_file(const void *host_config);
 /* Turns it on for a host that decided nothing itself: one that "Listen 443 https" serves. */
 void tls_policy_enable(void *host_config);
 /* SSLStrictSNIVHostCheck on: requests of clients that sent no name are for this host alone refused (403), not the handshake. */
