@@ -40,13 +40,17 @@ bool tool_quiet;
 
 static const struct tool_command commands[] = {
 	{ "new", "[options] NAME...", "a key and its certificate, self-signed or by your own authority",
-	  NAMES "  -a, --algorithm A    ecdsa-p256 (without -a), ecdsa-p384, ed25519, rsa-2048, rsa-3072 (= rsa), rsa-4096\n"
-	  "  -o, --out FILE       where the certificate goes; without it NAME.pem\n" KEY_MADE SUBJECT ISSUE PHRASES
-	  NEW_PHRASES FORCE, tool_new },
+	  NAMES
+	  "  -a, --algorithm A    ecdsa-p256 (without -a), ecdsa-p384, ed25519, rsa-2048, rsa-3072 (= rsa), rsa-4096\n"
+	  "  -o, --out FILE       where the certificate goes; without it NAME.pem\n" KEY_MADE SUBJECT ISSUE
+		  PHRASES NEW_PHRASES FORCE,
+	  tool_new },
 	{ "csr", "[options] NAME...", "a key and a request that an authority signs",
-	  NAMES "  -a, --algorithm A    as in new\n"
+	  NAMES
+	  "  -a, --algorithm A    as in new\n"
 	  "  -o, --out FILE       where the request goes; without it NAME.csr\n" KEY_MADE SUBJECT
-	  "  --must-staple        ask for a certificate that demands stapling\n" PHRASES NEW_PHRASES FORCE, tool_csr },
+	  "  --must-staple        ask for a certificate that demands stapling\n" PHRASES NEW_PHRASES FORCE,
+	  tool_csr },
 	{ "ca", "[options] NAME", "an authority of your own, to sign with",
 	  "  NAME is what people see: 'Example CA'\n"
 	  "  -a, --algorithm A    as in new; without it ecdsa-p384\n"
@@ -57,16 +61,21 @@ static const struct tool_command commands[] = {
 	  "  --path-length N      how many authorities may stand below it, one under the other; without it 0\n"
 	  "  --ca FILE            the authority above it; with --ca-key FILE, its key\n"
 	  "  --days N             how long it is valid; without it 3650\n"
-	  "  --ca-issuers URL     where the certificate of the one above can be had (AIA)\n" SUBJECT PHRASES NEW_PHRASES FORCE,
+	  "  --ca-issuers URL     where the certificate of the one above can be had (AIA)\n" SUBJECT PHRASES
+		  NEW_PHRASES FORCE,
 	  tool_ca },
 	{ "sign", "[options] CSR", "the certificate for a request, by your own authority",
 	  ISSUE "  -o, --out FILE       where it goes; without it the request's name with .pem\n"
-	  "  --san NAME           this name instead of those in the request; again for more\n"
-	  "  -y, --yes            ask nothing\n" PHRASES FORCE, tool_sign },
-	{ "show", "[--json] [--phrase-file FILE] FILE...", "what is in files: certificates, keys, requests, lists",
+		"  --san NAME           this name instead of those in the request; again for more\n"
+		"  -y, --yes            ask nothing\n" PHRASES FORCE,
+	  tool_sign },
+	{ "show", "[--json] [--phrase-file FILE] FILE...",
+	  "what is in files: certificates, keys, requests, lists",
 	  "  --json               for programs\n" PHRASES
-	  "  FILE may be PEM, DER, PKCS#7 or PKCS#12; - is standard input. Nothing secret is shown.\n", tool_show },
-	{ "match", "[--json] FILE FILE...", "whether key, certificate and request belong together; status 1: no",
+	  "  FILE may be PEM, DER, PKCS#7 or PKCS#12; - is standard input. Nothing secret is shown.\n",
+	  tool_show },
+	{ "match", "[--json] FILE FILE...",
+	  "whether key, certificate and request belong together; status 1: no",
 	  "  --json               for programs\n" PHRASES, tool_match },
 	{ "convert", "-o OUT [options] FILE...", "between PEM, DER and PKCS#12, keys and certificates alike",
 	  "  -o, --out FILE       where it goes; - is standard output\n"
@@ -74,10 +83,25 @@ static const struct tool_command commands[] = {
 	  "  --only KIND          of what is read only this: key, cert, csr, crl\n"
 	  "  --plain              keys without a pass phrase; an encrypted key stays encrypted otherwise\n"
 	  "  --encrypt            keys with a new pass phrase\n"
-	  "  --name TEXT          what importing programs show (PKCS#12)\n" PHRASES NEW_PHRASES FORCE, tool_convert },
+	  "  --name TEXT          what importing programs show (PKCS#12)\n" PHRASES NEW_PHRASES FORCE,
+	  tool_convert },
 	{ "passphrase", "add | change | remove FILE", "the pass phrase of a private key",
-	  PHRASES NEW_PHRASES "  The file is replaced as a whole and keeps its mode; after 'remove' that is 0400.\n",
+	  PHRASES NEW_PHRASES
+	  "  The file is replaced as a whole and keeps its mode; after 'remove' that is 0400.\n",
 	  tool_passphrase },
+	{ "check", "[options] FILE | HOST:PORT",
+	  "whether clients will accept it; status 1: there are findings",
+	  "  --name NAME          a name it must cover; again for more; without it HOST\n"
+	  "  --days N             warn so many days before the end; without it 21\n"
+	  "  --trust FILE         these authorities instead of the system's\n"
+	  "  --chain FILE         intermediate certificates that are sent with FILE's\n"
+	  "  --fetch              get missing intermediate certificates from where the certificates say\n"
+	  "  -o, --out FILE       write the whole chain, in order, with what was fetched\n"
+	  "  --sni NAME           the name to ask the server for; without it HOST\n"
+	  "  --timeout N          seconds to wait for a server; without it 10\n"
+	  "  --json               for programs\n"
+	  "  -q, --quiet          say nothing, only the exit status\n",
+	  tool_check },
 	{ "help", "[COMMAND]", "this text, or a command's options", "", help },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -146,7 +170,8 @@ long tool_number(const char *command, const char *option, const char *text, long
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno || end == text || *end || n < min || n > max) {
-		tool_misused(command, "'%s' is no value for %s: give a number from %ld to %ld", text, option, min, max);
+		tool_misused(command, "'%s' is no value for %s: give a number from %ld to %ld", text, option,
+			     min, max);
 		return -1;
 	}
 	return n;
@@ -171,7 +196,11 @@ void tool_note(const char *fmt, ...)
 /* The length of the UTF-8 character at p that may be shown as it is, 0: it may not. C1 controls are C2 80 … C2 9F. */
 static size_t shown(const unsigned char *p)
 {
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t n = p[0] < 0x80                   ? 1
+		   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		   : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						 : 0;
 
 	if (n == 1)
 		return p[0] >= ' ' && p[0] != 0x7f;
@@ -202,7 +231,8 @@ int tool_print_json(json_t *value)
 	int failed = !value || json_dumpf(value, stdout, JSON_INDENT(2)) < 0 || putchar('\n') == EOF;
 
 	json_decref(value);
-	return failed ? tool_fail("", "the JSON could not be made or written: %s", strerror(errno ? errno : ENOMEM))
+	return failed ? tool_fail("", "the JSON could not be made or written: %s",
+				  strerror(errno ? errno : ENOMEM))
 		      : TOOL_GOOD;
 }
 
@@ -221,7 +251,8 @@ static void usage(FILE *out)
 	fputs("Usage: bulkhead-cert COMMAND [option ...]\n\n", out);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n  'bulkhead-cert help COMMAND' tells a command's options; bulkhead-cert(8) tells all, with examples.\n", out);
+	fputs("\n  'bulkhead-cert help COMMAND' tells a command's options; bulkhead-cert(8) tells all, with examples.\n",
+	      out);
 }
 
 static int no_command(const char *name)
@@ -239,7 +270,8 @@ static int help(int argc, char **argv)
 	}
 	if (!(c = command_named(argv[1])))
 		return no_command(argv[1]);
-	printf("bulkhead-cert %s %s\n    %s\n%s%s", c->name, c->arguments, c->summary, *c->options ? "\n" : "", c->options);
+	printf("bulkhead-cert %s %s\n    %s\n%s%s", c->name, c->arguments, c->summary,
+	       *c->options ? "\n" : "", c->options);
 	return TOOL_GOOD;
 }
 

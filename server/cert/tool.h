@@ -41,6 +41,7 @@ int tool_show(int argc, char **argv);           /* toolshow.c */
 int tool_match(int argc, char **argv);          /* toolmatch.c */
 int tool_convert(int argc, char **argv);        /* toolconvert.c */
 int tool_passphrase(int argc, char **argv);     /* toolphrase.c */
+int tool_check(int argc, char **argv);          /* toolcheck.c */
 
 /* ------------------------------------------------------------------------------------------------------------ tool.c */
 
@@ -109,6 +110,8 @@ struct items {
  */
 int items_read(struct items *out, const char *path, struct phrase *p, struct err *e);
 void items_free(struct items *s);
+/* The same from memory, without keys; name is borrowed, for messages. */
+int items_parse(struct items *out, const char *name, const gnutls_datum_t *data, struct err *e);
 /* The first of a kind, or NULL. */
 struct item *items_first(const struct items *s, enum item_kind kind);
 /* As items_first; NULL with *e that tells what the file holds instead, and what then is to be done. */
@@ -194,5 +197,19 @@ int issue_certificate(gnutls_x509_crt_t crt, const struct issue *i, const struct
 		      struct err *e);
 /* Appends what a server must send with it: the authorities that signed, but for a root. 0 or GNUTLS_E_*. */
 int authority_chain(const struct authority *a, struct output *o);
+
+/* ------------------------------------------------------------------------------------------------------- toolnet.c */
+
+/* What a server shows in its handshake. */
+struct shown {
+	struct cert_chain chain;        /* as it came; cert_chain_free */
+	char protocol[16], suite[64];
+	bool stapled;                   /* an OCSP answer came with it */
+	gnutls_datum_t answer;          /* … this; gnutls_free its data */
+};
+/* Makes a handshake without checking anything. sni may be NULL. 0 or -1 with *e. */
+int net_look(const char *host, const char *port, const char *sni, int seconds, struct shown *out, struct err *e);
+/* The body of http://…, at most CERT_MAX_FILE bytes; gnutls_free its data. 0 or -1 with *e. */
+int net_fetch(const char *url, int seconds, gnutls_datum_t *out, struct err *e);
 
 #endif

@@ -22,22 +22,34 @@ struct job {
 	struct phrase phrase, new_phrase;
 	struct items files[FILES_MAX];
 	unsigned n;
-	const struct item **chosen;     /* of files */
+	struct item *chosen;            /* those of files; what they point to is theirs */
 	unsigned nchosen;
 	const char *secret;             /* what keys are encrypted with; NULL = not */
 };
 
-static const struct option options[] = {
-	{ "out", 1, NULL, 'o' }, { "to", 1, NULL, 't' }, { "only", 1, NULL, OPT_ONLY }, { "plain", 0, NULL, OPT_PLAIN },
-	{ "encrypt", 0, NULL, OPT_ENCRYPT }, { "name", 1, NULL, OPT_NAME }, { "phrase-file", 1, NULL, OPT_PHRASE },
-	{ "new-phrase-file", 1, NULL, OPT_NEW_PHRASE }, { "force", 0, NULL, OPT_FORCE }, { "quiet", 0, NULL, 'q' }, { 0 }
-};
+static const struct option options[] = { { "out", 1, NULL, 'o' },
+					 { "to", 1, NULL, 't' },
+					 { "only", 1, NULL, OPT_ONLY },
+					 { "plain", 0, NULL, OPT_PLAIN },
+					 { "encrypt", 0, NULL, OPT_ENCRYPT },
+					 { "name", 1, NULL, OPT_NAME },
+					 { "phrase-file", 1, NULL, OPT_PHRASE },
+					 { "new-phrase-file", 1, NULL, OPT_NEW_PHRASE },
+					 { "force", 0, NULL, OPT_FORCE },
+					 { "quiet", 0, NULL, 'q' },
+					 { 0 } };
 
 static int set_to(struct job *j, const char *word)
 {
-	static const struct { const char *word; enum to to; } words[] = {
-		{ "pem", TO_PEM }, { "pkcs8", TO_PEM }, { "der", TO_DER }, { "pkcs12", TO_PKCS12 }, { "p12", TO_PKCS12 },
-		{ "pfx", TO_PKCS12 }, { "traditional", TO_TRADITIONAL },
+	static const struct { const char *word; enum to to;
+	} words[] = {
+		{ "pem", TO_PEM },
+		{ "pkcs8", TO_PEM },
+		{ "der", TO_DER },
+		{ "pkcs12", TO_PKCS12 },
+		{ "p12", TO_PKCS12 },
+		{ "pfx", TO_PKCS12 },
+		{ "traditional", TO_TRADITIONAL },
 	};
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -52,8 +64,11 @@ static int set_to(struct job *j, const char *word)
 
 static int set_only(struct job *j, const char *word)
 {
-	j->only = !strcmp(word, "key") ? ITEM_KEY : !strcmp(word, "cert") ? ITEM_CERT : !strcmp(word, "csr") ? ITEM_CSR
-		: !strcmp(word, "crl") ? ITEM_CRL : 0;
+	j->only = !strcmp(word, "key")    ? ITEM_KEY
+		  : !strcmp(word, "cert") ? ITEM_CERT
+		  : !strcmp(word, "csr")  ? ITEM_CSR
+		  : !strcmp(word, "crl")  ? ITEM_CRL
+					  : 0;
 	return j->only ? 0 : tool_misused("convert", "--only is for key, cert, csr or crl, not %s", word);
 }
 
@@ -79,12 +94,13 @@ static int parse(struct job *j, int argc, char **argv)
 		return r;
 	if (optind == argc || argc - optind > FILES_MAX)
 		return tool_misused(argv[0], "name 1 to %d files to read", FILES_MAX);
-	if (!j->out)
+	if (!*j->out)
 		return tool_misused(argv[0], "where to? -o OUT, - is standard output");
 	if (j->plain && j->encrypt)
 		return tool_misused(argv[0], "--plain or --encrypt, not both");
 	if (j->plain && j->to == TO_PKCS12)
-		return tool_fail("give it one by --new-phrase-file FILE", "a PKCS#12 file without a pass phrase is refused by most programs");
+		return tool_fail("give it one by --new-phrase-file FILE",
+				 "a PKCS#12 file without a pass phrase is refused by most programs");
 	return 0;
 }
 
@@ -105,7 +121,7 @@ static int read_files(struct job *j, int argc, char **argv, struct err *e)
 	for (unsigned i = 0; i < j->n; i++)
 		for (unsigned k = 0; k < j->files[i].n; k++)
 			if (j->files[i].at[k].kind & j->only)
-				j->chosen[j->nchosen++] = &j->files[i].at[k];
+				j->chosen[j->nchosen++] = j->files[i].at[k];
 	if (j->nchosen)
 		return 0;
 	for (unsigned kind = 1; kind <= ITEM_CRL; kind <<= 1)
@@ -117,8 +133,8 @@ static int read_files(struct job *j, int argc, char **argv, struct err *e)
 static const struct item *chosen_key(const struct job *j)
 {
 	for (unsigned i = 0; i < j->nchosen; i++)
-		if (j->chosen[i]->kind == ITEM_KEY)
-			return j->chosen[i];
+		if (j->chosen[i].kind == ITEM_KEY)
+			return &j->chosen[i];
 	return NULL;
 }
 
@@ -142,12 +158,13 @@ static int choose_secret(struct job *j, struct err *e)
 
 static int add_der(const struct job *j, struct output *o, struct err *e)
 {
-	const struct item *it = j->chosen[0];
+	const struct item *it = &j->chosen[0];
 	gnutls_datum_t d = { 0 };
 	int r = 0;
 
 	if (j->nchosen > 1) {
-		err_set(e, "DER holds one object, and %u were read, the first of them %s", j->nchosen, item_words(it));
+		err_set(e, "DER holds one object, and %u were read, the first of them %s", j->nchosen,
+			item_words(it));
 		return err_remedy(e, "choose by --only key, cert, csr or crl; or write them as PEM or PKCS#12");
 	}
 	if (it->crt)
@@ -159,8 +176,9 @@ static int add_der(const struct job *j, struct output *o, struct err *e)
 	else if (it->pub)
 		r = gnutls_pubkey_export2(it->pub, GNUTLS_X509_FMT_DER, &d);
 	else
-		r = gnutls_x509_privkey_export2_pkcs8(it->key, GNUTLS_X509_FMT_DER, j->secret,
-						      j->secret ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN, &d);
+		r = gnutls_x509_privkey_export2_pkcs8(
+			it->key, GNUTLS_X509_FMT_DER, j->secret,
+			j->secret ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN, &d);
 	if (r >= 0)
 		r = output_add(o, d.data, d.size);
 	if (d.data)
@@ -174,7 +192,7 @@ static int add_pem(const struct job *j, struct output *o, struct err *e)
 	int r = 0;
 
 	for (unsigned i = 0; i < j->nchosen && r >= 0; i++) {
-		const struct item *it = j->chosen[i];
+		const struct item *it = &j->chosen[i];
 		gnutls_datum_t d = { 0 };
 
 		if (j->to != TO_TRADITIONAL || !it->key) {
@@ -196,7 +214,8 @@ static int add_pem(const struct job *j, struct output *o, struct err *e)
 }
 
 /* The key and its certificate get one local key id, by which programs pair them. */
-static int bag_object(gnutls_pkcs12_t p12, const struct job *j, const struct item *it, const gnutls_datum_t *id, bool own)
+static int bag_object(gnutls_pkcs12_t p12, const struct job *j, const struct item *it,
+		      const gnutls_datum_t *id, bool own)
 {
 	gnutls_pkcs12_bag_t bag;
 	gnutls_datum_t d = { 0 };
@@ -204,7 +223,10 @@ static int bag_object(gnutls_pkcs12_t p12, const struct job *j, const struct ite
 
 	if (r < 0)
 		return r;
-	if (it->key && (r = gnutls_x509_privkey_export2_pkcs8(it->key, GNUTLS_X509_FMT_DER, j->secret, GNUTLS_PKCS_PBES2_AES_256, &d)) >= 0)
+	if (it->key
+	    && (r = gnutls_x509_privkey_export2_pkcs8(it->key, GNUTLS_X509_FMT_DER, j->secret,
+						      GNUTLS_PKCS_PBES2_AES_256, &d))
+		       >= 0)
 		r = gnutls_pkcs12_bag_set_data(bag, GNUTLS_BAG_PKCS8_ENCRYPTED_KEY, &d);
 	else if (it->crt)
 		r = gnutls_pkcs12_bag_set_crt(bag, it->crt);
@@ -225,7 +247,8 @@ static bool fits(const struct item *key, const struct item *it)
 {
 	unsigned char a[32], b[32];
 
-	return key && it->kind == ITEM_CERT && item_key_id(key, a) == 0 && item_key_id(it, b) == 0 && memcmp(a, b, 32) == 0;
+	return key && it->kind == ITEM_CERT && item_key_id(key, a) == 0 && item_key_id(it, b) == 0
+	       && memcmp(a, b, 32) == 0;
 }
 
 static int add_pkcs12(const struct job *j, struct output *o, struct err *e)
@@ -242,8 +265,8 @@ static int add_pkcs12(const struct job *j, struct output *o, struct err *e)
 	if (key)
 		item_key_id(key, hash);
 	for (unsigned i = 0; i < j->nchosen && r >= 0; i++) {
-		const struct item *it = j->chosen[i];
-		bool own = it == key || fits(key, it);
+		const struct item *it = &j->chosen[i];
+		bool own = key && (it == key || fits(key, it));
 
 		paired |= own && it != key;
 		if (it->kind == ITEM_CSR || it->kind == ITEM_PUBLIC)
@@ -275,19 +298,25 @@ static int convert(struct job *j, int argc, char **argv, struct err *e)
 	if (r == 0)
 		r = choose_secret(j, e);
 	if (r == 0)
-		r = j->to == TO_DER ? add_der(j, &o, e) : j->to == TO_PKCS12 ? add_pkcs12(j, &o, e) : add_pem(j, &o, e);
+		r = j->to == TO_DER      ? add_der(j, &o, e)
+		    : j->to == TO_PKCS12 ? add_pkcs12(j, &o, e)
+					 : add_pem(j, &o, e);
 	o.plain = o.key && !j->secret;
 	if (r == 0)
 		r = outputs_write(&o, 1, e);
 	if (r == 0 && o.key && strcmp(j->out, "-") != 0)
-		tool_note("%s holds a private key%s", j->out, j->secret ? ", encrypted" : " without a pass phrase: keep it where only its owner can read it");
+		tool_note("%s holds a private key%s", j->out,
+			  j->secret ? ", encrypted"
+				    : " without a pass phrase: keep it where only its owner can read it");
 	outputs_free(&o, 1);
 	return r;
 }
 
 int tool_convert(int argc, char **argv)
 {
-	static struct job j = { .only = ITEM_ANY, .phrase = { .ask = true }, .new_phrase = { .ask = true, .twice = true } };
+	static struct job j = { .only = ITEM_ANY, .out = "",
+				.phrase = { .ask = true },
+				.new_phrase = { .ask = true, .twice = true } };
 	struct err e = { 0 };
 	int status = parse(&j, argc, argv);
 

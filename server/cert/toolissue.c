@@ -28,10 +28,13 @@ static int may_sign(const struct authority *a, const struct issue *i, struct err
 		return err_set(e, "the key of %s may not sign certificates (key usage)", i->ca);
 	if (gnutls_x509_crt_get_expiration_time(a->crt) <= time(NULL)) {
 		err_set(e, "the authority in %s has expired", i->ca);
-		return err_remedy(e, "give it a new certificate for its key: bulkhead-cert ca --use-key %s 'NAME'", i->ca_key);
+		return err_remedy(
+			e, "give it a new certificate for its key: bulkhead-cert ca --use-key %s 'NAME'",
+			i->ca_key);
 	}
 	if (i->authority && length >= 0 && i->path_length >= length) {
-		err_set(e, "%s has path length %d: no authority of path length %d may stand below it", i->ca, length, i->path_length);
+		err_set(e, "%s has path length %d: no authority of path length %d may stand below it", i->ca,
+			length, i->path_length);
 		if (length)
 			return err_remedy(e, "say --path-length %d", length - 1);
 		return err_remedy(e, "make it with room below: bulkhead-cert ca --path-length 1 'NAME'");
@@ -48,8 +51,8 @@ static int same_key(const struct authority *a, const struct issue *i, struct err
 		return err_set(e, "the public key of %s cannot be read", i->ca);
 	if (memcmp(certificate, key, 32) == 0)
 		return 0;
-	err_set(e, "%s (key id %s) and %s (key id %s) do not belong together", i->ca, cert_key_id_text(certificate, x), i->ca_key,
-		cert_key_id_text(key, y));
+	err_set(e, "%s (key id %s) and %s (key id %s) do not belong together", i->ca,
+		cert_key_id_text(certificate, x), i->ca_key, cert_key_id_text(key, y));
 	return err_remedy(e, "name the authority's own key by --ca-key");
 }
 
@@ -58,11 +61,13 @@ int authority_open(struct authority *a, const struct issue *i, struct phrase *p,
 	struct item *crt, *key;
 
 	*a = (struct authority){ 0 };
-	if (items_read(&a->certificates, i->ca, NULL, e) != 0 || !(crt = items_want(&a->certificates, ITEM_CERT, e))
+	if (items_read(&a->certificates, i->ca, NULL, e) != 0
+	    || !(crt = items_want(&a->certificates, ITEM_CERT, e))
 	    || items_read(&a->keys, i->ca_key, p, e) != 0 || !(key = items_want(&a->keys, ITEM_KEY, e)))
 		return -1;
 	a->crt = crt->crt;
-	if (gnutls_privkey_init(&a->key) < 0 || gnutls_privkey_import_x509(a->key, key->key, GNUTLS_PRIVKEY_IMPORT_COPY) < 0)
+	if (gnutls_privkey_init(&a->key) < 0
+	    || gnutls_privkey_import_x509(a->key, key->key, GNUTLS_PRIVKEY_IMPORT_COPY) < 0)
 		return err_set(e, "the authority's key in %s cannot be used", i->ca_key);
 	return same_key(a, i, e) != 0 || may_sign(a, i, e) != 0 ? -1 : 0;
 }
@@ -115,7 +120,9 @@ static unsigned usage_of(gnutls_x509_crt_t crt, const struct issue *i)
 	if (i->authority)
 		return GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN;
 	return GNUTLS_KEY_DIGITAL_SIGNATURE
-	       | (gnutls_x509_crt_get_pk_algorithm(crt, NULL) == GNUTLS_PK_RSA && !i->client ? GNUTLS_KEY_KEY_ENCIPHERMENT : 0);
+	       | (gnutls_x509_crt_get_pk_algorithm(crt, NULL) == GNUTLS_PK_RSA && !i->client
+			  ? GNUTLS_KEY_KEY_ENCIPHERMENT
+			  : 0);
 }
 
 static int set_issuer_key(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer)
@@ -145,16 +152,23 @@ static int fill(gnutls_x509_crt_t crt, const struct issue *i, const struct autho
 {
 	int r;
 
-	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 || (r = cert_set_serial(crt)) < 0 || (r = set_time(crt, i, a)) < 0
-	    || (r = gnutls_x509_crt_set_basic_constraints(crt, i->authority, i->authority ? i->path_length : -1)) < 0
-	    || (r = gnutls_x509_crt_set_key_usage(crt, usage_of(crt, i))) < 0 || (r = cert_set_key_id(crt)) < 0)
+	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 || (r = cert_set_serial(crt)) < 0
+	    || (r = set_time(crt, i, a)) < 0
+	    || (r = gnutls_x509_crt_set_basic_constraints(crt, i->authority,
+							  i->authority ? i->path_length : -1))
+		       < 0
+	    || (r = gnutls_x509_crt_set_key_usage(crt, usage_of(crt, i))) < 0
+	    || (r = cert_set_key_id(crt)) < 0)
 		return r;
 	if (!i->authority
-	    && (r = gnutls_x509_crt_set_key_purpose_oid(crt, i->client ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0)
+	    && (r = gnutls_x509_crt_set_key_purpose_oid(
+			crt, i->client ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER, 0))
+		       < 0)
 		return r;
 	if (a && (r = set_issuer_key(crt, a->crt)) < 0)
 		return r;
-	if ((r = set_url(crt, GNUTLS_IA_CAISSUERS_URI, i->ca_issuers)) < 0 || (r = set_url(crt, GNUTLS_IA_OCSP_URI, i->ocsp)) < 0)
+	if ((r = set_url(crt, GNUTLS_IA_CAISSUERS_URI, i->ca_issuers)) < 0
+	    || (r = set_url(crt, GNUTLS_IA_OCSP_URI, i->ocsp)) < 0)
 		return r;
 	return i->must_staple ? set_staple(crt) : 0;
 }
@@ -173,8 +187,8 @@ static int preferred_hash(gnutls_privkey_t key, gnutls_digest_algorithm_t *hash)
 	return r;
 }
 
-int issue_certificate(gnutls_x509_crt_t crt, const struct issue *i, const struct authority *a, gnutls_privkey_t own,
-		      struct err *e)
+int issue_certificate(gnutls_x509_crt_t crt, const struct issue *i, const struct authority *a,
+		      gnutls_privkey_t own, struct err *e)
 {
 	gnutls_digest_algorithm_t hash = GNUTLS_DIG_SHA256;
 	gnutls_privkey_t key = a ? a->key : own;

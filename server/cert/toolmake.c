@@ -9,8 +9,23 @@
 
 #include "cert/tool.h"
 
-enum { OPT_USE_KEY = 256, OPT_ENCRYPT, OPT_SUBJECT, OPT_CA, OPT_CA_KEY, OPT_DAYS, OPT_CLIENT, OPT_STAPLE, OPT_CA_ISSUERS,
-       OPT_OCSP, OPT_PHRASE, OPT_NEW_PHRASE, OPT_FORCE, OPT_LENGTH, OPT_SAN };
+enum {
+	OPT_USE_KEY = 256,
+	OPT_ENCRYPT,
+	OPT_SUBJECT,
+	OPT_CA,
+	OPT_CA_KEY,
+	OPT_DAYS,
+	OPT_CLIENT,
+	OPT_STAPLE,
+	OPT_CA_ISSUERS,
+	OPT_OCSP,
+	OPT_PHRASE,
+	OPT_NEW_PHRASE,
+	OPT_FORCE,
+	OPT_LENGTH,
+	OPT_SAN
+};
 
 enum { ON_NEW = 1, ON_CSR = 2, ON_CA = 4 };
 
@@ -20,7 +35,7 @@ struct wish {
 	unsigned on;
 	struct issue issue;
 	struct san_list names;
-	char common[65];                /* the first name as text; "" = too long for a common name (RFC 5280, A.1) */
+	char common[65]; /* the first name as text; "" = too long for a common name (RFC 5280, A.1) */
 	char paths[2][CERT_PATH];
 	struct phrase phrase, new_phrase;
 	struct items keys;              /* --use-key, or the new one */
@@ -52,14 +67,26 @@ static const struct algorithm *algorithm_named(const char *name)
 
 /* --------------------------------------------------------------------------------------------------------- options */
 
-static const struct option options[] = {
-	{ "algorithm", 1, NULL, 'a' }, { "out", 1, NULL, 'o' }, { "key", 1, NULL, 'k' }, { "use-key", 1, NULL, OPT_USE_KEY },
-	{ "encrypt", 0, NULL, OPT_ENCRYPT }, { "subject", 1, NULL, OPT_SUBJECT }, { "ca", 1, NULL, OPT_CA }, { "ca-key", 1, NULL, OPT_CA_KEY },
-	{ "days", 1, NULL, OPT_DAYS }, { "client", 0, NULL, OPT_CLIENT }, { "must-staple", 0, NULL, OPT_STAPLE },
-	{ "ca-issuers", 1, NULL, OPT_CA_ISSUERS }, { "ocsp", 1, NULL, OPT_OCSP }, { "phrase-file", 1, NULL, OPT_PHRASE },
-	{ "new-phrase-file", 1, NULL, OPT_NEW_PHRASE }, { "force", 0, NULL, OPT_FORCE }, { "path-length", 1, NULL, OPT_LENGTH },
-	{ "san", 1, NULL, OPT_SAN }, { "quiet", 0, NULL, 'q' }, { 0 }
-};
+static const struct option options[] = { { "algorithm", 1, NULL, 'a' },
+					 { "out", 1, NULL, 'o' },
+					 { "key", 1, NULL, 'k' },
+					 { "use-key", 1, NULL, OPT_USE_KEY },
+					 { "encrypt", 0, NULL, OPT_ENCRYPT },
+					 { "subject", 1, NULL, OPT_SUBJECT },
+					 { "ca", 1, NULL, OPT_CA },
+					 { "ca-key", 1, NULL, OPT_CA_KEY },
+					 { "days", 1, NULL, OPT_DAYS },
+					 { "client", 0, NULL, OPT_CLIENT },
+					 { "must-staple", 0, NULL, OPT_STAPLE },
+					 { "ca-issuers", 1, NULL, OPT_CA_ISSUERS },
+					 { "ocsp", 1, NULL, OPT_OCSP },
+					 { "phrase-file", 1, NULL, OPT_PHRASE },
+					 { "new-phrase-file", 1, NULL, OPT_NEW_PHRASE },
+					 { "force", 0, NULL, OPT_FORCE },
+					 { "path-length", 1, NULL, OPT_LENGTH },
+					 { "san", 1, NULL, OPT_SAN },
+					 { "quiet", 0, NULL, 'q' },
+					 { 0 } };
 
 /* Which commands know an option; all know those that are not here. */
 static unsigned known_on(int c)
@@ -80,13 +107,17 @@ static int add_name(struct wish *w, const char *text)
 
 	if (w->on == ON_CA) {
 		snprintf(w->common, sizeof w->common, "%s", text);
-		return strlen(text) < sizeof w->common && *text ? 0 : tool_misused(w->command, "the authority's name has 1 to 64 characters");
+		return strlen(text) < sizeof w->common && *text
+			       ? 0
+			       : tool_misused(w->command, "the authority's name has 1 to 64 characters");
 	}
 	if (san_add(&w->names, text, &e) != 0)
 		return tool_err(&e);
 	if (w->names.n == 1) {
 		const char *name = san_text(&w->names.at[0], words);
-		name += w->names.at[0].type == GNUTLS_SAN_IPADDRESS ? 3 : w->names.at[0].type == GNUTLS_SAN_RFC822NAME ? 6 : 0;
+		name += w->names.at[0].type == GNUTLS_SAN_IPADDRESS    ? 3
+			: w->names.at[0].type == GNUTLS_SAN_RFC822NAME ? 6
+								       : 0;
 		snprintf(w->common, sizeof w->common, "%s", strlen(name) < sizeof w->common ? name : "");
 	}
 	return 0;
@@ -116,7 +147,10 @@ static int take_option(struct wish *w, char **argv, int c)
 	case OPT_NEW_PHRASE: w->new_phrase.file = optarg; w->encrypt = true; return 0;
 	case OPT_FORCE: w->force = true; return 0;
 	case OPT_SAN: return add_name(w, optarg);
-	case OPT_DAYS: return (w->issue.days = tool_number(w->command, "--days", optarg, 1, 36500)) < 0 ? TOOL_TROUBLE : 0;
+	case OPT_DAYS:
+		return (w->issue.days = tool_number(w->command, "--days", optarg, 1, 36500)) < 0
+			       ? TOOL_TROUBLE
+			       : 0;
 	case OPT_LENGTH:
 		n = tool_number(w->command, "--path-length", optarg, 0, 16);
 		w->issue.path_length = (int)n;
@@ -128,7 +162,8 @@ static int take_option(struct wish *w, char **argv, int c)
 /* A file's name of a certificate's name: no slash, no star, no hidden file. */
 static void file_name(char *out, const char *name, const char *ending)
 {
-	snprintf(out, CERT_PATH, "%s%s%s", !strncmp(name, "*.", 2) ? "wildcard" : "", *name == '*' ? name + 1 : name, ending);
+	snprintf(out, CERT_PATH, "%s%s%s", !strncmp(name, "*.", 2) ? "wildcard" : "",
+		 *name == '*' ? name + 1 : name, ending);
 	for (char *p = out; *p; p++)
 		if (*p == '/' || *p == '*' || *p == ' ' || (p == out && *p == '.') || (p == out && *p == '-'))
 			*p = '_';
@@ -138,11 +173,11 @@ static void choose_paths(struct wish *w)
 {
 	const char *name = w->on == ON_CA ? "ca" : *w->common ? w->common : "certificate";
 
-	if (!w->out) {
+	if (!*w->out) {
 		file_name(w->paths[0], name, w->on == ON_CSR ? ".csr" : ".pem");
 		w->out = w->paths[0];
 	}
-	if (!w->key) {
+	if (!*w->key) {
 		file_name(w->paths[1], name, ".key");
 		w->key = w->paths[1];
 	}
@@ -160,20 +195,23 @@ static int parse(struct wish *w, int argc, char **argv)
 			return r;
 	for (; optind < argc; optind++) {
 		if (w->on == ON_CA && *w->common)
-			return tool_misused(w->command, "one NAME, please; put quotes around one of several words");
+			return tool_misused(w->command,
+					    "one NAME, please; put quotes around one of several words");
 		if ((r = add_name(w, argv[optind])) != 0)
 			return r;
 	}
 	if (!w->names.n && !*w->common)
 		return tool_misused(w->command, "for which NAME?");
 	if (!*w->common && !w->subject)
-		return tool_fail("give a short one first, or the subject by --subject", "the first name has more than 64 characters");
+		return tool_fail("give a short one first, or the subject by --subject",
+				 "the first name has more than 64 characters");
 	if (!algorithm_named(w->algorithm))
 		return tool_misused(w->command, "there is no algorithm %s", w->algorithm);
 	if (!w->issue.ca != !w->issue.ca_key)
 		return tool_misused(w->command, "--ca and --ca-key go together");
 	if (w->use_key && w->encrypt)
-		return tool_fail("bulkhead-cert passphrase add FILE", "--encrypt is for a new key, not for one that is used");
+		return tool_fail("bulkhead-cert passphrase add FILE",
+				 "--encrypt is for a new key, not for one that is used");
 	if (w->issue.days > 825 && w->on == ON_NEW)
 		tool_note("Apple's clients refuse certificates for more than 825 days");
 	choose_paths(w);
@@ -188,7 +226,8 @@ static int get_key(struct wish *w, struct item **key, struct err *e)
 	int r;
 
 	if (w->use_key) {
-		if (items_read(&w->keys, w->use_key, &w->phrase, e) != 0 || !(*key = items_want(&w->keys, ITEM_KEY, e)))
+		if (items_read(&w->keys, w->use_key, &w->phrase, e) != 0
+		    || !(*key = items_want(&w->keys, ITEM_KEY, e)))
 			return -1;
 		r = 0;
 	} else {
@@ -217,7 +256,8 @@ static int subject_error(const struct wish *w, const char *at, struct err *e)
 
 /* -------------------------------------------------------------------------------------------------- certificate */
 
-static int make_certificate(struct wish *w, struct item *key, const struct authority *a, struct output *o, struct err *e)
+static int make_certificate(struct wish *w, struct item *key, const struct authority *a, struct output *o,
+			    struct err *e)
 {
 	struct item it = { .kind = ITEM_CERT };
 	gnutls_pubkey_t pub = NULL;
@@ -233,7 +273,8 @@ static int make_certificate(struct wish *w, struct item *key, const struct autho
 		goto out;
 	}
 	if (r >= 0 && !w->subject)
-		r = gnutls_x509_crt_set_dn_by_oid(it.crt, GNUTLS_OID_X520_COMMON_NAME, 0, w->common, (unsigned)strlen(w->common));
+		r = gnutls_x509_crt_set_dn_by_oid(it.crt, GNUTLS_OID_X520_COMMON_NAME, 0, w->common,
+						  (unsigned)strlen(w->common));
 	if (r >= 0)
 		r = san_set_crt(&w->names, it.crt);
 	if (r < 0)
@@ -276,7 +317,9 @@ static int fill_csr(const struct wish *w, gnutls_x509_crq_t csr, gnutls_pubkey_t
 	    || (r = san_set_csr(&w->names, csr)) < 0)
 		return r;
 	if (!w->subject
-	    && (r = gnutls_x509_crq_set_dn_by_oid(csr, GNUTLS_OID_X520_COMMON_NAME, 0, w->common, (unsigned)strlen(w->common))) < 0)
+	    && (r = gnutls_x509_crq_set_dn_by_oid(csr, GNUTLS_OID_X520_COMMON_NAME, 0, w->common,
+						  (unsigned)strlen(w->common)))
+		       < 0)
 		return r;
 	if (w->issue.must_staple && (r = set_csr_staple(csr)) < 0)
 		return r;
@@ -319,8 +362,10 @@ static void tell(const struct wish *w, const struct item *key)
 	if (!w->use_key)
 		tool_note("the key is in %s%s", w->key, w->encrypt ? ", encrypted" : "");
 	tool_note("the %s is in %s", w->on == ON_CSR ? "request" : "certificate", w->out);
-	if (gnutls_x509_privkey_get_pk_algorithm(key->key) == GNUTLS_PK_EDDSA_ED25519 && w->on == ON_NEW && !w->issue.client)
-		tool_note("browsers do not accept Ed25519: give the server an ECDSA or RSA certificate beside it");
+	if (gnutls_x509_privkey_get_pk_algorithm(key->key) == GNUTLS_PK_EDDSA_ED25519 && w->on == ON_NEW
+	    && !w->issue.client)
+		tool_note(
+			"browsers do not accept Ed25519: give the server an ECDSA or RSA certificate beside it");
 	if (w->on == ON_CSR)
 		tool_note("send the request to the authority; keep the key, and let nobody have it");
 }
@@ -336,8 +381,11 @@ static int make(struct wish *w, struct err *e)
 	int r = outputs_allowed(first, n, w->force, NULL, e);
 
 	if (r == 0 && !w->use_key && !strcmp(w->key, w->out) && strcmp(w->out, "-") != 0) {
-		err_set(e, "key and %s would go into one file %s", w->on == ON_CSR ? "request" : "certificate", w->out);
-		r = err_remedy(e, "make two, and put them together by: bulkhead-cert convert KEY CERTIFICATE -o %s", w->out);
+		err_set(e, "key and %s would go into one file %s",
+			w->on == ON_CSR ? "request" : "certificate", w->out);
+		r = err_remedy(
+			e, "make two, and put them together by: bulkhead-cert convert KEY CERTIFICATE -o %s",
+			w->out);
 	}
 	if (r == 0 && w->issue.ca)
 		r = authority_open(&a, &w->issue, &w->phrase, e);
@@ -346,12 +394,13 @@ static int make(struct wish *w, struct err *e)
 	if (r == 0)
 		r = get_key(w, &key, e);
 	if (r == 0)
-		r = w->on == ON_CSR ? make_csr(w, key, &o[1], e) : make_certificate(w, key, w->issue.ca ? &a : NULL, &o[1], e);
+		r = w->on == ON_CSR ? make_csr(w, key, &o[1], e)
+				    : make_certificate(w, key, w->issue.ca ? &a : NULL, &o[1], e);
 	if (r == 0 && !w->use_key && output_add_item(&o[0], key, phrase) < 0)
 		r = err_set(e, "the key cannot be written");
 	if (r == 0)
 		r = outputs_write(first, n, e);
-	if (r == 0)
+	if (r == 0 && key)
 		tell(w, key);
 	outputs_free(o, 2);
 	authority_close(&a);
@@ -375,21 +424,23 @@ static int run(struct wish *w, int argc, char **argv)
 
 int tool_new(int argc, char **argv)
 {
-	static struct wish w = { .on = ON_NEW, .algorithm = "ecdsa-p256", .issue = { .days = 365 } };
+	static struct wish w = { .out = "", .key = "", .on = ON_NEW, .algorithm = "ecdsa-p256", .issue = { .days = 365 } };
 
 	return run(&w, argc, argv);
 }
 
 int tool_csr(int argc, char **argv)
 {
-	static struct wish w = { .on = ON_CSR, .algorithm = "ecdsa-p256" };
+	static struct wish w = { .out = "", .key = "", .on = ON_CSR, .algorithm = "ecdsa-p256" };
 
 	return run(&w, argc, argv);
 }
 
 int tool_ca(int argc, char **argv)
 {
-	static struct wish w = { .on = ON_CA, .algorithm = "ecdsa-p384", .issue = { .days = 3650, .authority = true } };
+	static struct wish w = { .out = "", .key = "", .on = ON_CA,
+				 .algorithm = "ecdsa-p384",
+				 .issue = { .days = 3650, .authority = true } };
 
 	return run(&w, argc, argv);
 }

@@ -68,7 +68,8 @@ static int print_json(const struct sides *all)
 
 		snprintf(path, sizeof path, "%s", all->at[i].path);
 		hex(all->at[i].id, id);
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "file", tool_clean(path), "holds", all->at[i].words, "key-id", id));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "file", tool_clean(path), "holds",
+						      all->at[i].words, "key-id", id));
 	}
 	return tool_print_json(json_pack("{s:b, s:o}", "match", equal(all), "keys", list));
 }
@@ -89,7 +90,9 @@ static void print_text(const struct sides *all)
 
 int tool_match(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", 0, NULL, 'j' }, { "phrase-file", 1, NULL, 'p' }, { 0 } };
+	static const struct option options[] = { { "json", 0, NULL, 'j' },
+						 { "phrase-file", 1, NULL, 'p' },
+						 { 0 } };
 	struct phrase phrase = { .ask = true };
 	struct sides all = { .n = 0 };
 	bool json = false;

@@ -29,7 +29,8 @@ static bool is_dns(const char *s)
 	if (!strncmp(s, "*.", 2))
 		s += 2;
 	for (; *s; s++) {
-		if (*s == '.' ? label == 0 : (!isalnum((unsigned char)*s) && *s != '-' && *s != '_') || ++label > 63)
+		if (*s == '.' ? label == 0
+			      : (!isalnum((unsigned char)*s) && *s != '-' && *s != '_') || ++label > 63)
 			return false;
 		if (*s == '.')
 			label = 0;
@@ -52,7 +53,9 @@ static int add_dns(struct san_list *l, const char *text, struct err *e)
 	gnutls_free(ascii.data);
 	if (n > 253 || !is_dns(name)) {
 		err_set(e, "'%s' is no DNS name", text);
-		return err_remedy(e, "a name is like www.example.org or *.example.org; other kinds: IP:192.0.2.1, email:a@example.org");
+		return err_remedy(
+			e,
+			"a name is like www.example.org or *.example.org; other kinds: IP:192.0.2.1, email:a@example.org");
 	}
 	if (put(l, GNUTLS_SAN_DNSNAME, name, strlen(name)) != 0)
 		return err_set(e, "there are more than %d names", SAN_MAX);
@@ -80,7 +83,9 @@ static int add_text(struct san_list *l, gnutls_x509_subject_alt_name_t type, con
 	for (const char *p = text; *p; p++)
 		if (*p <= ' ' || *p > '~')
 			return err_set(e, "'%s' has a character that cannot stand in a certificate's name", text);
-	return put(l, type, text, strlen(text)) == 0 ? 0 : err_set(e, "'%s' is too long, or there are more than %d names", text, SAN_MAX);
+	return put(l, type, text, strlen(text)) == 0
+		       ? 0
+		       : err_set(e, "'%s' is too long, or there are more than %d names", text, SAN_MAX);
 }
 
 int san_add(struct san_list *l, const char *text, struct err *e)
@@ -107,15 +112,24 @@ char *san_text(const struct san *s, char *buf)
 	char ip[INET6_ADDRSTRLEN];
 
 	if (s->type == GNUTLS_SAN_IPADDRESS)
-		snprintf(buf, 300, "IP %s", (s->n == 4 || s->n == 16) && inet_ntop(s->n == 4 ? AF_INET : AF_INET6, s->data, ip, sizeof ip) ? ip : "?");
+		snprintf(buf, 300, "IP %s",
+			 (s->n == 4 || s->n == 16)
+					 && inet_ntop(s->n == 4 ? AF_INET : AF_INET6, s->data, ip, sizeof ip)
+				 ? ip
+				 : "?");
 	else
-		snprintf(buf, 300, "%s%.*s", s->type == GNUTLS_SAN_RFC822NAME ? "email " : s->type == GNUTLS_SAN_URI ? "URI " : "", (int)s->n, (const char *)s->data);
+		snprintf(buf, 300, "%s%.*s",
+			 s->type == GNUTLS_SAN_RFC822NAME ? "email "
+			 : s->type == GNUTLS_SAN_URI      ? "URI "
+							  : "",
+			 (int)s->n, (const char *)s->data);
 	return tool_clean(buf);
 }
 
 static bool known(unsigned type)
 {
-	return type == GNUTLS_SAN_DNSNAME || type == GNUTLS_SAN_IPADDRESS || type == GNUTLS_SAN_RFC822NAME || type == GNUTLS_SAN_URI;
+	return type == GNUTLS_SAN_DNSNAME || type == GNUTLS_SAN_IPADDRESS || type == GNUTLS_SAN_RFC822NAME
+	       || type == GNUTLS_SAN_URI;
 }
 
 void san_of_crt(struct san_list *l, gnutls_x509_crt_t crt)
@@ -158,7 +172,8 @@ int san_set_crt(const struct san_list *l, gnutls_x509_crt_t crt)
 	int r = 0;
 
 	for (unsigned i = 0; i < l->n && r >= 0; i++)
-		r = gnutls_x509_crt_set_subject_alt_name(crt, l->at[i].type, l->at[i].data, l->at[i].n, GNUTLS_FSAN_APPEND);
+		r = gnutls_x509_crt_set_subject_alt_name(crt, l->at[i].type, l->at[i].data, l->at[i].n,
+							 GNUTLS_FSAN_APPEND);
 	return r;
 }
 
@@ -167,6 +182,7 @@ int san_set_csr(const struct san_list *l, gnutls_x509_crq_t csr)
 	int r = 0;
 
 	for (unsigned i = 0; i < l->n && r >= 0; i++)
-		r = gnutls_x509_crq_set_subject_alt_name(csr, l->at[i].type, l->at[i].data, l->at[i].n, GNUTLS_FSAN_APPEND);
+		r = gnutls_x509_crq_set_subject_alt_name(csr, l->at[i].type, l->at[i].data, l->at[i].n,
+							 GNUTLS_FSAN_APPEND);
 	return r;
 }

@@ -19,7 +19,9 @@ static int wrong_state(const struct items *s, enum change what, const struct ite
 		err_set(e, "the private key in %s has no pass phrase", s->path);
 		if (what == CHANGE)
 			return err_remedy(e, "give it one: bulkhead-cert passphrase add %s", s->path);
-		return err_remedy(e, "there is nothing to remove; see that only its owner can read it: chmod 400 %s", s->path);
+		return err_remedy(
+			e, "there is nothing to remove; see that only its owner can read it: chmod 400 %s",
+			s->path);
 	}
 	return 0;
 }
@@ -34,7 +36,8 @@ static int fill(struct output *o, const struct items *s, const char *phrase, str
 		r = output_add_item(o, &s->at[i], phrase);
 	if (s->form == FORM_DER) {
 		r = gnutls_x509_privkey_export2_pkcs8(s->at[0].key, GNUTLS_X509_FMT_DER, phrase,
-						      phrase ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN, &der);
+						      phrase ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN,
+						      &der);
 		if (r >= 0)
 			r = output_add(o, der.data, der.size);
 		if (der.data)
@@ -87,12 +90,16 @@ static void tell(const char *path, enum change what)
 		return;
 	}
 	tool_note("%s has no pass phrase any more and can be read by its owner alone (mode 0400)", path);
-	tool_note("who can read it - root, a backup, a thief of the disk - can now pose as its owner; the server starts without asking");
+	tool_note(
+		"who can read it - root, a backup, a thief of the disk - can now pose as its owner; the server starts without asking");
 }
 
 int tool_passphrase(int argc, char **argv)
 {
-	static const struct option options[] = { { "phrase-file", 1, NULL, 'p' }, { "new-phrase-file", 1, NULL, 'n' }, { "quiet", 0, NULL, 'q' }, { 0 } };
+	static const struct option options[] = { { "phrase-file", 1, NULL, 'p' },
+						 { "new-phrase-file", 1, NULL, 'n' },
+						 { "quiet", 0, NULL, 'q' },
+						 { 0 } };
 	static const char *const words[] = { [ADD] = "add", [CHANGE] = "change", [REMOVE] = "remove" };
 	struct phrase old = { .ask = true }, new = { .ask = true, .twice = true };
 	struct err e = { 0 };

@@ -63,9 +63,11 @@ static bool protected_by(const gnutls_datum_t *d, gnutls_x509_crt_fmt_t form, st
 	const char *name = r >= 0 ? gnutls_pkcs_schema_get_name(schema) : NULL;
 
 	if (r == GNUTLS_E_UNKNOWN_CIPHER_TYPE)
-		snprintf(it->protection, sizeof it->protection, "a way that GnuTLS does not know (%s)", oid ? oid : "?");
+		snprintf(it->protection, sizeof it->protection, "a way that GnuTLS does not know (%s)",
+			 oid ? oid : "?");
 	else if (r >= 0)
-		snprintf(it->protection, sizeof it->protection, "%s, %u rounds", name ? name : "encrypted", rounds);
+		snprintf(it->protection, sizeof it->protection, "%s, %u rounds", name ? name : "encrypted",
+			 rounds);
 	gnutls_free(oid);
 	return r >= 0 || r == GNUTLS_E_UNKNOWN_CIPHER_TYPE;
 }
@@ -98,11 +100,14 @@ static int open_key(struct items *s, struct item *it, const gnutls_datum_t *d, g
 	if (it->encrypted && r != GNUTLS_E_UNKNOWN_CIPHER_TYPE && r != GNUTLS_E_UNKNOWN_HASH_ALGORITHM)
 		return wrong_phrase(s, e);
 	err_set(e, "the private key in %s cannot be read: %s", s->path, gnutls_strerror(r));
-	return it->encrypted ? err_remedy(e, "write it in another form: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out NEW", s->path)
+	return it->encrypted ? err_remedy(
+		       e, "write it in another form: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out NEW",
+		       s->path)
 			     : -1;
 }
 
-static int add_key(struct items *s, const gnutls_datum_t *d, gnutls_x509_crt_fmt_t form, struct phrase *p, struct err *e)
+static int add_key(struct items *s, const gnutls_datum_t *d, gnutls_x509_crt_fmt_t form, struct phrase *p,
+		   struct err *e)
 {
 	struct item *it = add(s, ITEM_KEY);
 
@@ -237,7 +242,10 @@ static int add_pkcs12(struct items *s, const gnutls_datum_t *d, struct phrase *p
 	snprintf(prompt, sizeof prompt, "the PKCS#12 file %s", s->path);
 	if (!p) {
 		err_set(e, "%s is PKCS#12, and all in it is encrypted", s->path);
-		r = err_remedy(e, "give its pass phrase by --phrase-file FILE, or take it apart: bulkhead-cert convert %s -o NEW.pem", s->path);
+		r = err_remedy(
+			e,
+			"give its pass phrase by --phrase-file FILE, or take it apart: bulkhead-cert convert %s -o NEW.pem",
+			s->path);
 	} else if (!(text = phrase_text(p, prompt, e))) {
 		r = -1;
 	} else if (gnutls_pkcs12_verify_mac(p12, text) < 0) {
@@ -269,12 +277,14 @@ static int no_object(const struct items *s, const gnutls_datum_t *d, struct err 
 		err_set(e, "%s is empty", s->path);
 		return err_remedy(e, "see where the file came from: its copying may have failed");
 	}
-	if (d->size > 1 && ((d->data[0] == 0xff && d->data[1] == 0xfe) || (d->data[0] == 0xfe && d->data[1] == 0xff))) {
+	if (d->size > 1
+	    && ((d->data[0] == 0xff && d->data[1] == 0xfe) || (d->data[0] == 0xfe && d->data[1] == 0xff))) {
 		err_set(e, "%s is text in UTF-16", s->path);
 		return err_remedy(e, "iconv -f UTF-16 -t UTF-8 %s > NEW", s->path);
 	}
 	if (d->data[0] == 0x30) {
-		err_set(e, "%s looks like DER, but is no certificate, key, request or list, or is cut off", s->path);
+		err_set(e, "%s looks like DER, but is no certificate, key, request or list, or is cut off",
+			s->path);
 		return err_remedy(e, "see what it is: openssl asn1parse -inform DER -in %s", s->path);
 	}
 	err_set(e, "%s holds no certificate, key, request or list", s->path);
@@ -335,8 +345,11 @@ static int add_block(struct items *s, const struct pem_label *l, const gnutls_da
 		return 0;
 	if (l->kind == -2) {
 		err_set(e, "%s holds a block '%s', which is a form of its own", s->path, l->label);
-		return err_remedy(e, l->label[0] == 'T' ? "write it as a plain certificate: openssl x509 -in %s -out NEW"
-							: "write it as PKCS#8: ssh-keygen -p -m PKCS8 -f %s", s->path);
+		return err_remedy(e,
+				  l->label[0] == 'T'
+					  ? "write it as a plain certificate: openssl x509 -in %s -out NEW"
+					  : "write it as PKCS#8: ssh-keygen -p -m PKCS8 -f %s",
+				  s->path);
 	}
 	if (l->kind == ITEM_KEY)
 		return add_key(s, block, GNUTLS_X509_FMT_PEM, p, e);
@@ -366,18 +379,27 @@ static int add_pem(struct items *s, const gnutls_datum_t *d, struct phrase *p, s
 		snprintf(last, sizeof last, "-----END %.*s-----", (int)n, name);
 		stop = memmem(dashes, (size_t)(end - dashes), last, strlen(last));
 		if (!stop) {
-			err_set(e, "%s has -----BEGIN %.*s-----, but no line that ends it", s->path, (int)n, name);
+			err_set(e, "%s has -----BEGIN %.*s-----, but no line that ends it", s->path, (int)n,
+				name);
 			return err_remedy(e, "the file is cut off: copy it again from where it came");
 		}
 		at = stop + strlen(last);
 		l = label_of(name, n);
-		gnutls_datum_t block = { (unsigned char *)d->data + (begin - (const char *)d->data), (unsigned)(at - begin) };
+		gnutls_datum_t block = { (unsigned char *)d->data + (begin - (const char *)d->data),
+					 (unsigned)(at - begin) };
 		if (l && add_block(s, l, &block, p, e) != 0)
 			return -1;
 		if (!l)
 			tool_note("%s: a block '%.*s' is left out", s->path, (int)n, name);
 	}
 	return s->n ? 0 : no_object(s, d, e);
+}
+
+int items_parse(struct items *out, const char *name, const gnutls_datum_t *data, struct err *e)
+{
+	*out = (struct items){ .path = name };
+	return memmem(data->data, data->size, "-----BEGIN ", 11) ? add_pem(out, data, NULL, e)
+								 : add_der(out, data, NULL, e);
 }
 
 int items_read(struct items *out, const char *path, struct phrase *p, struct err *e)
@@ -393,7 +415,8 @@ int items_read(struct items *out, const char *path, struct phrase *p, struct err
 	}
 	r = cert_read(fd, out->path, &data, e);
 	if (r == 0)
-		r = memmem(data.data, data.size, "-----BEGIN ", 11) ? add_pem(out, &data, p, e) : add_der(out, &data, p, e);
+		r = memmem(data.data, data.size, "-----BEGIN ", 11) ? add_pem(out, &data, p, e)
+								    : add_der(out, &data, p, e);
 	cert_forget(&data);
 	if (!input)
 		close(fd);
@@ -451,7 +474,8 @@ struct item *items_want(const struct items *s, enum item_kind kind, struct err *
 
 	if (found)
 		return found;
-	err_set(e, "%s holds %s, where %s is needed", s->path, item_words(&s->at[0]), item_words(&(struct item){ .kind = kind }));
+	err_set(e, "%s holds %s, where %s is needed", s->path, item_words(&s->at[0]),
+		item_words(&(struct item){ .kind = kind }));
 	err_remedy(e, remedy_for(kind, s->at[0].kind), s->path);
 	return NULL;
 }
@@ -468,7 +492,8 @@ int item_public(const struct item *it, gnutls_pubkey_t *out)
 		r = gnutls_pubkey_import_x509(*out, it->crt, 0);
 	else if (it->csr)
 		r = gnutls_pubkey_import_x509_crq(*out, it->csr, 0);
-	else if (it->key && (r = gnutls_privkey_init(&key)) >= 0 && (r = gnutls_privkey_import_x509(key, it->key, 0)) >= 0)
+	else if (it->key && (r = gnutls_privkey_init(&key)) >= 0
+		 && (r = gnutls_privkey_import_x509(key, it->key, 0)) >= 0)
 		r = gnutls_pubkey_import_privkey(*out, key, 0, 0);
 	else if (it->pub) {
 		gnutls_datum_t der = { 0 };

@@ -52,7 +52,8 @@ static int from_file(struct phrase *p, const char *prompt, struct err *e)
 	}
 	r = read_line(fd, p->text);
 	if (r != 0)
-		err_sys(e, "the pass phrase of %s cannot be read from %s", prompt, input ? "standard input" : p->file);
+		err_sys(e, "the pass phrase of %s cannot be read from %s", prompt,
+			input ? "standard input" : p->file);
 	if (!input)
 		close(fd);
 	return r;
@@ -105,7 +106,8 @@ static int ask(int tty, const char *words, const char *prompt, char *out, struct
 	int n = snprintf(line, sizeof line, "%s for %s: ", words, prompt);
 
 	tool_clean(line);
-	if (write(tty, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1)) < 0 || ask_quietly(tty, out) != 0)
+	if (write(tty, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1)) < 0
+	    || ask_quietly(tty, out) != 0)
 		return err_sys(e, "the pass phrase cannot be read from the terminal");
 	return 0;
 }
@@ -113,18 +115,19 @@ static int ask(int tty, const char *words, const char *prompt, char *out, struct
 static int from_terminal(struct phrase *p, const char *prompt, struct err *e)
 {
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), r;
-	char *again;
+	char *again, *first = p->text;
 
 	if (tty < 0) {
 		err_set(e, "a pass phrase is needed for %s, and there is no terminal to ask on", prompt);
-		return err_remedy(e, p->twice ? "give it in a file: --new-phrase-file FILE, or - for standard input"
-					      : "give it in a file: --phrase-file FILE, or - for standard input");
+		return err_remedy(
+			e, p->twice ? "give it in a file: --new-phrase-file FILE, or - for standard input"
+				    : "give it in a file: --phrase-file FILE, or - for standard input");
 	}
-	r = ask(tty, p->twice ? "New pass phrase" : "Pass phrase", prompt, p->text, e);
+	r = ask(tty, p->twice ? "New pass phrase" : "Pass phrase", prompt, first, e);
 	if (r == 0 && p->twice) {
 		again = secret_alloc(PHRASE_MAX, 0);
 		r = again ? ask(tty, "Once more the pass phrase", prompt, again, e) : err_set(e, "out of memory");
-		if (r == 0 && strcmp(again, p->text) != 0)
+		if (r == 0 && again && strcmp(again, first) != 0)
 			r = err_set(e, "these were two different pass phrases: nothing was changed");
 		secret_free(again, PHRASE_MAX);
 	}

@@ -61,7 +61,9 @@ static json_t *days_to(time_t t)
 	time_t left = t - time(NULL);
 
 	/* Over for an hour is -1, not 0: 0 days left means that it ends today. */
-	return t == (time_t)-1 ? json_null() : json_integer((json_int_t)(left < 0 ? -((-left + DAY - 1) / DAY) : left / DAY));
+	return t == (time_t)-1
+		       ? json_null()
+		       : json_integer((json_int_t)(left < 0 ? -((-left + DAY - 1) / DAY) : left / DAY));
 }
 
 static json_t *names(const struct san_list *l)
@@ -96,12 +98,14 @@ static void set_key(json_t *o, const struct item *it)
 	if (item_public(it, &pub) < 0)
 		return;
 	algorithm = gnutls_pubkey_get_pk_algorithm(pub, &bits);
-	if (algorithm == GNUTLS_PK_ECDSA && gnutls_pubkey_export_ecc_raw2(pub, &curve, NULL, NULL, 0) >= 0 && curve_words(curve))
+	if (algorithm == GNUTLS_PK_ECDSA && gnutls_pubkey_export_ecc_raw2(pub, &curve, NULL, NULL, 0) >= 0
+	    && curve_words(curve))
 		snprintf(buf, sizeof buf, "ECDSA %s", curve_words(curve));
 	else if (algorithm == GNUTLS_PK_EDDSA_ED25519)
 		snprintf(buf, sizeof buf, "Ed25519");
 	else
-		snprintf(buf, sizeof buf, "%s %u bits", gnutls_pk_get_name((gnutls_pk_algorithm_t)algorithm), bits);
+		snprintf(buf, sizeof buf, "%s %u bits", gnutls_pk_get_name((gnutls_pk_algorithm_t)algorithm),
+			 bits);
 	set(o, "key", json_string(buf));
 	if (cert_pubkey_id(pub, id) == 0)
 		set(o, "key-id", hex(id, sizeof id));
@@ -119,10 +123,14 @@ static void set_signature(json_t *o, int algorithm)
 
 static json_t *usage_words(unsigned usage)
 {
-	static const struct { unsigned bit; const char *words; } all[] = {
-		{ GNUTLS_KEY_DIGITAL_SIGNATURE, "digital signature" }, { GNUTLS_KEY_NON_REPUDIATION, "non-repudiation" },
-		{ GNUTLS_KEY_KEY_ENCIPHERMENT, "key encipherment" }, { GNUTLS_KEY_DATA_ENCIPHERMENT, "data encipherment" },
-		{ GNUTLS_KEY_KEY_AGREEMENT, "key agreement" }, { GNUTLS_KEY_KEY_CERT_SIGN, "signs certificates" },
+	static const struct { unsigned bit; const char *words;
+	} all[] = {
+		{ GNUTLS_KEY_DIGITAL_SIGNATURE, "digital signature" },
+		{ GNUTLS_KEY_NON_REPUDIATION, "non-repudiation" },
+		{ GNUTLS_KEY_KEY_ENCIPHERMENT, "key encipherment" },
+		{ GNUTLS_KEY_DATA_ENCIPHERMENT, "data encipherment" },
+		{ GNUTLS_KEY_KEY_AGREEMENT, "key agreement" },
+		{ GNUTLS_KEY_KEY_CERT_SIGN, "signs certificates" },
 		{ GNUTLS_KEY_CRL_SIGN, "signs revocation lists" },
 	};
 	json_t *a = json_array();
@@ -135,9 +143,14 @@ static json_t *usage_words(unsigned usage)
 
 static json_t *purposes(gnutls_x509_crt_t crt)
 {
-	static const struct { const char *oid, *words; } known[] = {
-		{ GNUTLS_KP_TLS_WWW_SERVER, "TLS server" }, { GNUTLS_KP_TLS_WWW_CLIENT, "TLS client" }, { GNUTLS_KP_CODE_SIGNING, "code signing" },
-		{ GNUTLS_KP_EMAIL_PROTECTION, "email" }, { GNUTLS_KP_TIME_STAMPING, "time stamping" }, { GNUTLS_KP_OCSP_SIGNING, "OCSP answers" },
+	static const struct { const char *oid, *words;
+	} known[] = {
+		{ GNUTLS_KP_TLS_WWW_SERVER, "TLS server" },
+		{ GNUTLS_KP_TLS_WWW_CLIENT, "TLS client" },
+		{ GNUTLS_KP_CODE_SIGNING, "code signing" },
+		{ GNUTLS_KP_EMAIL_PROTECTION, "email" },
+		{ GNUTLS_KP_TIME_STAMPING, "time stamping" },
+		{ GNUTLS_KP_OCSP_SIGNING, "OCSP answers" },
 		{ GNUTLS_KP_ANY, "any" },
 	};
 	json_t *a = json_array();
@@ -206,7 +219,8 @@ static void set_constraints(json_t *o, gnutls_x509_crt_t crt)
 	if (gnutls_x509_crt_get_key_usage(crt, &usage, NULL) >= 0)
 		set(o, "usage", usage_words(usage));
 	set(o, "purposes", purposes(crt));
-	set(o, "authority", json_boolean(gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca, &length) >= 0 && ca));
+	set(o, "authority",
+	    json_boolean(gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca, &length) >= 0 && ca));
 	if (ca && length >= 0)
 		set(o, "path-length", json_integer(length));
 }
@@ -274,15 +288,19 @@ static void show_list(json_t *o, const struct item *it)
 		time_t when;
 
 		if (gnutls_x509_crl_get_crt_serial(it->crl, (unsigned)i, serial, &n, &when) >= 0)
-			json_array_append_new(revoked, json_pack("{s:o, s:o}", "serial", hex(serial, n), "at", moment(when)));
+			json_array_append_new(revoked, json_pack("{s:o, s:o}", "serial", hex(serial, n), "at",
+								 moment(when)));
 	}
 	set(o, "revoked", revoked);
 }
 
 static json_t *object_of(const struct item *it, const char *path, unsigned i, unsigned n)
 {
-	static const char *const forms[] = { [ITEM_CERT] = "certificate", [ITEM_KEY] = "private key", [ITEM_PUBLIC] = "public key",
-					     [ITEM_CSR] = "request", [ITEM_CRL] = "revocation list" };
+	static const char *const forms[] = { [ITEM_CERT] = "certificate",
+					     [ITEM_KEY] = "private key",
+					     [ITEM_PUBLIC] = "public key",
+					     [ITEM_CSR] = "request",
+					     [ITEM_CRL] = "revocation list" };
 	json_t *o = json_object();
 
 	set(o, "file", text(path, strlen(path)));
@@ -317,9 +335,11 @@ static void print_date(const json_t *o)
 	const json_t *days = json_object_get(o, "days-left");
 	long long left = json_integer_value(days);
 
-	const char *from = json_string_value(json_object_get(o, "from")), *to = json_string_value(json_object_get(o, "to"));
+	const char *from = json_string_value(json_object_get(o, "from")),
+		   *to = json_string_value(json_object_get(o, "to"));
 
-	printf("    %-12s %.10s %.5s to %.10s %.5s UTC", "valid", from, from + 11, to, json_is_integer(days) ? to + 11 : "");
+	printf("    %-12s %.10s %.5s to %.10s %.5s UTC", "valid", from, from + 11, to,
+	       json_is_integer(days) ? to + 11 : "");
 	if (json_is_integer(days))
 		printf(left < 0 ? " (over for %lld days)" : " (%lld days left)", left < 0 ? -left : left);
 	putchar('\n');
@@ -345,22 +365,26 @@ static void print_revoked(const json_t *o)
 	json_t *v;
 
 	printf("    %-12s %lld\n", "revoked", (long long)json_integer_value(json_object_get(o, "revoked-count")));
-	json_array_foreach(a, i, v)
-		if (i < 20)
-			printf("    %-12s %s since %.10s\n", "", json_string_value(json_object_get(v, "serial")), json_string_value(json_object_get(v, "at")));
+	json_array_foreach(a, i, v) if (i < 20)
+		printf("    %-12s %s since %.10s\n", "", json_string_value(json_object_get(v, "serial")),
+		       json_string_value(json_object_get(v, "at")));
 }
 
 static void print_text(const json_t *o)
 {
-	static const struct { const char *key, *name; } lines[] = {
-		{ "subject", "subject" }, { "issuer", "issuer" }, { "serial", "serial" }, { "protection", "encrypted" }, { "key", "key" },
-		{ "signature", "signature" }, { "key-id", "key id" }, { "sha256", "SHA-256" }, { "sha1", "SHA-1" },
+	static const struct { const char *key, *name;
+	} lines[] = {
+		{ "subject", "subject" },      { "issuer", "issuer" },  { "serial", "serial" },
+		{ "protection", "encrypted" }, { "key", "key" },        { "signature", "signature" },
+		{ "key-id", "key id" },        { "sha256", "SHA-256" }, { "sha1", "SHA-1" },
 	};
 	const json_t *v;
 
-	printf("%s: %s", json_string_value(json_object_get(o, "file")), json_string_value(json_object_get(o, "kind")));
+	printf("%s: %s", json_string_value(json_object_get(o, "file")),
+	       json_string_value(json_object_get(o, "kind")));
 	if (json_integer_value(json_object_get(o, "of")) > 1)
-		printf(", %lld of %lld", (long long)json_integer_value(json_object_get(o, "number")), (long long)json_integer_value(json_object_get(o, "of")));
+		printf(", %lld of %lld", (long long)json_integer_value(json_object_get(o, "number")),
+		       (long long)json_integer_value(json_object_get(o, "of")));
 	putchar('\n');
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
 		if ((v = json_object_get(o, lines[i].key)))
@@ -403,7 +427,9 @@ static int show_file(const char *path, struct phrase *p, json_t *all, struct err
 
 int tool_show(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", 0, NULL, 'j' }, { "phrase-file", 1, NULL, 'p' }, { 0 } };
+	static const struct option options[] = { { "json", 0, NULL, 'j' },
+						 { "phrase-file", 1, NULL, 'p' },
+						 { 0 } };
 	struct phrase phrase = { 0 };
 	json_t *all = json_array(), *o;
 	bool json = false;

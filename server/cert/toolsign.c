@@ -9,7 +9,18 @@
 
 #include "cert/tool.h"
 
-enum { OPT_CA = 256, OPT_CA_KEY, OPT_DAYS, OPT_CLIENT, OPT_STAPLE, OPT_CA_ISSUERS, OPT_OCSP, OPT_PHRASE, OPT_FORCE, OPT_SAN };
+enum {
+	OPT_CA = 256,
+	OPT_CA_KEY,
+	OPT_DAYS,
+	OPT_CLIENT,
+	OPT_STAPLE,
+	OPT_CA_ISSUERS,
+	OPT_OCSP,
+	OPT_PHRASE,
+	OPT_FORCE,
+	OPT_SAN
+};
 
 struct order {
 	const char *request, *out;
@@ -20,12 +31,20 @@ struct order {
 	struct phrase phrase;
 };
 
-static const struct option options[] = {
-	{ "ca", 1, NULL, OPT_CA }, { "ca-key", 1, NULL, OPT_CA_KEY }, { "days", 1, NULL, OPT_DAYS }, { "client", 0, NULL, OPT_CLIENT },
-	{ "must-staple", 0, NULL, OPT_STAPLE }, { "ca-issuers", 1, NULL, OPT_CA_ISSUERS }, { "ocsp", 1, NULL, OPT_OCSP },
-	{ "phrase-file", 1, NULL, OPT_PHRASE }, { "force", 0, NULL, OPT_FORCE }, { "san", 1, NULL, OPT_SAN }, { "out", 1, NULL, 'o' },
-	{ "yes", 0, NULL, 'y' }, { "quiet", 0, NULL, 'q' }, { 0 }
-};
+static const struct option options[] = { { "ca", 1, NULL, OPT_CA },
+					 { "ca-key", 1, NULL, OPT_CA_KEY },
+					 { "days", 1, NULL, OPT_DAYS },
+					 { "client", 0, NULL, OPT_CLIENT },
+					 { "must-staple", 0, NULL, OPT_STAPLE },
+					 { "ca-issuers", 1, NULL, OPT_CA_ISSUERS },
+					 { "ocsp", 1, NULL, OPT_OCSP },
+					 { "phrase-file", 1, NULL, OPT_PHRASE },
+					 { "force", 0, NULL, OPT_FORCE },
+					 { "san", 1, NULL, OPT_SAN },
+					 { "out", 1, NULL, 'o' },
+					 { "yes", 0, NULL, 'y' },
+					 { "quiet", 0, NULL, 'q' },
+					 { 0 } };
 
 static int take_option(struct order *w, char **argv, int c)
 {
@@ -44,7 +63,9 @@ static int take_option(struct order *w, char **argv, int c)
 	case OPT_PHRASE: w->phrase.file = optarg; return 0;
 	case OPT_FORCE: w->force = true; return 0;
 	case OPT_SAN: return san_add(&w->names, optarg, &e) == 0 ? 0 : tool_err(&e);
-	case OPT_DAYS: return (w->issue.days = tool_number(argv[0], "--days", optarg, 1, 36500)) < 0 ? TOOL_TROUBLE : 0;
+	case OPT_DAYS:
+		return (w->issue.days = tool_number(argv[0], "--days", optarg, 1, 36500)) < 0 ? TOOL_TROUBLE
+											      : 0;
 	default: return tool_bad_option(argv, c);
 	}
 }
@@ -53,11 +74,13 @@ static int take_option(struct order *w, char **argv, int c)
 static const char *default_out(struct order *w)
 {
 	const char *slash = strrchr(w->request, '/'), *dot = strrchr(w->request, '.');
-	size_t n = dot && dot > (slash ? slash + 1 : w->request) ? (size_t)(dot - w->request) : strlen(w->request);
+	size_t n = dot && dot > (slash ? slash + 1 : w->request) ? (size_t)(dot - w->request)
+								 : strlen(w->request);
 
 	if (!strcmp(w->request, "-"))
 		return "-";
-	snprintf(w->path, sizeof w->path, "%.*s%s", (int)n, w->request, dot && !strcmp(dot, ".pem") ? "-signed.pem" : ".pem");
+	snprintf(w->path, sizeof w->path, "%.*s%s", (int)n, w->request,
+		 dot && !strcmp(dot, ".pem") ? "-signed.pem" : ".pem");
 	return w->path;
 }
 
@@ -72,8 +95,9 @@ static int parse(struct order *w, int argc, char **argv)
 		return tool_misused(argv[0], "name one request (CSR)");
 	w->request = argv[optind];
 	if (!w->issue.ca || !w->issue.ca_key)
-		return tool_fail("bulkhead-cert sign CSR --ca ca.pem --ca-key ca.key; an authority is made by: bulkhead-cert ca 'NAME'",
-				 "who signs? --ca and --ca-key are needed");
+		return tool_fail(
+			"bulkhead-cert sign CSR --ca ca.pem --ca-key ca.key; an authority is made by: bulkhead-cert ca 'NAME'",
+			"who signs? --ca and --ca-key are needed");
 	if (!w->out)
 		w->out = default_out(w);
 	return 0;
@@ -88,7 +112,8 @@ static int weak(const struct order *w, gnutls_pubkey_t pub, struct err *e)
 
 	if (w->force || (algorithm != GNUTLS_PK_DSA && !(algorithm == GNUTLS_PK_RSA && bits < 2048)))
 		return 0;
-	err_set(e, "the key in %s is too weak: %s with %u bits", w->request, gnutls_pk_get_name((gnutls_pk_algorithm_t)algorithm), bits);
+	err_set(e, "the key in %s is too weak: %s with %u bits", w->request,
+		gnutls_pk_get_name((gnutls_pk_algorithm_t)algorithm), bits);
 	return err_remedy(e, "have the request made with a new key: bulkhead-cert csr NAME");
 }
 
@@ -106,7 +131,8 @@ static int names_of(struct order *w, gnutls_x509_crq_t csr, struct err *e)
 		tool_note("names of other kinds in the request, left out: %u", left);
 	if (w->names.n)
 		return 0;
-	if (gnutls_x509_crq_get_dn_by_oid(csr, GNUTLS_OID_X520_COMMON_NAME, 0, 0, common, &n) >= 0 && san_add(&w->names, common, NULL) == 0)
+	if (gnutls_x509_crq_get_dn_by_oid(csr, GNUTLS_OID_X520_COMMON_NAME, 0, 0, common, &n) >= 0
+	    && san_add(&w->names, common, NULL) == 0)
 		return 0;
 	err_set(e, "%s asks for no name", w->request);
 	return err_remedy(e, "say which names the certificate is for: --san NAME");
@@ -181,8 +207,8 @@ static int copy_subject(gnutls_x509_crt_t crt, gnutls_x509_crq_t csr)
 	return r;
 }
 
-static int build(struct order *w, const struct item *request, gnutls_pubkey_t pub, const struct authority *a, struct output *o,
-		 struct err *e)
+static int build(struct order *w, const struct item *request, gnutls_pubkey_t pub, const struct authority *a,
+		 struct output *o, struct err *e)
 {
 	struct item it = { .kind = ITEM_CERT };
 	int r = gnutls_x509_crt_init(&it.crt), result = -1;
@@ -215,7 +241,9 @@ static int sign(struct order *w, struct items *requests, struct authority *a, st
 	if (items_read(requests, w->request, NULL, e) != 0 || !(request = items_want(requests, ITEM_CSR, e)))
 		return -1;
 	if (gnutls_x509_crq_verify(request->csr, 0) < 0) {
-		err_set(e, "the signature of the request in %s is wrong: who made it does not have its key, or it was changed", w->request);
+		err_set(e,
+			"the signature of the request in %s is wrong: who made it does not have its key, or it was changed",
+			w->request);
 		return err_remedy(e, "have it made anew: bulkhead-cert csr NAME");
 	}
 	if (item_public(request, &pub) < 0)
@@ -245,7 +273,8 @@ int tool_sign(int argc, char **argv)
 	if (status != 0 || !w.out)
 		return status;
 	o.path = w.out;
-	if (outputs_allowed(&o, 1, w.force, NULL, &e) != 0 || sign(&w, &requests, &a, &o, &e) != 0 || outputs_write(&o, 1, &e) != 0)
+	if (outputs_allowed(&o, 1, w.force, NULL, &e) != 0 || sign(&w, &requests, &a, &o, &e) != 0
+	    || outputs_write(&o, 1, &e) != 0)
 		status = tool_err(&e);
 	else
 		tool_note("the certificate is in %s", strcmp(w.out, "-") ? w.out : "standard output");

@@ -25,7 +25,8 @@ static bool holds_key(const char *path)
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return false;
 	tool_quiet = true;
-	yes = items_read(&s, path, NULL, NULL) != 0 ? s.form == FORM_PKCS12 || items_first(&s, ITEM_KEY) : items_first(&s, ITEM_KEY) != NULL;
+	yes = items_read(&s, path, NULL, NULL) != 0 ? s.form == FORM_PKCS12 || items_first(&s, ITEM_KEY)
+						    : items_first(&s, ITEM_KEY) != NULL;
 	tool_quiet = quiet;
 	items_free(&s);
 	return yes;
@@ -157,7 +158,8 @@ int output_add_item(struct output *o, const struct item *it, const char *phrase)
 		r = gnutls_x509_crt_export2(it->crt, GNUTLS_X509_FMT_PEM, &pem);
 	else if (it->key)
 		r = gnutls_x509_privkey_export2_pkcs8(it->key, GNUTLS_X509_FMT_PEM, phrase,
-						      phrase ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN, &pem);
+						      phrase ? GNUTLS_PKCS_PBES2_AES_256 : GNUTLS_PKCS_PLAIN,
+						      &pem);
 	else if (it->csr)
 		r = gnutls_x509_crq_export2(it->csr, GNUTLS_X509_FMT_PEM, &pem);
 	else if (it->crl)

@@ -69,7 +69,11 @@ static void sync_folder(const char *path)
 	const char *slash = strrchr(path, '/');
 	int fd;
 
-	snprintf(folder, sizeof folder, "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path), slash ? path : ".");
+	snprintf(folder, sizeof folder, "%.*s",
+		 !slash          ? 1
+		 : slash == path ? 1
+				 : (int)(slash - path),
+		 slash ? path : ".");
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
 		(void)fsync(fd);

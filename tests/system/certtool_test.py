@@ -1,19 +1,23 @@
 """bulkhead-cert: what it makes, shows and converts, each answer asked of openssl and certtool as well. The tests named after the
 questions F16 … F25 run the commands of the manual's examples."""
 import hashlib
+import http.server
 import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
-from server import BIN, ROOT, SANITIZED, ServerTest, needs_root
+from server import BIN, SANITIZED, ServerTest, free_port, listening, needs_root, wait_for
 
 TOOL = os.path.join(os.path.dirname(os.path.dirname(BIN)), 'bin', 'bulkhead-cert')
 KINDS = {'ecdsa-p256': 'ECDSA P-256', 'ecdsa-p384': 'ECDSA P-384', 'ed25519': 'Ed25519', 'rsa-2048': 'RSA 2048 bits', 'rsa': 'RSA 3072 bits'}
@@ -23,7 +27,8 @@ class Folder(unittest.TestCase):
     """Commands in a folder of the test's own."""
 
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix='bulkhead-certtool-')
+        # Each file is synced: in memory that costs nothing.
+        self.dir = tempfile.mkdtemp(prefix='bulkhead-certtool-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
         self.addCleanup(shutil.rmtree, self.dir)
 
     def path(self, name):
@@ -49,9 +54,10 @@ class Folder(unittest.TestCase):
 
     def example(self, command, status=0):
         """A line of the manual, as it stands there."""
-        words = command.split()
-        self.assertEqual(words[0], 'bulkhead-cert')
-        return self.run_tool(*[w.strip("'").replace('_', ' ') if w.startswith("'") else w for w in words[1:]], status=status).stdout
+        return self.run_tool(*shlex.split(command)[1:], status=status).stdout
+
+    def example_asked(self, command, answers):
+        return self.on_terminal(shlex.split(command)[1:], answers)
 
     def sh(self, *args, status=0, **kw):
         done = subprocess.run(args, cwd=self.dir, capture_output=True, text=True, timeout=60, **kw)
@@ -498,7 +504,15 @@ class Converting(Folder):
         self.assertIn('holds a private key', self.run_tool('convert', 'root.pem', '-o', 't', status=2).stderr)
 
 
-class Faq(Folder):
+class Faq(Folder, ServerTest):
+    def test_the_examples_of_the_manual_are_those_that_are_run_here(self):
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
+        with open(os.path.join(root, 'docs', 'bulkhead-cert.8')) as f:
+            shown = re.findall(r'^\.Dl (bulkhead-cert .*)$', f.read().replace('\\-', '-'), re.M)
+        with open(__file__) as f:
+            run = [m[1] for m in re.findall(r'self\.example(?:_asked)?\((["\'])(bulkhead-cert .*?)\1[,)]', f.read())]
+        self.assertEqual(sorted(set(shown)), sorted(set(run)))
+
     def test_F16_what_keys_requests_and_certificates_are(self):
         self.example('bulkhead-cert csr www.example.org')
         self.example('bulkhead-cert new -o test.pem -k test.key www.example.org')
@@ -526,7 +540,7 @@ class Faq(Folder):
         self.assertEqual(self.mode('www.example.org.key'), 0o400)
 
     def test_F19_an_authority_of_ones_own(self):
-        self.example("bulkhead-cert ca 'Example_CA'")
+        self.example("bulkhead-cert ca 'Example CA'")
         self.example('bulkhead-cert csr www.example.org')
         self.example('bulkhead-cert sign www.example.org.csr --ca ca.pem --ca-key ca.key')
         self.sh('openssl', 'verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', 'ca.pem', '-verify_hostname', 'www.example.org', 'www.example.org.pem')
@@ -539,7 +553,7 @@ class Faq(Folder):
         self.example('bulkhead-cert new --new-phrase-file old.txt www.example.org')
         os.chmod(self.path('www.example.org.key'), 0o440)
         inode = os.stat(self.path('www.example.org.key')).st_ino
-        shown = self.on_terminal(['passphrase', 'change', 'www.example.org.key'], [('Pass phrase for', 'old'), ('New pass phrase', 'new'), ('Once more', 'new')])
+        shown = self.example_asked('bulkhead-cert passphrase change www.example.org.key', [('Pass phrase for', 'old'), ('New pass phrase', 'new'), ('Once more', 'new')])
         self.assertIn('encrypted with the new pass phrase', shown)
         self.sh('openssl', 'pkey', '-in', 'www.example.org.key', '-passin', 'pass:new', '-noout')
         self.sh('openssl', 'pkey', '-in', 'www.example.org.key', '-passin', 'pass:old', '-noout', status=1)
@@ -552,7 +566,7 @@ class Faq(Folder):
         self.write('old.txt', 'old')
         self.example('bulkhead-cert new --new-phrase-file old.txt www.example.org')
         os.chmod(self.path('www.example.org.key'), 0o644)
-        shown = self.on_terminal(['passphrase', 'remove', 'www.example.org.key'], [('Pass phrase for', 'old')])
+        shown = self.example_asked('bulkhead-cert passphrase remove www.example.org.key', [('Pass phrase for', 'old')])
         self.assertIn('can now pose as its owner', shown)
         self.assertEqual(self.mode('www.example.org.key'), 0o400)
         self.sh('openssl', 'pkey', '-in', 'www.example.org.key', '-noout')
@@ -584,6 +598,208 @@ class Faq(Folder):
         self.sh('openssl', 'pkcs12', '-in', 'www.p12', '-passin', 'pass:secret', '-nodes')
         self.example('bulkhead-cert convert www.p12 --phrase-file phrase.txt --only key --plain -o again.key')
         self.assertEqual(self.read('again.key'), self.read('www.example.org.key'))
+
+    def test_F24_an_intermediate_certificate_is_missing(self):
+        site = Site(self)
+        with Web({'/inter.der': self.read('inter.der')}, site.port) as web:
+            site.make()
+            # The server says it at start and -t, and serves all the same.
+            told = self.serve_check(site, 'www.example.org.pem')
+            self.assertRegex(told, r'warning: the certificate of the issuer CN=Inter is neither in \S+www\.example\.org\.pem nor among the authorities')
+            self.assertIn('it is at http://127.0.0.1:%d/inter.der' % site.port, told)
+            text = self.example('bulkhead-cert check --trust root.pem www.example.org.pem', status=1)
+            self.assertIn('finding: the certificate of the issuer CN=Inter', text)
+            self.assertEqual(web.asked, [])
+            text = self.example('bulkhead-cert check --trust root.pem --fetch www.example.org.pem -o full.pem', status=1)
+            self.assertIn('it was fetched from http://127.0.0.1:%d/inter.der, and is in full.pem' % site.port, text)
+            self.assertEqual(web.asked, ['/inter.der'])
+        text = self.example('bulkhead-cert check --trust root.pem --name www.example.org full.pem')
+        self.assertIn('Good for', text)
+        self.sh('openssl', 'verify', '-CAfile', 'root.pem', '-untrusted', 'full.pem', '-verify_hostname', 'www.example.org', '-purpose', 'sslserver', 'full.pem')
+        self.write('chain', self.read('full.pem') + self.read('root.pem'))
+        self.assertIn('Chain verification output: Verified', self.sh('certtool', '--verify-chain', '--infile', 'chain'))
+        self.assertNotIn('issuer', self.serve_check(site, 'chain'))
+
+    def serve_check(self, site, cert):
+        """What bulkhead -t says of a host with that certificate."""
+        s = self.server('SSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n' % (self.path(cert), self.path('www.example.org.key')), 'www.example.org')
+        told = s.run('-t').stdout
+        self.assertIn('Syntax OK', told)
+        return told
+
+    def server(self, tls, name):
+        return self.configure('<VirtualHost 127.0.0.1:@TLS@>\nServerName %s\n%s</VirtualHost>\n' % (name, tls))
+
+    def test_F24_at_start_and_t(self):
+        for args, name, words in ((('new', '--days', '20'), 'www.example.org', r'expires on \d{4}-\d\d-\d\d \d\d:\d\d UTC, in (19|20) days'),
+                                  (('new',), 'other.example', r'does not cover the name other\.example, but www\.example\.org: browsers refuse it there'),
+                                  (('new', '--days', '22'), 'www.example.org', None)):
+            with self.subTest(words):
+                self.run_tool(*args, '--force', 'www.example.org')
+                s = self.server('SSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n' % (self.path('www.example.org.pem'), self.path('www.example.org.key')), name)
+                tested = s.run('-t').stdout
+                s.start()                       # served all the same
+                for told in (tested, s.output):
+                    if words:
+                        self.assertRegex(told, 'warning: .*' + words)
+                        self.assertEqual(len(re.findall(words, told)), 1)
+                    else:
+                        self.assertNotIn('warning', told)
+                s.stop()
+
+    def test_F25_two_kinds_of_certificates_in_one_host(self):
+        self.example("bulkhead-cert ca 'Example CA'")
+        self.example('bulkhead-cert new --ca ca.pem --ca-key ca.key -o ecdsa.pem -k ecdsa.key www.example.org')
+        self.example('bulkhead-cert new --ca ca.pem --ca-key ca.key -a rsa-2048 -o rsa.pem -k rsa.key www.example.org')
+        s = self.server('SSLEngine on\n' + ''.join('SSLCertificateFile %s\nSSLCertificateKeyFile %s\n' % (self.path(k + '.pem'), self.path(k + '.key')) for k in ('ecdsa', 'rsa')),
+                        'www.example.org')
+        s.start()
+        for signatures, words in (('ECDSA+SHA256', 'Peer signature type: ECDSA'), ('RSA-PSS+SHA256', 'Peer signature type: RSA-PSS')):
+            text = self.sh('openssl', 's_client', '-connect', '127.0.0.1:%s' % s.expand('@TLS@'), '-servername', 'www.example.org', '-verify_hostname', 'www.example.org',
+                           '-CAfile', 'ca.pem', '-verify_return_error', '-sigalgs', signatures, stdin=subprocess.DEVNULL)
+            self.assertIn(words, text)
+            self.assertIn('Verify return code: 0 (ok)', text)
+        text = self.run_tool('check', '--trust', 'ca.pem', '--sni', 'www.example.org', '127.0.0.1:%s' % s.expand('@TLS@')).stdout
+        self.assertIn('ECDSA', text)
+
+
+class Checking(Folder):
+    """check, of files and of servers that openssl and gnutls-serv make."""
+
+    def found(self, *args, status=1):
+        got = json.loads(self.run_tool('check', '--json', *args, status=status).stdout)
+        self.assertEqual(got['good'], status == 0)
+        return got, [('(%s)' if f['hint'] else '%s') % f['id'] for f in got['findings']]
+
+    def chain(self):
+        self.run_tool('ca', '--path-length', '1', '-o', 'root.pem', '-k', 'root.key', 'Root')
+        self.run_tool('ca', '--ca', 'root.pem', '--ca-key', 'root.key', 'Inter')
+        self.run_tool('new', '--ca', 'ca.pem', '--ca-key', 'ca.key', 'a.example')
+
+    def test_files(self):
+        self.chain()
+        self.write('only', self.read('a.example.pem').partition(b'-----BEGIN CERTIFICATE-----')[0] + self.read('a.example.pem').split(b'-----END')[0] + b'-----END CERTIFICATE-----\n')
+        self.write('turned', self.read('ca.pem') + self.read('only'))
+        self.write('rooted', self.read('a.example.pem') + self.read('root.pem'))
+        trust = ('--trust', 'root.pem')
+        for args, faults in ((('a.example.pem', '--name', 'a.example'), []), (('a.example.pem', '--name', 'b.example'), ['name-missing']),
+                             (('a.example.pem', '--days', '400'), ['expires-soon']), (('only',), ['issuer-missing']), (('only', '--chain', 'ca.pem'), []),
+                             (('turned',), ['order']), (('rooted',), ['(root-sent)'])):
+            with self.subTest(args):
+                self.assertEqual(self.found(*trust, *args, status=1 if [f for f in faults if f[0] != '('] else 0)[1], faults)
+        self.assertEqual(self.found('rooted')[1], ['root-unknown'])             # by the system's authorities
+        self.run_tool('check', *trust, 'turned', '-o', 'right', status=1)
+        self.assertEqual(self.read('right'), self.read('a.example.pem'))
+        done = self.run_tool('check', '-q', *trust, 'turned', status=1)
+        self.assertEqual(done.stdout + done.stderr, '')
+
+    def test_what_cannot_be_checked(self):
+        self.run_tool('new', 'a.example')
+        for args, words in ((('none.pem',), 'No such file'), (('a.example.key',), 'where a certificate is needed'), (('--trust', '/none', 'a.example.pem'), 'no authority in /none'),
+                            (('127.0.0.1:1',), 'cannot be reached'), (('no.such.invalid:443',), 'no address of'), ((), 'name one FILE'), (('--days', 'x', 'y'), 'no value for')):
+            with self.subTest(args):
+                self.assertIn(words, self.run_tool('check', *args, status=2).stderr)
+
+    def serve(self, *args):
+        port = free_port()
+        p = subprocess.Popen(['openssl', 's_server', '-accept', str(port), '-quiet', '-www', *args], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (p.kill(), p.wait()))
+        wait_for(lambda: listening(port), 'openssl s_server')
+        return '127.0.0.1:%d' % port
+
+    def test_servers(self):
+        self.chain()
+        at = self.serve('-cert', 'a.example.pem', '-key', 'a.example.key', '-cert_chain', 'ca.pem')
+        args = ('--trust', 'root.pem', '--sni', 'a.example', at)
+        got, faults = self.found(*args, status=0)
+        self.assertEqual((faults, got['chain'], got['protocol'], got['sni'], got['stapled']), ([], ['CN=a.example', 'CN=Inter'], 'TLS1.3', 'a.example', False))
+        self.assertEqual(self.found('--trust', 'root.pem', at)[1], ['name-missing'])    # it does not name the address
+        self.assertIn('asked for a.example, no OCSP answer, 2 certificates', self.run_tool('check', *args).stdout)
+        self.assertEqual(self.found('--trust', 'root.pem', '--sni', 'a.example', self.serve('-cert', 'a.example.pem', '-key', 'a.example.key', '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'))[1],
+                         ['issuer-missing', 'protocol'])
+
+    def test_stapling(self):
+        self.run_tool('ca', 'Root')
+        self.run_tool('new', '--must-staple', '--ca', 'ca.pem', '--ca-key', 'ca.key', 'a.example')
+        args = ('--trust', 'ca.pem', '--sni', 'a.example')
+        serve = ('-cert', 'a.example.pem', '-key', 'a.example.key')
+        self.assertEqual(self.found(*args, self.serve(*serve))[1], ['must-staple'])
+        serial = self.show('a.example.pem')[0]['serial'].replace(':', '').upper()
+        for state, faults in (('V\t350101000000Z\t', ['(must-staple)']), ('R\t350101000000Z\t260101000000Z', ['(must-staple)', 'staple'])):
+            self.write('index', '%s\t%s\tunknown\t/CN=a.example\n' % (state, serial))
+            self.sh('openssl', 'ocsp', '-index', 'index', '-CA', 'ca.pem', '-rsigner', 'ca.pem', '-rkey', 'ca.key', '-issuer', 'ca.pem', '-cert', 'a.example.pem',
+                    '-ndays', '7', '-respout', 'answer')
+            got, found = self.found(*args, self.serve(*serve, '-status_file', 'answer'), status=1 if len(faults) > 1 else 0)
+            self.assertEqual((found, got['stapled']), (faults, True))
+
+    def test_servers_that_are_none(self):
+        with socket.socket() as listener:
+            listener.bind(('127.0.0.1', 0))
+            listener.listen()
+            at = '127.0.0.1:%d' % listener.getsockname()[1]
+            before = time.monotonic()
+            self.assertIn('did not finish the TLS handshake: Connection timed out', self.run_tool('check', '--timeout', '1', at, status=2).stderr)
+            self.assertLess(time.monotonic() - before, 10)
+            thread = threading.Thread(target=lambda: (lambda c: (c.sendall(b'HTTP/1.0 400 no\r\n\r\n'), c.recv(10000), c.close()))(listener.accept()[0]))
+            listener.accept()[0].close()
+            thread.start()
+            self.assertIn('port for plain HTTP', self.run_tool('check', at, status=2).stderr)
+            thread.join()
+
+    def test_fetch_takes_nothing_else(self):
+        site = Site(self)
+        for body, words in ((self.read('root.pem'), 'another certificate'), (b'nonsense', 'holds no certificate'), (None, 'answered with 404')):
+            with Web({'/inter.der': body} if body else {}, site.port):
+                site.make()
+                self.assertIn(words, self.run_tool('check', '--trust', 'root.pem', '--fetch', 'www.example.org.pem', status=1).stderr)
+        self.assertIn('cannot be reached', self.run_tool('check', '--trust', 'root.pem', '--fetch', 'www.example.org.pem', status=1).stderr)
+
+
+class Site:
+    """Root, Inter, and a certificate that says where Inter's can be had, without Inter's beside it."""
+
+    def __init__(self, test):
+        self.test, self.port = test, free_port()
+        test.run_tool('ca', '--path-length', '1', '-o', 'root.pem', '-k', 'root.key', 'Root')
+        test.run_tool('ca', '--ca', 'root.pem', '--ca-key', 'root.key', '-o', 'inter.pem', '-k', 'inter.key', 'Inter')
+        test.run_tool('convert', 'inter.pem', '--to', 'der', '-o', 'inter.der')
+
+    def make(self):
+        t = self.test
+        t.run_tool('new', '--force', '--ca', 'inter.pem', '--ca-key', 'inter.key', '--ca-issuers', 'http://127.0.0.1:%d/inter.der' % self.port, 'www.example.org')
+        whole = t.read('www.example.org.pem')
+        os.chmod(t.path('www.example.org.pem'), 0o644)
+        t.write('www.example.org.pem', whole[:whole.index(b'-----END CERTIFICATE-----') + 26])
+
+
+class Web:
+    """Files by plain HTTP."""
+
+    def __init__(self, files, port):
+        self.asked = asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                body = files.get(self.path)
+                self.send_response(200 if body else 404)
+                self.end_headers()
+                self.wfile.write(body or b'')
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.HTTPServer(('127.0.0.1', port), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
 
 
 if __name__ == '__main__':
