@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STEM "bulkhead-crash-"
 #define ENTRIES_MAX 16384       /* names that are looked at */
 #define REPORTS_MAX 4096
 #define LEFT_OVER_S 60
@@ -28,12 +27,14 @@ struct kept {
 	bool gone;
 };
 
-/* bulkhead-crash-YYYYMMDD-HHMMSS-PID.txt, -2 … -9 perhaps behind the pid */
-static bool is_report(const char *name)
-{
-	size_t n = sizeof STEM - 1;
+static const char crashes[] = "bulkhead-crash-", lives[] = "bulkhead-live-";
 
-	if (strncmp(name, STEM, n) != 0)
+/* bulkhead-crash-YYYYMMDD-HHMMSS-PID.txt, -2 … -9 perhaps behind the pid */
+static bool is_report(const char *name, const char *stem)
+{
+	size_t n = strlen(stem);
+
+	if (strncmp(name, stem, n) != 0)
 		return false;
 	while (isdigit((unsigned char)name[n]) || name[n] == '-')
 		n++;
@@ -49,7 +50,7 @@ static bool is_temporary(const char *name)
 		return false;
 	memcpy(inner, name + 1, n - 5);
 	inner[n - 5] = '\0';
-	return is_report(inner);
+	return is_report(inner, crashes) || is_report(inner, lives);
 }
 
 /* The second line, whatever it is: reports with the same one are of the same fault. */
@@ -93,7 +94,7 @@ static void remove_left_over(int dir_fd, const char *name)
 		unlinkat(dir_fd, name, 0);
 }
 
-static unsigned list(int dir_fd, struct kept *all)
+static unsigned list(int dir_fd, const char *stem, struct kept *all)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -106,7 +107,7 @@ static unsigned list(int dir_fd, struct kept *all)
 		return 0;
 	}
 	for (unsigned i = 0; i < ENTRIES_MAX && n < REPORTS_MAX && (e = readdir(dir)); i++) {
-		if (is_report(e->d_name))
+		if (is_report(e->d_name, stem))
 			n += take(dir_fd, e->d_name, &all[n]);
 		else if (is_temporary(e->d_name))
 			remove_left_over(dir_fd, e->d_name);
@@ -151,7 +152,7 @@ static unsigned thin_out(int dir_fd, struct kept *all, unsigned n, unsigned left
 unsigned keep_reports(int dir_fd, unsigned most)
 {
 	struct kept *all = calloc(REPORTS_MAX, sizeof *all);
-	unsigned n = all ? list(dir_fd, all) : 0, left = n;
+	unsigned n = all ? list(dir_fd, crashes, all) : 0, left = n;
 
 	if (n > most) {
 		qsort(all, n, sizeof *all, by_time);
@@ -160,4 +161,17 @@ unsigned keep_reports(int dir_fd, unsigned most)
 	}
 	free(all);
 	return left;
+}
+
+void keep_live(int dir_fd, unsigned most)
+{
+	struct kept *all = calloc(REPORTS_MAX, sizeof *all);
+	unsigned n = all ? list(dir_fd, lives, all) : 0;
+
+	if (n > most) {
+		qsort(all, n, sizeof *all, by_time);
+		for (unsigned i = 0; i < n - most; i++)
+			unlinkat(dir_fd, all[i].name, 0);
+	}
+	free(all);
 }

@@ -427,10 +427,13 @@ static void answer_line(const struct report *r, const char *name, int error, cha
 
 static int make_report(struct report *r, struct crash_trace *full, char *answer, size_t n)
 {
+	bool live = r->s->kind == CRASH_KIND_LIVE;
 	char name[80] = "";
 	int error = 0;
 
-	if (keep_reports(r->options->dir_fd, KEEP_AT_MOST) >= KEEP_AT_MOST)
+	if (live)
+		keep_live(r->options->dir_fd, KEEP_LIVE - 1);
+	if (!live && keep_reports(r->options->dir_fd, KEEP_AT_MOST) >= KEEP_AT_MOST)
 		error = EDQUOT;
 	else if (compose(r) < 0 || put_raw(r, name, sizeof name) < 0)
 		error = errno;
@@ -441,7 +444,8 @@ static int make_report(struct report *r, struct crash_trace *full, char *answer,
 		answer_line(r, name, error = errno, answer, n);
 	else
 		answer_line(r, error ? NULL : name, error, answer, n);
-	keep_reports(r->options->dir_fd, KEEP_REPORTS);
+	if (!live)
+		keep_reports(r->options->dir_fd, KEEP_REPORTS);
 	errno = error;
 	return error ? -1 : 0;
 }

@@ -98,11 +98,33 @@ static void others_are_left_alone(void **state)
 	assert_false(is_there(".bulkhead-crash-20260101-000000-8.txt.new"));
 }
 
+/* Live snapshots have a bound of their own, whatever their signatures are, and neither counts for the other. */
+static void newest_live_snapshots_stay(void **state)
+{
+	unsigned crashes = keep_reports(dir_fd, 1000);
+
+	(void)state;
+	put("bulkhead-live-20260101-000000-1.txt", "live a", 900);
+	put("bulkhead-live-20260101-000000-2.txt", "live b", 700);
+	put("bulkhead-live-20260101-000000-3.txt", "live a", 800);
+	put(".bulkhead-live-20260101-000000-4.txt.new", "live a", 100);
+	assert_int_equal(keep_reports(dir_fd, 0), crashes);
+	assert_false(is_there(".bulkhead-live-20260101-000000-4.txt.new"));
+	keep_live(dir_fd, 3);
+	assert_true(is_there("bulkhead-live-20260101-000000-1.txt"));
+	keep_live(dir_fd, 1);
+	assert_false(is_there("bulkhead-live-20260101-000000-1.txt"));
+	assert_true(is_there("bulkhead-live-20260101-000000-2.txt"));
+	assert_false(is_there("bulkhead-live-20260101-000000-3.txt"));
+	assert_int_equal(keep_reports(dir_fd, 1000), crashes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bound_is_kept),
 		cmocka_unit_test(others_are_left_alone),
+		cmocka_unit_test(newest_live_snapshots_stay),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
