@@ -24,6 +24,7 @@
 
 static struct waiting {
 	bool used, running;
+	uint64_t turn;                  /* they are written in the order in which they came */
 	int pair;
 	uint64_t fingerprint;
 	struct job_crash job;
@@ -164,22 +165,29 @@ static void begin(struct waiting *w)
 	w->used = false;
 }
 
+/* One at a time. A job that cannot even begin holds nobody up. */
 static void next(void)
 {
-	for (int i = 0; i < SHARED_CRASH_QUEUE; i++)
-		if (queue[i].used && queue[i].running)
-			return;
-	for (int i = 0; i < SHARED_CRASH_QUEUE; i++)
-		if (queue[i].used) {
-			begin(&queue[i]);
-			return;
+	for (;;) {
+		struct waiting *first = NULL;
+
+		for (int i = 0; i < SHARED_CRASH_QUEUE; i++) {
+			if (queue[i].used && queue[i].running)
+				return;
+			if (queue[i].used && (!first || queue[i].turn < first->turn))
+				first = &queue[i];
 		}
+		if (!first)
+			return;
+		begin(first);
+	}
 }
 
 /* Its pair stays taken until the report is there. false: too many wait. */
 static bool enqueue(const struct config *cfg, int pair, const struct job_crash *job, uint64_t fingerprint)
 {
 	const struct process_settings *p = cfg->process;
+	static uint64_t turn;
 
 	for (int i = 0; i < SHARED_CRASH_QUEUE; i++) {
 		struct waiting *w = &queue[i];
@@ -190,11 +198,13 @@ static bool enqueue(const struct config *cfg, int pair, const struct job_crash *
 		account = (struct process_settings){ .user = *account_user ? account_user : NULL,
 						     .uid = p->uid,
 						     .gid = p->gid };
-		*w = (struct waiting){ .used = true, .pair = pair, .fingerprint = fingerprint, .job = *job };
+		*w = (struct waiting){ .used = true, .turn = ++turn, .pair = pair, .fingerprint = fingerprint, .job = *job };
 		pairs[pair].reports++;
 		next();
 		return true;
 	}
+	if (!job->counted)
+		no_report(&(struct waiting){ .job = *job }, "too many wait to be written already");
 	return false;
 }
 
@@ -288,10 +298,12 @@ void crash_live(const struct config *cfg, int pair, pid_t pid)
 
 	if (pair < 0 || pairs[pair].live)
 		return;
-	pairs[pair].live = crash_pool_owner(shared.crash_pool, slot) == pid && shared.core_dir_fd >= 0 &&
-			   enqueue(cfg, pair, &(struct job_crash){ .slot = slot, .kind = CRASH_KIND_LIVE, .pid = pid }, 0);
-	if (!pairs[pair].live)
-		crash_pool_free(shared.crash_pool, slot);
+	pairs[pair].live = true;                /* before: it is given back at once where no job can begin */
+	if (crash_pool_owner(shared.crash_pool, slot) == pid && shared.core_dir_fd >= 0 &&
+	    enqueue(cfg, pair, &(struct job_crash){ .slot = slot, .kind = CRASH_KIND_LIVE, .pid = pid }, 0))
+		return;
+	crash_pool_free(shared.crash_pool, slot);
+	pairs[pair].live = false;
 }
 
 /* ------------------------------------------------------------------------------------------------ cores */
