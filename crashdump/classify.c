@@ -23,6 +23,12 @@ static bool in_libc(const struct crash_frame *f)
 	return base && (!strncmp(base, "/libc.so", 8) || !strncmp(base, "/libc-", 6));
 }
 
+/* The kernel's own code in the process: which of its addresses it was says nothing, and differs from kernel to kernel. */
+static bool in_vdso(const struct crash_frame *f)
+{
+	return !strcmp(f->module, "[vdso]");
+}
+
 /* abort() called by glibc itself: what does it complain about? */
 static const char *classify_abort(const struct crash_snapshot *s, const struct crash_trace *t)
 {
@@ -168,11 +174,12 @@ static bool is_bottom(const struct crash_frame *f)
 void classify_signature(const struct crash_snapshot *s, const struct crash_trace *t, struct print *out)
 {
 	char name[320], last[320] = "";
+	bool skip_libc = s->signal == SIGABRT || raised(s) || s->kind == CRASH_KIND_LIVE;
 	unsigned i = 0, taken = 0;
 
 	print_add(out, "%s", s->kind == CRASH_KIND_LIVE ? "live" : hung(s) ? "hang" : print_signal(s->signal));
 	/* Which of the C library's functions carried the signal is no news. */
-	while ((s->signal == SIGABRT || raised(s) || s->kind == CRASH_KIND_LIVE) && i < t->count && in_libc(&t->frame[i]))
+	while (i < t->count && (in_vdso(&t->frame[i]) || (skip_libc && in_libc(&t->frame[i]))))
 		i++;
 	if (i == t->count)
 		i = 0;

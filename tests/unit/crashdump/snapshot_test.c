@@ -225,6 +225,18 @@ static void signatures_are_plain(void **state)
 	p.length = 0;
 	classify_signature(s, t, &p);
 	assert_string_equal(text, "SIGFPE __pthread_kill_implementation<raise<poll");
+	/* The kernel's code is never at the top, whatever the signal is. */
+	*t = (struct crash_trace){ .count = 3, .frame = { { .module = "[vdso]", .module_offset = 0xa3f },
+							  { .module = "/lib/libc.so.6", .function = "clock_gettime" }, { .function = "turn" } } };
+	s->signal = SIGSEGV;
+	s->code = SEGV_MAPERR;
+	p.length = 0;
+	classify_signature(s, t, &p);
+	assert_string_equal(text, "SIGSEGV clock_gettime<turn");
+	s->kind = CRASH_KIND_LIVE;
+	p.length = 0;
+	classify_signature(s, t, &p);
+	assert_string_equal(text, "live turn");
 	free(s);
 	free(t);
 }
