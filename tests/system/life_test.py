@@ -135,17 +135,18 @@ class Kills(Life):
             self.assertEqual([s.get().status, s.get(tls=True).status], [200, 200])
 
     def test_storm_of_kills(self):
-        """60 children are killed in five seconds: at the end it serves, and no more was lost than what was in flight."""
+        """60 children are killed as fast as they come, in five seconds on an idle machine: at the end it serves, and no more was
+        lost than what was in flight."""
         s = self.serve('StartServers 8\nMinSpareServers 8\nMaxSpareServers 8\nServerLimit 8\n')
         used = ticks(s.pid)
         with Load(s, (load.CLOSE, load.CLOSE, load.KEEP), pause=0.005) as clients:
-            kills, end = 0, time.monotonic() + 5
+            kills, end = 0, time.monotonic() + 30
             while kills < 60 and time.monotonic() < end:
                 for pid in s.workers()[:1]:
                     os.kill(pid, signal.SIGKILL)
                     kills += 1
                 time.sleep(0.06)
-            self.assertGreater(kills, 40)
+            self.assertEqual(kills, 60)
             wait_for(lambda: len(s.workers()) >= 1, 'a child is there again')
             before = len(clients.answered)
             wait_for(lambda: len(clients.answered) > before + 20, 'requests are served again', 15)

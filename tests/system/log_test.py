@@ -243,7 +243,8 @@ class FullDisk(Case):
             s.logged('BH0141.*No space left|No space left.*BH0141')
             time.sleep(1)
         self.assertEqual(clients.failed, [])
-        self.assertEqual(s.error_log.count('BH0141'), 1, s.error_log)
+        # Not one for each line: a shorter batch may fit into the last page before the next one fails again.
+        self.assertLess(s.error_log.count('BH0141'), 6, s.error_log)
         os.unlink(s.path('small/filler'))
         s.logged('BH0142')
         wait_for(lambda: self.compare(clients, s.read('small/access'))[0] == [], 'the lines that waited are written')
