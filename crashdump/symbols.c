@@ -44,13 +44,12 @@ static struct reader {
 	bool lost;                      /* the last frame's program counter lies in no code */
 } reader;
 
-static char program[32] = "/proc/self/exe";     /* another way to the program file */
+static char program[32] = "/proc/self/exe";     /* another way to the program file; "" = none */
 
 void symbols_program(int fd)
 {
-	if (fd < 0)
-		snprintf(program, sizeof program, "/proc/self/exe");
-	else
+	program[0] = '\0';
+	if (fd >= 0)
 		snprintf(program, sizeof program, "/proc/self/fd/%d", fd);
 }
 
@@ -106,7 +105,8 @@ static bool same_build(Elf *elf, const struct crash_module *m)
 	return n == m->id_length && !memcmp(id, m->id, (size_t)n);
 }
 
-/* Opens a file if it is a regular ELF file of the build that was loaded. The path comes from the broken process. */
+/* Opens a file if it is a regular ELF file of the build that was loaded; else -1, with EBADMSG if it is another. The path
+ * comes from the broken process. */
 static int open_module(const char *path, const struct crash_module *m, Elf **elf)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -120,6 +120,7 @@ static int open_module(const char *path, const struct crash_module *m, Elf **elf
 	elf_end(*elf);
 	*elf = NULL;
 	close(fd);
+	errno = EBADMSG;
 	return -1;
 }
 
@@ -132,7 +133,7 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 	char path[512];
 	struct print note = { .text = reader.out->note, .length = strlen(reader.out->note),
 			      .room = sizeof reader.out->note };
-	int fd = -1;
+	int fd = -1, error;
 
 	(void)module;
 	(void)userdata;
@@ -142,16 +143,21 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 	memcpy(path, name, length + 1);
 	if (gone)
 		path[length - (sizeof deleted - 1)] = '\0';
+	errno = 0;
 	if (m || !gone)
 		fd = open_module(path, m, elf);
+	error = errno;
 	/* The job runs the same program as the dead child: it still has the file that an update took away. */
-	if (fd < 0 && m && !strcmp(path, reader.s->executable))
+	if (fd < 0 && m && *program && !strcmp(path, reader.s->executable)) {
 		fd = open_module(program, m, elf);
+		error = errno;
+	}
 	if (fd < 0) {
-		if (m || gone) {
+		if (m || gone || error == EACCES) {
 			print_add(&note, "%s", note.length ? "; " : "");
 			print_bytes(&note, path, strlen(path));
-			print_add(&note, " was replaced or removed since it was loaded: no names");
+			print_add(&note, error == EACCES ? " may not be read by the process's account: no names" :
+				  " was replaced or removed since it was loaded: no names");
 		}
 		return -1;
 	}

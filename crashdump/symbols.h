@@ -42,7 +42,8 @@ struct crash_trace {
 /* Unwinds and names, by elfutils and the snapshot's own stack. Returns 0, or -1 when nothing could be unwound: then the
  * frames are those of the dying process, with module and offset. */
 int symbols_trace(const struct crash_snapshot *s, struct crash_trace *out);
-/* For a program file that cannot be opened by its path: a descriptor to open it by (-1: this process's own program). */
+/* For a program file that cannot be opened by its path: a descriptor to open it by; -1: there is none. Without this call it is this
+ * process's own program. */
 void symbols_program(int fd);
 /* The same frames as module and offset only, by the snapshot alone: reads no file. */
 void symbols_raw(const struct crash_snapshot *s, struct crash_trace *out);

@@ -30,7 +30,8 @@ struct task {
 
 /* ------------------------------------------------------------------------------------------------------- the worker */
 
-static void print_id(int fd)
+/* `error`: why there is no fd. */
+static void print_id(int fd, int error)
 {
 	Elf *elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	const unsigned char *id = NULL;
@@ -38,7 +39,8 @@ static void print_id(int fd)
 
 	for (ssize_t i = 0; i < n && i < SNAPSHOT_ID; i++)
 		printf("%02x", id[i]);
-	printf("%s", n > 0 ? "" : elf && elf_kind(elf) == ELF_K_ELF ? "none" : fd < 0 ? "missing" : "no-elf");
+	printf("%s", n > 0 ? "" : elf && elf_kind(elf) == ELF_K_ELF ? "none" :
+	       fd >= 0 ? "no-elf" : error == EACCES ? "closed" : "missing");
 	elf_end(elf);
 }
 
@@ -60,7 +62,7 @@ static int work(void *arg)
 	options.status = s->signal & 127;
 	if (t->program_fd < 0)
 		t->program_fd = open(s->executable, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	print_id(t->program_fd);
+	print_id(t->program_fd, errno);
 	putchar('\n');
 	symbols_program(t->program_fd);
 	symbols_trace(s, &trace);
@@ -130,6 +132,11 @@ static int compare(const struct task *t, const char *id, const struct readreport
 
 	if (!strcmp(id, in_core) && strcmp(id, "none") != 0)
 		return 0;
+	if (!strcmp(id, "closed")) {
+		tool_fail("name it, then it is opened by you: bulkhead-crash backtrace CORE PROGRAM", "the core's owner may not read %s",
+			  tool_printable(program));
+		return must ? TOOL_BAD : 0;
+	}
 	if (!strcmp(id, "no-elf") || (!strcmp(id, "missing") && must)) {
 		tool_fail("name the program that crashed: bulkhead-crash backtrace CORE PROGRAM", "%s is no program, or not there",
 			  tool_printable(program));
