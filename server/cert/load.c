@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
+#include <gnutls/pkcs12.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,32 @@ static bool contains(const gnutls_datum_t *d, const char *words)
 
 /* ------------------------------------------------------------------------------------------------ certificates */
 
+static bool is_pkcs12(const gnutls_datum_t *data)
+{
+	gnutls_pkcs12_t p12;
+	bool yes;
+
+	if (gnutls_pkcs12_init(&p12) < 0)
+		return false;
+	yes = gnutls_pkcs12_import(p12, data, GNUTLS_X509_FMT_DER, 0) >= 0;
+	gnutls_pkcs12_deinit(p12);
+	return yes;
+}
+
+static int explain_none(const gnutls_datum_t *data, const char *path, bool pem, struct err *e)
+{
+	if (pem && contains(data, "PRIVATE KEY-----")) {
+		err_set(e, "%s holds a private key, but no certificate", path);
+		return err_remedy(e, "name the certificate's file; which belongs to this key tells: bulkhead-cert match %s CERTIFICATE", path);
+	}
+	if (pem && contains(data, "CERTIFICATE REQUEST-----")) {
+		err_set(e, "%s holds no certificate, but a request for one (CSR)", path);
+		return err_remedy(e, "have it signed by an authority, and name what it answers with");
+	}
+	err_set(e, "%s holds no certificate%s", path, data->size == 0 ? ": it is empty" : "");
+	return err_remedy(e, "it must hold lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or be DER");
+}
+
 static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, const char *path, struct err *e)
 {
 	unsigned room = CERT_MAX_CHAIN - c->n, n = room;
@@ -89,16 +116,14 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 	}
 	if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND || data->size == 0
 	    || (pem && !contains(data, "CERTIFICATE-----"))) {
-		if (pem && contains(data, "PRIVATE KEY-----"))
-			err_set(e, "%s holds a private key, but no certificate", path);
-		else
-			err_set(e, "%s holds no certificate", path);
-		return err_remedy(
-			e,
-			"it must hold lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or be DER");
+		return explain_none(data, path, pem, e);
+	}
+	if (is_pkcs12(data)) {
+		err_set(e, "%s is PKCS#12, where certificates as PEM or DER are needed", path);
+		return err_remedy(e, "take it apart: bulkhead-cert convert --only cert -o NEW.pem %s", path);
 	}
 	err_set(e, "the certificate in %s cannot be read: %s", path, gnutls_strerror(r));
-	return err_remedy(e, "see what is in it with: openssl x509 -in %s -noout -text", path);
+	return err_remedy(e, "see what is in it with: bulkhead-cert show %s", path);
 }
 
 int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
@@ -209,7 +234,7 @@ static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int 
 			name);
 		return err_remedy(
 			e,
-			"write it without one, readable by root alone: openssl pkey -in %s -out NEW && chmod 600 NEW",
+			"take it away, so that root alone can read the key: bulkhead-cert passphrase remove %s",
 			name);
 	}
 	if (d->size == 0 || (pem && !contains(d, "PRIVATE KEY-----"))) {
@@ -217,7 +242,7 @@ static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int 
 		return err_remedy(e, "name the key's file in SSLCertificateKeyFile");
 	}
 	err_set(e, "the private key in %s cannot be read: %s", name, gnutls_strerror(code));
-	return err_remedy(e, "see whether it is a key: openssl pkey -in %s -noout", name);
+	return err_remedy(e, "see what is in it with: bulkhead-cert show %s", name);
 }
 
 int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e)

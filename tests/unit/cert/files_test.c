@@ -183,7 +183,9 @@ static void test_chains(void **state)
 static void test_bad_certificates(void **state)
 {
 	static const struct { const char *make, *words; } rows[] = {
-		{ "rm -f x", "No such file" }, { ": >x", "holds no certificate" }, { "cp a.key x", "private key, but no certificate" },
+		{ "rm -f x", "No such file" }, { ": >x", "holds no certificate: it is empty" },
+		{ "openssl req -new -key a.key -subj /CN=x -out x", "but a request for one (CSR)" },
+		{ "openssl pkcs12 -export -inkey a.key -in a.pem -passout pass:x -out x", "is PKCS#12" }, { "cp a.key x", "private key, but no certificate" },
 		{ "echo nonsense >x", "cannot be read" }, { "(echo -----BEGIN CERTIFICATE-----; echo QUJD; echo -----END CERTIFICATE-----) >x", "cannot be read" },
 		{ "head -c 2000000 /dev/zero >x", "longer than" }, { "rm -f x; mkdir x", "cannot be" },
 		{ "rmdir x; mkfifo x", "holds no certificate" },
