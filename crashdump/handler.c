@@ -307,13 +307,14 @@ static void step_release(void)
 /* Clients see the end at once, not after a core of perhaps gigabytes is written. */
 static void step_clients(void)
 {
-	if (setup.options.shutdown_clients) {
+	if (setup.options.shutdown_clients)
 		setup.options.shutdown_clients();
-		return;
-	}
-	for (unsigned i = 0; setup.options.client_fds && i < setup.options.client_count; i++)
-		if (setup.options.client_fds[i] >= 0)
-			syscall(SYS_shutdown, setup.options.client_fds[i], SHUT_RDWR);
+	else
+		for (unsigned i = 0; setup.options.client_fds && i < setup.options.client_count; i++)
+			if (setup.options.client_fds[i] >= 0)
+				syscall(SYS_shutdown, setup.options.client_fds[i], SHUT_RDWR);
+	if (crash.snapshot)
+		crash.snapshot->clients_us = (uint32_t)(clock_us(CLOCK_MONOTONIC) - crash.began_us);
 }
 
 /* Where no master will do it. It may take seconds: the watchdog begins anew. */

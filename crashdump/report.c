@@ -253,6 +253,8 @@ static void write_handler(struct report *r)
 	const struct crash_snapshot *s = r->s;
 
 	print_add(&r->p, "snapshot: %s us=%u", s->complete ? "complete" : "unfinished", s->handler_us);
+	if (s->clients_us)
+		print_add(&r->p, " clients-us=%u", s->clients_us);
 	if (s->skipped)
 		print_add(&r->p, " left-by=%s", print_signal(s->skipped_signal));
 	for (unsigned i = 0; i < CRASH_STEPS; i++)

@@ -52,7 +52,8 @@ struct crash_snapshot {
 	uint32_t complete;              /* CRASH_STEP_COMMIT was reached */
 	_Atomic uint32_t skipped;       /* bit mask of enum crash_step */
 	int32_t skipped_signal;         /* the last signal that made the handler leave a step */
-	uint32_t handler_us;            /* from the first to CRASH_STEP_COMMIT */
+	uint32_t handler_us;            /* from the first to CRASH_STEP_COMMIT … */
+	uint32_t clients_us;            /* … and until the clients had their end; 0 = they have not */
 	uint32_t core_rule;             /* enum crash_core_rule */
 	uint32_t kind;                  /* enum crash_kind: told by the master to the reader of a copy, never by the process */
 	/* who and when */
