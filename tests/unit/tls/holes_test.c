@@ -154,7 +154,7 @@ static void test_certificates(void **state)
 /* What GnuTLS resumed without a look at the client's certificate, or at whether there is one. */
 static void test_clients(void **state)
 {
-	char root[256], both[256], deep[256], other[256], lists[2][512];
+	char root[256], optional[256], strangers[256], both[256], deep[256], other[256], lists[2][512];
 #define WITH(c, more, w, s) { SIDE("one.test", "one.test", more, c, "one.test"), .who = w, .seen = s }
 #define WAYS(what, before, who_before, after, who, resumed, seen)                                                                   \
 	{ what ", by ID", WITH(BY_ID, before, who_before, NULL), WITH(BY_ID, after, who, seen), resumed },                                \
@@ -170,7 +170,9 @@ static void test_clients(void **state)
 		WAYS("host now requires a certificate, there is none", "", NULL, root, NULL, -1, NULL),
 		WAYS("host now requires a certificate, there is one", "", NULL, root, "joe", 0, "SUCCESS joe"),
 		WAYS("host required none of those that have none", ASKS("optional"), NULL, ASKS("require"), NULL, -1, NULL),
-		WAYS("host no longer lets strangers in", ASKS("optional_no_ca"), "mallory", root, "mallory", -1, NULL),
+		WAYS("host no longer lets strangers in", strangers, "mallory", root, "mallory", -1, NULL),
+		WAYS("host lets strangers in no longer, nor asks for more", strangers, "mallory", optional, "mallory", -1, NULL),
+		WAYS("host asks for more than before", optional, "joe", root, "joe", 0, "SUCCESS joe"),
 		WAYS("authority exchanged", root, "joe", other, "joe", -1, NULL),
 		WAYS("authority added", root, "joe", both, "joe", 0, "SUCCESS joe"),
 		WAYS("authority taken away", both, "mallory", root, "mallory", -1, NULL),
@@ -183,6 +185,8 @@ static void test_clients(void **state)
 
 	(void)state;
 	snprintf(root, sizeof root, ASKS("require") "SSLCACertificateFile %s/root.pem\n", rig_dir);
+	snprintf(optional, sizeof optional, ASKS("optional") "SSLCACertificateFile %s/root.pem\n", rig_dir);
+	snprintf(strangers, sizeof strangers, ASKS("optional_no_ca") "SSLCACertificateFile %s/root.pem\n", rig_dir);
 	snprintf(other, sizeof other, ASKS("require") "SSLCACertificateFile %s/other.pem\n", rig_dir);
 	snprintf(both, sizeof both, ASKS("require") "SSLCACertificateFile %s/both.pem\n", rig_dir);
 	snprintf(deep, sizeof deep, ASKS("require") "SSLCACertificateFile %s/root.pem\nSSLVerifyDepth 2\n", rig_dir);
