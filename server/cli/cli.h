@@ -43,6 +43,9 @@ void check_config(struct config *cfg);
 /* Keys and certificates as well, parsed in this process: for -t. */
 void check_keys(struct config *cfg);
 
+/* ciphers.c: "bulkhead ciphers [-v] [-ciphersuites list] [string]": the words after "ciphers". The exit code. */
+int ciphers_main(char **words);
+
 /* demo.c: a server that runs from nothing (make run). */
 /*
  * Makes the folder and a certificate where they are missing. The configuration's text of the folder, NULL after it has

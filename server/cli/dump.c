@@ -177,6 +177,7 @@ void dump_help(FILE *to)
 		"                [-k start|restart|graceful|graceful-stop|stop]\n"
 		"                [-v] [-V] [-h] [-l] [-L] [-t] [-T] [-S] [-M] [-X] [-e level] [-E file]\n"
 		"       bulkhead --demo folder\n"
+		"       bulkhead ciphers [-ciphersuites list] [string]\n"
 		"Options:\n"
 		"  -D name            : define a name for use in <IfDefine name>; FOREGROUND stays in the foreground\n"
 		"  -d directory       : another ServerRoot to begin with\n"
@@ -194,5 +195,6 @@ void dump_help(FILE *to)
 		"  -X                 : one process in the foreground, for a debugger\n"
 		"  -e level           : how much to say while starting       -E file : say it to a file\n"
 		"  -v                 : version            -V : version and build              -h : this text\n"
-		"  --demo folder      : serve a welcome page on https://localhost:8443/ from nothing; keeps its certificate in folder\n");
+		"  --demo folder      : serve a welcome page on https://localhost:8443/ from nothing; keeps its certificate in folder\n"
+		"  ciphers            : what a string of SSLCipherSuite comes to, suite by suite, as \"openssl ciphers -V\"\n");
 }

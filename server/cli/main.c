@@ -243,6 +243,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 + SINGLECRASH_WORDS && !strcmp(argv[1], SINGLECRASH_WORD))
 		return singlecrash_main(argv + 2);
+	if (argc > 1 && !strcmp(argv[1], "ciphers"))
+		return ciphers_main(argv + 2);
 	daemon_fill_stdio();
 	walk_init();
 	handler_register(&file_handler);

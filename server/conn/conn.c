@@ -241,6 +241,28 @@ static void begin_handshake(struct conn *c)
 		conn_break(c, "out of memory");
 }
 
+/* Whether the line about a failed handshake is written. Those that would be, but are too many, are summed up later. */
+static bool failure_told(struct conn *c, enum tls_reason why, enum log_level level)
+{
+	struct conn_server *s = c->server;
+
+	counter_add(&s->o.counters->failures[why], 1);
+	if (!log_enabled(&c->client.about, LOG_SSL, level))
+		return false;
+	if (tls_failure_told(why, level, loop_now(s->loop)))
+		return true;
+	deadline_set(s->loop, &s->untold, tls_failures_due());          /* without memory it is said at the end */
+	return false;
+}
+
+static const char *rubbish_of(const unsigned char *p, size_t n)
+{
+	if (n >= 3 && p[0] & 0x80 && p[2] == 1)
+		return "the hello of SSL 2 came, of a client twenty years old or a scanner: no such protocol is spoken here";
+	return hello_peek(p, n) == HELLO_BAD ? "records of TLS came that begin no handshake: the connection is closed"
+					     : "neither TLS nor HTTP came on a TLS port: the connection is closed";
+}
+
 static void do_peek(struct conn *c)
 {
 	struct conn_server *s = c->server;
@@ -260,18 +282,22 @@ static void do_peek(struct conn *c)
 		return;
 	case PEEK_HTTP_ON_TLS:
 		c->plain_on_tls = true;
-		log_infox(&c->client.about, LOG_SSL, "BH0503", "plain HTTP on a TLS port: answered with 400 and the https:// link");
+		if (failure_told(c, TLS_R_PLAIN_HTTP, LOG_L_INFO))
+			log_infox(&c->client.about, LOG_SSL, "BH0503", "plain HTTP on a TLS port: answered with 400 and the https:// link");
 		begin_http(c);
 		return;
 	case PEEK_HTTP:
 		begin_http(c);
 		return;
 	case PEEK_TLS_ON_PLAIN:
-		log_infox(&c->client.about, LOG_SSL, "BH0504", "a TLS handshake on a port without TLS: the virtual host there has no \"SSLEngine on\"");
+		if (failure_told(c, TLS_R_TLS_ON_PLAIN, LOG_L_INFO))
+			log_infox(&c->client.about, LOG_SSL, "BH0504", "a TLS handshake on a port without TLS: the virtual host there has no \"SSLEngine on\"");
 		output_must(c, plain_port_alert, sizeof plain_port_alert);
 		break;
 	case PEEK_RUBBISH:
-		log_infox(&c->client.about, LOG_SSL, "BH0505", "neither TLS nor HTTP came on a TLS port: the connection is closed");
+		if (failure_told(c, TLS_R_NOT_TLS, LOG_L_INFO))
+			log_infox(&c->client.about, LOG_SSL, "BH0505", "%s",
+				  rubbish_of((const unsigned char *)s->raw + s->raw_at, s->raw_n - s->raw_at));
 		hello_alert((const unsigned char *)s->raw + s->raw_at, s->raw_n - s->raw_at, alert);
 		output_must(c, alert, sizeof alert);
 		break;
@@ -283,14 +309,14 @@ static void do_peek(struct conn *c)
 static void handshake_failed(struct conn *c)
 {
 	struct conn_server *s = c->server;
+	enum log_level level;
 
 	counter_add(&s->o.counters->handshake_failures, 1);
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_TLS_FAILED, 0);
-	if (!tls_failure_quiet(c->tls))
-		log_infox(&c->client.about, LOG_SSL, "BH0506", "TLS handshake failed: %s", tls_failure(c->tls));
-	else
-		log_debugx(&c->client.about, LOG_SSL, "BH0506", "TLS handshake ended: %s", tls_failure(c->tls));
+	level = tls_failure_level(c->tls);
+	if (failure_told(c, tls_failure_reason(c->tls), level))
+		log_put(&c->client.about, LOG_SSL, level, "BH0506", 0, "TLS handshake failed: %s", tls_failure(c->tls));
 	c->orderly = true;                      /* the alert was our last word */
 	c->lingers = true;
 	conn_bye(c);
@@ -477,8 +503,9 @@ static void due(struct deadline *d)
 	note_activity(c);
 	switch (c->state) {
 	case CONN_PEEK: case CONN_HANDSHAKE:
-		log_infox(&c->client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
-			  (long long)(c->settings->read_handshake / 1000));
+		if (failure_told(c, TLS_R_LATE, LOG_L_INFO))
+			log_infox(&c->client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
+				  (long long)(c->settings->read_handshake / 1000));
 		conn_break(c, NULL);
 		break;
 	case CONN_HEAD: case CONN_REQUEST:

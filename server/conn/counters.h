@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "tls/failures.h"
+
 struct conn_counters {
 	_Atomic uint32_t open;          /* connections now */
 	_Atomic uint32_t active;        /* of these, in a handshake or a request */
@@ -15,6 +17,7 @@ struct conn_counters {
 	_Atomic uint32_t draining;      /* 1: takes no more */
 	_Atomic uint64_t accepted, requests, bytes_out;
 	_Atomic uint64_t handshakes, resumed, handshake_failures;
+	_Atomic uint64_t failures[TLS_REASONS]; /* of handshakes, by reason; also first bytes of other protocols, and those too late */
 	_Atomic uint64_t turn;          /* CLOCK_MONOTONIC ms of the last turn of its loop */
 	_Atomic uint64_t busy;          /* CLOCK_MONOTONIC ms at which the turn under way began; 0 = it waits for events */
 	_Atomic uint32_t live;          /* 1: its crash slot holds a snapshot that was asked for; the master sets it to 0 */

@@ -99,6 +99,7 @@ struct conn_server {
 	struct watch master, control, resolver;
 	uint32_t questions;             /* to the resolver, ever: the id of the last */
 	struct deadline requeue, resume, drain_end;
+	struct deadline untold;         /* when failed handshakes that had no line are summed up */
 	struct list conns;
 	unsigned open;
 	unsigned *free_slots, nfree;    /* of options->client_fds */

@@ -56,6 +56,21 @@ static void drain_over(struct deadline *d)
 	s->ended = true;
 }
 
+static void sum_up(void)
+{
+	char text[512];
+	enum log_level level = LOG_L_INFO;
+
+	if (*tls_failures_summary(text, sizeof text, &level))
+		log_put(NULL, LOG_SSL, level, "BH0512", 0, "more connections failed before their first request, without a line of their own: %s", text);
+}
+
+static void untold_due(struct deadline *d)
+{
+	(void)d;
+	sum_up();
+}
+
 static void master_gone(struct watch *w, uint32_t events)
 {
 	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, master));
@@ -87,6 +102,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	list_init(&s->conns);
 	s->reserve = -1;
 	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
+	s->untold = (struct deadline){ .due = untold_due, .at = INT64_MAX };
 	s->master = (struct watch){ .fd = o->master, .ready = master_gone };
 	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
 	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
@@ -161,5 +177,6 @@ int conn_run(struct conn_server *s)
 		if (s->o.drain && *s->o.drain)
 			conn_drain(s);
 	}
+	sum_up();
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "log/log.h"
+#include "tls/failures.h"
 #include "tls/hello.h"
 #include "tls/policy.h"
 
@@ -49,8 +50,9 @@ struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser
  */
 enum tls_result tls_step(struct tls *t);
 const char *tls_failure(const struct tls *t);
-/* Whether the failure deserves info (a client that went away) rather than a note at info with the sentence. */
-bool tls_failure_quiet(const struct tls *t);
+enum tls_reason tls_failure_reason(const struct tls *t);
+/* Debug for a client that went away, warn for what the administrator must mend, info for all others. */
+enum log_level tls_failure_level(const struct tls *t);
 
 /* Decrypted bytes: > 0, 0 = the client ended its side (close_notify), -1 EAGAIN, -2 failed (alert pushed). */
 ssize_t tls_read(struct tls *t, void *buf, size_t n);

@@ -10,11 +10,34 @@
 #define RECORD_MAX 16384                /* RFC 8446, 5.1 */
 #define WARNINGS_MAX 4
 
+/* Keeps the last bytes that came: GnuTLS asks for a record's header and then for its body. */
+static void keep_tail(struct tls *t, const unsigned char *p, size_t n)
+{
+	size_t keep = n < sizeof t->tail ? sizeof t->tail - n : 0;
+
+	memmove(t->tail, t->tail + sizeof t->tail - keep, keep);
+	memcpy(t->tail + keep, p + n - (sizeof t->tail - keep), sizeof t->tail - keep);
+}
+
 static ssize_t on_pull(gnutls_transport_ptr_t ctx, void *buf, size_t n)
 {
 	struct tls *t = ctx;
+	ssize_t got = t->io->pull(t->io->ctx, buf, n);
 
-	return t->io->pull(t->io->ctx, buf, n);
+	if (got > 0 && t->state == TLS_S_HANDSHAKE)
+		keep_tail(t, buf, (size_t)got);
+	return got;
+}
+
+/*
+ * In TLS 1.3 OpenSSL's clients say in clear why they refuse a certificate, before they turn their own encryption on.
+ * GnuTLS cannot decrypt that; it ends the handshake all the same, and what it said is the reason.
+ */
+static bool alert_in_clear(const struct tls *t)
+{
+	static const unsigned char header[] = { 21, 3, 3, 0, 2 };
+
+	return t->tls13 && memcmp(t->tail, header, sizeof header) == 0 && (t->tail[5] == 1 || t->tail[5] == 2);
 }
 
 static ssize_t on_push(gnutls_transport_ptr_t ctx, const giovec_t *iov, int n)
@@ -72,6 +95,10 @@ void tls_fail(struct tls *t, int code)
 
 	if (t->state == TLS_S_FAILED)
 		return;
+	if (code == GNUTLS_E_DECRYPTION_FAILED && t->state == TLS_S_HANDSHAKE && alert_in_clear(t)) {
+		code = GNUTLS_E_SESSION_EOF;            /* nobody is left who could read an alert of ours */
+		t->alert_received = t->tail[6];
+	}
 	t->state = TLS_S_FAILED;
 	t->code = code;
 	if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)

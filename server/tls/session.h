@@ -31,6 +31,7 @@ struct tls {
 	int code;                               /* GnuTLS's, of the failure */
 	int alert;                              /* the hook's choice of one; -1 = what fits the code */
 	int alert_received;                     /* a fatal one of the client's; -1 = none */
+	unsigned char tail[7];                  /* the last bytes that came, while the handshake lasts: an alert in clear */
 	bool tls13, resumed, write_pending;
 	enum tls_client client;
 	const struct cert_reason *client_why;   /* of TLS_F_CLIENT */

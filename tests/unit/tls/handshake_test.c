@@ -204,7 +204,7 @@ static void test_alerts_and_reasons(void **state)
 		for (int k = 0; k < 3; k++)
 			if (!strstr(tls_failure(r->server), rows[i].words[k]))
 				fail_msg("row %zu: \"%s\" lacks %s", i, tls_failure(r->server), rows[i].words[k]);
-		assert_false(tls_failure_quiet(r->server));
+		assert_int_equal(tls_failure_level(r->server), LOG_L_INFO);
 		rig_free(r);
 		tls_policy_free(p);
 	}
@@ -224,7 +224,7 @@ static void test_client_ends_it(void **state)
 	assert_int_equal(tls_step(r->server), TLS_FAILED);
 	assert_non_null(strstr(tls_failure(r->server), "refused our certificate"));
 	assert_non_null(strstr(tls_failure(r->server), "unknown CA"));
-	assert_false(tls_failure_quiet(r->server));
+	assert_int_equal(tls_failure_level(r->server), LOG_L_INFO);
 	rig_free(r);
 	/* One that just goes. */
 	r = rig_new(&hosts, CLIENT13, "one.test");
@@ -232,7 +232,7 @@ static void test_client_ends_it(void **state)
 	assert_int_equal(tls_step(r->server), TLS_READ);
 	r->wire.to_server.closed = true;
 	assert_int_equal(tls_step(r->server), TLS_FAILED);
-	assert_true(tls_failure_quiet(r->server));
+	assert_int_equal(tls_failure_level(r->server), LOG_L_DEBUG);
 	assert_non_null(strstr(tls_failure(r->server), "went away"));
 	rig_free(r);
 	tls_policy_free(p);
