@@ -54,8 +54,9 @@ static bool uses_pid(const char *pattern)
 	return strstr(pattern, "%p") || strstr(pattern, "%P") || strcmp(text, "0") != 0;
 }
 
-/* Why a core does not come into the working directory; false: it does. `out` gets a clause. */
-static bool obstacle(const char *pattern, bool dumped, char *out, size_t n)
+/* Why a core does not come into the working directory; false: it does. `out` gets a clause. any_limit: this process's own
+ * limit says nothing. */
+static bool obstacle(const char *pattern, bool any_limit, char *out, size_t n)
 {
 	struct rlimit limit;
 
@@ -65,7 +66,7 @@ static bool obstacle(const char *pattern, bool dumped, char *out, size_t n)
 		snprintf(out, n, "kernel.core_pattern is empty or cannot be read");
 	else if (strchr(pattern, '/'))
 		snprintf(out, n, "the kernel writes cores to \"%.160s\" (kernel.core_pattern)", pattern);
-	else if (!dumped && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
+	else if (!any_limit && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
 		snprintf(out, n, "the hard limit RLIMIT_CORE is 0");
 	else
 		return false;
@@ -156,12 +157,20 @@ int crash_core_folder(const char *dir, const struct crash_core_user *u, void (*s
 {
 	char text[512], mend[320];
 	struct statvfs space;
-	struct stat st;
+	struct stat st = { .st_mode = 0 };
 	int count = 0, status = 0;
 	pid_t pid;
 
-	if (stat(dir, &st) < 0 && errno == ENOENT)
+	int gone = lstat(dir, &st) < 0 ? errno : 0;
+
+	if (gone == ENOENT)
 		return 0;                       /* the start makes it */
+	if (gone == ENOTDIR || (!gone && !S_ISDIR(st.st_mode))) {
+		snprintf(text, sizeof text, "neither reports nor cores will be written to %.256s: it is no folder%s", dir,
+			 S_ISLNK(st.st_mode) ? ", but a symbolic link, and none is followed here" : "");
+		say(ctx, text, "name a folder as CoreDumpDirectory; where there is none yet, the start makes it");
+		return 1;
+	}
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
@@ -284,7 +293,7 @@ int crash_core_find(int dir_fd, const char *dir, pid_t pid, int status, char *ou
 	char pattern[256], name[320];
 
 	read_pattern(pattern, sizeof pattern);
-	if (obstacle(pattern, WIFSIGNALED(status) && WCOREDUMP(status), out, n)) {
+	if (obstacle(pattern, true, out, n)) {
 		size_t said = strlen(out);
 
 		if (pattern[0] == '|' && strstr(pattern, "systemd-coredump"))

@@ -60,6 +60,7 @@ struct crash_summary {
 	pid_t pid;
 	int signal, code;               /* si_signo, si_code */
 	uint64_t address;               /* si_addr, or the number of the system call for SIGSYS */
+	pid_t sender;                   /* of a signal that was sent; 0 = a fault */
 	bool complete;                  /* the snapshot reached its end */
 	unsigned handler_us;            /* time spent on the snapshot */
 	char role[16];

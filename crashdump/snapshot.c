@@ -160,7 +160,7 @@ int crash_pool_summary(const void *pool, int slot, struct crash_summary *out)
 	*out = (struct crash_summary){
 		.pid = s->owner, .signal = s->signal, .code = s->code, .complete = s->complete != 0,
 		.address = s->system_call >= 0 && s->signal == SIGSYS ? (uint64_t)s->system_call : s->address,
-		.handler_us = s->handler_us, .slot = s->slot, .generation = s->generation,
+		.sender = s->code <= 0 ? s->sender_pid : 0, .handler_us = s->handler_us, .slot = s->slot, .generation = s->generation,
 		.fingerprint = classify_fingerprint(s),
 	};
 	print_clean(out->role, sizeof out->role, s->role);

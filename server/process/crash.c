@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -246,7 +247,11 @@ static bool decide(const struct config *cfg, const struct crash_summary *s, pid_
 	answer = crashlimit_take(&limit, s->fingerprint, (unsigned)p->crash_reports, p->crash_per_ms, shared_now(), &k);
 	if (shared.core_dir_fd >= 0)
 		outcome(p, answer, k, what, sizeof what);
-	if (how == CRASH_CRASHED)
+	if (how == CRASH_CRASHED && s->code <= 0 && s->sender == pid)
+		snprintf(fault, sizeof fault, "crashed by signal %d of its own", s->signal);
+	else if (how == CRASH_CRASHED && s->code <= 0)
+		snprintf(fault, sizeof fault, "was sent signal %d by process %d", s->signal, (int)s->sender);
+	else if (how == CRASH_CRASHED)
 		snprintf(fault, sizeof fault, "crashed by signal %d at address %#llx", s->signal, (unsigned long long)s->address);
 	log_errorx(NULL, LOG_CRASH, answer == CRASHLIMIT_REPORT ? "BH0125" : "BH0128", "child pid %d %s%s%s%s", (int)pid, fault,
 		   *s->request ? " while it served " : "", s->request, what);
@@ -257,6 +262,7 @@ static bool decide(const struct config *cfg, const struct crash_summary *s, pid_
 static bool take_up(const struct config *cfg, int pair, struct job_crash *job, enum crash_how how, uint64_t *fingerprint)
 {
 	struct crash_summary s;
+	struct rlimit most;             /* the children's; the job's own is 0 */
 	bool full = cores.full;
 
 	if (crash_pool_summary(shared.crash_pool, job->slot, &s) < 0)
@@ -268,6 +274,8 @@ static bool take_up(const struct config *cfg, int pair, struct job_crash *job, e
 	if (full && !WCOREDUMP(job->status))
 		snprintf(job->no_core, sizeof job->no_core, "CoreDumpLimit %u%s", job->core_limit,
 			 job->core_limit ? ": there are as many already; remove some" : "");
+	else if (!WCOREDUMP(job->status) && getrlimit(RLIMIT_CORE, &most) == 0 && most.rlim_max == 0)
+		snprintf(job->no_core, sizeof job->no_core, "the hard limit RLIMIT_CORE is 0");
 	return shared.core_dir_fd >= 0 && (!job->counted || WCOREDUMP(job->status)) && enqueue(cfg, pair, job, s.fingerprint);
 }
 

@@ -171,6 +171,23 @@ class Reports(Crash):
         self.assertRegex(s.error_log, re.escape(s.path('file/crash')))
         self.assertEqual(s.get().status, 200)
 
+    @needs_root
+    def test_F37_reason_is_the_true_one_where_the_folder_is_closed(self):
+        s = self.configure(CRASH + 'CoreDumpDirectory "@DIR@/closed"\n')
+        os.mkdir(s.path('closed'), 0o700)
+        os.symlink('closed', s.path('link'))
+        s.start()
+        victim = wait_for(s.workers, 'children')[0]
+        os.kill(victim, signal.SIGSEGV)
+        s.logged(r'BH0125: child pid %d was sent signal 11 by process %d; a report follows' % (victim, os.getpid()))
+        s.logged(r'BH0126: .*no report in \S+/closed \(Permission denied\); no core: ')
+        self.assertNotIn('RLIMIT_CORE', s.error_log)
+        for name in ('link', 'httpd.conf', 'httpd.conf/below'):
+            done = self.configure('CoreDumpDirectory "%s"\n' % s.path(name)).run('-t')
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertIn('%s: it is no folder' % s.path(name), done.stdout)
+            self.assertIn('name a folder as CoreDumpDirectory', done.stdout)
+
     def test_F39_nothing_secret_is_in_report_or_core(self):
         s = self.serve(CRASH + TLS)
         secrets = {'header': b'hdr-4f1d0c7a2b', 'query': b'qry-93bb5e01c6', 'cookie': b'cki-77aa12e0d4', 'body': b'bdy-5c20b9e8f3', 'earlier header': b'old-e8812f6ab0',
