@@ -443,11 +443,24 @@ static uint32_t wanted(const struct conn *c)
 	return EPOLLIN;
 }
 
+/* An alert behind the handshake is the last word, too: closing over bytes that the client still sends would take it away. */
+static void end_by_alert(struct conn *c)
+{
+	h1_end(c);
+	lookup_forget(c, true);
+	c->server->stage_n = 0;                 /* it can no longer be sealed */
+	c->alerted = c->gone = false;
+	c->orderly = c->lingers = true;
+	conn_bye(c);
+}
+
 /* Ends a turn: sends, keeps what is left over, says what to wait for. The connection may be gone afterwards. */
 static void end_turn(struct conn *c)
 {
 	struct conn_server *s = c->server;
 
+	if (c->gone && c->alerted)
+		end_by_alert(c);
 	if (!c->gone && s->o.activity)
 		activity_phase(s->o.activity, "send");
 	if (!c->gone)

@@ -73,6 +73,7 @@ struct conn {
 	bool plain_on_tls;              /* HTTP where TLS was expected (F10) */
 	bool blocked;                   /* the socket took no more: wait for EPOLLOUT */
 	bool again;                     /* more is to be done without a new event: ask for EPOLLOUT */
+	bool alerted;                   /* TLS failed behind the handshake: the alert that says why is still to be sent, and to be read */
 	bool orderly;                   /* TLS: close_notify has been pushed */
 	bool half_closed;               /* the client has ended its side while a handler is at work: no news any more */
 	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */

@@ -151,8 +151,8 @@ ssize_t input_more(struct conn *c)
 		if (got == 0)
 			c->eof = true;
 		if (got == -2) {
-			send_wire(c, 0);        /* the alert that says why */
 			conn_break(c, tls_failure(c->tls));
+			c->alerted = true;
 		}
 	} else if (s->raw_n > s->raw_at) {      /* what the peek has read */
 		got = (ssize_t)(s->raw_n - s->raw_at);

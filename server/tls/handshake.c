@@ -64,17 +64,28 @@ static int set_tickets(struct tls *t)
 
 static int set_alpn(struct tls *t)
 {
-	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 } };
+	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 }, { (unsigned char *)"http/1.0", 8 } };
 
 	if (!t->hello.alpn.p)
 		return 0;
-	return gnutls_alpn_set_protocols(t->session, protocols, 1, 0);  /* nothing in common is no error */
+	/* Nothing in common ends the handshake with no_application_protocol (RFC 7301, 3.2). */
+	return gnutls_alpn_set_protocols(t->session, protocols, 2, GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
+}
+
+/* What RFC 8446 asks of a hello once it is one of 1.3 (4.1.2, 9.2), where GnuTLS answers otherwise; 0, or the alert. */
+static int wrong13(const struct hello *h)
+{
+	if (!h->null_compression_only)
+		return GNUTLS_A_ILLEGAL_PARAMETER;
+	if (h->has_psk ? !h->has_psk_modes : !h->nsignatures || !h->ngroups)
+		return GNUTLS_A_MISSING_EXTENSION;
+	return 0;
 }
 
 static int decide(struct tls *t)
 {
 	struct tls_choice c;
-	int r;
+	int r, alert;
 
 	t->policy = t->chooser->choose(t->chooser->ctx, t->hello.sni);
 	if (!t->policy || !t->policy->n)
@@ -88,6 +99,8 @@ static int decide(struct tls *t)
 		return refuse(t, c.protocol == PROTO_TLS13 ? TLS_F_SUITE13 : TLS_F_SUITE, GNUTLS_A_HANDSHAKE_FAILURE);
 	}
 	t->tls13 = c.protocol == PROTO_TLS13;
+	if (t->tls13 && (alert = wrong13(&t->hello)) != 0)
+		return refuse(t, TLS_F_HELLO, (gnutls_alert_description_t)alert);
 	resume_setup(t);
 	if ((r = gnutls_priority_set(t->session, c.priority)) < 0
 	    || (r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->policy->credentials)) < 0
@@ -107,12 +120,18 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
 	int r;
 
 	(void)type;
-	if (!incoming || when != GNUTLS_HOOK_PRE || t->policy)
-		return 0;                       /* the second one after a retry changes nothing that was decided */
+	if (!incoming || when != GNUTLS_HOOK_PRE)
+		return 0;
+	if (t->policy) {                        /* the second one after a retry changes nothing that was decided */
+		t->retried = true;
+		return 0;
+	}
 	if (hello_parse((struct text){ (const char *)msg->data, msg->size }, &t->hello) != 0) {
 		t->hello.nversions = 0;
 		return refuse(t, TLS_F_HELLO, GNUTLS_A_DECODE_ERROR);
 	}
+	if (t->hello.illegal)
+		return refuse(t, TLS_F_HELLO, GNUTLS_A_ILLEGAL_PARAMETER);
 	if (t->hello.sni.n && t->hello.sni.n < sizeof t->sni) {
 		memcpy(t->sni, t->hello.sni.p, t->hello.sni.n);
 		t->hello.sni.p = t->sni;

@@ -46,10 +46,10 @@ static struct text as_text(struct in in)
 	return (struct text){ (const char *)in.p, in.n };
 }
 
-/* A list of 16-bit numbers; keeps as many as fit. */
+/* A list of 16-bit numbers, at least one; keeps as many as fit. */
 static bool take_list(struct in list, uint16_t *out, unsigned cap, unsigned *n)
 {
-	if (list.n % 2)
+	if (list.n % 2 || list.n == 0)
 		return false;
 	while (list.n) {
 		uint32_t v;
@@ -81,16 +81,15 @@ static bool read_server_name(struct in ext, struct hello *h)
 	struct in list, name;
 	uint32_t type;
 
-	if (!take_vector(&ext, 2, &list))
+	if (!take_vector(&ext, 2, &list) || ext.n || list.n == 0)
 		return false;
 	h->bad_sni = true;
 	while (list.n) {
-		if (!take_number(&list, 1, &type) || !take_vector(&list, 2, &name))
+		if (!take_number(&list, 1, &type) || !take_vector(&list, 2, &name) || name.n == 0)
 			return false;
-		if (type == 0 && host_name_good(as_text(name))) {
+		if (type == 0 && !h->sni.p && host_name_good(as_text(name))) {
 			h->sni = as_text(name);
 			h->bad_sni = false;
-			return true;
 		}
 	}
 	return true;
@@ -101,11 +100,13 @@ static bool read_key_shares(struct in ext, struct hello *h)
 	struct in list, key;
 	uint32_t group;
 
-	if (!take_vector(&ext, 2, &list))
+	if (!take_vector(&ext, 2, &list) || ext.n)
 		return false;
 	while (list.n) {
-		if (!take_number(&list, 2, &group) || !take_vector(&list, 2, &key))
+		if (!take_number(&list, 2, &group) || !take_vector(&list, 2, &key) || key.n == 0)
 			return false;
+		for (unsigned i = 0; i < h->nshares; i++)
+			h->illegal |= h->shares[i] == group;    /* RFC 8446, 4.2.8 */
 		if (h->nshares < HELLO_MAX)
 			h->shares[h->nshares++] = (uint16_t)group;
 	}
@@ -119,6 +120,7 @@ static bool read_psk(struct in ext, struct hello *h)
 
 	if (!take_vector(&ext, 2, &list) || !take_vector(&list, 2, &identity))
 		return false;
+	h->has_psk = true;
 	if (identity.n >= 16)
 		h->ticket_name = (struct text){ (const char *)identity.p, 16 };
 	return true;
@@ -128,9 +130,21 @@ static bool read_psk_modes(struct in ext, struct hello *h)
 {
 	struct in list;
 
-	if (!take_vector(&ext, 1, &list))
+	if (!take_vector(&ext, 1, &list) || ext.n || list.n == 0)
 		return false;
+	h->has_psk_modes = true;
 	h->psk_ke_modes = memchr(list.p, 1, list.n) != NULL;    /* psk_dhe_ke */
+	return true;
+}
+
+/* RFC 8422, 5.1.2: uncompressed points are always among them. */
+static bool read_point_formats(struct in ext, struct hello *h)
+{
+	struct in list;
+
+	if (!take_vector(&ext, 1, &list) || ext.n || list.n == 0)
+		return false;
+	h->illegal |= memchr(list.p, 0, list.n) == NULL;
 	return true;
 }
 
@@ -144,10 +158,13 @@ static void read_ticket(struct in ext, struct hello *h)
 
 enum extension {
 	EXT_SERVER_NAME = 0,
+	EXT_FRAGMENT = 1,
 	EXT_GROUPS = 10,
+	EXT_POINTS = 11,
 	EXT_SIGNATURES = 13,
 	EXT_ALPN = 16,
 	EXT_EXTENDED_MASTER_SECRET = 23,
+	EXT_RECORD_LIMIT = 28,
 	EXT_TICKET = 35,
 	EXT_PSK = 41,
 	EXT_VERSIONS = 43,
@@ -163,14 +180,23 @@ static bool read_extension(uint32_t type, struct in ext, struct hello *h)
 	case EXT_SERVER_NAME:
 		return read_server_name(ext, h);
 	case EXT_GROUPS:
-		return take_vector(&ext, 2, &list) && take_list(list, h->groups, HELLO_MAX, &h->ngroups);
+		return take_vector(&ext, 2, &list) && !ext.n && take_list(list, h->groups, HELLO_MAX, &h->ngroups);
+	case EXT_FRAGMENT:
+		h->fragment_code = ext.n == 1 ? ext.p[0] : 0;
+		return ext.n == 1;
+	case EXT_RECORD_LIMIT:
+		h->has_record_limit = true;
+		return true;
+	case EXT_POINTS:
+		return read_point_formats(ext, h);
 	case EXT_SIGNATURES:
-		return take_vector(&ext, 2, &list)
+		return take_vector(&ext, 2, &list) && !ext.n
 		       && take_list(list, h->signatures, HELLO_MAX, &h->nsignatures);
 	case EXT_VERSIONS:
-		return take_vector(&ext, 1, &list) && take_list(list, h->versions, HELLO_VERSIONS, &h->nversions);
+		return take_vector(&ext, 1, &list) && !ext.n
+		       && take_list(list, h->versions, HELLO_VERSIONS, &h->nversions);
 	case EXT_ALPN:
-		if (!take_vector(&ext, 2, &list))
+		if (!take_vector(&ext, 2, &list) || ext.n || list.n == 0)
 			return false;
 		h->alpn = as_text(list);
 		return true;
@@ -192,20 +218,19 @@ static bool read_extension(uint32_t type, struct in ext, struct hello *h)
 
 static bool read_extensions(struct in all, struct hello *h)
 {
-	uint64_t seen = 0;              /* of the types below 64, which are all that are read here: RFC 8446, 4.2 allows one each */
+	static unsigned char seen[65536 / 8];   /* RFC 8446, 4.2 allows one of each type */
 
+	memset(seen, 0, sizeof seen);
 	while (all.n) {
 		uint32_t type;
 		struct in ext;
 		if (!take_number(&all, 2, &type) || !take_vector(&all, 2, &ext))
 			return false;
-		if (type < 64) {
-			if (seen >> type & 1)
-				return false;
-			seen |= (uint64_t)1 << type;
-		}
-		if (!read_extension(type, ext, h))
+		if (seen[type / 8] >> type % 8 & 1)
+			h->illegal = true;
+		else if (!read_extension(type, ext, h))
 			return false;
+		seen[type / 8] |= (unsigned char)(1u << type % 8);
 	}
 	return true;
 }
@@ -246,6 +271,7 @@ int hello_parse(struct text body, struct hello *h)
 	/* No extensions at all is legal (RFC 5246, 7.4.1.2), bytes behind them are not. */
 	if (in.n && (!take_vector(&in, 2, &extensions) || in.n || !read_extensions(extensions, h)))
 		return -1;
+	h->null_compression_only = compression.n == 1 && compression.p[0] == 0;
 	judge_versions(h);
 	return 0;
 }

@@ -29,6 +29,11 @@ struct hello {
 	bool sends_ticket;              /* … and carries a ticket */
 	struct text ticket_name;        /* first 16 bytes of the 1.2 ticket or the first 1.3 PSK identity; absent if none */
 	bool psk_ke_modes;              /* extension 45 with psk_dhe_ke: the client can use 1.3 tickets */
+	uint8_t fragment_code;          /* max_fragment_length (RFC 6066, 4): 1 to 4 for 512 to 4096 bytes; 0 = none */
+	bool has_record_limit;          /* record_size_limit (RFC 8449), which counts alone where both are there */
+	bool has_psk, has_psk_modes;    /* extensions 41 and 45 are there */
+	bool null_compression_only;
+	bool illegal;                   /* well-formed, but as no RFC allows: a type or a share twice, no point format that is a must */
 	bool extended_master_secret;
 	bool offers13, offers12;
 };

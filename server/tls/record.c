@@ -82,6 +82,13 @@ static int alert_for(struct tls *t, int code)
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
 	case GNUTLS_E_HANDSHAKE_TOO_LARGE:
 		return GNUTLS_A_DECODE_ERROR;
+	case GNUTLS_E_TOO_MANY_EMPTY_PACKETS:
+	case GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS:
+		return GNUTLS_A_UNEXPECTED_MESSAGE;
+	case GNUTLS_E_NO_COMMON_KEY_SHARE:      /* not even of the group that it was told to take */
+		if (t->retried)
+			return GNUTLS_A_ILLEGAL_PARAMETER;
+		break;
 	case GNUTLS_E_PK_SIGN_FAILED:           /* the keyholder, not the client */
 	case GNUTLS_E_MEMORY_ERROR:
 		return GNUTLS_A_INTERNAL_ERROR;
@@ -154,9 +161,18 @@ ssize_t tls_read(struct tls *t, void *buf, size_t n)
 	}
 }
 
+/* GnuTLS 3.7.9 agrees to max_fragment_length, then sends larger records all the same. */
+static size_t record_max(const struct tls *t)
+{
+	unsigned code = t->hello.fragment_code;
+
+	return code >= 1 && code <= 4 && !t->hello.has_record_limit ? (size_t)256 << code : RECORD_MAX;
+}
+
 /* After EAGAIN GnuTLS holds the sealed record: the next call, with the same bytes, only pushes it and tells its length. */
 ssize_t tls_write(struct tls *t, const void *buf, size_t n)
 {
+	size_t max = record_max(t);
 	ssize_t sent;
 
 	if (t->state != TLS_S_OPEN) {
@@ -164,7 +180,7 @@ ssize_t tls_write(struct tls *t, const void *buf, size_t n)
 		return -2;
 	}
 	sent = t->write_pending ? gnutls_record_send(t->session, NULL, 0) :
-				  gnutls_record_send(t->session, buf, n < RECORD_MAX ? n : RECORD_MAX);
+				  gnutls_record_send(t->session, buf, n < max ? n : max);
 	t->write_pending = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
 	if (sent >= 0)
 		return sent;

@@ -33,6 +33,7 @@ struct tls {
 	int alert_received;                     /* a fatal one of the client's; -1 = none */
 	unsigned char tail[7];                  /* the last bytes that came, while the handshake lasts: an alert in clear */
 	bool tls13, resumed, write_pending;
+	bool retried;                           /* a second ClientHello came */
 	enum tls_client client;
 	const struct cert_reason *client_why;   /* of TLS_F_CLIENT */
 	struct tls_peer *peer;                  /* the client's certificates, while they are looked at; else NULL */

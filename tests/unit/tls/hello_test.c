@@ -167,11 +167,19 @@ static void test_by_hand(void **state)
 	assert_true(!h.sni.p && h.bad_sni);
 	assert_int_equal(PARSE("\0\0\0\7\0\5\0\0\2a\0", &h), 0);
 	assert_true(!h.sni.p && h.bad_sni);
-	assert_int_equal(PARSE("\0\0\0\5\0\3\0\0\0", &h), 0);
-	assert_true(!h.sni.p && h.bad_sni);
+	assert_int_equal(PARSE("\0\0\0\5\0\3\0\0\0", &h), -1);                      /* a name has a byte at least */
+	assert_int_equal(PARSE("\0\0\0\12\0\10\0\0\1a\0\0\1b", &h), 0);
+	assert_true(text_is(h.sni, "a") && !h.illegal);
 	assert_int_equal(PARSE("\0\0\0\6\0\4\0\0\2a", &h), -1);
 	assert_int_equal(PARSE("\0\0\0\0", &h), -1);
-	assert_int_equal(PARSE("\0\0\0\6\0\4\0\0\1a\0\0\0\6\0\4\0\0\1b", &h), -1);      /* twice */
+	assert_int_equal(PARSE("\0\0\0\6\0\4\0\0\1a\0\0\0\6\0\4\0\0\1b", &h), 0);
+	assert_true(h.illegal && text_is(h.sni, "a"));                                  /* twice */
+	assert_int_equal(PARSE("\xfa\xfa\0\0\xfa\xfa\0\0", &h), 0);
+	assert_true(h.illegal);
+	assert_int_equal(PARSE("\0\x0b\0\2\1\1", &h), 0);
+	assert_true(h.illegal);                                                         /* no uncompressed points */
+	assert_int_equal(PARSE("\0\x0b\0\3\2\1\0", &h), 0);
+	assert_false(h.illegal);
 	/* versions */
 	assert_int_equal(PARSE("\0\x2b\0\3\2\3\4", &h), 0);
 	assert_true(h.offers13 && !h.offers12 && h.nversions == 1);
