@@ -1,5 +1,5 @@
 /*
- * toolread.c - files as bulkhead-cert sees them: lists of certificates, keys, requests and revocation lists, whatever
+ * read.c - files as bulkhead-cert sees them: lists of certificates, keys, requests and revocation lists, whatever
  * their form is; and what to say of a file that holds something else than was asked for.
  */
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 #define ITEMS_MAX 512
 

@@ -1,5 +1,5 @@
 /*
- * toolcheck.c - the command check of bulkhead-cert: what clients will find wrong with a certificate in a file, or with what
+ * check.c - the command check of bulkhead-cert: what clients will find wrong with a certificate in a file, or with what
  * a server sends. The findings are those that the server tells of its own certificates (check.h).
  */
 #include <arpa/inet.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cert/check.h"
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 enum { OPT_NAME = 256, OPT_DAYS, OPT_TRUST, OPT_CHAIN, OPT_FETCH, OPT_SNI, OPT_TIMEOUT, OPT_JSON };
 

@@ -1,11 +1,11 @@
 /*
- * toolmatch.c - the command match of bulkhead-cert: whether key, certificate and request are of one key pair. Public keys
+ * match.c - the command match of bulkhead-cert: whether key, certificate and request are of one key pair. Public keys
  * are compared, by the SHA-256 of their SubjectPublicKeyInfo.
  */
 #include <getopt.h>
 #include <string.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 #define MATCH_MAX 64
 

@@ -1,5 +1,5 @@
 /*
- * toolnet.c - the network of bulkhead-cert check: one handshake with a server to see what it sends, and one plain GET for an
+ * net.c - the network of bulkhead-cert check: one handshake with a server to see what it sends, and one plain GET for an
  * intermediate certificate that a certificate names. Bounded in time and size; trusts nothing that comes.
  */
 #include <arpa/inet.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 static int64_t now_ms(void)
 {

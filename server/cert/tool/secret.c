@@ -1,5 +1,5 @@
 /*
- * toolsecret.c - pass phrases of bulkhead-cert: from a file, from standard input, or from the terminal without echo; in
+ * secret.c - pass phrases of bulkhead-cert: from a file, from standard input, or from the terminal without echo; in
  * locked memory that is wiped. Never from the arguments, which everybody on the machine can read.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 /* One line, byte by byte: what follows belongs to the next phrase. Without its end. -1: errno, or EMSGSIZE. */
 static int read_line(int fd, char *out)

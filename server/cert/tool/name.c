@@ -1,12 +1,12 @@
 /*
- * toolname.c - the names that a certificate is for (subjectAltName): from words, from certificates and requests, as text.
+ * name.c - the names that a certificate is for (subjectAltName): from words, from certificates and requests, as text.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 static int put(struct san_list *l, gnutls_x509_subject_alt_name_t type, const void *data, size_t n)
 {

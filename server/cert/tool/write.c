@@ -1,5 +1,5 @@
 /*
- * toolwrite.c - what bulkhead-cert writes: whole files, with the rights that keys and certificates need whatever the umask
+ * write.c - what bulkhead-cert writes: whole files, with the rights that keys and certificates need whatever the umask
  * is; no key is replaced, or shown on a terminal, by mistake.
  */
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 static bool to_stdout(const struct output *o)
 {

@@ -1,12 +1,12 @@
 /*
- * toolshow.c - the command show of bulkhead-cert: what is in files, in words or as JSON. Both come from one object, so that
+ * show.c - the command show of bulkhead-cert: what is in files, in words or as JSON. Both come from one object, so that
  * they tell the same. Nothing of a private key but its public part is shown.
  */
 #include <getopt.h>
 #include <string.h>
 #include <time.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 #define DAY 86400
 

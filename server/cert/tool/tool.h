@@ -33,17 +33,17 @@ struct tool_command {
 	int (*run)(int argc, char **argv);
 };
 
-int tool_new(int argc, char **argv);            /* toolmake.c: new, csr, ca */
+int tool_new(int argc, char **argv);            /* make.c: new, csr, ca */
 int tool_csr(int argc, char **argv);
 int tool_ca(int argc, char **argv);
-int tool_sign(int argc, char **argv);           /* toolsign.c */
-int tool_show(int argc, char **argv);           /* toolshow.c */
-int tool_match(int argc, char **argv);          /* toolmatch.c */
-int tool_convert(int argc, char **argv);        /* toolconvert.c */
-int tool_passphrase(int argc, char **argv);     /* toolphrase.c */
-int tool_check(int argc, char **argv);          /* toolcheck.c */
+int tool_sign(int argc, char **argv);           /* sign.c */
+int tool_show(int argc, char **argv);           /* show.c */
+int tool_match(int argc, char **argv);          /* match.c */
+int tool_convert(int argc, char **argv);        /* convert.c */
+int tool_passphrase(int argc, char **argv);     /* phrase.c */
+int tool_check(int argc, char **argv);          /* check.c */
 
-/* ------------------------------------------------------------------------------------------------------------ tool.c */
+/* ------------------------------------------------------------------------------------------------------------ main.c */
 
 /* "bulkhead-cert: what" on standard error, the remedy ("" = none) on the next line. Returns TOOL_TROUBLE. */
 int tool_fail(const char *remedy, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -66,7 +66,7 @@ extern bool tool_quiet;
  */
 char *tool_clean(char *text);
 
-/* ---------------------------------------------------------------------------------------------------- toolsecret.c */
+/* ---------------------------------------------------------------------------------------------------- secret.c */
 
 #define PHRASE_MAX 1024
 
@@ -81,7 +81,7 @@ struct phrase {
 const char *phrase_text(struct phrase *p, const char *prompt, struct err *e);
 void phrase_free(struct phrase *p);
 
-/* ------------------------------------------------------------------------------------------------------ toolread.c */
+/* ------------------------------------------------------------------------------------------------------ read.c */
 
 enum item_kind { ITEM_CERT = 1, ITEM_KEY = 2, ITEM_PUBLIC = 4, ITEM_CSR = 8, ITEM_CRL = 16, ITEM_ANY = 31 };
 enum file_form { FORM_PEM, FORM_DER, FORM_PKCS12, FORM_PKCS7 };
@@ -123,7 +123,7 @@ int item_public(const struct item *it, gnutls_pubkey_t *out);
 /* SHA-256 of the public key. 0 or GNUTLS_E_*. */
 int item_key_id(const struct item *it, unsigned char out[32]);
 
-/* ----------------------------------------------------------------------------------------------------- toolwrite.c */
+/* ----------------------------------------------------------------------------------------------------- write.c */
 
 /* What a file is to hold. */
 struct output {
@@ -147,7 +147,7 @@ int output_add(struct output *o, const void *data, size_t n);
 /* Appends a certificate, key, … in PEM. Keys as PKCS#8, encrypted where there is a phrase. 0 or GNUTLS_E_*. */
 int output_add_item(struct output *o, const struct item *it, const char *phrase);
 
-/* ------------------------------------------------------------------------------------------------------ toolname.c */
+/* ------------------------------------------------------------------------------------------------------ name.c */
 
 /* A name of a certificate: kind and bytes as GnuTLS wants them. */
 struct san {
@@ -171,7 +171,7 @@ void san_of_csr(struct san_list *l, gnutls_x509_crq_t csr, unsigned *left);
 int san_set_crt(const struct san_list *l, gnutls_x509_crt_t crt);
 int san_set_csr(const struct san_list *l, gnutls_x509_crq_t csr);
 
-/* ----------------------------------------------------------------------------------------------------- toolissue.c */
+/* ----------------------------------------------------------------------------------------------------- issue.c */
 
 /* What is decided about a certificate, whoever asked for it. */
 struct issue {
@@ -198,7 +198,7 @@ int issue_certificate(gnutls_x509_crt_t crt, const struct issue *i, const struct
 /* Appends what a server must send with it: the authorities that signed, but for a root. 0 or GNUTLS_E_*. */
 int authority_chain(const struct authority *a, struct output *o);
 
-/* ------------------------------------------------------------------------------------------------------- toolnet.c */
+/* ------------------------------------------------------------------------------------------------------- net.c */
 
 /* What a server shows in its handshake. */
 struct shown {

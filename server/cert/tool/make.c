@@ -1,5 +1,5 @@
 /*
- * toolmake.c - the commands new, csr and ca of bulkhead-cert: a key, and what is made for it.
+ * make.c - the commands new, csr and ca of bulkhead-cert: a key, and what is made for it.
  */
 #include <getopt.h>
 #include <gnutls/x509-ext.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 enum {
 	OPT_USE_KEY = 256,

@@ -1,5 +1,5 @@
 /*
- * toolissue.c - how bulkhead-cert issues certificates: what it puts into them, by its own choice and never copied from a
+ * issue.c - how bulkhead-cert issues certificates: what it puts into them, by its own choice and never copied from a
  * request, and when an authority may sign.
  */
 #include <gnutls/x509-ext.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "cert/make.h"
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 #define HOUR 3600
 #define DAY ((time_t)24 * HOUR)

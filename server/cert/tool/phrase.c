@@ -1,11 +1,11 @@
 /*
- * toolphrase.c - the command passphrase of bulkhead-cert: a private key gets a pass phrase, another one, or none. The file
+ * phrase.c - the command passphrase of bulkhead-cert: a private key gets a pass phrase, another one, or none. The file
  * is replaced as a whole; certificates in it stay.
  */
 #include <getopt.h>
 #include <string.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 enum change { ADD, CHANGE, REMOVE };
 

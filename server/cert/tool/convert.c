@@ -1,5 +1,5 @@
 /*
- * toolconvert.c - the command convert of bulkhead-cert: what files hold, in another form. What was encrypted stays so,
+ * convert.c - the command convert of bulkhead-cert: what files hold, in another form. What was encrypted stays so,
  * with the same phrase, unless it is said otherwise.
  */
 #include <getopt.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 enum { OPT_ONLY = 256, OPT_PLAIN, OPT_ENCRYPT, OPT_NAME, OPT_PHRASE, OPT_NEW_PHRASE, OPT_FORCE };
 enum to { TO_PEM, TO_DER, TO_PKCS12, TO_TRADITIONAL };

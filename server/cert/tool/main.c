@@ -1,8 +1,8 @@
 /*
- * tool.c - the program bulkhead-cert: keys, requests and certificates in one command each. This file owns the table of
+ * main.c - the program bulkhead-cert: keys, requests and certificates in one command each. This file owns the table of
  * commands, the help and the messages. It is run by hand and needs no server.
  */
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,5 +1,5 @@
 /*
- * toolsign.c - the command sign of bulkhead-cert: a request becomes a certificate. Names and key come from the request,
+ * sign.c - the command sign of bulkhead-cert: a request becomes a certificate. Names and key come from the request,
  * everything else is decided here: a request that asks to be an authority does not become one.
  */
 #include <getopt.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cert/tool.h"
+#include "cert/tool/tool.h"
 
 enum {
 	OPT_CA = 256,
