@@ -134,6 +134,16 @@ static bool is_name(const char *name, pid_t pid)
 	return readreport_is_name(crash, &file) && file.pid == pid;
 }
 
+/* By the time in the name, then by the number behind the pid: -2 … -9 are later than none. */
+static bool later(const char *a, const char *b)
+{
+	int order = strncmp(a, b, sizeof "bulkhead-live-YYYYMMDD-HHMMSS" - 1);
+
+	if (order || strlen(a) == strlen(b))
+		return (order ? order : strcmp(a, b)) > 0;
+	return strlen(a) > strlen(b);
+}
+
 static void newest(const struct live *l, char out[READREPORT_NAME])
 {
 	int fd = openat(l->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -142,7 +152,7 @@ static void newest(const struct live *l, char out[READREPORT_NAME])
 
 	out[0] = '\0';
 	while (dir && (e = readdir(dir)))
-		if (is_name(e->d_name, l->pid) && (strlen(e->d_name) > strlen(out) || strcmp(e->d_name, out) > 0))
+		if (is_name(e->d_name, l->pid) && later(e->d_name, out))
 			snprintf(out, READREPORT_NAME, "%.*s", READREPORT_NAME - 1, e->d_name);
 	if (dir)
 		closedir(dir);
