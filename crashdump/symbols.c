@@ -124,6 +124,19 @@ static int open_module(const char *path, const struct crash_module *m, Elf **elf
 	return -1;
 }
 
+/* Shared memory has a name too, and most of it is deleted: nobody misses names of functions there. */
+static bool holds_code(const char *name)
+{
+	const char *at = reader.s->maps, *end = at + reader.s->maps_length;
+	size_t length = strlen(name);
+	struct crash_range r;
+
+	while (snapshot_range(&at, end, &r))
+		if (r.executable && r.name_length == length && !memcmp(r.name, name, length))
+			return true;
+	return false;
+}
+
 static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base, char **file, Elf **elf)
 {
 	static const char deleted[] = " (deleted)";
@@ -153,7 +166,7 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 		error = errno;
 	}
 	if (fd < 0) {
-		if (m || gone || error == EACCES) {
+		if ((m || gone || error == EACCES) && holds_code(name)) {
 			print_add(&note, "%s", note.length ? "; " : "");
 			print_bytes(&note, path, strlen(path));
 			print_add(&note, error == EACCES ? " may not be read by the process's account: no names" :

@@ -96,6 +96,7 @@ class Reports(Crash):
                 self.assertRegex(self.field(text, 'process'), r'\bpid=%d\b.*role=child' % pid)
                 self.assertIn('crash_start', self.field(text, 'signature'))
                 self.assertNotIn('hidden', text)
+                self.assertIsNone(self.field(text, 'note'))
                 told.append((int(re.search(r' clients-us=(\d+)', self.field(text, 'snapshot'))[1]), round(waited * 1e6)))
                 status = os.stat(path)
                 self.assertEqual(status.st_mode & 0o777, 0o600)
