@@ -59,7 +59,7 @@ class Single(ServerTest):
         self.assertIsNone(s.read_pid(), 'the pid file is gone, or empty where it lies in a folder of root')
         return code
 
-    def test_serves_and_ends_cleanly(self):
+    def test_F38_serves_and_ends_cleanly(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGWINCH):
             with self.subTest(number):
                 s = self.configure(CONF, FILES)
@@ -134,7 +134,7 @@ class Single(ServerTest):
                     self.assertEqual(os.stat(said[1]).st_uid, account().pw_uid)
 
     @unittest.skipIf(SANITIZED, 'sanitizers keep their own handler of faults')
-    def test_debugger_gets_the_signal_first(self):
+    def test_F38_debugger_gets_the_signal_first(self):
         s = self.configure(CONF + '<Location "/crash">\nSetHandler test-crash\n</Location>\n', FILES)
         s.start_foreground('-X', prefix=['gdb', '-nx', '-q', '-batch', '-iex', 'set auto-load off', '-iex', 'set debuginfod enabled off', '-ex', 'run', '-ex', 'bt 3', '--args'])
         with self.assertRaises((EOFError, ConnectionResetError)):
@@ -145,7 +145,7 @@ class Single(ServerTest):
 
     @unittest.skipIf(SANITIZED, 'valgrind and sanitizers exclude each other')
     @unittest.skipUnless(shutil.which('valgrind'), 'valgrind is not installed')
-    def test_clean_under_valgrind(self):
+    def test_F38_clean_under_valgrind(self):
         s = self.configure(CONF, FILES)
         report = s.path('logs/valgrind')
         s.write('logs/valgrind', '', 0o666)
