@@ -228,15 +228,6 @@ static bool encrypted(const gnutls_datum_t *d)
 
 static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int code, struct err *e)
 {
-	if (encrypted(d) || code == GNUTLS_E_DECRYPTION_FAILED) {
-		err_set(e,
-			"the private key in %s is encrypted, and pass phrases are not supported in this release",
-			name);
-		return err_remedy(
-			e,
-			"take it away, so that root alone can read the key: bulkhead-cert passphrase remove %s",
-			name);
-	}
 	if (d->size == 0 || (pem && !contains(d, "PRIVATE KEY-----"))) {
 		err_set(e, "%s holds no private key", name);
 		return err_remedy(e, "name the key's file in SSLCertificateKeyFile");
@@ -245,11 +236,35 @@ static int explain_key(const gnutls_datum_t *d, const char *name, bool pem, int 
 	return err_remedy(e, "see what is in it with: bulkhead-cert show %s", name);
 }
 
-int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e)
+static int explain_locked(const char *name, bool tried, int code, struct err *e)
+{
+	if (!tried)
+		err_set(e, "the private key in %s is encrypted, and no pass phrase is known", name);
+	else if (code == GNUTLS_E_UNKNOWN_CIPHER_TYPE)
+		err_set(e, "the private key in %s is encrypted in a way that GnuTLS does not know", name);
+	else
+		err_set(e, "the private key in %s is encrypted, and no pass phrase that is known opens it", name);
+	err_remedy(e, "stop and start the server, so that SSLPassPhraseDialog can ask for it; bulkhead-cert passphrase change or remove gives the key another one or none");
+	return CERT_KEY_LOCKED;
+}
+
+/* 0 and *key, or GNUTLS_E_*. */
+static int import_key(gnutls_privkey_t *key, const gnutls_datum_t *data, bool pem, const char *phrase)
+{
+	int r = gnutls_privkey_init(key);
+
+	if (r < 0)
+		return r;
+	r = gnutls_privkey_import_x509_raw(*key, data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, phrase, 0);
+	if (r < 0)
+		gnutls_privkey_deinit(*key);
+	return r < 0 ? r : 0;
+}
+
+int cert_key_load_with(gnutls_privkey_t *out, int fd, const char *name, const char *phrases, size_t n, struct err *e)
 {
 	gnutls_datum_t data = { 0 };
-	gnutls_privkey_t key;
-	bool pem;
+	bool pem, locked;
 	int r;
 
 	if (cert_read(fd, name, &data, e) != 0) {
@@ -257,20 +272,17 @@ int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e
 		return -1;
 	}
 	pem = contains(&data, "-----BEGIN ");
-	r = gnutls_privkey_init(&key);
-	if (r >= 0) {
-		r = encrypted(&data)
-			    ? GNUTLS_E_DECRYPTION_FAILED
-			    : gnutls_privkey_import_x509_raw(
-				    key, &data, pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, NULL, 0);
-		if (r < 0)
-			gnutls_privkey_deinit(key);
-	}
-	if (r < 0)
-		explain_key(&data, name, pem, r, e);
+	r = encrypted(&data) ? GNUTLS_E_DECRYPTION_FAILED : import_key(out, &data, pem, NULL);
+	locked = r == GNUTLS_E_DECRYPTION_FAILED;
+	for (size_t at = 0; locked && r != 0 && at < n; at += strlen(phrases + at) + 1)
+		r = import_key(out, &data, pem, phrases + at);
+	if (r != 0)
+		r = locked ? explain_locked(name, n > 0, r, e) : explain_key(&data, name, pem, r, e);
 	cert_forget(&data);
-	if (r < 0)
-		return -1;
-	*out = key;
-	return 0;
+	return r;
+}
+
+int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e)
+{
+	return cert_key_load_with(out, fd, name, NULL, 0, e);
 }

@@ -36,8 +36,11 @@ int cert_pubkey_id(gnutls_pubkey_t pub, unsigned char out[32]);
 char *cert_key_id_text(const unsigned char spki[32], char *buf);
 gnutls_pk_algorithm_t cert_algorithm(gnutls_x509_crt_t crt, unsigned *bits);
 
-/* Parses a private key from a descriptor (borrowed). 0 or -1 with *e: encrypted, no key in it, unknown kind. */
+#define CERT_KEY_LOCKED (-2)
+/* Parses a private key from a descriptor (borrowed). 0, or with *e -1: no key in it, unknown kind; CERT_KEY_LOCKED: encrypted. */
 int cert_key_load(gnutls_privkey_t *out, int fd, const char *name, struct err *e);
+/* The same, and an encrypted one is opened by the first pass phrase that fits: n bytes of texts, each with its zero. */
+int cert_key_load_with(gnutls_privkey_t *out, int fd, const char *name, const char *phrases, size_t n, struct err *e);
 int cert_key_spki(gnutls_privkey_t key, unsigned char out[32]);
 
 #endif

@@ -19,6 +19,7 @@
 #include "crashdump/crashdump.h"
 #include "process/cache.h"
 #include "process/keys.h"
+#include "process/phrases.h"
 #include "process/listen.h"
 #include "process/shared.h"
 #include "request/core.h"
@@ -361,10 +362,13 @@ static void check_taken(struct config *cfg)
 void check_keys(struct config *cfg)
 {
 	struct key_store *store = NULL;
+	unsigned locked = 0;
 
 	check_taken(cfg);
 	if (cfg->errors)
 		return;
-	if (keys_load_direct(cfg, &store) == 0)
+	if (keys_load_direct(cfg, &store, &locked) == 0)
 		key_store_free(store);
+	if (locked)
+		phrases_check(cfg);
 }

@@ -17,6 +17,7 @@
 #include "process/daemon.h"
 #include "process/job.h"
 #include "process/master.h"
+#include "process/phrases.h"
 #include "process/singlecrash.h"
 #include "request/walk.h"
 
@@ -202,12 +203,20 @@ static int start(struct options *o, struct config *cfg)
 	char text[1600];
 	int code = 0;
 
+	if (phrases_ask(cfg, &e) < 0) {
+		fprintf(stderr, "bulkhead: %s\n", err_print(&e, text, sizeof text));
+		return 1;
+	}
 	if (o->mode == MODE_SINGLE)
 		return single_run(cfg);
 	unsetenv("SSLKEYLOGFILE");
 	if (!mo.foreground) {
-		int side = daemon_detach(&mo.ready_fd, &code, &e);
+		int side;
 
+		phrases_carry(true);
+		side = daemon_detach(&mo.ready_fd, &code, &e);
+		if (side == 0)
+			phrases_carry(false);
 		if (side < 0)
 			fprintf(stderr, "bulkhead: %s\n", err_print(&e, text, sizeof text));
 		if (side)

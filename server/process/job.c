@@ -247,12 +247,13 @@ static int check_run(void *arg, int fd)
 	const struct job_check *c = arg;
 	struct config *cfg = config_read(c->src);
 	struct key_store *store = NULL;
+	unsigned locked;
 
 	if (!cfg) {
 		dprintf(fd, "E no memory to read the configuration\n");
 		return ROLE_EXIT_SICK;
 	}
-	if (!cfg->errors && keys_load_direct(cfg, &store) < 0 && !cfg->errors)
+	if (!cfg->errors && keys_load_direct(cfg, &store, &locked) < 0 && !cfg->errors)
 		config_report_add(cfg, CONF_ERROR, NULL, NULL, "keys and certificates could not be loaded");
 	if (!cfg->errors && c->check)
 		c->check(cfg);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "log/log.h"
 #include "process/generation.h"
 #include "process/keys.h"
+#include "process/phrases.h"
 #include "process/policy.h"
 #include "process/role.h"
 #include "process/shared.h"
@@ -90,7 +93,11 @@ static int load_keys(struct keyholders *k, struct keyholder *h, bool report, str
 {
 	static struct ipc_message m;
 	int result = 0;
+	size_t n;
+	const char *phrases = phrases_list(&n);
 
+	if (n && ipc_send(h->control, KEY_MSG_PHRASES, 0, phrases, n, NULL, 0) < 0)
+		return err_sys(e, "the keyholder does not take pass phrases");
 	for (unsigned i = 0; i < k->keys.n; i++) {
 		struct err why = { .text = "" };
 
@@ -285,6 +292,7 @@ static struct holder {
 	int control, epoll;             /* control -1: the master is gone */
 	unsigned sockets;               /* of children */
 	struct key_store *store;
+	char *phrases;                  /* PHRASES_ROOM bytes of a page of its own, zeros but while keys are loaded */
 } holder;
 static struct ipc_message message;      /* too large for the stack, and only one at a time is read */
 
@@ -312,9 +320,41 @@ static int warm(void *ctx, struct err *e)
 	gnutls_rnd(GNUTLS_RND_NONCE, word, sizeof word);
 	holder.epoll = epoll_create1(EPOLL_CLOEXEC);
 	holder.store = key_store_new();
-	if (holder.epoll < 0 || !holder.store || watch(holder.control) < 0)
+	mallopt(M_PERTURB, 0xff);
+	holder.phrases = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
+	if (holder.epoll < 0 || !holder.store || !holder.phrases || watch(holder.control) < 0)
 		return err_sys(e, "no memory or no descriptors");
 	return 0;
+}
+
+static void take_phrases(void)
+{
+	if (message.len && message.len <= PHRASES_ROOM && message.data[message.len - 1] == '\0') {
+		memcpy(holder.phrases, message.data, message.len);
+		key_store_phrases(holder.store, holder.phrases, message.len);
+	}
+	secret_wipe(message.data, sizeof message.data);
+}
+
+/*
+ * GnuTLS frees its copies of a phrase unwiped. While keys are loaded the allocator overwrites what is freed (warm), but not
+ * the small pieces that it keeps at hand, at most 7 of a size: those are had out and wiped here.
+ */
+static void forget_phrases(void)
+{
+	enum { STEP = 16, SIZES = 66, EACH = 8 };
+	void *at[SIZES][EACH];
+
+	key_store_phrases(holder.store, NULL, 0);
+	secret_wipe(holder.phrases, PHRASES_ROOM);
+	for (size_t i = 0; i < SIZES; i++)
+		for (size_t k = 0; k < EACH; k++)
+			if ((at[i][k] = malloc((i + 1) * STEP)))
+				secret_wipe(at[i][k], (i + 1) * STEP);
+	for (size_t i = 0; i < SIZES; i++)
+		for (size_t k = 0; k < EACH; k++)
+			free(at[i][k]);
+	mallopt(M_PERTURB, 0);
 }
 
 /* LOAD: one descriptor and the file's name. */
@@ -363,7 +403,11 @@ static void from_master(void)
 	case KEY_MSG_LOAD:
 		take_key();
 		break;
+	case KEY_MSG_PHRASES:
+		take_phrases();
+		break;
 	case KEY_MSG_READY:
+		forget_phrases();
 		ipc_send(holder.control, KEY_MSG_READY, 0, NULL, 0, NULL, 0);
 		break;
 	case KEY_MSG_ATTACH:

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cert/load.h"
 #include "log/log.h"
+#include "process/phrases.h"
 #include "process/seeds.h"
 #include "tls/handshake.h"
 
@@ -63,12 +65,14 @@ static int find(const struct keys *k, const char *path)
 
 static int grow(struct keys *k, unsigned n)
 {
-	struct tls_key_file *files = realloc(k->files, n * sizeof *files);
+	struct tls_key_file *files = reallocarray(k->files, n, sizeof *files);
+	const struct host **hosts = reallocarray(k->hosts, n, sizeof *hosts);
 
-	if (!files)
-		return -1;
-	k->files = files;
-	return 0;
+	if (files)
+		k->files = files;
+	if (hosts)
+		k->hosts = hosts;
+	return files && hosts ? 0 : -1;
 }
 
 int keys_collect(struct keys *k, struct config *cfg)
@@ -85,6 +89,7 @@ int keys_collect(struct keys *k, struct config *cfg)
 				continue;
 			if (k->n == room && grow(k, room += 16) < 0)
 				return -1;
+			k->hosts[k->n] = h;
 			k->files[k->n++] = files[i];
 		}
 	}
@@ -131,6 +136,7 @@ void keys_close(struct keys *k)
 		if (k->fds[i] >= 0)
 			close(k->fds[i]);
 	free(k->files);
+	free(k->hosts);
 	free(k->refs);
 	free(k->fds);
 	*k = (struct keys){ 0 };
@@ -156,17 +162,63 @@ int keys_finish_hosts(struct keys *k, struct config *cfg)
 	return result;
 }
 
-static int load_one(struct config *cfg, struct keys *k, unsigned i, struct key_store *store)
+/* A key that nobody opens here is taken to be its certificate's: no request will name it. */
+static int note_locked(struct config *cfg, struct keys *k, unsigned i)
 {
+	const struct tls_key_file *f = &k->files[i];
+	struct key_ref *ref = &k->refs[i];
+	struct cert_chain c = { .n = 0 };
 	struct err e = { .text = "" };
 
-	if (key_store_add(store, k->fds[i], k->files[i].path, &k->refs[i], &e) == 0)
+	*ref = (struct key_ref){ .id = UINT32_MAX };
+	config_report_add(cfg, CONF_NOTICE, &f->pos, "the start asks for its pass phrase, as SSLPassPhraseDialog says",
+			  "the private key %s is encrypted and was not opened: whether it belongs to %s is seen at the start", f->path,
+			  f->certificate);
+	if (cert_chain_load(&c, f->certificate, &e) == 0) {
+		ref->algorithm = cert_algorithm(c.at[0], &ref->bits);
+		cert_spki(c.at[0], ref->spki);
+	}
+	/* One that cannot be read is reported where hosts are finished. */
+	cert_chain_free(&c);
+	return 0;
+}
+
+static int load_one(struct config *cfg, struct keys *k, unsigned i, struct key_store *store, unsigned *locked)
+{
+	struct err e = { .text = "" };
+	int r = key_store_add(store, k->fds[i], k->files[i].path, &k->refs[i], &e);
+
+	if (r == 0)
 		return 0;
+	if (r == CERT_KEY_LOCKED && locked) {
+		++*locked;
+		return note_locked(cfg, k, i);
+	}
 	config_report_add(cfg, CONF_ERROR, &k->files[i].pos, *e.remedy ? e.remedy : NULL, "%s", e.text);
 	return -1;
 }
 
-int keys_load_direct(struct config *cfg, struct key_store **store)
+/* Each in turn, into a store that was just made. */
+static int load_all(struct config *cfg, struct keys *k, struct key_store *store, unsigned *locked)
+{
+	const char *phrases;
+	size_t n;
+	int result = 0;
+
+	if (locked) {
+		*locked = 0;
+	} else {
+		phrases = phrases_list(&n);
+		key_store_phrases(store, phrases, n);
+	}
+	for (unsigned i = 0; i < k->n; i++)
+		if (k->fds[i] >= 0 && load_one(cfg, k, i, store, locked) < 0)
+			result = -1;
+	key_store_phrases(store, NULL, 0);
+	return result;
+}
+
+int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *locked)
 {
 	struct keys k;
 	int result = 0;
@@ -180,9 +232,8 @@ int keys_load_direct(struct config *cfg, struct key_store **store)
 		return -1;
 	}
 	result = keys_open(&k, cfg);
-	for (unsigned i = 0; i < k.n; i++)
-		if (k.fds[i] >= 0 && load_one(cfg, &k, i, *store) < 0)
-			result = -1;
+	if (load_all(cfg, &k, *store, locked) < 0)
+		result = -1;
 	if (result == 0)
 		result = keys_finish_hosts(&k, cfg);
 	keys_close(&k);

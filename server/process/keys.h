@@ -15,6 +15,7 @@
 /* Key files of a generation, each once; the index is the key's id in every keyholder. */
 struct keys {
 	struct tls_key_file *files;
+	const struct host **hosts;      /* the first that uses each */
 	struct key_ref *refs;           /* as the first keyholder reported them */
 	int *fds; /* kept open, so that a replaced keyholder reads the very same file; -1 = none */
 	unsigned n;
@@ -29,9 +30,10 @@ void keys_close(struct keys *k);
 int keys_finish_hosts(struct keys *k, struct config *cfg);
 /*
  * All of the above with the keys parsed in THIS process: -X, -t and the checking job. 0 and *store (NULL: no TLS host),
- * or -1 with faults reported to cfg.
+ * or -1 with faults reported to cfg. locked NULL: encrypted keys are opened by what phrases.h knows. Else: they stay
+ * closed, with a notice, and *locked counts them.
  */
-int keys_load_direct(struct config *cfg, struct key_store **store);
+int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *locked);
 
 /* Once, before the first fork: what the TLS library wants to be done and tested in the master. Says what is lost. */
 void keys_prepare(void);

@@ -161,7 +161,7 @@ static int open_tls(struct err *e)
 	if (!keys_tls_wanted(single.cfg))
 		return 0;
 	keys_prepare();
-	if (keys_load_direct(single.cfg, &single.store) < 0) {
+	if (keys_load_direct(single.cfg, &single.store, NULL) < 0) {
 		for (const struct config_report *r = single.cfg->reports; r; r = r->next)
 			if (r->severity == CONF_ERROR) {
 				if (r->pos.file)

@@ -273,16 +273,22 @@ static int set_random_seed(struct conf_call *call, void *config, int argc, char 
 	return 0;
 }
 
+/* The program is looked at when it is needed: a reload works without it. */
 static int set_phrase_dialog(struct conf_call *call, void *config, int argc, char **argv)
 {
-	(void)config, (void)argc;
-	if (!strcasecmp(argv[0], "builtin"))
+	struct tls_dialog *d = &((struct tls_policy *)config)->dialog;
+	const char *command;
+
+	(void)argc;
+	if (!strcasecmp(argv[0], "builtin")) {
+		*d = (struct tls_dialog){ TLS_DIALOG_BUILTIN, NULL, call->node->pos };
 		return 0;
-	if (strncasecmp(argv[0], "exec:", 5) && argv[0][0] != '|')
-		return conf_fail(call, "write builtin, exec:PATH or |PATH", "\"%s\" is not understood",
-				 argv[0]);
-	conf_note(call, "write keys without a pass phrase, readable by root alone",
-		  "encrypted keys are not supported in this release: the program is not asked");
+	}
+	command = argv[0][0] == '|' ? argv[0] + 1 : !strncasecmp(argv[0], "exec:", 5) ? argv[0] + 5 : NULL;
+	if (!command || !*command)
+		return conf_fail(call, "write builtin, exec:PATH or |PATH", "\"%s\" is not understood", argv[0]);
+	*d = (struct tls_dialog){ argv[0][0] == '|' ? TLS_DIALOG_PIPE : TLS_DIALOG_EXEC, conf_path(call->env, command),
+				  call->node->pos };
 	return 0;
 }
 
@@ -473,7 +479,7 @@ const struct conf_directive tls_directives[] = {
 
 	{ "SSLRandomSeed", "checked only: randomness comes from the kernel", NULL, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 3,
 	  .set = set_random_seed },
-	{ "SSLPassPhraseDialog", "checked only: encrypted keys are not supported yet", "builtin", .contexts = CONF_GLOBAL, ONE, .set = set_phrase_dialog },
+	{ "SSLPassPhraseDialog", "how the server gets pass phrases of keys at its start: builtin, exec:PROGRAM or |PROGRAM", "builtin", .contexts = CONF_GLOBAL, ONE, .set = set_phrase_dialog },
 	{ "SSLCryptoDevice", "only builtin", "builtin", .contexts = CONF_GLOBAL, ONE, .set = set_crypto_device },
 	{ "SSLFIPS", "only off", "off", .contexts = CONF_GLOBAL, .args = CONF_FLAG, .set = set_never_on, .extra = "FIPS mode is not available" },
 	{ "SSLCompression", "only off", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,

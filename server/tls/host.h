@@ -59,6 +59,7 @@ struct tls_policy {
 	struct tls_file ticket_files[TLS_MAX_TICKET_FILES];     /* the first seals, all open */
 	unsigned nticket_files;
 	struct tls_cache_settings cache;        /* the main server's counts */
+	struct tls_dialog dialog;               /* the main server's counts */
 	bool cache_mutex_named;                 /* Mutex … ssl-cache was there: a default one no longer counts */
 	int verify, depth;              /* of clients: enum tls_verify; certificates above the client's own */
 	int crl_check;                  /* enum tls_crl_check */

@@ -218,6 +218,8 @@ struct stored_key {
 struct key_store {
 	struct stored_key *at;
 	unsigned n, cap;
+	const char *phrases;
+	size_t phrases_n;
 };
 
 struct key_store *key_store_new(void)
@@ -233,6 +235,12 @@ void key_store_free(struct key_store *s)
 		gnutls_privkey_deinit(s->at[i].key);            /* GnuTLS wipes the numbers */
 	free(s->at);
 	free(s);
+}
+
+void key_store_phrases(struct key_store *s, const char *phrases, size_t n)
+{
+	s->phrases = phrases;
+	s->phrases_n = n;
 }
 
 static int judge_key(gnutls_privkey_t key, const char *name, struct key_ref *ref, struct err *e)
@@ -264,6 +272,7 @@ static int judge_key(gnutls_privkey_t key, const char *name, struct key_ref *ref
 int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e)
 {
 	gnutls_privkey_t key;
+	int r;
 
 	if (s->n == s->cap) {
 		unsigned cap = s->cap ? s->cap * 2 : 8;
@@ -273,8 +282,9 @@ int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref 
 		s->at = at;
 		s->cap = cap;
 	}
-	if (cert_key_load(&key, fd, name, e) != 0)
-		return -1;
+	r = cert_key_load_with(&key, fd, name, s->phrases, s->phrases_n, e);
+	if (r != 0)
+		return r;
 	memset(ref, 0, sizeof *ref);
 	ref->id = s->n;
 	if (judge_key(key, name, ref, e) != 0) {

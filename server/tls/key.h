@@ -48,9 +48,11 @@ int key_import(gnutls_privkey_t *out, const struct key_ref *ref);
  */
 struct key_store;
 struct key_store *key_store_new(void);
+/* Pass phrases for keys that are added from now on: n bytes of texts, each with its zero. Borrowed; NULL and 0: none. */
+void key_store_phrases(struct key_store *s, const char *phrases, size_t n);
 /*
- * Loads a PEM or DER private key from a descriptor (borrowed) as the next id. `name` for messages. Encrypted keys are
- * refused by name. 0 and *ref, or -1 with *e: what is wrong with it, and the mend.
+ * Loads a PEM or DER private key from a descriptor (borrowed) as the next id. `name` for messages. 0 and *ref, or -1 with
+ * *e: what is wrong with it, and the mend; CERT_KEY_LOCKED (cert/load.h) with *e: no phrase opens it.
  */
 int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e);
 /* The back end's operation on a store, with its checks: known algorithms, known DigestInfo prefixes, lengths. 0 or GNUTLS_E_*. */

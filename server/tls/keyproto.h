@@ -16,6 +16,7 @@ enum {
 	KEY_MSG_RUN,            /* child → keyholder: struct key_request and its input */
 	KEY_MSG_RESULT,         /* keyholder → child: the signature or plain text */
 	KEY_MSG_ERROR,          /* keyholder → child: int32_t GNUTLS_E_* */
+	KEY_MSG_PHRASES,        /* master → keyholder, before keys: their pass phrases, texts each with its zero */
 	KEY_MSG_ATTACH,         /* master → keyholder: descriptors, each the keyholder's end of a child's socket */
 };
 struct key_request {

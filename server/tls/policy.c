@@ -177,6 +177,11 @@ const struct tls_cache_settings *tls_cache_settings(const void *main_host_config
 	return &((const struct tls_policy *)main_host_config)->cache;
 }
 
+const struct tls_dialog *tls_policy_dialog(const void *main_host_config)
+{
+	return &((const struct tls_policy *)main_host_config)->dialog;
+}
+
 const unsigned char *tls_policy_label(const struct tls_policy *p)
 {
 	return p->label;

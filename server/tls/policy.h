@@ -23,6 +23,15 @@ struct tls_key_file {
 	struct conf_pos pos;            /* of the directive that names path */
 };
 
+/* SSLPassPhraseDialog, the main server's. */
+enum tls_dialog_kind { TLS_DIALOG_BUILTIN, TLS_DIALOG_EXEC, TLS_DIALOG_PIPE };
+struct tls_dialog {
+	enum tls_dialog_kind kind;
+	const char *command;            /* an absolute path, with arguments behind it; NULL for builtin */
+	struct conf_pos pos;            /* file NULL = not written */
+};
+const struct tls_dialog *tls_policy_dialog(const void *main_host_config);
+
 bool tls_policy_enabled(const void *host_config);                       /* SSLEngine on */
 /* SSLEngine, on or off, was written for that host or above it. */
 bool tls_policy_decided(const void *host_config);

@@ -137,14 +137,6 @@ class Start(ServerTest):
             self.assertRegex(done.stdout, r'case\.conf:3: error: the certificate file .*/none\.pem cannot be opened: No such file')
             self.assertNotIn('private key', done.stdout)
 
-    def test_encrypted_key_is_refused_by_name(self):
-        cert, key = certificate()
-        s = self.configure('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile @DIR@/secret.key\n</VirtualHost>\n' % cert)
-        subprocess.run(['openssl', 'pkey', '-in', key, '-aes256', '-passout', 'pass:x', '-out', s.path('secret.key')], check=True)
-        done = s.run('-t')
-        self.assertNotEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r'secret\.key.*encrypted')
-
     def test_all_errors_of_a_configuration_are_told_in_one_run(self):
         s = self.configure('KeepAlive perhaps\nNoSuch 1\nHeadr set X 1\n<Directory "/">\nListen 80\n</Directory>\n')
         done = s.run('-t')

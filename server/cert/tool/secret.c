@@ -4,42 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "base/ask.h"
 #include "base/secret.h"
 #include "cert/tool/tool.h"
-
-/* One line, byte by byte: what follows belongs to the next phrase. Without its end. -1: errno, or EMSGSIZE. */
-static int read_line(int fd, char *out)
-{
-	size_t n = 0;
-
-	for (;;) {
-		char c;
-		ssize_t got = read(fd, &c, 1);
-
-		if (got < 0)
-			return -1;
-		if (got == 0 || c == '\n')
-			break;
-		if (n == PHRASE_MAX - 1) {
-			errno = EMSGSIZE;
-			return -1;
-		}
-		out[n++] = c;
-	}
-	if (n && out[n - 1] == '\r')
-		n--;
-	out[n] = '\0';
-	if (strlen(out) != n) {
-		errno = EINVAL;
-		return -1;
-	}
-	return 0;
-}
 
 static int from_file(struct phrase *p, const char *prompt, struct err *e)
 {
@@ -50,53 +20,12 @@ static int from_file(struct phrase *p, const char *prompt, struct err *e)
 		err_sys(e, "the pass phrase file %s cannot be opened", p->file);
 		return -1;
 	}
-	r = read_line(fd, p->text);
+	r = ask_line(fd, p->text, PHRASE_MAX);
 	if (r != 0)
 		err_sys(e, "the pass phrase of %s cannot be read from %s", prompt,
 			input ? "standard input" : p->file);
 	if (!input)
 		close(fd);
-	return r;
-}
-
-static volatile sig_atomic_t caught;
-
-static void catch(int sig)
-{
-	caught = sig;
-}
-
-/* Signals that would leave a terminal without echo wait until it has it again. */
-static int ask_quietly(int tty, char *out)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
-	struct sigaction old[5], sa = { .sa_handler = catch };
-	struct termios before, quiet;
-	int r = -1, saved;
-
-	if (tcgetattr(tty, &before) != 0)
-		return -1;
-	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	quiet.c_lflag |= ECHONL | ICANON;
-	caught = 0;
-	sigemptyset(&sa.sa_mask);
-	for (unsigned i = 0; i < 5; i++)
-		sigaction(signals[i], &sa, &old[i]);
-	if (tcsetattr(tty, TCSAFLUSH, &quiet) == 0) {
-		r = read_line(tty, out);
-		saved = errno;
-		tcsetattr(tty, TCSANOW, &before);
-		errno = saved;
-	}
-	saved = errno;
-	for (unsigned i = 0; i < 5; i++)
-		sigaction(signals[i], &old[i], NULL);
-	if (caught) {
-		secret_wipe(out, PHRASE_MAX);
-		raise(caught);
-	}
-	errno = saved;
 	return r;
 }
 
@@ -107,7 +36,7 @@ static int ask(int tty, const char *words, const char *prompt, char *out, struct
 
 	tool_clean(line);
 	if (write(tty, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1)) < 0
-	    || ask_quietly(tty, out) != 0)
+	    || ask_hidden(tty, out, PHRASE_MAX) != 0)
 		return err_sys(e, "the pass phrase cannot be read from the terminal");
 	return 0;
 }

@@ -241,11 +241,43 @@ static void test_keys(void **state)
 	}
 }
 
+static void test_phrases(void **state)
+{
+	static const struct { const char *make, *phrases; size_t n; int result; } rows[] = {
+		{ "openssl pkcs8 -topk8 -v2 aes-256-cbc -in a.key -passout pass:x -out k", "x", 2, 0 },
+		{ NULL, "wrong\0x", 8, 0 }, { NULL, "wrong\0", 7, CERT_KEY_LOCKED }, { NULL, "X", 2, CERT_KEY_LOCKED }, { NULL, "", 1, CERT_KEY_LOCKED },
+		{ NULL, NULL, 0, CERT_KEY_LOCKED },
+		{ "openssl pkcs8 -topk8 -v2 aes-256-cbc -in a.key -passout pass:x -outform der -out k", "wrong\0x", 8, 0 }, { NULL, "y", 2, CERT_KEY_LOCKED },
+		{ "openssl ec -in a.key -aes256 -passout 'pass:two words' -out k", "two words", 10, 0 }, { NULL, "wrong\0also\0two words", 21, 0 },
+		{ NULL, "two", 4, CERT_KEY_LOCKED }, { NULL, NULL, 0, CERT_KEY_LOCKED },
+		{ "openssl ec -in a.key -des3 -passout pass:x -out k", "x", 2, 0 },
+		{ "cp a.key k", "x", 2, 0 }, { "cp a.pem k", "x", 2, -1 },
+	};
+
+	(void)state;
+	make("a.pem", "a.key");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		gnutls_privkey_t key;
+		struct err e = { .text = "" };
+		int fd, r;
+
+		if (rows[i].make)
+			shell(rows[i].make);
+		fd = open(at("k"), O_RDONLY);
+		r = cert_key_load_with(&key, fd, "k", rows[i].phrases, rows[i].n, &e);
+		if (r != rows[i].result || (r != 0 && (!e.text[0] || !e.remedy[0])) || (r == CERT_KEY_LOCKED && !strstr(e.text, "encrypted")))
+			fail_msg("row %zu: %d, %s", i, r, e.text);
+		if (r == 0)
+			gnutls_privkey_deinit(key);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_made), cmocka_unit_test(test_not_made), cmocka_unit_test(test_chains), cmocka_unit_test(test_bad_certificates),
-		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_keys), cmocka_unit_test(test_phrases),
 	};
 	return cmocka_run_group_tests_name("cert/files", tests, setup, teardown);
 }

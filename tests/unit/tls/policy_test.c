@@ -77,7 +77,7 @@ static void test_directives(void **state)
 		{ "SSLRandomSeed startup builtin", SILENT, NULL }, { "SSLRandomSeed connect file:/dev/urandom 512", SILENT, NULL }, { "SSLRandomSeed never builtin", CONF_ERROR, "never" },
 		{ "SSLRandomSeed startup exec:/bin/x", CONF_NOTICE, "/bin/x" }, { "SSLRandomSeed startup builtin much", CONF_ERROR, "much" },
 		{ "SSLRandomSeed startup nonsense", CONF_ERROR, "nonsense" },
-		{ "SSLPassPhraseDialog builtin", SILENT, NULL }, { "SSLPassPhraseDialog exec:/bin/x", CONF_NOTICE, "encrypted" }, { "SSLPassPhraseDialog ask", CONF_ERROR, "ask" },
+		{ "SSLPassPhraseDialog builtin", SILENT, NULL }, { "SSLPassPhraseDialog exec:/bin/x", SILENT, NULL }, { "SSLPassPhraseDialog |/bin/x", SILENT, NULL }, { "SSLPassPhraseDialog exec:", CONF_ERROR, "exec:" }, { "SSLPassPhraseDialog ask", CONF_ERROR, "ask" },
 		{ "SSLCompression off", SILENT, NULL }, { "SSLCompression on", CONF_ERROR, "CRIME" }, { "SSLFIPS on", CONF_ERROR, "FIPS" }, { "SSLFIPS off", SILENT, NULL },
 		{ "SSLInsecureRenegotiation off", SILENT, NULL }, { "SSLInsecureRenegotiation on", CONF_ERROR, "5746" },
 		{ "SSLCryptoDevice builtin", SILENT, NULL }, { "SSLCryptoDevice pkcs11", CONF_ERROR, "pkcs11" },
