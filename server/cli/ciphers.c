@@ -28,7 +28,7 @@ static const char *kx_of(const struct suite *s)
 
 static const char *auth_of(const struct suite *s)
 {
-	return s->auth == AUTH_ECDSA ? "ECDSA" : s->auth == AUTH_RSA ? "RSA" : "any";
+	return s->auth == AUTH_ECDSA ? "ECDSA" : s->auth == AUTH_RSA ? "RSA" : s->auth == AUTH_NULL ? "None" : "any";
 }
 
 static const char *enc_of(const struct suite *s)

@@ -110,7 +110,7 @@ static bool works(const struct suite *s, enum tls_protocol protocol, const struc
 	if (!a)                         /* the second look: what GnuTLS then misses is explained by its failure */
 		return true;
 	return (s->kx != KX_ECDHE || a->group)
-	       && (s->kx == KX_RSA || (s->auth == AUTH_ECDSA ? a->ecdsa : a->rsa));
+	       && (s->kx == KX_RSA || s->auth == AUTH_NULL || (s->auth == AUTH_ECDSA ? a->ecdsa : a->rsa));
 }
 
 /* The index in the host's list, or -1. */

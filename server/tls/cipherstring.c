@@ -46,6 +46,7 @@ static const struct cipher_word words[] = {
 	{ "kECDHE", { .kx = KX_ECDHE } }, { "kEECDH", { .kx = KX_ECDHE } }, { "ECDH", { .kx = KX_ECDHE } },
 	{ "ECDHE", { .kx = KX_ECDHE } }, { "EECDH", { .kx = KX_ECDHE } },
 	{ "aRSA", { .auth = AUTH_RSA } }, { "aECDSA", { .auth = AUTH_ECDSA } }, { "ECDSA", { .auth = AUTH_ECDSA } },
+	{ "aNULL", { .auth = AUTH_NULL } }, { "ADH", { .kx = KX_DHE, .auth = AUTH_NULL } }, { "AECDH", { .kx = KX_ECDHE, .auth = AUTH_NULL } },
 	{ "AES", { .enc = ENC_AES | ENC_GCM | ENC_CCM } },
 	{ "AES128", { .enc = ENC_AES128 | ENC_AES128GCM | ENC_AES128CCM | ENC_AES128CCM8 } },
 	{ "AES256", { .enc = ENC_AES256 | ENC_AES256GCM | ENC_AES256CCM | ENC_AES256CCM8 } },
@@ -62,13 +63,13 @@ static const struct cipher_word words[] = {
 /* Good words for what is not in the table, so that they name nothing. */
 static const char *const empty_words[] = {
 	"MEDIUM", "LOW", "EXP", "EXPORT", "EXPORT40", "EXPORT56", "SSLv2", "MD5", "RC4", "RC2", "DES", "3DES", "IDEA", "SEED",
-	"aNULL", "eNULL", "NULL", "ADH", "AECDH", "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "DSS", "aDSS", "PSK", "kPSK",
+	"eNULL", "NULL", "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "DSS", "aDSS", "PSK", "kPSK",
 	"aPSK", "kRSAPSK", "kDHEPSK", "kECDHEPSK", "SRP", "kSRP", "aSRP", "KRB5", "kKRB5", "aKRB5", "kDHr", "kDHd", "kDH",
 	"aDH", "kECDHr", "kECDHe", "kECDH", "aECDH", "kGOST", "kGOST18", "aGOST", "aGOST01", "aGOST12", "GOST94",
 	"GOST89MAC", "GOST2012", "FZA", "kFZA", "aFZA", "eFZA", "ARIA", "ARIA128", "ARIA256", "ARIAGCM", "CBC", "FIPS",
 };
 /* Those of them that ask for what must not be had by accident: chosen by name they are refused, not skipped. */
-static const char *const refused_words[] = { "aNULL", "ADH", "AECDH", "eNULL", "NULL", "COMPLEMENTOFALL", "PSK", "kPSK", "SRP", "FIPS" };
+static const char *const refused_words[] = { "eNULL", "NULL", "COMPLEMENTOFALL", "PSK", "kPSK", "SRP", "FIPS" };
 /* Beginnings, ends and parts of names of suites that nobody builds any more. */
 static const char *const removed_names[] = {
 	"EXP-*", "EXP1024-*", "KRB5-*", "ADH-*", "AECDH-*", "ECDH-*", "DH-*", "PSK-*", "*-PSK-*", "SRP-*", "GOST*-*", "*DES-CBC*",
@@ -167,11 +168,17 @@ static void move(struct machine *m, unsigned from, unsigned to, bool chosen)
 	m->chosen[to] = chosen;
 }
 
+/* Suites without certificates are not had by HIGH or ALL, only by words that ask for them. */
+static bool asks_for(const struct suite *s, const struct aim *a)
+{
+	return s->auth != AUTH_NULL || a->exactly || (a->demand.auth & AUTH_NULL);
+}
+
 /* To the tail: no prefix takes those that are not chosen yet, '+' those that are. Each is met once, in the row's order. */
 static void to_tail(struct machine *m, const struct aim *a, bool were_chosen)
 {
 	for (unsigned i = 0, left = m->n; left--; )
-		if (m->chosen[i] == were_chosen && fits(m->row[i], a))
+		if (m->chosen[i] == were_chosen && fits(m->row[i], a) && (were_chosen || asks_for(m->row[i], a)))
 			move(m, i, m->n - 1, true);
 		else
 			i++;
@@ -257,7 +264,7 @@ static int read_part(struct machine *m, char how, struct text part, struct aim *
 		}
 	if (how == '\0' && IN(refused_words, part)) {
 		err_set(m->e,
-			"suites without encryption, without certificates, and FIPS mode are not available in this release: %.*s",
+			"suites without encryption, those with PSK or SRP, and FIPS mode are not available in this release: %.*s",
 			(int)part.n, part.p);
 		return err_remedy(m->e, "take the word out, or put a ! before it");
 	}

@@ -120,7 +120,7 @@ static const char *cure_suites(const struct tls *t)
 
 	for (unsigned i = 0; i < t->hello.nsuites; i++) {
 		const struct suite *s = suite_by_id(t->hello.suites[i]);
-		if (!s || s->since == 0x0304)
+		if (!s || s->since == 0x0304 || s->auth == AUTH_NULL)
 			continue;
 		known = true;
 		for (unsigned k = 0; k < t->policy->n; k++)
@@ -130,7 +130,7 @@ static const char *cure_suites(const struct tls *t)
 			old |= t->policy->suites.at[k] == s;
 	}
 	if (!known)
-		return "all that the client offers is obsolete or unknown here: it must be updated";
+		return "all that the client offers is obsolete, anonymous or unknown here: it must be updated";
 	if (!kind)
 		return "the client's suites need a certificate of another kind: add one with its own SSLCertificateFile";
 	if (old)

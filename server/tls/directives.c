@@ -114,6 +114,13 @@ static int set_ciphers(struct conf_call *call, void *config, int argc, char **ar
 		   : cipherstring_eval(argv[argc - 1], &list, say_of_word, call, &e))
 	    != 0)
 		return conf_fail(call, e.remedy[0] ? conf_strdup(call->env, e.remedy) : NULL, "%s", e.text);
+	for (unsigned i = 0; i < list.n; i++)
+		if (list.at[i]->auth == AUTH_NULL) {
+			conf_warn(call, "take aNULL, ADH, AECDH and the like out",
+				  "suites without certificates are allowed (%s): whoever is between server and client can read and change everything",
+				  list.at[i]->openssl);
+			break;
+		}
 	*(tls13 ? &p->ciphers13 : &p->ciphers) = argv[argc - 1];
 	*(tls13 ? &p->ciphers13_pos : &p->ciphers_pos) = call->node->pos;
 	return 0;

@@ -104,6 +104,7 @@ static int decide(struct tls *t)
 	resume_setup(t);
 	if ((r = gnutls_priority_set(t->session, c.priority)) < 0
 	    || (r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->policy->credentials)) < 0
+	    || (t->policy->anonymous && (r = gnutls_credentials_set(t->session, GNUTLS_CRD_ANON, t->policy->anonymous)) < 0)
 	    || (r = set_alpn(t)) < 0 || (r = set_tickets(t)) < 0) {
 		t->fault = TLS_F_SETUP;
 		t->alert = GNUTLS_A_INTERNAL_ERROR;

@@ -76,6 +76,7 @@ struct tls_policy {
 	struct tls_certificate at[TLS_MAX_KEYS];        /* ECDSA and EdDSA first */
 	unsigned n;
 	gnutls_certificate_credentials_t credentials;
+	gnutls_anon_server_credentials_t anonymous;     /* NULL: no suite without certificates */
 	struct suite_list suites, suites13;             /* those that can be used, in order */
 	gnutls_priority_t prio[SUITES_MAX];             /* of suites: each for itself */
 	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */

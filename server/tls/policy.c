@@ -475,6 +475,30 @@ static bool has_certificate_for(const struct tls_policy *p, const struct suite *
 	return false;
 }
 
+/* Then no suite may let a client in without a certificate's exchange. */
+static bool asks_clients(const struct tls_policy *p)
+{
+	return p->verify > TLS_VERIFY_NONE || p->places || p->base_places;
+}
+
+/* What suites without certificates need. That they are allowed was said where they are written. */
+static int allow_anonymous(struct tls_policy *p, struct conf_env *env)
+{
+	int r;
+
+	for (unsigned i = 0; i < p->suites.n; i++) {
+		if (p->suites.at[i]->auth != AUTH_NULL)
+			continue;
+		if ((r = gnutls_anon_allocate_server_credentials(&p->anonymous)) >= 0
+		    && (r = gnutls_anon_set_server_known_dh_params(p->anonymous, GNUTLS_SEC_PARAM_MEDIUM)) >= 0)
+			return 0;
+		conf_report(env, CONF_ERROR, &p->ciphers_pos, NULL, "host %s: suites without certificates cannot be used: %s", p->name,
+			    gnutls_strerror(r));
+		return -1;
+	}
+	return 0;
+}
+
 /* Leaves what the protocols and certificates allow. */
 static void keep_usable(struct tls_policy *p)
 {
@@ -483,7 +507,7 @@ static void keep_usable(struct tls_policy *p)
 
 	for (unsigned i = 0; i < p->suites.n; i++) {
 		const struct suite *s = p->suites.at[i];
-		if ((tls12 || (old && s->since < 0x0303)) && has_certificate_for(p, s))
+		if ((tls12 || (old && s->since < 0x0303)) && (s->auth == AUTH_NULL ? !asks_clients(p) : has_certificate_for(p, s)))
 			p->suites.at[n++] = s;
 	}
 	p->suites.n = n;
@@ -509,7 +533,7 @@ static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 		return fail(env, &p->ciphers13_pos, &e);
 	keep_usable(p);
 	if (p->suites.n || !before13)
-		return 0;
+		return allow_anonymous(p, env);
 	conf_report(
 		env, p->suites13.n ? CONF_WARNING : CONF_ERROR,
 		p->ciphers ? &p->ciphers_pos : &p->certs[0].pos,
@@ -600,6 +624,9 @@ void tls_policy_free(void *host_config)
 
 	if (p->credentials)
 		gnutls_certificate_free_credentials(p->credentials);
+	if (p->anonymous)
+		gnutls_anon_free_server_credentials(p->anonymous);
+	p->anonymous = NULL;
 	p->credentials = NULL;
 	authorities_free(p);
 	for (unsigned i = 0; i < p->n; i++) {

@@ -1,5 +1,5 @@
 /*
- * suites.c - the table of cipher suites. Suites without encryption, without authentication, with RC4, DES, 3DES, IDEA,
+ * suites.c - the table of cipher suites. Suites without encryption, with RC4, DES, 3DES, IDEA,
  * SEED or ARIA, and those that need keys no host can have here (PSK, SRP, DSA, static DH) are not in it. Constants.
  */
 #include "tls/suites.h"
@@ -69,6 +69,15 @@ const struct suite suites[] = {
 	{ 0x0084, "CAMELLIA256-SHA", "TLS_RSA_WITH_CAMELLIA_256_CBC_SHA", KX_RSA, AUTH_RSA, ENC_CAMELLIA256, MAC_SHA1, 0x0300, 256 },
 	{ 0x002f, "AES128-SHA", "TLS_RSA_WITH_AES_128_CBC_SHA", KX_RSA, AUTH_RSA, ENC_AES128, MAC_SHA1, 0x0300, 128 },
 	{ 0x0041, "CAMELLIA128-SHA", "TLS_RSA_WITH_CAMELLIA_128_CBC_SHA", KX_RSA, AUTH_RSA, ENC_CAMELLIA128, MAC_SHA1, 0x0300, 128 },
+	/* Without certificates: taken only by words that ask for just that. */
+	{ 0x00a7, "ADH-AES256-GCM-SHA384", "TLS_DH_anon_WITH_AES_256_GCM_SHA384", KX_DHE, AUTH_NULL, ENC_AES256GCM, MAC_AEAD, 0x0303, 256 },
+	{ 0x00a6, "ADH-AES128-GCM-SHA256", "TLS_DH_anon_WITH_AES_128_GCM_SHA256", KX_DHE, AUTH_NULL, ENC_AES128GCM, MAC_AEAD, 0x0303, 128 },
+	{ 0x006d, "ADH-AES256-SHA256", "TLS_DH_anon_WITH_AES_256_CBC_SHA256", KX_DHE, AUTH_NULL, ENC_AES256, MAC_SHA256, 0x0303, 256 },
+	{ 0x006c, "ADH-AES128-SHA256", "TLS_DH_anon_WITH_AES_128_CBC_SHA256", KX_DHE, AUTH_NULL, ENC_AES128, MAC_SHA256, 0x0303, 128 },
+	{ 0xc019, "AECDH-AES256-SHA", "TLS_ECDH_anon_WITH_AES_256_CBC_SHA", KX_ECDHE, AUTH_NULL, ENC_AES256, MAC_SHA1, 0x0301, 256 },
+	{ 0x003a, "ADH-AES256-SHA", "TLS_DH_anon_WITH_AES_256_CBC_SHA", KX_DHE, AUTH_NULL, ENC_AES256, MAC_SHA1, 0x0300, 256 },
+	{ 0xc018, "AECDH-AES128-SHA", "TLS_ECDH_anon_WITH_AES_128_CBC_SHA", KX_ECDHE, AUTH_NULL, ENC_AES128, MAC_SHA1, 0x0301, 128 },
+	{ 0x0034, "ADH-AES128-SHA", "TLS_DH_anon_WITH_AES_128_CBC_SHA", KX_DHE, AUTH_NULL, ENC_AES128, MAC_SHA1, 0x0300, 128 },
 };
 const unsigned suites_n = sizeof suites / sizeof *suites;
 _Static_assert(sizeof suites / sizeof *suites <= SUITES_MAX, "SUITES_MAX");
@@ -103,6 +112,8 @@ const struct suite *suite_by_name(struct text name)
 
 const char *suite_gnutls_kx(const struct suite *s)
 {
+	if (s->auth == AUTH_NULL)
+		return s->kx == KX_ECDHE ? "ANON-ECDH" : "ANON-DH";
 	switch (s->kx) {
 	case KX_ECDHE:
 		return s->auth == AUTH_ECDSA ? "ECDHE-ECDSA" : "ECDHE-RSA";

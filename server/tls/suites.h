@@ -11,7 +11,7 @@
 
 /* What OpenSSL's cipher words choose by. */
 enum suite_kx { KX_ECDHE = 1, KX_DHE = 2, KX_RSA = 4, KX_ANY = 8 };
-enum suite_auth { AUTH_ECDSA = 1, AUTH_RSA = 2, AUTH_ANY = 4 };
+enum suite_auth { AUTH_ECDSA = 1, AUTH_RSA = 2, AUTH_ANY = 4, AUTH_NULL = 8 };
 enum suite_enc {
 	ENC_AES128 = 1, ENC_AES256 = 2, ENC_AES128GCM = 4, ENC_AES256GCM = 8, ENC_AES128CCM = 16, ENC_AES256CCM = 32,
 	ENC_AES128CCM8 = 64, ENC_AES256CCM8 = 128, ENC_CHACHA20 = 256, ENC_CAMELLIA128 = 512, ENC_CAMELLIA256 = 1024,

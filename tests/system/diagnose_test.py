@@ -54,7 +54,7 @@ class Ciphers(ServerTest):
         return done.returncode, [line.split() for line in done.stdout.splitlines()], done.stderr
 
     def test_F28_same_suites_in_the_same_order_as_openssl(self):
-        known = {row[0] for row in self.ours('ALL')[1]}
+        known = {row[0] for row in self.ours('ALL:aNULL')[1]} - {row[0] for row in self.ours('aNULL')[1]}
         self.assertGreater(len(known), 50)
         for string in STRINGS:
             with self.subTest(string):
@@ -65,6 +65,13 @@ class Ciphers(ServerTest):
                 theirs = [line.split() for line in text.splitlines()]
                 self.assertEqual([r[:8] for r in rows if r[3] != 'TLSv1.3'], [r for r in theirs if r[0] in known and r[3] != 'TLSv1.3'])
                 self.assertEqual({r[0] for r in rows if r[3] == 'TLSv1.3'}, {'0x13,0x01', '0x13,0x02', '0x13,0x03'})
+
+    def test_F29_anonymous_suites_only_by_name(self):
+        for string in ('ALL', 'HIGH', 'DEFAULT', 'kEDH', 'ALL:aNULL:!aNULL', 'AES:aNULL:-AES:kRSA'):
+            self.assertFalse([r for r in self.ours(string)[1] if r[5] == 'Au=None'], string)
+        for string in ('aNULL', 'ADH', 'AECDH', 'ADH-AES128-SHA:AECDH'):
+            theirs = subprocess.run(['openssl', 'ciphers', '-V', string + ':@SECLEVEL=0:!CAMELLIA:!ARIA:!SEED:!RC4:!3DES:!eNULL'], capture_output=True, text=True, check=True).stdout
+            self.assertEqual([r[:8] for r in self.ours(string)[1] if r[3] != 'TLSv1.3'], [r for r in map(str.split, theirs.splitlines()) if r[3] != 'TLSv1.3'])
 
     def test_F28_names_of_gnutls_and_iana(self):
         listed = subprocess.run(['gnutls-cli', '--list'], capture_output=True, text=True, check=True).stdout
@@ -95,7 +102,7 @@ class Ciphers(ServerTest):
         self.assertRegex(said, r'RC4-SHA: no suite(?s:.*)ARIA: no suite')
         self.assertNotIn('AES128-SHA:', said)
         for string, why in (('RC4-SHA', 'leaves no suite'), ('HIGH:!ALL', 'leaves no suite'), ('GARBAGE', 'GARBAGE(?s:.*)is unknown'),
-                            ('ADH', 'not available'), ('', 'leaves no suite')):
+                            ('eNULL', 'not available'), ('', 'leaves no suite')):
             with self.subTest(string):
                 code, rows, said = self.ours(string)
                 self.assertEqual((code, rows), (1, []))
@@ -123,7 +130,7 @@ class Reasons(ServerTest):
                  r'no cipher suite in common: the client offers ECDHE-RSA-AES128-GCM-SHA256; host localhost allows ECDHE-ECDSA.*certificate: EC.*another kind'),
                 ('rsa.test', ('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'), 40, r'host rsa.test allows ECDHE-RSA.*certificate: RSA\).*another kind'),
                 ('gcm.test', ('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'), 40, r'host gcm.test allows ECDHE-ECDSA-AES256-GCM-SHA384 .*add one of the client'),
-                ('localhost', ('-tls1_2', '-cipher', 'PSK', '-psk', 'aa'), 40, r'the client offers .*obsolete or unknown here: it must be updated'),
+                ('localhost', ('-tls1_2', '-cipher', 'PSK', '-psk', 'aa'), 40, r'the client offers .*obsolete, anonymous or unknown here: it must be updated'),
                 ('aes.test', ('-tls1_3', '-ciphersuites', 'TLS_AES_128_GCM_SHA256'), 40, r'offers TLS_AES_128_GCM_SHA256; host aes.test allows TLS_AES_256_GCM_SHA384'),
                 ('narrow.test', ('-tls1_3', '-groups', 'X25519:P-256'), 40, r'no group .* narrow.test: the client offers X25519 P-256; the host allows P-384; add'),
                 ('narrow.test', ('-tls1_2', '-groups', 'X25519'), 40, r'no (group|certificate).*narrow.test'),
@@ -212,6 +219,34 @@ class Reasons(ServerTest):
         self.assertEqual(len(re.findall('BH0505', s.error_log)), 10)
         self.assertEqual(len(re.findall('BH0503', s.error_log)), 10)
         self.assertRegex(s.error_log, r'\[ssl:info\].*BH0512.*: not TLS 30, plain HTTP on a TLS port 10\n')
+
+
+class Anonymous(ServerTest):
+    PRIORITY = 'NONE:+VERS-TLS1.2:+COMP-NULL:+CTYPE-ALL:+SIGN-ALL:+GROUP-ALL:+MAC-ALL:+AEAD:+CIPHER-ALL:+'
+
+    def client(self, s, kx):
+        return run('gnutls-cli', '--no-ca-verification', '--priority', self.PRIORITY + kx, '-p', str(s.tls_port), '127.0.0.1')
+
+    def test_F29_work_where_they_are_named(self):
+        s = self.serve(HOST % 'SSLCipherSuite HIGH:aNULL\n')
+        self.assertRegex(s.output, r'case.conf:\d+: warning: SSLCipherSuite: suites without certificates are allowed \(A')
+        for kx in ('ANON-ECDH', 'ANON-DH'):
+            with self.subTest(kx):
+                code, text = self.client(s, kx)
+                self.assertIn('index\n', text)
+                self.assertRegex(text, r'(?i)anon')
+        self.assertIn('index\n', self.client(s, 'ECDHE-ECDSA')[1])
+
+    def test_F29_not_elsewhere(self):
+        for conf in ('', 'SSLCipherSuite ALL\n', 'SSLCipherSuite HIGH:aNULL\nSSLCACertificateFile @cert@\nSSLVerifyClient require\n'):
+            s = self.serve(HOST % conf)
+            for kx in ('ANON-ECDH', 'ANON-DH'):
+                with self.subTest(conf, kx=kx):
+                    code, text = self.client(s, kx)
+                    self.assertNotIn('index\n', text)
+                    self.assertIn('Handshake failed', text)
+            s.logged('no cipher suite in common: the client offers ADH-.*anonymous or unknown here')
+            s.stop()
 
 
 class KeyLog(ServerTest):

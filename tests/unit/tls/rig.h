@@ -288,6 +288,7 @@ struct rig {
 	struct tls *server;
 	gnutls_session_t client;
 	gnutls_certificate_credentials_t trust;
+	gnutls_anon_client_credentials_t anonymous;
 	int code;                       /* the client's, when its handshake failed */
 	int alert;                      /* that it received */
 };
@@ -335,6 +336,8 @@ static UNUSED struct rig *rig_new(struct rig_hosts *hosts, const char *priority,
 		fail_msg("priority %s", priority);
 	gnutls_certificate_allocate_credentials(&r->trust);
 	gnutls_credentials_set(r->client, GNUTLS_CRD_CERTIFICATE, r->trust);
+	gnutls_anon_allocate_client_credentials(&r->anonymous);
+	gnutls_credentials_set(r->client, GNUTLS_CRD_ANON, r->anonymous);
 	if (rig_client)
 		gnutls_certificate_set_retrieve_function3(r->trust, rig_retrieve);
 	if (name)
@@ -350,6 +353,7 @@ static UNUSED void rig_free(struct rig *r)
 	tls_free(r->server);
 	gnutls_deinit(r->client);
 	gnutls_certificate_free_credentials(r->trust);
+	gnutls_anon_free_client_credentials(r->anonymous);
 	free(r);
 }
 
