@@ -38,7 +38,7 @@ static int split(const struct tls_dialog *how, struct command *c, struct err *e)
 	char *save = NULL;
 	struct stat st;
 
-	*c = (struct command){ .copy = strdup(how->command) };
+	*c = (struct command){ .copy = how->command ? strdup(how->command) : NULL };
 	if (!c->copy)
 		return err_set(e, "out of memory");
 	if (stat(c->copy, &st) == 0) {

@@ -269,7 +269,7 @@ static bool open_files(struct keys *k)
 int phrases_ask(struct config *cfg, struct err *e)
 {
 	struct err unseen = { .text = "" };
-	struct prober b;
+	struct prober b = { .fd = -1 };
 	struct keys k;
 	pid_t running;
 	int r = 0;
