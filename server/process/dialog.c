@@ -83,7 +83,7 @@ static int checked(const struct tls_dialog *how, struct command *c, struct err *
 	err_at(e, how->pos.file, how->pos.line);
 	if (split(how, c, e) < 0)
 		return -1;
-	if (judge(c->argv[0], e) == 0)
+	if (c->argv[0] && judge(c->argv[0], e) == 0)
 		return 0;
 	free(c->copy);
 	return -1;
