@@ -25,6 +25,7 @@
 #include "process/shared.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
+#include "tls/staple.h"
 
 #define GATE_MS 5000
 
@@ -177,6 +178,7 @@ static int warm(void *ctx, struct err *e)
 	gnutls_rnd(GNUTLS_RND_RANDOM, word, sizeof word);
 	if (child.key_fd >= 0)
 		key_use(&key_ops_keyholder, &child.key_fd);
+	staple_use(shared.staples);
 	if (keys_tls_wanted(g->cfg))
 		tls_child_init(shared.cache, keys_cache_settings(g->cfg));
 	if (install_crash_handler() < 0)
@@ -263,7 +265,8 @@ void child_run(const struct child_start *s)
 	child.start = s;
 	child.key_fd = s->key_fd;
 	child.files = (struct crash_files){ -1, -1 };
-	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0)
+	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
+	    || shared_child_staples(&e) < 0)
 		_exit(ROLE_EXIT_SICK);
 	ring_generation(child.slot.ring, s->generation->number);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_RING, .ring = child.slot.ring }, &log->settings);

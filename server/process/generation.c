@@ -23,6 +23,7 @@
 #include "process/resolver.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/staple.h"
 
 #define PATIENCE_READY 30000            /* ms until a new generation must serve */
 #define PATIENCE_END 5000               /* ms from TERM to KILL */
@@ -97,7 +98,7 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 	}
 	if (listen_open(cfg->process, old ? &old->listens : NULL, old ? 0 : ORPHAN_WAIT, &g->listens, e) < 0)
 		goto fail;
-	if (shared_prepare(cfg, e) < 0 || start_keyholders(g, e) < 0)
+	if (shared_prepare(cfg, e) < 0 || start_keyholders(g, e) < 0 || staples_prepare(cfg, e) < 0)
 		goto fail;
 	if (cfg->site->asks_names && !(g->resolver = resolver_start(cfg, e)))
 		goto fail;

@@ -40,6 +40,7 @@ static const struct rights {
 } rights[] = {
 	[JOB_READS_ALL] = { ROLE_CHECK, SHARED_KEEP_NOTHING },
 	[JOB_AS_USER]   = { ROLE_JOB,   SHARED_KEEP_POOL },
+	[JOB_FETCHES]   = { ROLE_FETCH, SHARED_KEEP_NOTHING },
 	[JOB_MOVES]     = { ROLE_MOVER, SHARED_KEEP_CACHE },
 };
 
@@ -73,6 +74,7 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 					     .master = shared.master,
 					     .watch_parent = true,
 					     .open_hidden = kind->open,
+					     .warm = kind->warm,
 					     .ctx = arg },
 		       &e) < 0) {
 		dprintf(fd, "E the job %s cannot begin: %s\n", kind->name, err_print(&e, text, sizeof text));

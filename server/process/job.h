@@ -1,7 +1,7 @@
 /*
  * job.h - one-shot helpers: forked by the master with few rights, a limit of time and memory, a sandbox and a pipe for
- * the result; never waited for. Three kinds: the check of a configuration before a restart, crash reports, sessions moved to a cache
- * of another size.
+ * the result; never waited for. The kinds: the check of a configuration before a restart, crash reports, sessions moved to a cache
+ * of another size; OCSP answers (staple.c).
  */
 #ifndef BULKHEAD_PROCESS_JOB_H
 #define BULKHEAD_PROCESS_JOB_H
@@ -22,6 +22,7 @@
 enum job_rights {
 	JOB_READS_ALL, /* root with the one capability to read files: checks what only root may read */
 	JOB_AS_USER, /* the children's user, no capability */
+	JOB_FETCHES, /* as JOB_AS_USER, with connections to other machines; nothing shared */
 	JOB_MOVES, /* as JOB_AS_USER, with the session cache alone: no file, no call but for locks and memory */
 };
 struct job_kind {
@@ -31,6 +32,8 @@ struct job_kind {
 	uint64_t memory;                /* RLIMIT_AS in bytes; 0 = none */
 	/* In the job, before its rights are dropped: opens what it could not open later. May be NULL. */
 	int (*open)(void *ctx, struct err *e);
+	/* … with its rights dropped, but before the sandbox. May be NULL. */
+	int (*warm)(void *ctx, struct err *e);
 	/* In the job, with all rights dropped: writes its answer to result_fd, returns the exit code. */
 	int (*run)(void *arg, int result_fd);
 };

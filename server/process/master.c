@@ -35,6 +35,7 @@
 #include "process/seeds.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/staple.h"
 
 #define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
 #define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
@@ -240,6 +241,7 @@ static void started(void)
 		    BULKHEAD_VERSION, m.now->plan.children, m.now->plan.limit, (int)getpid());
 	daemon_ready(m.ready_fd, 0, "");
 	m.ready_fd = -1;
+	staples_settle();
 	back_to_serving();
 }
 
@@ -251,6 +253,7 @@ static void renewed(void)
 	m.now = m.next;
 	m.next = NULL;
 	seeds_settle();
+	staples_settle();
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
 		    m.old->number, m.hard ? "ends" : "finishes its requests");
@@ -440,6 +443,8 @@ static int wait_ms(int64_t now)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
 	due = earliest(due, seeds_tick(now));
+	if (m.now && m.state != STOPPING)
+		due = earliest(due, staples_tick(m.now->cfg->process, now));
 	due = earliest(due, slots_gate_tick(now));
 	due = earliest(due, hang_tick(now));
 	due = earliest(due, slots_live(now));
@@ -578,6 +583,8 @@ static int start(struct config *cfg, struct err *e)
 		log_reports(cfg, said, e);
 		return -1;
 	}
+	/* What certificates and keys gave rise to, which the command line could not yet tell. */
+	log_reports(cfg, said, NULL);
 	crash_check_cores(cfg);
 	return 0;
 }

@@ -56,6 +56,7 @@ static const struct role_row {
 	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                             SANDBOX_LOGGER,    0 },
 	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                             SANDBOX_JOB,       SIGKILL },
 	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                             SANDBOX_MOVER,     SIGKILL },
+	[ROLE_FETCH]     = { "fetch",     "bulkhead-fetch",  CONFINED,                                             SANDBOX_FETCH,     SIGKILL },
 	[ROLE_CHECK]     = { "check",     "bulkhead-check",  (CONFINED & ~(IDS | NO_CAPS | VERIFY)) | READ_CAP,    SANDBOX_CHECK,     SIGKILL },
 	[ROLE_DIRECT]    = { "server",    NULL,              HIDDEN | LIMITS | ROOT | IDS | VERIFY | WARM,         SANDBOX_NONE,      0 },
 };

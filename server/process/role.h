@@ -18,6 +18,7 @@ enum role {
 	ROLE_LOGGER,            /* writes the logs */
 	ROLE_JOB,               /* one-shot, as the children's user */
 	ROLE_MOVER,             /* one-shot, as the children's user, with the session cache alone */
+	ROLE_FETCH,             /* one-shot, as the children's user, asks others over the network */
 	ROLE_CHECK,             /* one-shot, root that can only read */
 	ROLE_DIRECT,            /* -X: everything in one process */
 	ROLES

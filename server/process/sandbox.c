@@ -39,7 +39,7 @@ static const char *const keyholder[] = {
 	"geteuid", "getuid", NULL
 };
 
-/* Names: reads files such as /etc/hosts, and asks name servers. */
+/* Names: reads files such as /etc/hosts, and asks name servers. The job that asks responders does so, and then connects. */
 static const char *const resolver[] = {
 	"recvmsg", "sendmsg", "sendmmsg", "recvfrom", "sendto", "connect", "bind", "setsockopt", "getsockopt", "getsockname",
 	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "stat", "lstat", "readlink", "readlinkat", "faccessat", "faccessat2",
@@ -90,6 +90,7 @@ static const struct table {
 	[SANDBOX_JOB] = { "job", job },
 	[SANDBOX_MOVER] = { "mover", mover },
 	[SANDBOX_CHECK] = { "check", check },
+	[SANDBOX_FETCH] = { "fetching job", resolver },
 };
 
 const char *sandbox_missing(void)
@@ -161,9 +162,9 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 	if (rc == 0 && which == SANDBOX_JOB)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
 	/* How many bytes an answer has. */
-	if (rc == 0 && which == SANDBOX_RESOLVER)
+	if (rc == 0 && (which == SANDBOX_RESOLVER || which == SANDBOX_FETCH))
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
-	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER))
+	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER && which != SANDBOX_FETCH))
 		return rc;
 	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	/* Listen and <VirtualHost> may name hosts: getaddrinfo asks the name service, and the kernel for its addresses. */

@@ -23,6 +23,7 @@
 #include "process/cache.h"
 #include "process/seeds.h"
 #include "shmcache/shmcache.h"
+#include "tls/staple.h"
 
 #define PAGE 4096
 #define SLOT_BYTES (2 * PAGE + RING_SIZE)
@@ -46,7 +47,8 @@ struct shared shared = { .master_pidfd = -1,
 			 .life = { -1, -1 },
 			 .slots_fd = -1,
 			 .crash_fd = -1,
-			 .core_dir_fd = -1 };
+			 .core_dir_fd = -1,
+			 .staples_fd = -1 };
 static size_t pool_size;
 static bool unlinked;                   /* the cache's names are gone */
 
@@ -199,13 +201,52 @@ int shared_job_pool(int slot, struct err *e)
 	return keep_slots(slot, 1, e);
 }
 
+/* ------------------------------------------------------------------------------------------------ OCSP answers */
+
+#define STAPLE_BYTES (STAPLE_CELLS * sizeof(struct staple_cell))
+
+static int make_staples(struct err *e)
+{
+	void *mem;
+
+	shared.staples_fd = memfd_create("bulkhead-staples", MFD_CLOEXEC);
+	if (shared.staples_fd < 0 || ftruncate(shared.staples_fd, (off_t)STAPLE_BYTES) < 0)
+		return err_sys(e, "no shared memory for OCSP answers");
+	mem = mmap(NULL, STAPLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.staples_fd, 0);
+	if (mem == MAP_FAILED)
+		return err_sys(e, "cannot map the table of OCSP answers");
+	shared.staples = mem;
+	return 0;
+}
+
+static void forget_staples(void)
+{
+	if (shared.staples)
+		munmap(shared.staples, STAPLE_BYTES);
+	shared.staples = NULL;
+}
+
+int shared_child_staples(struct err *e)
+{
+	void *mem;
+
+	forget_staples();
+	mem = mmap(NULL, STAPLE_BYTES, PROT_READ, MAP_SHARED, shared.staples_fd, 0);
+	if (mem == MAP_FAILED)
+		return err_sys(e, "cannot map the table of OCSP answers");
+	shared.staples = mem;
+	close(shared.staples_fd);
+	shared.staples_fd = -1;
+	return 0;
+}
+
 int shared_create(unsigned server_limit, struct err *e)
 {
 	unsigned n = server_limit > MOST_SLOTS / 2 ? MOST_SLOTS : server_limit * 2;
 
 	shared.root = geteuid() == 0;
 	return make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
-			       make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0
+			       make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0
 		       ? -1
 		       : 0;
 }
@@ -310,6 +351,7 @@ void shared_forget_cache(void)
 	if (shared.cache)
 		shmcache_close(shared.cache);
 	shared.cache = NULL;
+	forget_staples();
 	if (shared.crash_pool)
 		munmap(shared.crash_pool, pool_size);
 	shared.crash_pool = NULL;

@@ -29,6 +29,7 @@
 
 struct activity;
 struct shmcache;
+struct staple_cell;
 
 struct shared_head {
 	uint32_t nslots;
@@ -68,6 +69,8 @@ struct shared {
 	int core_dir_fd;                /* CoreDumpDirectory, -1 = none */
 	const char *core_dir;
 	struct shmcache *cache;         /* NULL = none */
+	struct staple_cell *staples;    /* OCSP answers (staple.c): written by the master, read by children */
+	int staples_fd;
 };
 extern struct shared shared;
 
@@ -92,6 +95,8 @@ int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
  * number 0 then. 0 or -1 with *e. */
 int shared_child_pool(int pair, struct err *e);
 int shared_job_pool(int slot, struct err *e);
+/* Child: maps the table of OCSP answers for reading alone. 0 or -1 with *e. */
+int shared_child_staples(struct err *e);
 /* -X: a pool of one slot, in shared.crash_fd too, so that another program can have it. */
 int shared_single_pool(struct err *e);
 /* Child, and the job that moves sessions: descriptors of the cache that must survive until shared_child_cache; -1 = none. */

@@ -415,12 +415,6 @@ static int set_never_on(struct conf_call *call, void *config, int argc, char **a
 						     (const char *)call->directive->extra);
 }
 
-/* On has no effect yet, Off is so anyway. */
-static int set_not_yet(struct conf_call *call, void *config, int argc, char **argv)
-{
-	return strcasecmp(argv[0], "on") ? 0 : conf_set_notice(call, config, argc, argv);
-}
-
 static int set_crypto_device(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)config, (void)argc;
@@ -434,7 +428,6 @@ static int set_crypto_device(struct conf_call *call, void *config, int argc, cha
 
 static const char no_second_handshake[] = "clients are not asked for certificates after the handshake, so that no request waits for one";
 static const char no_ocsp[] = "responders are not asked about certificates of clients in this release; lists of revoked ones are (SSLCARevocationFile)";
-static const char no_stapling[] = "OCSP responses are not stapled in this release";
 static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
 
 #define AT(member) .offset = offsetof(struct tls_policy, member)
@@ -444,9 +437,6 @@ static const char no_proxy[] = "nothing is fetched from other servers over TLS i
 #define PROXY                                                                                                \
 	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy),                      \
 	.help = "checked by name only: TLS to other servers"
-#define STAPLE                                                                                               \
-	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, NOTICE(no_stapling),                   \
-	.help = "checked by name only: stapled OCSP responses"
 
 const struct conf_directive tls_directives[] = {
 	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },
@@ -517,10 +507,23 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLOCSPResponseTimeSkew", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
 	{ "SSLOCSPUseRequestNonce", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
 
-	{ "SSLUseStapling", "checked only: stapling comes later", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_not_yet, .extra = no_stapling },
-	{ "SSLStaplingCache", STAPLE }, { "SSLStaplingErrorCacheTimeout", STAPLE }, { "SSLStaplingFakeTryLater", STAPLE },
-	{ "SSLStaplingForceURL", STAPLE }, { "SSLStaplingResponderTimeout", STAPLE }, { "SSLStaplingResponseMaxAge", STAPLE },
-	{ "SSLStaplingResponseTimeSkew", STAPLE }, { "SSLStaplingReturnResponderErrors", STAPLE }, { "SSLStaplingStandardCacheTimeout", STAPLE },
+	{ "SSLUseStapling", "staple OCSP answers about the host's certificates", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = tls_set_use_stapling },
+	{ "SSLStaplingCache", "checked by name only: no cache needs to be named", NULL, .contexts = CONF_GLOBAL, ONE, .set = tls_set_staple_cache },
+	{ "SSLStaplingForceURL", "the responder to ask in place of the one that the certificate names", NULL, .contexts = CONF_RSRC, ONE, .set = tls_set_staple_url },
+	{ "SSLStaplingStandardCacheTimeout", "how old an answer may be until a new one is asked for", "3600", .contexts = CONF_RSRC, ONE, .set = conf_set_seconds,
+	  AT(staple.standard_ms), .low = 1, .high = 31536000 },
+	{ "SSLStaplingErrorCacheTimeout", "how long to wait after a failure", "600", .contexts = CONF_RSRC, ONE, .set = conf_set_seconds, AT(staple.error_ms),
+	  .low = 1, .high = 31536000 },
+	{ "SSLStaplingResponderTimeout", "how long an answer is waited for", "10", .contexts = CONF_RSRC, ONE, .set = conf_set_seconds, AT(staple.timeout_ms),
+	  .low = 1, .high = 300 },
+	{ "SSLStaplingResponseTimeSkew", "how far the responder's clock may be apart", "300", .contexts = CONF_RSRC, ONE, .set = conf_set_seconds,
+	  AT(staple.skew_ms), .low = 0, .high = 86400 },
+	{ "SSLStaplingResponseMaxAge", "how old an answer may be, in seconds; -1: until it expires", "-1", .contexts = CONF_RSRC, ONE, .set = conf_set_number,
+	  AT(staple.max_age), .low = -1, .high = 31536000 },
+	{ "SSLStaplingReturnResponderErrors", "pass on answers other than \"good\"", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
+	  AT(staple.errors) },
+	{ "SSLStaplingFakeTryLater", "staple \"try later\" while the responder does not answer", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
+	  AT(staple.try_later) },
 
 	{ "SSLRequire", "refused: it restricts access", NULL, EVERYWHERE, .args = CONF_RAW, .set = conf_set_refused,
 	  .extra = "use Require (Require ssl, Require ip …), or take the place out" },

@@ -7,6 +7,7 @@
 
 #include "tls/cipherstring.h"
 #include "tls/policy.h"
+#include "tls/staple.h"
 
 enum tls_protocol { PROTO_TLS10 = 1, PROTO_TLS11 = 2, PROTO_TLS12 = 4, PROTO_TLS13 = 8, PROTO_ALL = PROTO_TLS12 | PROTO_TLS13 };
 
@@ -31,6 +32,12 @@ struct tls_certificate {
 	gnutls_datum_t leaf;            /* DER */
 	gnutls_pk_algorithm_t algorithm;
 	uint16_t curve;                 /* group number of an ECDSA key, else 0 */
+	struct {
+		unsigned char id[STAPLE_ID];
+		const char *url;        /* of the responder; NULL: nothing is stapled */
+		bool must;
+		int cell;               /* in the master's table, -1 = none */
+	} staple;
 };
 
 /* From lax to strict; each may be compared with the others. */
@@ -68,6 +75,7 @@ struct tls_policy {
 	struct tls_file ca_file, ca_path, names_file, names_path, crl_file, crl_path;
 	bool ocsp_set;                  /* SSLOCSPEnable was there */
 	struct conf_pos ocsp_pos;       /* SSLOCSPEnable other than off; file NULL = not there */
+	struct tls_staple_settings staple;
 	const struct tls_place *places, *base_places;   /* of the host, of the main server */
 	bool merged;                            /* a virtual host: what is the main server's alone was looked at there */
 

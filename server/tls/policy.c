@@ -21,6 +21,7 @@ static void *create_host(struct conf_env *env)
 
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
 	p->verify = p->depth = p->crl_check = CONF_UNSET;
+	staple_create(&p->staple);
 	p->cache = (struct tls_cache_settings){
 		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50
 	};
@@ -80,6 +81,7 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 	}
 	merge_files(p, base, over);
 	authorities_merge(p, base);
+	staple_merge(&p->staple, &base->staple);
 	p->cache = base->cache;
 	p->merged = true;
 	return p;
@@ -612,7 +614,7 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 	p->ticket_group = tls_policy_ticket_group(p);
 	if (authorities_load(p, env) != 0)
 		return -1;
-	if (load_certificates(p, refs, n, env) != 0 || evaluate_suites(p, env) != 0
+	if (load_certificates(p, refs, n, env) != 0 || staple_finish(p, env) != 0 || evaluate_suites(p, env) != 0
 	    || authorities_tell(p, env) != 0 || make_priorities(p, env) != 0 || make_label(p, env) != 0)
 		return -1;
 	return 0;
