@@ -253,6 +253,24 @@ struct config *config_read(const struct config_source *src)
 	return cfg;
 }
 
+static bool same_nodes(const struct conf_node *a, const struct conf_node *b, struct conf_pos *where)
+{
+	for (; a && b; a = a->next, b = b->next) {
+		if (a->section != b->section || strcmp(a->name, b->name) != 0 || strcmp(a->args, b->args) != 0)
+			break;
+		if (!same_nodes(a->child, b->child, where))
+			return false;
+	}
+	if (a || b)
+		*where = b ? b->pos : a->pos;
+	return !a && !b;
+}
+
+bool config_same_text(const struct config *a, const struct config *b, struct conf_pos *where)
+{
+	return same_nodes(a->tree->first, b->tree->first, where);
+}
+
 void config_free(struct config *cfg)
 {
 	if (!cfg)

@@ -44,6 +44,7 @@ struct process_settings {
 	int64_t start_servers, min_spare, max_spare, server_limit, max_workers, connections_per_child, max_connections; /* -1 = unset */
 	int64_t listen_backlog, graceful_timeout_ms, hang_timeout_ms, send_buffer, receive_buffer;
 	int64_t crash_reports, crash_per_ms, core_limit;        /* CrashReportLimit N PER, CoreDumpLimit; -1 = unset until settings_finish */
+	int certificate_watch;          /* SSLCertificateWatch */
 	struct config_listen *listens;
 	unsigned nlistens;
 };
@@ -72,6 +73,11 @@ struct config {
  * memory ran out; cfg->errors tells whether it may be used. Touches no socket and starts nothing. Free: config_free.
  */
 struct config *config_read(const struct config_source *src);
+/*
+ * Whether two readings are of the same directives; what is left out or only spaced otherwise does not count. If not, *where
+ * is the first line of `b`, or else of `a`, that the other lacks.
+ */
+bool config_same_text(const struct config *a, const struct config *b, struct conf_pos *where);
 /* Frees the arena and what the rooms allocated outside of it (TLS credentials). */
 void config_free(struct config *cfg);
 /* Adds a fault found after reading (start-up checks). */

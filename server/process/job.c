@@ -249,11 +249,16 @@ static int check_run(void *arg, int fd)
 	const struct job_check *c = arg;
 	struct config *cfg = config_read(c->src);
 	struct key_store *store = NULL;
+	struct conf_pos where = { 0 };
 	unsigned locked;
 
 	if (!cfg) {
 		dprintf(fd, "E no memory to read the configuration\n");
 		return ROLE_EXIT_SICK;
+	}
+	if (c->same && !config_same_text(c->same, cfg, &where)) {
+		dprintf(fd, "D %s:%u", where.file ? where.file : "?", where.line);
+		return 1;
 	}
 	if (!cfg->errors && keys_load_direct(cfg, &store, &locked) < 0 && !cfg->errors)
 		config_report_add(cfg, CONF_ERROR, NULL, NULL, "keys and certificates could not be loaded");

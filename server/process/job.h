@@ -69,8 +69,12 @@ void job_cancel_all(void);
 
 /* -------------------------------------------------------------------------------------------- the kinds */
 
-/* The check of a configuration. `answer` gets all reports as one line each, "E text", "W text", "N text"; ok = no E. */
+/*
+ * The check of a configuration. `answer` gets all reports as one line each, "E text", "W text", "N text"; ok = no E. Where
+ * it is asked for and the text is not `same`'s, there is but one line, "D FILE:LINE".
+ */
 struct job_check {
+	const struct config *same;              /* the one that serves; NULL: any will do */
 	const struct config_source *src;
 	void (*check)(struct config *cfg);      /* see master.h */
 };

@@ -36,6 +36,7 @@
 #include "process/shared.h"
 #include "process/slots.h"
 #include "process/staple.h"
+#include "process/watch.h"
 
 #define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
 #define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
@@ -58,6 +59,8 @@ static struct master {
 	enum state state;
 	struct generation *now, *next, *old;
 	bool hard;                      /* this restart ends old connections at once */
+	bool by_itself;                 /* this one is for the sake of changed certificate files */
+	bool quiet;                     /* what it comes to was said already */
 	bool again, again_hard;         /* asked for while one was under way */
 	bool ended;
 	int code;                       /* exit code */
@@ -135,15 +138,28 @@ static void raise_event(enum event ev);
 
 static void ignore(void) {}
 
+/* The administrator is not done yet, or wants it at another time. */
+static void differs(const char *where)
+{
+	if (!m.quiet)
+		log_warnx(NULL, LOG_SSL, "BH0197",
+			  "%s, but the configuration was changed as well (%s): the server does not restart by itself; have it do so by -k graceful",
+			  watch_words(), where);
+	m.quiet = true;
+}
+
 static void checked(void *ctx, const struct job_result *r)
 {
 	char *copy = strdup(r->text), *save = NULL;
 
 	(void)ctx;
+	m.quiet = m.by_itself && !r->ok && !watch_is_news(r->text);
+	if (m.by_itself && r->text[0] == 'D')
+		differs(r->text + 2);
 	/* What is wrong is said in any case; what is merely noted was said at the start and at -t. */
-	for (char *line = copy ? strtok_r(copy, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+	for (char *line = copy && !m.quiet ? strtok_r(copy, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
 		if (line[0] && line[1] == ' ' && (line[0] == 'E' || line[0] == 'W'))
-			log_report(line[0], line + 2);
+			log_report(m.by_itself ? 'W' : line[0], line + 2);
 	free(copy);
 	if (!r->ok && r->timeout)
 		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration took too long");
@@ -152,20 +168,36 @@ static void checked(void *ctx, const struct job_result *r)
 		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s",
 			   slots_status_words(r->status, words));
 	}
+	if (m.by_itself && r->ok)
+		log_noticex(NULL, LOG_SSL, "BH0195", "%s: restarting gracefully", watch_words());
 	raise_event(r->ok ? EV_CHECKED : EV_REFUSED);
 }
 
-static void begin_restart(void)
+static void check(void)
 {
 	struct job_place place = { .settings = m.now->cfg->process };
 	struct err e = { .text = "" };
 
-	m.check = (struct job_check){ m.src, m.o->check };
+	m.check = (struct job_check){ .same = m.by_itself ? m.now->cfg : NULL, .src = m.src, .check = m.o->check };
 	m.state = CHECKING;
 	if (job_run(&job_kind_check, &m.check, &place, checked, NULL, &e) > 0)
 		return;
 	log_errorx(NULL, LOG_CORE, "BH0153", "the configuration cannot be checked: %s", e.text);
 	raise_event(EV_REFUSED);
+}
+
+static void begin_restart(void)
+{
+	m.by_itself = m.quiet = false;
+	check();
+}
+
+/* Certificate files have changed: what USR1 does, but for nothing else than their sake. */
+static void restart_by_itself(void)
+{
+	m.by_itself = true;
+	m.hard = m.quiet = false;
+	check();
 }
 
 /* A wish for a restart while one is under way: one more follows. */
@@ -188,8 +220,14 @@ static void back_to_serving(void)
 
 static void refused(void)
 {
-	log_errorx(NULL, LOG_CORE, "BH0154",
-		   "the configuration is refused: the server goes on with the one it has");
+	int again = m.by_itself ? watch_failed(shared_now()) : 0;
+
+	if (!m.by_itself)
+		log_errorx(NULL, LOG_CORE, "BH0154", "the configuration is refused: the server goes on with the one it has");
+	else if (!m.quiet)
+		log_warnx(NULL, LOG_SSL, "BH0196",
+			  "%s, but what is there now cannot be used: the server goes on with what it has, and tries again at the next change and in %d s",
+			  watch_words(), again);
 	back_to_serving();
 }
 
@@ -197,6 +235,7 @@ static void renew(void)
 {
 	struct config *cfg = config_read(m.src);
 	struct err e = { .text = "" };
+	struct conf_pos where = { 0 };
 	char text[2048];
 	unsigned said;
 
@@ -205,7 +244,16 @@ static void renew(void)
 		refused();
 		return;
 	}
+	if (m.by_itself && !config_same_text(m.now->cfg, cfg, &where)) {
+		snprintf(text, sizeof text, "%s:%u", where.file ? where.file : "?", where.line);
+		differs(text);
+		config_free(cfg);
+		refused();
+		return;
+	}
 	said = cfg->errors ? 0 : reports(cfg);
+	if (!cfg->errors)
+		watch_prepare(cfg);
 	if (!cfg->errors)
 		m.next = generation_make(cfg, m.now, &e);
 	if (m.next)
@@ -242,6 +290,7 @@ static void started(void)
 	daemon_ready(m.ready_fd, 0, "");
 	m.ready_fd = -1;
 	staples_settle();
+	watch_settle(shared_now());
 	back_to_serving();
 }
 
@@ -257,6 +306,9 @@ static void renewed(void)
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
 		    m.old->number, m.hard ? "ends" : "finishes its requests");
+	if (m.by_itself)
+		watch_tell(m.now->cfg);
+	watch_settle(shared_now());
 	generation_drain(m.old, m.hard, patience, shared_now());
 	back_to_serving();
 }
@@ -452,6 +504,8 @@ static int wait_ms(int64_t now)
 		due = earliest(due, crash_tick(m.now->cfg, now));
 	if (m.state != STOPPING)
 		due = earliest(due, cache_due());
+	if (m.state == SERVING)
+		due = earliest(due, watch_due(now));
 	if (m.wake_after > now)
 		due = earliest(due, m.wake_after);
 	if (due == INT64_MAX)
@@ -462,7 +516,7 @@ static int wait_ms(int64_t now)
 static void loop(void)
 {
 	while (!m.ended) {
-		enum { SIGNALS, WAKE, LOGGER, JOBS };
+		enum { SIGNALS, WAKE, LOGGER, FILES, JOBS };
 		struct pollfd p[JOBS + JOB_MAX];
 		unsigned n = JOBS + job_poll(p + JOBS, JOB_MAX);
 		int64_t now = shared_now();
@@ -470,6 +524,7 @@ static void loop(void)
 
 		p[SIGNALS] = (struct pollfd){ .fd = m.signals, .events = POLLIN };
 		p[LOGGER] = (struct pollfd){ .fd = logger_fd(), .events = POLLIN };
+		p[FILES] = (struct pollfd){ .fd = m.state == SERVING ? watch_fd(now) : -1, .events = POLLIN };
 		p[WAKE] = (struct pollfd){ .fd = m.wake_after > now ? -1 : shared.wake, .events = POLLIN };
 		if (poll(p, n, wait_ms(now)) < 0 && errno != EINTR) {
 			log_error(NULL, LOG_CORE, "BH0157", "the master's wait failed");
@@ -478,6 +533,8 @@ static void loop(void)
 		now = shared_now();
 		if (p[WAKE].fd >= 0 && eventfd_read(shared.wake, &rung) == 0)
 			m.wake_after = now + WAKE_PAUSE;
+		if (p[FILES].fd >= 0 && p[FILES].revents)
+			watch_input(now);
 		for (unsigned i = JOBS; i < n; i++)
 			if (p[i].revents)
 				job_input(p[i].fd);
@@ -487,6 +544,8 @@ static void loop(void)
 			logger_tick(m.now->cfg, now);
 		look_at_generations(now);
 		look_at_cache(now);
+		if (m.state == SERVING && watch_tick(now))
+			restart_by_itself();
 	}
 }
 
@@ -578,6 +637,7 @@ static int start(struct config *cfg, struct err *e)
 	keys_prepare();
 	if (logger_start(cfg, e) < 0)
 		return -1;
+	watch_prepare(cfg);
 	m.now = generation_make(cfg, NULL, e);
 	if (!m.now) {
 		log_reports(cfg, said, e);

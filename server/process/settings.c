@@ -28,6 +28,7 @@ static void *create_host(struct conf_env *env)
 	s->hang_timeout_ms = HANG_TIMEOUT;
 	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
 	s->crash_reports = s->crash_per_ms = s->core_limit = -1;
+	s->certificate_watch = 1;
 	s->uid = (uid_t)-1;
 	s->gid = (gid_t)-1;
 	return s;
@@ -335,6 +336,8 @@ static const struct conf_directive directives[] = {
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(graceful_timeout_ms), .low = 0, .high = 86400 },
 	{ .name = "HangTimeout", .help = "Seconds after which a child that does not go on is ended and reported, at least 5; 0 = never", .value = "60",
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_hang_timeout, .offset = FIELD(hang_timeout_ms), .low = 0, .high = 86400 },
+	{ .name = "SSLCertificateWatch", .help = "A graceful restart when files of certificates and keys change", .value = "On", .contexts = CONF_GLOBAL,
+	  .args = CONF_FLAG, .set = conf_set_flag, .offset = FIELD(certificate_watch) },
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },

@@ -251,6 +251,46 @@ unsigned tls_policy_keys(const void *host_config, struct tls_key_file out[TLS_MA
 	return n;
 }
 
+static void name_files(struct tls_named_file *out, unsigned *n, const struct tls_file *files, unsigned count, const char *what, bool secret)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (files[i].path && *n < TLS_MAX_FILES)
+			out[(*n)++] = (struct tls_named_file){ files[i].path, what, secret };
+}
+
+unsigned tls_policy_files(const void *host_config, struct tls_named_file out[TLS_MAX_FILES])
+{
+	const struct tls_policy *p = host_config;
+	unsigned n = 0;
+
+	if (!tls_policy_enabled(p))
+		return 0;
+	/* A file of both is a certificate by name, and secret: fewer keys than certificates are named where it is so. */
+	name_files(out, &n, p->certs, p->nkeys < p->ncerts ? p->nkeys : p->ncerts, "certificate", false);
+	if (p->nkeys < p->ncerts)
+		name_files(out, &n, p->certs + p->nkeys, p->ncerts - p->nkeys, "certificate", true);
+	name_files(out, &n, &p->chain, 1, "certificate chain", false);
+	name_files(out, &n, p->keys, p->nkeys, "private key", true);
+	name_files(out, &n, p->ticket_files, p->nticket_files, "ticket key", true);
+	name_files(out, &n, (const struct tls_file[]){ p->ca_file, p->ca_path, p->names_file, p->names_path }, 4, "list of authorities", false);
+	name_files(out, &n, (const struct tls_file[]){ p->crl_file, p->crl_path }, 2, "list of revoked certificates", false);
+	return n;
+}
+
+int64_t tls_policy_expiry(const void *host_config)
+{
+	const struct tls_policy *p = host_config;
+	int64_t first = -1;
+
+	for (unsigned i = 0; i < p->n; i++) {
+		int64_t end = gnutls_x509_crt_get_expiration_time(p->at[i].chain.at[0]);
+
+		if (first < 0 || end < first)
+			first = end;
+	}
+	return first;
+}
+
 /* F08. A group that root gave the file to (ssl-cert) is an administrator's deliberate choice. */
 static void check_rights(const struct tls_key_file *f, struct conf_env *env)
 {

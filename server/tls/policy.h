@@ -91,6 +91,17 @@ struct tls_ticket_file {
 unsigned tls_policy_ticket_files(const void *host_config, struct tls_ticket_file out[TLS_MAX_TICKET_FILES]);
 uint64_t tls_policy_ticket_group(const void *host_config);
 
+/* Every file and folder that a host with TLS is made of. */
+#define TLS_MAX_FILES 32
+struct tls_named_file {
+	const char *path;
+	const char *what;               /* for messages: "certificate" */
+	bool secret;                    /* holds a private key: not to be read but by a keyholder */
+};
+unsigned tls_policy_files(const void *host_config, struct tls_named_file out[TLS_MAX_FILES]);
+/* When the first of its certificates expires (s since 1970); -1: it has none. After tls_policy_finish. */
+int64_t tls_policy_expiry(const void *host_config);
+
 /* The lock of the session cache. */
 enum tls_mutex_kind {
 	TLS_MUTEX_OFD,                  /* record locks on the lockfile */
