@@ -203,7 +203,7 @@ static int start(struct options *o, struct config *cfg)
 	char text[1600];
 	int code = 0;
 
-	if (phrases_ask(cfg, &e) < 0) {
+	if (phrases_ask(cfg, o->mode != MODE_SINGLE, &e) < 0) {
 		fprintf(stderr, "bulkhead: %s\n", err_print(&e, text, sizeof text));
 		return 1;
 	}

@@ -74,25 +74,32 @@ static int warm(void *ctx, struct err *e)
 	return 0;
 }
 
-static _Noreturn void prober_run(int fd, const struct process_settings *p, pid_t parent)
+static int confine(int *fd, const struct process_settings *p, pid_t parent, struct err *e)
 {
-	static struct ipc_message m;
 	bool root = geteuid() == 0;
 	uid_t uid = p->uid;
 	gid_t gid = p->gid;
-	struct err e = { .text = "" };
 
 	if (root)
 		role_account(p->key_user, "_bulkhead-key", &uid, &gid);
-	if (role_enter(ROLE_KEYHOLDER,
-		       &(struct role_wants){ .keep = &fd,
-					     .nkeep = 1,
-					     .uid = root ? uid : (uid_t)-1,
-					     .gid = gid,
-					     .files = 64,
-					     .master = parent,
-					     .warm = warm },
-		       &e) < 0) {
+	return role_enter(ROLE_KEYHOLDER,
+			  &(struct role_wants){ .keep = fd,
+						.nkeep = 1,
+						.uid = root ? uid : (uid_t)-1,
+						.gid = gid,
+						.files = 64,
+						.master = parent,
+						.warm = warm },
+			  e);
+}
+
+/* p NULL: not confined, so that valgrind and debuggers can follow. */
+static _Noreturn void prober_run(int fd, const struct process_settings *p, pid_t parent)
+{
+	static struct ipc_message m;
+	struct err e = { .text = "" };
+
+	if (p && confine(&fd, p, parent, &e) < 0) {
 		ipc_send(fd, PROBE_MSG, 1, &e, sizeof e, NULL, 0);
 		_exit(1);
 	}
@@ -266,7 +273,7 @@ static bool open_files(struct keys *k)
 	return any;
 }
 
-int phrases_ask(struct config *cfg, struct err *e)
+int phrases_ask(struct config *cfg, bool confined, struct err *e)
 {
 	struct err unseen = { .text = "" };
 	struct prober b = { .fd = -1 };
@@ -283,7 +290,7 @@ int phrases_ask(struct config *cfg, struct err *e)
 	}
 	if (open_files(&k)) {
 		kept.page = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
-		r = kept.page ? prober_start(&b, cfg->process, e) : err_sys(e, "no memory for pass phrases");
+		r = kept.page ? prober_start(&b, confined ? cfg->process : NULL, e) : err_sys(e, "no memory for pass phrases");
 		if (r == 0) {
 			r = ask_all(cfg, &k, &b, e);
 			prober_end(&b);

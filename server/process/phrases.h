@@ -16,10 +16,10 @@
 
 /*
  * Asks for the phrases of all keys that need one, as SSLPassPhraseDialog says; each phrase is tried on the next keys first.
- * Keys are parsed in a process that does nothing else. 0, also where nothing had to be asked or a key file is faulty in
+ * Keys are parsed in a process that does nothing else; confined: with a keyholder's rights and sandbox (not under -X). 0, also where nothing had to be asked or a key file is faulty in
  * another way, which is said later; -1 with *e: no phrase for a key.
  */
-int phrases_ask(struct config *cfg, struct err *e);
+int phrases_ask(struct config *cfg, bool confined, struct err *e);
 /* With true before the fork that goes to the background: the page comes along; with false in the process that then serves. */
 void phrases_carry(bool across);
 void phrases_forget(void);
