@@ -97,7 +97,7 @@ struct shmcache *shmcache_attach(int fd, struct shmcache_err *e)
 	p = mmap(NULL, h.segment, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		shmc_fail(e, "", "mapping the cache: %s", strerror(errno));
-		free(c);
+		shmcache_close(c);
 		return NULL;
 	}
 	c->base = p;
