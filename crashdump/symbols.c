@@ -5,7 +5,7 @@
  *
  * Two mends of what unwind tables cannot do: the caller of an address without code (bad call) is what lies on top of
  * the stack; and where the tables end too early, the next word of the stack that follows a call in a named function
- * is taken (scan) and unwinding goes on from there.
+ * is taken (scan.c) and unwinding goes on from there.
  */
 #include "crashdump/symbols.h"
 
@@ -22,8 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "crashdump/callsite.h"
 #include "crashdump/print.h"
+#include "crashdump/scan.h"
 #include "crashdump/tailcalls.h"
 
 #define SCANS_MAX 16            /* restarts after an end of the tables */
@@ -219,23 +219,13 @@ static const Dwfl_Callbacks file_callbacks = { .find_elf = find_elf, .find_debug
 
 /* ---------------------------------------------------------------------------------------------- memory, registers */
 
-static bool stack_word(uint64_t address, uint64_t *out)
-{
-	const struct crash_snapshot *s = reader.s;
-
-	if (address < s->stack_address || s->stack_length < 8 || address - s->stack_address > s->stack_length - 8)
-		return false;
-	memcpy(out, s->stack + (address - s->stack_address), 8);
-	return true;
-}
-
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *result, void *arg)
 {
 	uint64_t word;
 
 	(void)dwfl;
 	(void)arg;
-	if (!stack_word(address, &word))
+	if (!scan_word(reader.s, address, &word))
 		return false;
 	*result = word;
 	return true;
@@ -407,13 +397,6 @@ static void add_tail_calls(uint64_t back)
 
 /* ------------------------------------------------------------------------------------------------------ unwinding */
 
-static bool is_code(uint64_t address)
-{
-	struct crash_range r;
-
-	return snapshot_find(reader.s->maps, reader.s->maps_length, address, &r) && r.executable;
-}
-
 static int on_frame(Dwfl_Frame *frame, void *arg)
 {
 	Dwarf_Addr pc;
@@ -435,7 +418,7 @@ static int on_frame(Dwfl_Frame *frame, void *arg)
 			add_frame(pc, true, CRASH_TRUST_CONTEXT);
 		else
 			add_frame(pc + 1, false, reader.trust);
-	} else if (!is_code(activation ? pc : pc - 1)) {
+	} else if (!scan_is_code(reader.s, activation ? pc : pc - 1)) {
 		reader.lost = true;
 		return DWARF_CB_ABORT;
 	} else {
@@ -446,62 +429,21 @@ static int on_frame(Dwfl_Frame *frame, void *arg)
 	return reader.out->count < SYMBOLS_FRAMES ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
-/* Bytes of the program file in front of a return address; how many there are. */
-static size_t bytes_before(Dwfl_Module *module, uint64_t address, unsigned char *out, size_t want)
-{
-	Dwarf_Addr bias;
-	Elf *elf = dwfl_module_getelf(module, &bias);
-	size_t count;
-	GElf_Phdr ph;
-
-	if (!elf || elf_getphdrnum(elf, &count))
-		return 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t at = address - bias - want;
-		Elf_Data *data;
-
-		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_LOAD || at < ph.p_vaddr ||
-		    at - ph.p_vaddr > ph.p_filesz || ph.p_filesz - (at - ph.p_vaddr) < want)
-			continue;
-		data = elf_getdata_rawchunk(elf, (int64_t)(ph.p_offset + (at - ph.p_vaddr)), want, ELF_T_BYTE);
-		if (!data || !data->d_buf || data->d_size < want)
-			return 0;
-		memcpy(out, data->d_buf, want);
-		return want;
-	}
-	return 0;
-}
-
-static bool is_return_address(uint64_t word)
-{
-	Dwfl_Module *module = word > 8 && is_code(word - 1) ? dwfl_addrmodule(reader.dwfl, word - 1) : NULL;
-	unsigned char before[CALLSITE_BYTES];
-	GElf_Off offset;
-	GElf_Sym symbol;
-
-	return module && dwfl_module_addrinfo(module, word - 1, &offset, &symbol, NULL, NULL, NULL) &&
-	       bytes_before(module, word, before, sizeof before) && callsite_before(before);
-}
-
-/* The next plausible return address from `sp` on: unwinding begins there. */
+/* Unwinding begins at the next plausible return address from `sp` on. */
 static bool scan(uint64_t sp)
 {
 	uint64_t word;
 
-	if (sp < reader.s->stack_address)
-		sp = reader.s->stack_address;
-	for (sp = (sp + 7) & ~(uint64_t)7; stack_word(sp, &word); sp += 8) {
-		if (!is_return_address(word))
-			continue;
-		reader.pc = word - 1;
-		reader.sp = sp + 8;
-		reader.first = reader.bad_call = false;
-		reader.trust = CRASH_TRUST_SCAN;
-		/* A function that keeps a frame pointer saved its caller's just below the return address. */
-		reader.fp_known = stack_word(sp - 8, &reader.fp) && reader.fp > sp && stack_word(reader.fp, &word);
-		return true;
-	}
-	return false;
+	if (!scan_next(reader.dwfl, reader.s, &sp, &word))
+		return false;
+	reader.pc = word - 1;
+	reader.sp = sp + 8;
+	reader.first = reader.bad_call = false;
+	reader.trust = CRASH_TRUST_SCAN;
+	/* A function that keeps a frame pointer saved its caller's just below the return address. */
+	reader.fp_known = scan_word(reader.s, sp - 8, &reader.fp) && reader.fp > sp &&
+			  scan_word(reader.s, reader.fp, &word);
+	return true;
 }
 
 /* An address without code was called: prints it, and begins at its caller. */
@@ -514,11 +456,11 @@ static bool start_at_caller(void)
 #ifdef REGISTER_LR
 	caller = s->registers[REGISTER_LR];
 #else
-	if (!stack_word(sp, &caller))
+	if (!scan_word(s, sp, &caller))
 		return scan(sp);
 	sp += 8;
 #endif
-	if (!is_code(caller - 1))
+	if (!scan_is_code(s, caller - 1))
 		return scan(s->registers[REGISTER_SP]);
 	reader.pc = caller - 1;
 	reader.sp = sp;
@@ -543,7 +485,7 @@ static void unwind(void)
 	bool more = true;
 
 	reader.last_sp = s->registers[REGISTER_SP];
-	if ((s->signal == SIGSEGV && s->code > 0 && s->address == pc) || !is_code(pc)) {
+	if ((s->signal == SIGSEGV && s->code > 0 && s->address == pc) || !scan_is_code(s, pc)) {
 		more = start_at_caller();
 	} else {
 		reader.first = true;
