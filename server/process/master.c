@@ -30,8 +30,7 @@
 #include "process/job.h"
 #include "process/keys.h"
 #include "process/logger.h"
-#include "process/role.h"
-#include "process/sandbox.h"
+#include "process/report.h"
 #include "process/seeds.h"
 #include "process/shared.h"
 #include "process/slots.h"
@@ -73,45 +72,6 @@ static struct master {
 
 /* ------------------------------------------------------------------------------------------------ saying */
 
-static void log_report(char letter, const char *text)
-{
-	if (letter == 'E')
-		log_errorx(NULL, LOG_CORE, "BH0150", "%s", text);
-	else if (letter == 'W')
-		log_warnx(NULL, LOG_CORE, "BH0151", "%s", text);
-	else
-		log_noticex(NULL, LOG_CORE, "BH0152", "%s", text);
-}
-
-/* What was reported of a configuration after its first `skip` reports. The first error also goes into *e. */
-static void log_reports(const struct config *cfg, unsigned skip, struct err *e)
-{
-	static const char letters[] = { [CONF_ERROR] = 'E', [CONF_WARNING] = 'W', [CONF_NOTICE] = 'N' };
-
-	for (const struct config_report *r = cfg->reports; r; r = r->next) {
-		struct err one = { .text = "" };
-		char text[2048];
-
-		if (skip) {
-			skip--;
-			continue;
-		}
-		err_set(&one, "%s", r->sentence);
-		if (r->pos.file)
-			err_at(&one, r->pos.file, r->pos.line);
-		if (r->remedy)
-			err_remedy(&one, "%s", r->remedy);
-		log_report(letters[r->severity], err_print(&one, text, sizeof text));
-		if (e && !*e->text && r->severity == CONF_ERROR)
-			*e = one;
-	}
-}
-
-static unsigned reports(const struct config *cfg)
-{
-	return cfg->errors + cfg->warnings + cfg->notices;
-}
-
 /* The start failed. Whoever waits for it is told at the very end, when pid file and sockets are gone. */
 static void start_failed(const struct err *e)
 {
@@ -150,24 +110,11 @@ static void differs(const char *where)
 
 static void checked(void *ctx, const struct job_result *r)
 {
-	char *copy = strdup(r->text), *save = NULL;
-
 	(void)ctx;
 	m.quiet = m.by_itself && !r->ok && !watch_is_news(r->text);
 	if (m.by_itself && r->text[0] == 'D')
 		differs(r->text + 2);
-	/* What is wrong is said in any case; what is merely noted was said at the start and at -t. */
-	for (char *line = copy && !m.quiet ? strtok_r(copy, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
-		if (line[0] && line[1] == ' ' && (line[0] == 'E' || line[0] == 'W'))
-			log_report(m.by_itself ? 'W' : line[0], line + 2);
-	free(copy);
-	if (!r->ok && r->timeout)
-		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration took too long");
-	else if (!r->ok && !r->n) {
-		char words[128];
-		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s",
-			   slots_status_words(r->status, words));
-	}
+	report_check(r, m.quiet, m.by_itself);
 	if (m.by_itself && r->ok)
 		log_noticex(NULL, LOG_SSL, "BH0195", "%s: restarting gracefully", watch_words());
 	raise_event(r->ok ? EV_CHECKED : EV_REFUSED);
@@ -251,14 +198,14 @@ static void renew(void)
 		refused();
 		return;
 	}
-	said = cfg->errors ? 0 : reports(cfg);
+	said = cfg->errors ? 0 : report_count(cfg);
 	if (!cfg->errors)
 		watch_prepare(cfg);
 	if (!cfg->errors)
 		m.next = generation_make(cfg, m.now, &e);
 	if (m.next)
 		return;
-	log_reports(cfg, said, NULL);
+	report_config(cfg, said, NULL);
 	if (*e.text)
 		log_errorx(NULL, LOG_CORE, "BH0155", "%s", err_print(&e, text, sizeof text));
 	config_free(cfg);
@@ -583,37 +530,10 @@ static void raise_descriptors(void)
 			(unsigned long long)l.rlim_cur, shared.nslots / 2);
 }
 
-static void say_accounts(const struct process_settings *p)
-{
-	const char *missing = sandbox_missing();
-	uid_t uid;
-	gid_t gid;
-
-	if (missing)
-		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
-	if (!shared.root) {
-		log_noticex(
-			NULL, LOG_CORE, "BH0116",
-			"not started as root: all processes run as user %u, so that nothing but the sandbox stands between them",
-			(unsigned)geteuid());
-		return;
-	}
-	if (!role_account(p->key_user, "_bulkhead-key", &uid, &gid))
-		log_noticex(
-			NULL, LOG_CORE, "BH0117",
-			"the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
-			p->key_user ? p->key_user : "_bulkhead-key");
-	if (!role_account(p->log_user, "_bulkhead-log", &uid, &gid))
-		log_noticex(
-			NULL, LOG_CORE, "BH0118",
-			"the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
-			p->log_user ? p->log_user : "_bulkhead-log");
-}
-
 static int start(struct config *cfg, struct err *e)
 {
 	struct policy_plan plan;
-	unsigned said = reports(cfg);
+	unsigned said = report_count(cfg);
 	pid_t running;
 
 	unsetenv("SSLKEYLOGFILE");
@@ -633,18 +553,18 @@ static int start(struct config *cfg, struct err *e)
 	if (shared_create(plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
 		return -1;
 	raise_descriptors();
-	say_accounts(cfg->process);
+	report_accounts(cfg->process);
 	keys_prepare();
 	if (logger_start(cfg, e) < 0)
 		return -1;
 	watch_prepare(cfg);
 	m.now = generation_make(cfg, NULL, e);
 	if (!m.now) {
-		log_reports(cfg, said, e);
+		report_config(cfg, said, e);
 		return -1;
 	}
 	/* What certificates and keys gave rise to, which the command line could not yet tell. */
-	log_reports(cfg, said, NULL);
+	report_config(cfg, said, NULL);
 	crash_check_cores(cfg);
 	return 0;
 }

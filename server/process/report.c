@@ -1,0 +1,98 @@
+/*
+ * report.c - what the master writes into the error log of a configuration: the faults and notes that reading or checking
+ * it gave rise to, and the accounts and walls that it has to do without. Decides nothing.
+ */
+#include "process/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log/log.h"
+#include "process/role.h"
+#include "process/sandbox.h"
+#include "process/shared.h"
+#include "process/slots.h"
+
+static void report_line(char letter, const char *text)
+{
+	if (letter == 'E')
+		log_errorx(NULL, LOG_CORE, "BH0150", "%s", text);
+	else if (letter == 'W')
+		log_warnx(NULL, LOG_CORE, "BH0151", "%s", text);
+	else
+		log_noticex(NULL, LOG_CORE, "BH0152", "%s", text);
+}
+
+void report_config(const struct config *cfg, unsigned skip, struct err *e)
+{
+	static const char letters[] = { [CONF_ERROR] = 'E', [CONF_WARNING] = 'W', [CONF_NOTICE] = 'N' };
+
+	for (const struct config_report *r = cfg->reports; r; r = r->next) {
+		struct err one = { .text = "" };
+		char text[2048];
+
+		if (skip) {
+			skip--;
+			continue;
+		}
+		err_set(&one, "%s", r->sentence);
+		if (r->pos.file)
+			err_at(&one, r->pos.file, r->pos.line);
+		if (r->remedy)
+			err_remedy(&one, "%s", r->remedy);
+		report_line(letters[r->severity], err_print(&one, text, sizeof text));
+		if (e && !*e->text && r->severity == CONF_ERROR)
+			*e = one;
+	}
+}
+
+unsigned report_count(const struct config *cfg)
+{
+	return cfg->errors + cfg->warnings + cfg->notices;
+}
+
+void report_check(const struct job_result *r, bool quiet, bool mild)
+{
+	char *copy = strdup(r->text), *save = NULL;
+
+	/* What is wrong is said in any case; what is merely noted was said at the start and at -t. */
+	for (char *line = copy && !quiet ? strtok_r(copy, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+		if (line[0] && line[1] == ' ' && (line[0] == 'E' || line[0] == 'W'))
+			report_line(mild ? 'W' : line[0], line + 2);
+	free(copy);
+	if (!r->ok && r->timeout)
+		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration took too long");
+	else if (!r->ok && !r->n) {
+		char words[128];
+		log_errorx(NULL, LOG_CORE, "BH0153", "the check of the configuration failed: %s",
+			   slots_status_words(r->status, words));
+	}
+}
+
+void report_accounts(const struct process_settings *p)
+{
+	const char *missing = sandbox_missing();
+	uid_t uid;
+	gid_t gid;
+
+	if (missing)
+		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
+	if (!shared.root) {
+		log_noticex(
+			NULL, LOG_CORE, "BH0116",
+			"not started as root: all processes run as user %u, so that nothing but the sandbox stands between them",
+			(unsigned)geteuid());
+		return;
+	}
+	if (!role_account(p->key_user, "_bulkhead-key", &uid, &gid))
+		log_noticex(
+			NULL, LOG_CORE, "BH0117",
+			"the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
+			p->key_user ? p->key_user : "_bulkhead-key");
+	if (!role_account(p->log_user, "_bulkhead-log", &uid, &gid))
+		log_noticex(
+			NULL, LOG_CORE, "BH0118",
+			"the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
+			p->log_user ? p->log_user : "_bulkhead-log");
+}
