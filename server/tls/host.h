@@ -1,6 +1,6 @@
 /*
  * host.h - what a host's TLS policy consists of, for the files of tls/ alone. Filled by directives.c while the text is
- * read, completed by policy.c, only read by the others.
+ * read, completed by policy.c and certificates.c, only read by the others.
  */
 #ifndef BULKHEAD_TLS_HOST_H
 #define BULKHEAD_TLS_HOST_H
@@ -96,6 +96,9 @@ struct tls_policy {
 
 /* Whether the server's own order of suites counts, not the client's. */
 bool tls_policy_own_order(const struct tls_policy *p);
+
+/* Reports *e as what is wrong at that place of the text. Returns -1. */
+int tls_policy_fault(struct conf_env *env, const struct conf_pos *pos, const struct err *e);
 
 /* "TLSv1.2 TLSv1.3" of a set of bits. buf has 48 bytes; returns buf. */
 char *tls_protocol_words(unsigned protocols, char *buf);
