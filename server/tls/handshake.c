@@ -62,14 +62,30 @@ static int set_tickets(struct tls *t)
 	return gnutls_session_ticket_enable_server(t->session, seed);
 }
 
+/* Whether the client's list of protocols, each with its length before it, has this one. */
+static bool alpn_offers(struct text list, const char *name)
+{
+	for (size_t at = 0; at < list.n; at += 1 + (unsigned char)list.p[at]) {
+		size_t n = (unsigned char)list.p[at];
+
+		if (n < list.n - at && text_is((struct text){ list.p + at + 1, n }, name))
+			return true;
+	}
+	return false;
+}
+
 static int set_alpn(struct tls *t)
 {
 	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 }, { (unsigned char *)"http/1.0", 8 } };
 
 	if (!t->hello.alpn.p)
 		return 0;
-	/* Nothing in common ends the handshake with no_application_protocol (RFC 7301, 3.2). */
-	return gnutls_alpn_set_protocols(t->session, protocols, 2, GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
+	/*
+	 * Nothing in common ends the handshake with no_application_protocol (RFC 7301, 3.2): what speaks another protocol is not
+	 * to be answered in HTTP. A client that offers h2 speaks HTTP, and many go on in HTTP/1.1 when no protocol is chosen.
+	 */
+	return gnutls_alpn_set_protocols(t->session, protocols, 2, GNUTLS_ALPN_SERVER_PRECEDENCE |
+					 (alpn_offers(t->hello.alpn, "h2") ? 0u : (unsigned)GNUTLS_ALPN_MANDATORY));
 }
 
 /* What RFC 8446 asks of a hello once it is one of 1.3 (4.1.2, 9.2), where GnuTLS answers otherwise; 0, or the alert. */
