@@ -74,7 +74,7 @@ static void fault_in_a_step_costs_that_step_only(void **state)
 static volatile unsigned depth;
 static volatile int *volatile nothing;
 
-__attribute__((noinline)) static void fall(void)
+__attribute__((noinline, no_sanitize("undefined"))) static void fall(void)
 {
 	if (depth-- > 1)
 		fall();
