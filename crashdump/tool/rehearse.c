@@ -42,6 +42,7 @@ struct rehearsal {
 	struct page {
 		struct activity activity;
 		uint64_t crashed_us;
+		bool may_core;          /* its hard limit of cores is not 0 */
 		int failed;             /* errno of what kept the process from crashing as it should */
 		int taken;              /* what crash_install returned */
 	} *page;
@@ -73,6 +74,7 @@ static _Noreturn void crash(struct rehearsal *r)
 	if (getrlimit(RLIMIT_CORE, &core) == 0) {
 		core.rlim_cur = core.rlim_max;
 		setrlimit(RLIMIT_CORE, &core);
+		r->page->may_core = core.rlim_max > 0;
 	}
 	if (fchdir(r->dir_fd) < 0 || crash_files_open(&options.files) < 0)
 		r->page->failed = errno;
@@ -104,8 +106,12 @@ static int job(void *arg)
 		.dir_fd = r->dir_fd, .dir = r->dir, .status = r->status, .core = core ? r->core : NULL,
 		.core_reason = core ? NULL : r->core, .version = "Bulkhead/" BULKHEAD_VERSION,
 	};
-	int result = crash_report(r->pool, crash_pool_find(r->pool, r->pid), &options, r->answer, sizeof r->answer);
+	int result;
 
+	/* The limit stops the kernel only where it would write the core itself. */
+	if (!core && !r->page->may_core && !strstr(r->core, "core_pattern"))
+		snprintf(r->core, sizeof r->core, "the hard limit RLIMIT_CORE is 0");
+	result = crash_report(r->pool, crash_pool_find(r->pool, r->pid), &options, r->answer, sizeof r->answer);
 	printf("%c%s\n%s\n", core ? 'y' : 'n', r->core, r->answer);
 	return fflush(stdout) || result ? 1 : 0;
 }

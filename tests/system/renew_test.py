@@ -56,6 +56,7 @@ class RenewTest(ServerTest):
 
     def stays(self, s, seconds=QUIET + 1.5):
         """Nothing happens: no new children, no line in the log."""
+        wait_for(lambda: len(s.workers()) == 2, 'two children')
         workers, said = sorted(s.workers()), s.error_log
         time.sleep(seconds)
         self.assertEqual(s.error_log, said)
