@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/fault/view.h"
+#include "tests/unit/shmcache/entries.h"
 
 static unsigned passed, failed;
 
@@ -106,58 +107,12 @@ static inline struct shmcache_plan small_plan(uint32_t shards)
 
 /* ------------------------------------------------------------------------------------------------ entries */
 
-static inline void key_of(uint64_t n, unsigned char key[SHMCACHE_KEY])
-{
-	for (size_t i = 0; i < SHMCACHE_KEY; i += 8) {
-		uint64_t x = (n * 4 + i / 8 + 1) * 0x9e3779b97f4a7c15u;
-
-		x ^= x >> 29;
-		memcpy(key + i, &x, 8);
-	}
-}
-
-static inline void data_of(uint64_t n, uint32_t turn, unsigned char *data, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		data[i] = (unsigned char)((n * 31 + turn * 7 + i) ^ (n >> 8) ^ (turn >> 8));
-}
-
 static inline uint32_t shard_of(const struct shmcache *c, uint64_t n)
 {
 	unsigned char key[SHMCACHE_KEY];
 
 	key_of(n, key);
 	return shmc_shard_of(c, shmc_hash(c, key));
-}
-
-static inline int put(struct shmcache *c, uint64_t n, uint32_t turn, size_t len, uint32_t ttl)
-{
-	unsigned char key[SHMCACHE_KEY], data[SHMCACHE_MAX_DATA];
-
-	key_of(n, key);
-	data_of(n, turn, data, len);
-	return shmcache_store(c, key, data, len, ttl);
-}
-
-/* 1 there and right, 0 a miss, -1 there and another content. */
-static inline int get(struct shmcache *c, uint64_t n, uint32_t turn, size_t want)
-{
-	unsigned char key[SHMCACHE_KEY], data[SHMCACHE_MAX_DATA], right[SHMCACHE_MAX_DATA];
-	size_t len;
-
-	key_of(n, key);
-	if (shmcache_fetch(c, key, data, sizeof(data), &len) == 0)
-		return 0;
-	data_of(n, turn, right, want);
-	return len == want && memcmp(data, right, len) == 0 ? 1 : -1;
-}
-
-static inline void drop(struct shmcache *c, uint64_t n)
-{
-	unsigned char key[SHMCACHE_KEY];
-
-	key_of(n, key);
-	shmcache_remove(c, key);
 }
 
 #endif
