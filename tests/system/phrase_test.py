@@ -99,8 +99,10 @@ class Phrases(ServerTest):
         asked = s.read('asked')
         os.unlink(s.path('phrase'))
         for n, how in enumerate(('graceful', 'restart'), 2):
+            before = set(s.workers())
             self.assertEqual(s.run('-k', how).returncode, 0)
             s.logged('generation %d serves' % n)
+            wait_for(lambda: not before & set(s.workers()), 'the old children are gone: a restart that is not graceful cuts their connections')
             self.answers(s)
         for victim in s.roles('keys'):
             os.kill(victim, signal.SIGKILL)

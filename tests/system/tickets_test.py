@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from server import SSL_ON, ServerTest, alive, certificate, children_of, context, needs_localhost, needs_root, wait_for
+from server import SANITIZED, SSL_ON, ServerTest, alive, certificate, children_of, context, needs_localhost, needs_root, wait_for
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 HOST = '<VirtualHost *:@TLS@>\n' + SSL_ON + '%s</VirtualHost>\n'
@@ -326,6 +326,7 @@ class Files(TicketTest):
             self.assertTrue(self.resumes(s, way, self.begin(s, way)))
 
     @needs_root
+    @unittest.skipIf(SANITIZED, 'the sanitizers map terabytes')
     def test_the_bytes_are_nowhere_in_memory(self):
         secret = os.urandom(80)
         s = self.serve(HOST % 'SSLSessionTicketKeyFile @DIR@/a\n', {'a': secret})
