@@ -308,10 +308,10 @@ static const struct {
 	[PHASE_LOCATION] = { "location", phase_location },
 	[PHASE_MAP] = { "map", map_run },
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
-	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", phase_closed },
 	[PHASE_ACCESS] = { "access", phase_access },
 	[PHASE_AUTHENTICATION] = { "authentication", phase_closed },
 	[PHASE_TYPE] = { "type", mime_run },
+	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", phase_closed },
 	[PHASE_HANDLER] = { "handler", phase_handler },
 	[PHASE_RESPONSE] = { "response", NULL },
 };
@@ -332,7 +332,7 @@ static unsigned run(struct request *r, enum phase from)
 		status = phases[p].run(r);
 		if (status == WALK_AGAIN) {     /* r is the index file's now */
 			status = sections_apply(r) == 0 && ++rounds <= ROUNDS ? 0 : unmerged(r);
-			p = PHASE_REWRITE_DIRECTORY;
+			p = PHASE_DIRECTORY;
 		}
 	}
 	return status;

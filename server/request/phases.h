@@ -32,6 +32,18 @@ void phases_resume(struct request *r);
  * else (ErrorDocument): `path` is a URL path as written, perhaps with a query; as GET (HEAD stays), answered with that status.
  */
 void phases_redirect(struct request *r, const char *path, unsigned keep_status);
+/*
+ * What a request for another place of the same host and client would come to: all phases up to the handler, which is not
+ * started, as GET. For DirectoryIndex, listings, MultiViews, %{LA-U:…}, -U and -F. `path` is decoded, in normal form and
+ * borrowed (of r's arena), `query` may be NULL. Nothing is sent; what it finds lives in r's arena, its open file too: close
+ * it with request_close where many are looked up.
+ * *status: 0 = its handler would run (sub->handler, or NULL for the default one; sub->found tells whether there is a file),
+ * PHASE_WAIT = names have to be asked for first: return PHASE_WAIT from your own phase and come again; else the HTTP status
+ * it would be answered with. NULL: too deep (LimitInternalRecursion) or no memory; *status is 500.
+ * LOOKUP_QUIET: refusals are not logged.
+ */
+enum { LOOKUP_QUIET = 1 };
+struct request *phases_lookup(struct request *r, const char *path, const char *query, unsigned flags, unsigned *status);
 const char *phase_name(enum phase p);
 
 #endif

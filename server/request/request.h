@@ -25,8 +25,8 @@ struct activity;
 
 /* The phases in their order; request/phases.c holds the table. */
 enum phase {
-	PHASE_HOST, PHASE_URI, PHASE_REWRITE_HOST, PHASE_LOCATION, PHASE_MAP, PHASE_DIRECTORY, PHASE_REWRITE_DIRECTORY,
-	PHASE_ACCESS, PHASE_AUTHENTICATION, PHASE_TYPE, PHASE_HANDLER, PHASE_RESPONSE, PHASES
+	PHASE_HOST, PHASE_URI, PHASE_REWRITE_HOST, PHASE_LOCATION, PHASE_MAP, PHASE_DIRECTORY, PHASE_ACCESS, PHASE_AUTHENTICATION,
+	PHASE_TYPE, PHASE_REWRITE_DIRECTORY, PHASE_HANDLER, PHASE_RESPONSE, PHASES
 };
 
 struct request {
@@ -38,6 +38,8 @@ struct request {
 	struct activity *activity;              /* of the process, for crash reports; may be NULL */
 	struct request *original;               /* the one this was redirected from inside the server; NULL = from the client */
 	unsigned redirects;                     /* how many internal redirects led here */
+	struct request *parent;                 /* the one that looks this up (phases_lookup); NULL = it is to be answered */
+	unsigned lookups;                       /* how many such look-ups lie above it */
 
 	/* As it came: set by conn/ before phases_run. Texts live as long as the arena. */
 	struct text line;                       /* %r */
