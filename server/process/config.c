@@ -203,7 +203,7 @@ static void enable_by_listen(struct config *cfg)
 static void apply(struct config *cfg)
 {
 	cfg->site = site_new(cfg->arena, config_modules, &cfg->env);
-	struct reading reading = { .site = cfg->site, .host = cfg->site->main };
+	struct reading reading = { .site = cfg->site, .host = cfg->site->main, .arena = cfg->arena };
 	struct conf_target target = { .host = cfg->site->main->config, .section = cfg->site->main->section, .owner = &reading };
 
 	log_targets_use(&cfg->targets, cfg->arena);

@@ -156,7 +156,7 @@ void env_late(struct request *r)
 
 static struct arena *site_arena(struct conf_call *call)
 {
-	return ((struct reading *)call->target->owner)->site->arena;
+	return reading_of(call)->arena;
 }
 
 static struct regex *compile(struct conf_call *call, const char *pattern, bool nocase)

@@ -112,7 +112,7 @@ static int set_regex(struct conf_call *call, struct rule *r, const char *pattern
 	struct reading *reading = call->target->owner;
 	struct err e = { 0 };
 
-	r->regex = regex_new(reading->site->arena, pattern, r->action == ECHO ? REGEX_NOCASE | REGEX_DOTALL : REGEX_DOTALL, &e);
+	r->regex = regex_new(reading->arena, pattern, r->action == ECHO ? REGEX_NOCASE | REGEX_DOTALL : REGEX_DOTALL, &e);
 	if (!r->regex)
 		return conf_fail(call, NULL, "\"%s\" is no regular expression: %s", pattern, e.text);
 	return 0;

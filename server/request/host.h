@@ -53,11 +53,21 @@ struct site {
 
 /* What setters find in conf_target.owner while a configuration is read. */
 struct reading {
-	struct site *site;
+	struct site *site;              /* read-only where `htaccess` */
 	struct host *host;              /* the one whose lines are read */
 	struct section *section;        /* the innermost section, or NULL */
-	void *process;                  /* process/config.h's own */
+	void *process;                  /* process/config.h's own; NULL where `htaccess` */
+	struct arena *arena;            /* where all lives that a setter makes (regular expressions too): never site->arena */
+	/*
+	 * The directory that the section structure stands for, absolute, in normal form, with a slash at its end: of a
+	 * <Directory> with a literal path and the sections inside it, of a per-directory file. NULL elsewhere: patterns,
+	 * <Location>, top level. It lives as long as `arena`.
+	 */
+	const char *folder;
+	bool htaccess;                  /* a per-directory file is read, in a child: its author is a tenant, not the administrator */
 };
+
+static inline struct reading *reading_of(const struct conf_call *call) { return call->target->owner; }
 
 /* An empty site with a main server whose structures every module has created. */
 struct site *site_new(struct arena *a, struct conf_module *const *modules, struct conf_env *env);

@@ -167,7 +167,7 @@ static const char *normal_path(struct conf_call *call, const char *path)
 	const char *mark = strchr(path, '?');
 	char *normal = NULL;
 
-	if (uri_normalize(reading->site->arena, (struct text){ path, mark ? (size_t)(mark - path) : strlen(path) }, 0, &normal) != URI_OK || !normal) {
+	if (uri_normalize(reading->arena, (struct text){ path, mark ? (size_t)(mark - path) : strlen(path) }, 0, &normal) != URI_OK || !normal) {
 		conf_fail(call, "write a path from the root on, such as /index.html, or the name of a file below the folder",
 			  "\"%s\" holds a bad %%-escape, or leads above the root or the folder", path);
 		return NULL;

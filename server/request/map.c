@@ -66,7 +66,7 @@ static int set_regex(struct conf_call *call, struct rule *r, const char *pattern
 	struct reading *reading = call->target->owner;
 	struct err e = { 0 };
 
-	r->regex = regex_new(reading->site->arena, pattern, REGEX_DOTALL, &e);
+	r->regex = regex_new(reading->arena, pattern, REGEX_DOTALL, &e);
 	if (!r->regex)
 		return conf_fail(call, NULL, "\"%s\" is no regular expression: %s", pattern, e.text);
 	return 0;

@@ -24,10 +24,9 @@ void **sections_structures(struct conf_module *const *modules, struct conf_env *
 
 static void section_regex(struct conf_call *call, struct section *sec, const char *pattern)
 {
-	struct site *s = ((struct reading *)call->target->owner)->site;
 	struct err e = { .text = "" };
 
-	sec->regex = regex_new(s->arena, pattern, REGEX_DOTALL, &e);
+	sec->regex = regex_new(reading_of(call)->arena, pattern, REGEX_DOTALL, &e);
 	if (!sec->regex)
 		conf_fail(call, NULL, "%s", e.text);
 }
@@ -54,6 +53,14 @@ static const char *section_pattern(struct conf_call *call, int argc, char **argv
 	return word;
 }
 
+/* What struct reading's `folder` says. */
+static const char *section_folder(struct conf_env *env, const struct section *sec)
+{
+	if (sec->wild || sec->regex || !sec->length)
+		return NULL;
+	return conf_printf(env, "%s%s", sec->pattern, sec->pattern[sec->length - 1] == '/' ? "" : "/");
+}
+
 /* Puts a section behind those that are there, and applies what stands in it. */
 static int section_read(struct conf_call *call, struct section *sec, enum conf_context context)
 {
@@ -69,6 +76,10 @@ static int section_read(struct conf_call *call, struct section *sec, enum conf_c
 	sec->pos = call->node->pos;
 	sec->config = conf_alloc(call->env, (inner.site->nmodules + 1) * sizeof *sec->config);
 	inner.section = sec;
+	if (sec->kind == SECTION_DIRECTORY)
+		inner.folder = section_folder(call->env, sec);
+	else if (sec->kind == SECTION_LOCATION)
+		inner.folder = NULL;
 	target.section = sec->config;
 	target.owner = &inner;
 	return conf_apply(call->node->child, inner.site->modules, context, &target, call->env);

@@ -222,7 +222,7 @@ static inline unsigned served_configure(struct served *v, const char *text)
 	conf_modules_number(served_modules);
 	v->site = site_new(v->arena, served_modules, &v->env);
 	assert_non_null(v->site);
-	reading = (struct reading){ .site = v->site, .host = v->site->main };
+	reading = (struct reading){ .site = v->site, .host = v->site->main, .arena = v->site->arena };
 	target = (struct conf_target){ .host = v->site->main->config, .section = v->site->main->section, .owner = &reading };
 	tree = conf_read_text(whole, "test.conf", &v->env);
 	conf_apply(tree->first, served_modules, CONF_SERVER, &target, &v->env);

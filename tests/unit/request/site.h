@@ -67,7 +67,7 @@ static inline struct world *world_read(struct conf_module *const *modules, const
 	conf_modules_number(modules);
 	w->site = site_new(w->arena, modules, &w->env);
 	w->site->main->name = "main.test";
-	reading = (struct reading){ .site = w->site, .host = w->site->main };
+	reading = (struct reading){ .site = w->site, .host = w->site->main, .arena = w->site->arena };
 	target = (struct conf_target){ .host = w->site->main->config, .section = w->site->main->section, .owner = &reading };
 	tree = conf_read_text(text, "t.conf", &w->env);
 	conf_apply(tree->first, modules, CONF_SERVER, &target, &w->env);
