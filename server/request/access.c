@@ -531,6 +531,8 @@ unsigned access_run(struct request *r)
 		r->refused = "a rule";
 	if (asked.failed)
 		log_warnx(&r->client->about, LOG_AUTHZ, "BH0312", "the name service gave no answer about %s: rules that need one deny", asked.failed);
+	if (r->quiet)
+		return 403;
 	log_errorx(&r->client->about, LOG_AUTHZ, "BH0310", "client denied by server configuration: %s%s (%s)", r->filename ? "" : "uri ", what, r->refused);
 	return 403;
 }

@@ -561,6 +561,13 @@ unsigned core_redirect_limit(const struct host *h)
 	return n == CONF_UNSET ? REDIRECT_LIMIT : (unsigned)n;
 }
 
+unsigned core_lookup_limit(const struct host *h)
+{
+	int64_t n = core_host_of(h)->subrequests;
+
+	return n == CONF_UNSET ? REDIRECT_LIMIT : (unsigned)n;
+}
+
 unsigned core_uri_flags(const struct host *h)
 {
 	const struct core_host *c = core_host_of(h);

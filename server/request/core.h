@@ -96,6 +96,8 @@ const struct core_errordoc *core_error_document(const struct request *r, unsigne
 uint64_t core_body_limit(const struct request *r);
 /* Internal redirects allowed (LimitInternalRecursion, 10). */
 unsigned core_redirect_limit(const struct host *h);
+/* Look-ups within look-ups allowed (its second number, 10). */
+unsigned core_lookup_limit(const struct host *h);
 #define CORE_UNLIMITED INT64_MAX
 /* A limit of struct core_section, where it is unset its default. */
 static inline unsigned core_limit(int64_t n, unsigned otherwise) { return n < 0 ? otherwise : n > UINT32_MAX ? UINT32_MAX : (unsigned)n; }

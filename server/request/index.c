@@ -33,38 +33,75 @@ static unsigned add_slash(struct request *r)
 	return PHASE_ANSWERED;
 }
 
-/* One name of DirectoryIndex. WALK_AGAIN where it is there, 0 where it is not, or a status. */
-static unsigned try_index(struct request *r, const struct dir_section *d, const char *name)
-{
-	const char *path, *filename;
-	unsigned status;
-	int rc;
+/* What the look-ups for an index came to. */
+struct search {
+	unsigned names;                 /* how many there are */
+	unsigned refused;               /* the last status that was neither success nor 404; 0 = none */
+};
 
-	if (*name == '/') {
-		if (strcmp(r->path, name) == 0)
-			return 0;
-		phases_redirect(r, name, 0);
-		return PHASE_ANSWERED;
-	}
-	filename = arena_printf(r->arena, "%s%s", r->filename, name);
-	path = arena_printf(r->arena, "%s%s", r->path, name);
-	if (!path || !filename)
+/* Whether what was looked up can answer in the folder's place. */
+static bool answers(const struct request *sub, unsigned status)
+{
+	return sub && status == 0 && sub->found && S_ISREG(sub->st.st_mode);
+}
+
+static unsigned redirect_to_index(struct request *r, unsigned status, const char *path)
+{
+	path = uri_escape_path(r->arena, path);         /* without the query, as Apache */
+	if (!path)
 		return 503;
-	rc = walk_try(r, filename, &status);
-	if (rc <= 0)
-		return rc == 0 ? 0 : status;
-	if (d->index_redirect > 0) {            /* without the query, as Apache */
-		path = uri_escape_path(r->arena, path);
-		if (!path)
+	response_redirect(r, status, path);
+	return PHASE_ANSWERED;
+}
+
+/* What a look-up was refused with is the folder's answer where no other name could change it. 0: try the next. */
+static unsigned refused(struct request *r, struct search *s, struct request *sub, unsigned status)
+{
+	if (status == PHASE_WAIT)
+		return status;
+	if (sub && status >= 300 && status < 400 && fields_get(&sub->out, "Location").p) {
+		struct text where = fields_get(&sub->out, "Location");
+		const char *location = arena_strndup(r->arena, where.p, where.n);
+		if (!location)
 			return 503;
-		response_redirect(r, (unsigned)d->index_redirect, path);
+		response_redirect(r, status, location);
 		return PHASE_ANSWERED;
 	}
-	r->path = path;
-	r->index = true;
-	r->handler = NULL;
-	r->type = r->charset = r->encoding = r->language = NULL;
-	return WALK_AGAIN;
+	if (sub && s->names == 1 && (status == 401 || status == 406)) {
+		for (unsigned i = 0; i < sub->always.n; i++)
+			fields_add(&r->always, sub->always.at[i].name, sub->always.at[i].value);
+		r->refused = sub->refused;
+		return status;
+	}
+	if (status && status != 404) {
+		s->refused = status;
+		r->refused = sub ? sub->refused : NULL;
+	}
+	return 0;
+}
+
+/* One name of DirectoryIndex. PHASE_ANSWERED, a status, PHASE_WAIT; 0: r is that file now (*done), or it is not there. */
+static unsigned try_index(struct request *r, const struct dir_section *d, const char *name, struct search *s, bool *done)
+{
+	const char *path = *name == '/' ? name : arena_printf(r->arena, "%s%s", r->path, name);
+	struct request *sub;
+	unsigned status;
+
+	if (!path)
+		return 503;
+	if (strcmp(r->path, path) == 0)
+		return 0;
+	sub = phases_lookup(r, path, r->query, LOOKUP_INDEX, &status);
+	if (!answers(sub, status)) {
+		if (sub)
+			request_close(sub);
+		return refused(r, s, sub, status);
+	}
+	if (d->index_redirect > 0)
+		return redirect_to_index(r, (unsigned)d->index_redirect, sub->path);
+	phases_adopt(r, sub);
+	*done = true;
+	return 0;
 }
 
 static unsigned no_index(struct request *r, const struct dir_section *d)
@@ -88,50 +125,75 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 	return 403;
 }
 
-/* FallbackResource: for what is not there, and for a folder without an index. */
-static bool falls_back(struct request *r, const struct dir_section *d)
+/* FallbackResource: for what is not there, and for a folder without an index. As try_index. */
+static unsigned fall_back(struct request *r, const struct dir_section *d, struct search *s, bool *done)
 {
+	struct request *sub;
+	unsigned status;
+
 	if (!d->fallback || !*d->fallback || strcmp(d->fallback, r->path) == 0)
-		return false;
-	phases_redirect(r, d->fallback, 0);
-	return true;
+		return 0;
+	sub = phases_lookup(r, d->fallback, r->query, 0, &status);
+	if (!answers(sub, status)) {
+		if (sub)
+			request_close(sub);
+		return refused(r, s, sub, status);
+	}
+	phases_adopt(r, sub);
+	*done = true;
+	return 0;
+}
+
+static bool reads(const struct request *r)
+{
+	return r->method_id == HTTP_GET || r->method_id == HTTP_HEAD;
+}
+
+/* A folder asked for by its name with the slash. */
+static unsigned walk_folder(struct request *r, const struct dir_section *d, bool own)
+{
+	static const char *const standard[] = { "index.html", NULL };
+	const char *const *names = d->index ? (const char *const *)d->index : standard;
+	struct search s = { 0 };
+	unsigned status = 0;
+	bool done = false;
+
+	while (names[s.names])
+		s.names++;
+	if (reads(r) || r->method_id == HTTP_POST)
+		for (; *names && !status && !done; names++)
+			status = try_index(r, d, *names, &s, &done);
+	if (!status && !done && !own)
+		status = fall_back(r, d, &s, &done);
+	if (status || done || own)
+		return status;
+	if (s.refused)
+		return s.refused;
+	if (core_options(core_section_of(r)) & CORE_OPT_INDEXES)
+		r->handler = handler_find("httpd/unix-directory");
+	return !r->handler && reads(r) ? no_index(r, d) : 0;
 }
 
 unsigned walk_index(struct request *r)
 {
-	static const char *const standard[] = { "index.html", NULL };
 	const struct dir_section *d = request_config(r, &dir_module);
-	const char *const *names = d->index ? (const char *const *)d->index : standard;
-	bool own = r->handler && strcmp(r->handler->name, "default-handler") != 0;
-	unsigned status;
+	bool own = r->handler && strcmp(r->handler->name, "default-handler") != 0, done = false;
+	struct search s = { 0 };
 	size_t n;
 
-	if (!r->found && !own && falls_back(r, d))
-		return PHASE_ANSWERED;
+	if (!r->found && !own) {
+		unsigned status = fall_back(r, d, &s, &done);
+		return status || done ? status : s.refused;
+	}
 	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
 		return 0;
 	n = strlen(r->path);
 	if (n == 0 || r->path[n - 1] != '/') {
-		/* A fallback that is a folder: sending the client there would bring him back here. */
-		if (r->original && d->fallback && strcmp(d->fallback, r->path) == 0)
-			return no_index(r, d);
 		if (d->slash != 0)
 			return add_slash(r);
 		return own ? 0 : no_index(r, d);
 	}
-	if (own && d->check_handler == 1)
-		return 0;
-	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD || r->method_id == HTTP_POST)
-		for (; *names; names++)
-			if ((status = try_index(r, d, *names)) != 0)
-				return status;
-	if (own)
-		return 0;
-	if (falls_back(r, d))
-		return PHASE_ANSWERED;
-	if (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD)
-		return no_index(r, d);
-	return 0;
+	return own && d->check_handler == 1 ? 0 : walk_folder(r, d, own);
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */

@@ -22,7 +22,6 @@
 #include "request/sections.h"
 #include "request/walk.h"
 
-#define ROUNDS 10                       /* index files found one after another: a file ends it, so that two are enough */
 #define ALLOWED "GET, HEAD, POST, OPTIONS"
 
 /* ---------------------------------------------------------------------------------------------- host */
@@ -36,7 +35,7 @@ static unsigned bad(struct request *r, const char *why)
 	return 400;
 }
 
-static void use_host(struct request *r, struct host *h)
+void phases_use_host(struct request *r, struct host *h)
 {
 	const struct site *s = r->site;
 
@@ -112,7 +111,7 @@ static unsigned phase_host(struct request *r)
 	r->hostname = name_of(r, host);
 	if (!r->hostname)
 		return 503;
-	use_host(r, host_of(r));
+	phases_use_host(r, host_of(r));
 	unsigned refused = r->client->secure ? client_refuses(r->client, r->host) : 0;
 	if (refused == 421)
 		log_infox(&r->client->about, LOG_SSL, "BH0302",
@@ -258,7 +257,7 @@ static unsigned phase_access(struct request *r)
 {
 	unsigned status;
 
-	if (!r->index && !r->waits)             /* what the folder was asked for by counts, not its index file, as in Apache */
+	if (!r->parent && !r->waits)            /* what was asked for counts, not what is looked up for it, as in Apache */
 		env_sections(r);
 	status = access_run(r);
 	r->waits = status == PHASE_WAIT;
@@ -288,6 +287,8 @@ static unsigned phase_handler(struct request *r)
 		log_errorx(&r->client->about, LOG_CORE, "BH0306", "%s answered with 500: this program has no default handler", r->path);
 		return 500;
 	}
+	if (r->parent)
+		return 0;
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
 	headers_request(r);
@@ -323,17 +324,13 @@ const char *phase_name(enum phase p)
 
 static unsigned run(struct request *r, enum phase from)
 {
-	unsigned status = 0, rounds = 0;
+	unsigned status = 0;
 
 	for (enum phase p = from; p < PHASE_RESPONSE && !status; p++) {
 		r->phase = p;
 		if (r->activity)
 			activity_phase(r->activity, phases[p].name);
 		status = phases[p].run(r);
-		if (status == WALK_AGAIN) {     /* r is the index file's now */
-			status = sections_apply(r) == 0 && ++rounds <= ROUNDS ? 0 : unmerged(r);
-			p = PHASE_DIRECTORY;
-		}
 	}
 	return status;
 }
@@ -348,113 +345,22 @@ static void finish(struct request *r, unsigned status)
 	response_error(r, status);
 }
 
+unsigned phases_from(struct request *r, enum phase from)
+{
+	unsigned status = run(r, from);
+
+	if (!r->parent)
+		finish(r, status);
+	return status;
+}
+
 void phases_run(struct request *r)
 {
-	use_host(r, r->host ? r->host : host_default(r->site, &r->client->local));
-	finish(r, run(r, PHASE_HOST));
+	phases_use_host(r, r->host ? r->host : host_default(r->site, &r->client->local));
+	phases_from(r, PHASE_HOST);
 }
 
 void phases_resume(struct request *r)
 {
-	finish(r, run(r, r->phase));
-}
-
-/* ---------------------------------------------------------------------------------------------- internal redirects */
-
-/* What the first request knew is handed on as REDIRECT_…, as Apache does. */
-static int env_handed_on(const struct request *from, struct request *to)
-{
-	int failed = 0;
-	char status[8];
-	struct buf b;
-
-	for (unsigned i = 0; i < from->env.n; i++) {
-		const struct field *f = &from->env.at[i];
-		char *name = arena_printf(to->arena, "REDIRECT_%.*s", (int)f->name.n, f->name.p);
-		failed |= !name || fields_add(&to->env, text_of(name), f->value) != 0;
-	}
-	buf_init(&b, status, sizeof status);
-	buf_printf(&b, "%u", to->status);
-	failed |= fields_add_copy(&to->env, "REDIRECT_STATUS", status);
-	failed |= fields_add_copy(&to->env, "REDIRECT_URL", from->path ? from->path : "");
-	if (from->query)
-		failed |= fields_add_copy(&to->env, "REDIRECT_QUERY_STRING", from->query);
-	return failed ? -1 : 0;
-}
-
-/* Where an ErrorDocument leads: its path in normal form, its query. */
-static int document_target(struct request *to, const char *url)
-{
-	const char *mark = strchr(url, '?');
-	char *path = NULL;
-
-	if (uri_normalize(to->arena, (struct text){ url, mark ? (size_t)(mark - url) : strlen(url) }, core_uri_flags(to->host), &path) != URI_OK || !path)
-		return -1;
-	to->path = path;
-	to->query = mark ? mark + 1 : NULL;
-	return 0;
-}
-
-static struct request *redirected(struct request *r, unsigned keep_status)
-{
-	struct request *to = request_new(r->arena);
-	bool get = keep_status && r->method_id != HTTP_HEAD;
-
-	if (!to)
-		return NULL;
-	to->stream = r->stream;
-	to->client = r->client;
-	to->site = r->site;
-	to->activity = r->activity;
-	to->original = r;
-	to->redirects = r->redirects + 1;
-	to->line = r->line;
-	to->method = get ? TEXT("GET") : r->method;
-	to->method_id = get ? HTTP_GET : r->method_id;
-	to->target = r->target;
-	to->major = r->major;
-	to->minor = r->minor;
-	to->has_body = !keep_status && r->has_body;
-	to->body_length = to->has_body ? r->body_length : 0;
-	to->received = r->received;
-	to->started_us = r->started_us;
-	to->keepalive = r->keepalive;
-	to->uri = r->uri;
-	to->hostname = r->hostname;
-	to->status = keep_status ? keep_status : 200;
-	use_host(to, r->host);
-	for (unsigned i = 0; i < r->in.n; i++)
-		if (fields_add(&to->in, r->in.at[i].name, r->in.at[i].value) != 0)
-			return NULL;
-	return env_handed_on(r, to) == 0 ? to : NULL;
-}
-
-void phases_redirect(struct request *r, const char *path, unsigned keep_status)
-{
-	struct request *to;
-
-	if (r->redirects >= core_redirect_limit(r->host)) {
-		log_errorx(&r->client->about, LOG_CORE, "BH0307",
-			   "%s answered with 500: it was redirected inside the server %u times, as often as LimitInternalRecursion allows", r->path, r->redirects);
-		response_error(r, 500);
-		return;
-	}
-	to = redirected(r, keep_status);
-	if (!to) {
-		stream_abort(r->stream, "out of memory");
-		return;
-	}
-	if (r->activity)
-		activity_phase(r->activity, "redirect");
-	r->stream->request = to;
-	to->path = path;
-	to->query = r->query;
-	if (keep_status && document_target(to, path) != 0) {
-		log_errorx(&r->client->about, LOG_CORE, "BH0308", "the ErrorDocument %s is no path: the built-in page is sent", path);
-		to->path = r->path ? r->path : "/";
-		response_error(to, keep_status);
-		return;
-	}
-	env_early(to);
-	finish(to, run(to, PHASE_REWRITE_HOST));
+	phases_from(r, r->phase);
 }

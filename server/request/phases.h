@@ -13,10 +13,10 @@
  * response_error.
  *
  * What is not there is no answer of PHASE_DIRECTORY: access rules come before a 404 (which the default handler gives), and
- * before a directory's index or slash (walk_index, behind PHASE_TYPE).
+ * before a directory's index or slash (walk_index, in PHASE_HANDLER).
  */
 #define PHASE_ANSWERED 1000u
-#define PHASE_WAIT 1002u                 /* 1001 is WALK_AGAIN */
+#define PHASE_WAIT 1002u
 
 /*
  * Runs r through all phases and starts its handler, or answers with an error page. r may be finished when this returns.
@@ -40,10 +40,15 @@ void phases_redirect(struct request *r, const char *path, unsigned keep_status);
  * *status: 0 = its handler would run (sub->handler, or NULL for the default one; sub->found tells whether there is a file),
  * PHASE_WAIT = names have to be asked for first: return PHASE_WAIT from your own phase and come again; else the HTTP status
  * it would be answered with. NULL: too deep (LimitInternalRecursion) or no memory; *status is 500.
- * LOOKUP_QUIET: refusals are not logged.
+ * LOOKUP_QUIET: refusals are not logged. LOOKUP_INDEX: for walk_index.
  */
-enum { LOOKUP_QUIET = 1 };
+enum { LOOKUP_QUIET = 1, LOOKUP_INDEX = 2 };
 struct request *phases_lookup(struct request *r, const char *path, const char *query, unsigned flags, unsigned *status);
+/* r becomes what was looked up, its open file too; as Apache's fast redirects. Its method, body and fields stay. */
+void phases_adopt(struct request *r, struct request *sub);
+/* For phases.c and redirect.c: the phases from one on; the answer to a status, but for look-ups. What the last phase said. */
+unsigned phases_from(struct request *r, enum phase from);
+void phases_use_host(struct request *r, struct host *h);
 const char *phase_name(enum phase p);
 
 #endif

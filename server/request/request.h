@@ -40,6 +40,7 @@ struct request {
 	unsigned redirects;                     /* how many internal redirects led here */
 	struct request *parent;                 /* the one that looks this up (phases_lookup); NULL = it is to be answered */
 	unsigned lookups;                       /* how many such look-ups lie above it */
+	bool quiet;                             /* a look-up that nobody asked for: what it is refused is no news for the log */
 
 	/* As it came: set by conn/ before phases_run. Texts live as long as the arena. */
 	struct text line;                       /* %r */
@@ -66,6 +67,7 @@ struct request {
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
 	bool index;                             /* DirectoryIndex led to it from its folder */
+	bool fd_kept;                           /* the arena closes fd, whatever it is then */
 	bool waits;                             /* in PHASE_ACCESS, for the name service */
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
@@ -91,6 +93,10 @@ struct request {
 
 /* A zeroed request with its tables in the arena, status 200, length -1, fd -1. NULL on ENOMEM. */
 struct request *request_new(struct arena *a);
+/* r->fd is closed with the arena from now on. 0, or -1 (ENOMEM). */
+int request_keep(struct request *r);
+void request_close(struct request *r);          /* closes r->fd now */
+int request_take(struct request *r);            /* r->fd is the caller's from now on; -1 = there is none */
 static inline void *request_config(const struct request *r, const struct conf_module *m) { return r->section[m->index]; }
 /* A variable of r->env ("" counts as set); absent text if not set. */
 struct text request_env(const struct request *r, const char *name);

@@ -375,21 +375,11 @@ static int place_open(struct request *r, struct plan *p, struct place *at)
 	return S_ISDIR(at->st.st_mode) ? 0 : EBADF;
 }
 
-static void close_fd(void *arg)
-{
-	struct request *r = arg;
-
-	if (r->fd >= 0)
-		close(r->fd);
-	r->fd = -1;
-}
-
 /* Takes at->fd. 0 or 503. */
 static unsigned take(struct request *r, struct place *at)
 {
-	if (r->fd >= 0)
-		close(r->fd);
-	else if (at->fd >= 0 && arena_cleanup(r->arena, close_fd, r) < 0) {
+	request_close(r);
+	if (at->fd >= 0 && request_keep(r) != 0) {
 		place_close(at);
 		return 503;
 	}
@@ -502,25 +492,4 @@ unsigned walk_run(struct request *r)
 		return plan_make(r, r->filename, &p);   /* the folder's own per-directory file */
 	}
 	return 0;
-}
-
-int walk_try(struct request *r, const char *filename, unsigned *status)
-{
-	struct place at = { .fd = -1 };
-	struct plan p;
-	int err;
-
-	if ((*status = plan_make(r, filename, &p)) != 0)
-		return -1;
-	err = place_open(r, &p, &at);
-	if (err == ENOENT || err == ENOTDIR || err == EBADF || err == ENAMETOOLONG || (err == 0 && !S_ISREG(at.st.st_mode)))
-		return 0;
-	if (err)
-		*status = refuse(r, &p, err);
-	else
-		*status = take(r, &at);
-	if (*status)
-		return -1;
-	r->filename = filename;
-	return 1;
 }

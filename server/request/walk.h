@@ -26,17 +26,10 @@ void walk_init(void);
  */
 unsigned walk_run(struct request *r);
 /*
- * Another file in place of the folder that was found, by the same rules: 1 = it is there, r->filename, r->fd and r->st are
- * its own now; 0 = no such regular file; -1 = *status says why it cannot be had. `filename` lives as long as the request.
- */
-int walk_try(struct request *r, const char *filename, unsigned *status);
-/*
  * index.c. When the handler is known (after access, authentication and type), for a found directory: adds a missing slash by a
- * redirect, or finds the index file. WALK_AGAIN: r->path, r->filename, r->st, r->fd are the index file's now: merge the
- * sections of the new path and run access, authentication and type for it, then call this again. 403: a directory
- * that cannot be listed. 0: not a directory, or a handler of its own takes it.
+ * redirect, or finds the index file (r is that file's then), or the one that falls back, or the listing's handler. 403: a
+ * directory that cannot be listed. 0: go on.
  */
 unsigned walk_index(struct request *r);
-#define WALK_AGAIN 1001
 
 #endif

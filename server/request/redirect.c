@@ -1,0 +1,259 @@
+/*
+ * redirect.c - requests that are made of others: internal redirects, which answer in their place, and look-ups, which only
+ * tell what another path would come to. Runs in the children.
+ */
+#include "request/phases.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "crashdump/activity.h"
+#include "request/core.h"
+#include "request/env.h"
+#include "request/response.h"
+
+/* ---------------------------------------------------------------------------------------------- internal redirects */
+
+/* What the first request knew is handed on as REDIRECT_…, as Apache does. */
+static int env_handed_on(const struct request *from, struct request *to)
+{
+	int failed = 0;
+	char status[8];
+	struct buf b;
+
+	for (unsigned i = 0; i < from->env.n; i++) {
+		const struct field *f = &from->env.at[i];
+		char *name = arena_printf(to->arena, "REDIRECT_%.*s", (int)f->name.n, f->name.p);
+		failed |= !name || fields_add(&to->env, text_of(name), f->value) != 0;
+	}
+	buf_init(&b, status, sizeof status);
+	buf_printf(&b, "%u", to->status);
+	failed |= fields_add_copy(&to->env, "REDIRECT_STATUS", status);
+	failed |= fields_add_copy(&to->env, "REDIRECT_URL", from->path ? from->path : "");
+	if (from->query)
+		failed |= fields_add_copy(&to->env, "REDIRECT_QUERY_STRING", from->query);
+	return failed ? -1 : 0;
+}
+
+/* Where an ErrorDocument leads: its path in normal form, its query. */
+static int document_target(struct request *to, const char *url)
+{
+	const char *mark = strchr(url, '?');
+	char *path = NULL;
+
+	if (uri_normalize(to->arena, (struct text){ url, mark ? (size_t)(mark - url) : strlen(url) }, core_uri_flags(to->host), &path) != URI_OK || !path)
+		return -1;
+	to->path = path;
+	to->query = mark ? mark + 1 : NULL;
+	return 0;
+}
+
+/* The stream of a look-up, which leads nowhere; and what it came to. */
+struct lookup {
+	struct stream stream;           /* first: a request's stream is found to be one by its parent */
+	unsigned status;
+};
+
+/* What every request that is made of r knows: who asks, of which host, and how it came. */
+static struct request *made_of(struct request *r)
+{
+	struct request *to = request_new(r->arena);
+
+	if (!to)
+		return NULL;
+	to->stream = r->stream;
+	to->client = r->client;
+	to->site = r->site;
+	to->activity = r->activity;
+	to->parent = r->parent;
+	to->lookups = r->lookups;
+	to->quiet = r->quiet;
+	to->redirects = r->redirects;
+	to->line = r->line;
+	to->method = r->method;
+	to->method_id = r->method_id;
+	to->target = r->target;
+	to->major = r->major;
+	to->minor = r->minor;
+	to->received = r->received;
+	to->started_us = r->started_us;
+	to->keepalive = r->keepalive;
+	to->uri = r->uri;
+	to->hostname = r->hostname;
+	phases_use_host(to, r->host);
+	for (unsigned i = 0; i < r->in.n; i++)
+		if (fields_add(&to->in, r->in.at[i].name, r->in.at[i].value) != 0)
+			return NULL;
+	return to;
+}
+
+static void as_get(struct request *r)
+{
+	r->method = TEXT("GET");
+	r->method_id = HTTP_GET;
+}
+
+static struct request *redirected(struct request *r, unsigned keep_status)
+{
+	struct request *to = made_of(r);
+
+	if (!to)
+		return NULL;
+	to->original = r;
+	to->redirects++;
+	if (keep_status && r->method_id != HTTP_HEAD)
+		as_get(to);
+	to->has_body = !keep_status && r->has_body;
+	to->body_length = to->has_body ? r->body_length : 0;
+	to->status = keep_status ? keep_status : 200;
+	return env_handed_on(r, to) == 0 ? to : NULL;
+}
+
+void phases_redirect(struct request *r, const char *path, unsigned keep_status)
+{
+	struct request *to;
+
+	if (r->parent && keep_status)           /* nobody will see the page */
+		return;
+	if (r->redirects >= core_redirect_limit(r->host)) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0307",
+			   "%s answered with 500: it was redirected inside the server %u times, as often as LimitInternalRecursion allows", r->path, r->redirects);
+		response_error(r, 500);
+		return;
+	}
+	to = redirected(r, keep_status);
+	if (!to) {
+		stream_abort(r->stream, "out of memory");
+		return;
+	}
+	if (r->activity)
+		activity_phase(r->activity, "redirect");
+	r->stream->request = to;
+	to->path = path;
+	to->query = r->query;
+	if (keep_status && document_target(to, path) != 0) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0308", "the ErrorDocument %s is no path: the built-in page is sent", path);
+		to->path = r->path ? r->path : "/";
+		response_error(to, keep_status);
+		return;
+	}
+	env_early(to);
+	unsigned status = phases_from(to, PHASE_REWRITE_HOST);
+	if (to->parent)
+		((struct lookup *)(void *)to->stream)->status = status;
+}
+
+/* ---------------------------------------------------------------------------------------------- look-ups */
+
+static int nowhere_head(struct stream *s)
+{
+	s->request->head_sent = true;
+	return 0;
+}
+
+static ssize_t nowhere_write(struct stream *s, const struct iovec *iov, int n)
+{
+	ssize_t all = 0;
+
+	(void)s;
+	for (int i = 0; i < n; i++)
+		all += (ssize_t)iov[i].iov_len;
+	return all;
+}
+
+static int nowhere_file(struct stream *s, int fd, uint64_t offset, uint64_t length)
+{
+	(void)s;
+	(void)offset;
+	(void)length;
+	close(fd);
+	return 0;
+}
+
+static void nowhere_end(struct stream *s) { (void)s; }
+static void nowhere_read(struct stream *s, bool on) { (void)s; (void)on; }
+
+static void nowhere_abort(struct stream *s, const char *reason)
+{
+	(void)reason;
+	s->request->status = 500;
+}
+
+static const struct stream_ops nowhere = {
+	.head = nowhere_head, .write = nowhere_write, .file = nowhere_file, .end = nowhere_end, .read = nowhere_read, .abort = nowhere_abort,
+};
+
+static struct request *lookup_new(struct request *r, const char *path, const char *query, unsigned flags)
+{
+	struct lookup *l = arena_zalloc(r->arena, sizeof(*l));
+	struct request *sub = l ? made_of(r) : NULL;
+
+	if (!sub)
+		return NULL;
+	l->stream.ops = &nowhere;
+	l->stream.request = sub;
+	sub->stream = &l->stream;
+	sub->parent = r;
+	sub->lookups = r->lookups + 1;
+	sub->quiet = r->quiet || (flags & LOOKUP_QUIET);
+	sub->index = flags & LOOKUP_INDEX;
+	sub->redirects = 0;
+	as_get(sub);
+	sub->path = path;
+	sub->query = query;
+	for (unsigned i = 0; i < r->env.n; i++)
+		if (fields_add(&sub->env, r->env.at[i].name, r->env.at[i].value) != 0)
+			return NULL;
+	return sub;
+}
+
+struct request *phases_lookup(struct request *r, const char *path, const char *query, unsigned flags, unsigned *status)
+{
+	struct request *sub;
+	struct lookup *l;
+
+	*status = 500;
+	if (r->lookups >= core_lookup_limit(r->host)) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0314", "%s was not looked up: it would be the look-up %u within others, and "
+			   "LimitInternalRecursion allows %u", path, r->lookups + 1, core_lookup_limit(r->host));
+		return NULL;
+	}
+	if (!(sub = lookup_new(r, path, query, flags)))
+		return NULL;
+	l = (struct lookup *)(void *)sub->stream;
+	l->status = phases_from(sub, PHASE_REWRITE_HOST);
+	sub = l->stream.request;                /* it may have been redirected */
+	*status = l->status == PHASE_ANSWERED ? sub->status : l->status;
+	if (r->activity)
+		activity_phase(r->activity, phase_name(r->phase));
+	return sub;
+}
+
+void phases_adopt(struct request *r, struct request *sub)
+{
+	r->path = sub->path;
+	r->query = sub->query;
+	r->filename = sub->filename;
+	r->path_info = sub->path_info;
+	request_close(r);
+	r->fd = request_take(sub);
+	if (r->fd >= 0 && request_keep(r) != 0)
+		request_close(r);
+	r->st = sub->st;
+	r->found = sub->found;
+	r->index = sub->index;
+	r->section = sub->section;
+	r->user = sub->user;
+	r->auth_type = sub->auth_type;
+	r->type = sub->type;
+	r->charset = sub->charset;
+	r->encoding = sub->encoding;
+	r->language = sub->language;
+	r->handler = sub->handler;
+	r->handler_data = sub->handler_data;
+	r->env = sub->env;
+	for (unsigned i = 0; i < sub->out.n; i++)
+		fields_add(&r->out, sub->out.at[i].name, sub->out.at[i].value);
+	for (unsigned i = 0; i < sub->always.n; i++)
+		fields_add(&r->always, sub->always.at[i].name, sub->always.at[i].value);
+}
