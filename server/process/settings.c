@@ -153,8 +153,6 @@ static const struct {
 	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
 	{ "remoteip", "RemoteIP", "mod_remoteip is not available in this release" },
-	{ "userdir", "UserDir", "mod_userdir is not available in this release" },
-	{ "vhost_alias", "Virtual", "mod_vhost_alias is not available in this release" },
 	{ "negotiation", "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", "negotiation is not available in this release" },
 	{ "macro", "Use <Macro UndefMacro", "macros are not available in this release: write the lines out" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },
@@ -168,7 +166,7 @@ static const char shipped[] = "access_compat allowmethods asis authn_anon authn_
 	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
 	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "
 	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain slotmem_shm socache_dbm socache_memcache "
-	"socache_redis speling suexec systemd unique_id usertrack xml2enc gnutls php5 php7 php";
+	"socache_redis suexec systemd unique_id usertrack xml2enc gnutls php5 php7 php";
 
 static bool in_list(const char *list, struct text name)
 {

@@ -13,6 +13,7 @@
 #include "request/host.h"
 #include "request/phases.h"
 #include "request/response.h"
+#include "request/speling.h"
 
 struct dir_section {
 	const char **index;             /* DirectoryIndex; ended by NULL; empty: disabled; NULL = unset */
@@ -182,7 +183,9 @@ unsigned walk_index(struct request *r)
 	size_t n;
 
 	if (!r->found && !own) {
-		unsigned status = fall_back(r, d, &s, &done);
+		unsigned status = speling_run(r);
+		if (!status)
+			status = fall_back(r, d, &s, &done);
 		return status || done ? status : s.refused;
 	}
 	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)

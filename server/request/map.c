@@ -15,6 +15,8 @@
 #include "request/core.h"
 #include "request/phases.h"
 #include "request/response.h"
+#include "request/userdir.h"
+#include "request/vhostalias.h"
 
 /* Alias or Redirect: matched by the prefix or the pattern; target NULL: a status alone ("gone"). */
 struct rule {
@@ -383,6 +385,22 @@ unsigned map_redirect(struct request *r)
 	return s->redirects.first ? run_redirects(r, &s->redirects, false) : 0;
 }
 
+/* What no Alias leads: a user's folder, a folder made of the host's name, DocumentRoot. */
+static unsigned map_host(struct request *r)
+{
+	unsigned status = userdir_run(r);
+
+	if (!status && !r->filename)
+		status = vhostalias_run(r);
+	if (status)
+		return status;
+	if (!r->filename)
+		r->filename = arena_join(r->arena, core_document_root(r->host), host_below_path(r->host, r->path));
+	if (r->filename)
+		r->filename = tidy(r, r->filename);
+	return r->filename ? 0 : 500;
+}
+
 unsigned map_run(struct request *r)
 {
 	const struct alias_host *h = host_config(r->host, &alias_module);
@@ -415,10 +433,7 @@ unsigned map_run(struct request *r)
 		r->filename = tidy(r, where);
 		return r->filename ? 0 : 500;
 	}
-	r->filename = arena_join(r->arena, core_document_root(r->host), host_below_path(r->host, r->path));
-	if (r->filename)
-		r->filename = tidy(r, r->filename);
-	return r->filename ? 0 : 500;
+	return map_host(r);
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */

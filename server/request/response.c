@@ -101,15 +101,26 @@ unsigned response_port(const struct request *r)
 	return strcmp(scheme_of(r), "https") == 0 ? 443 : 80;
 }
 
+const char *response_host(struct request *r)
+{
+	struct text asked;
+	char address[ADDR_TEXT];
+
+	if (canonical_name(r) <= CORE_CANONICAL_OFF && r->hostname && *r->hostname && name_asked(r, &asked))
+		return r->hostname;
+	if (r->host && r->host->name && *r->host->name)
+		return r->host->name;
+	return arena_strdup(r->arena, addr_ip(&r->client->local, address));
+}
+
 const char *response_origin(struct request *r)
 {
-	const char *scheme = scheme_of(r), *name = r->hostname;
+	const char *scheme = scheme_of(r), *name = response_host(r);
 	unsigned number = response_port(r);
-	char port[16] = "", address[ADDR_TEXT];
-	struct text asked;
+	char port[16] = "";
 
-	if (canonical_name(r) > CORE_CANONICAL_OFF || !name || !*name || !name_asked(r, &asked))
-		name = r->host && r->host->name && *r->host->name ? r->host->name : addr_ip(&r->client->local, address);
+	if (!name)
+		return NULL;
 	if (number != (strcmp(scheme, "https") == 0 ? 443 : 80))
 		snprintf(port, sizeof(port), ":%u", number);
 	if (strchr(name, ':') && *name != '[')

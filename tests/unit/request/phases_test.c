@@ -18,10 +18,14 @@
 #include "request/phases.h"
 #include "request/response.h"
 #include "request/sections.h"
+#include "request/speling.h"
+#include "request/userdir.h"
+#include "request/vhostalias.h"
 #include "request/walk.h"
 
 static struct conf_module *const modules[] = {
-	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &headers_module, &env_module, &setenvif_module, NULL
+	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &headers_module, &env_module, &setenvif_module,
+	&userdir_module, &vhost_alias_module, &speling_module, NULL
 };
 
 /* ---------------------------------------------------------------------------------------------- surroundings */
