@@ -20,7 +20,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/proxyheader.h"
 #include "log/target.h"
+#include "request/remoteip.h"
 #include "tls/variables.h"
 
 #define LINGER_MS 2000                  /* the longest wait for a client to close after us */
@@ -191,10 +193,11 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->deadline = (struct deadline){ .due = due, .at = INT64_MAX };
 	c->io = output_tls_io;
 	c->io.ctx = c;
-	c->client = (struct client){ .ops = &client_ops, .peer = *peer, .local = *local, .id = ++last_id };
-	addr_ip(peer, c->client.peer_text);
+	c->client = (struct client){ .ops = &client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
+	client_is(&c->client, peer);
 	c->client.about.peer = &c->client.peer;
 	conn_use_host(c, host_default(s->o.site, local));
+	c->proxied = remoteip_expected(c->host, peer);
 	list_append(&s->conns, &c->item);
 	conn_count_open(s, s->open + 1);
 	claim_slot(c);
@@ -263,6 +266,31 @@ static const char *rubbish_of(const unsigned char *p, size_t n)
 					     : "neither TLS nor HTTP came on a TLS port: the connection is closed";
 }
 
+/* The PROXY header that a balancer sends first. False: wait, or the connection is broken. */
+static bool read_proxyheader(struct conn *c)
+{
+	struct conn_server *s = c->server;
+	struct proxyheader h;
+
+	switch (proxyheader_read(s->raw + s->raw_at, s->raw_n - s->raw_at, &h)) {
+	case PROXYHEADER_MORE:
+		return false;
+	case PROXYHEADER_BAD:
+		log_errorx(&c->client.about, LOG_HTTP, "BH0525", "no PROXY header came, as RemoteIPProxyProtocol wants here: %s; the connection is closed", h.wrong);
+		conn_break(c, NULL);
+		return false;
+	case PROXYHEADER_DONE:
+		break;
+	}
+	s->raw_at += h.length;
+	c->proxied = false;
+	if (h.known) {
+		c->client.arrived = h.from;
+		client_is(&c->client, &h.from);
+	}
+	return true;
+}
+
 static void do_peek(struct conn *c)
 {
 	struct conn_server *s = c->server;
@@ -274,6 +302,8 @@ static void do_peek(struct conn *c)
 		conn_break(c, "it was closed before it said anything");
 		return;
 	}
+	if (c->proxied && !read_proxyheader(c))
+		return;
 	switch (peek_first(s->raw + s->raw_at, s->raw_n - s->raw_at, tls)) {
 	case PEEK_MORE:
 		return;

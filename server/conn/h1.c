@@ -77,6 +77,7 @@ static void begin_request(struct h1 *h, struct request *r)
 
 	c->client.requests++;
 	lookup_forget(c, false);
+	client_is(&c->client, &c->client.arrived);
 	*r = (struct request){
 		.arena = r->arena, .stream = &h->stream, .client = &c->client, .site = c->server->o.site, .activity = c->server->o.activity,
 		.line = head_in->line, .method = head_in->method, .method_id = head_in->method_id, .target = head_in->target,

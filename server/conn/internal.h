@@ -70,6 +70,7 @@ struct conn {
 	struct left raw_left, in_left, wire_left;
 	bool eof;                       /* the client ended its side, or is gone */
 	bool gone;                      /* the connection is broken: nothing can be sent */
+	bool proxied;                   /* a PROXY header is still to come */
 	bool plain_on_tls;              /* HTTP where TLS was expected (F10) */
 	bool blocked;                   /* the socket took no more: wait for EPOLLOUT */
 	bool again;                     /* more is to be done without a new event: ask for EPOLLOUT */

@@ -152,7 +152,6 @@ static const struct {
 	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },
 	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
-	{ "remoteip", "RemoteIP", "mod_remoteip is not available in this release" },
 	{ "negotiation", "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", "negotiation is not available in this release" },
 	{ "macro", "Use <Macro UndefMacro", "macros are not available in this release: write the lines out" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },

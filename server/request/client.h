@@ -47,8 +47,10 @@ struct client_ops {
 
 struct client {
 	const struct client_ops *ops;
-	struct addr peer, local;
+	struct addr peer, local;                /* peer: who asks, for rules, logs and programs */
 	char peer_text[ADDR_TEXT];              /* address alone */
+	struct addr arrived;                    /* peer as the connection knows it: a field of the request may say better (remoteip.h) */
+	struct addr connected;                  /* the other end of the socket: %{c}a; a PROXY header may say who stands behind it */
 	bool secure;                            /* inside TLS */
 	struct text sni;                        /* the name the client asked for in TLS; absent if none */
 	const struct host *tls_host;            /* the host whose certificate was shown; NULL in plain HTTP */
@@ -58,6 +60,12 @@ struct client {
 	struct log_about about;                 /* for messages: peer and settings of the host in use */
 };
 
+/* From now on this is who asks. */
+static inline void client_is(struct client *c, const struct addr *who)
+{
+	c->peer = *who;
+	addr_ip(who, c->peer_text);
+}
 static inline struct text client_variable(struct client *c, const char *name, struct arena *a)
 {
 	return c->ops->variable ? c->ops->variable(c, name, a) : (struct text){ 0 };

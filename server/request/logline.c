@@ -245,6 +245,9 @@ static bool of_client(struct line *line, const struct request *r, const struct l
 
 	switch (item->code) {
 	case 'a':
+		if (item->arg && strcmp(item->arg, "c") == 0)
+			return put_string(b, addr_ip(&r->client->connected, address));
+		return put_string(b, r->client->peer_text);
 	case 'h': return put_string(b, r->client->peer_text);
 	case 'A': return put_string(b, addr_ip(&r->client->local, address));
 	case 'k': return put_number(b, line->l->kept);

@@ -18,6 +18,7 @@
 #include "request/headers.h"
 #include "request/map.h"
 #include "request/mime.h"
+#include "request/remoteip.h"
 #include "request/response.h"
 #include "request/sections.h"
 #include "request/walk.h"
@@ -112,6 +113,8 @@ static unsigned phase_host(struct request *r)
 	if (!r->hostname)
 		return 503;
 	phases_use_host(r, host_of(r));
+	if (remoteip_run(r) != 0)
+		return 503;
 	unsigned refused = r->client->secure ? client_refuses(r->client, r->host) : 0;
 	if (refused == 421)
 		log_infox(&r->client->about, LOG_SSL, "BH0302",

@@ -18,6 +18,7 @@
 #include "request/phases.h"
 #include "request/response.h"
 #include "request/sections.h"
+#include "request/remoteip.h"
 #include "request/speling.h"
 #include "request/userdir.h"
 #include "request/vhostalias.h"
@@ -25,7 +26,7 @@
 
 static struct conf_module *const modules[] = {
 	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &headers_module, &env_module, &setenvif_module,
-	&userdir_module, &vhost_alias_module, &speling_module, NULL
+	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };
 
 /* ---------------------------------------------------------------------------------------------- surroundings */

@@ -33,6 +33,7 @@
 #include "request/phases.h"
 #include "request/request.h"
 #include "request/response.h"
+#include "request/remoteip.h"
 #include "request/speling.h"
 #include "request/userdir.h"
 #include "request/vhostalias.h"
@@ -40,7 +41,7 @@
 
 static struct conf_module *const served_modules[] = {
 	&core_module, &authz_core_module, &env_module, &setenvif_module, &alias_module, &dir_module, &mime_module, &headers_module,
-	&userdir_module, &vhost_alias_module, &speling_module, NULL,
+	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL,
 };
 
 struct served {
@@ -345,7 +346,8 @@ static inline struct request *served_request(struct served *v, const char *metho
 	v->client.ops = &served_client;
 	addr_parse(&v->client.peer, "192.0.2.1", 5555);
 	addr_parse(&v->client.local, "127.0.0.1", v->client.secure ? 8443 : 80);
-	addr_ip(&v->client.peer, v->client.peer_text);
+	v->client.arrived = v->client.connected = v->client.peer;
+	client_is(&v->client, &v->client.arrived);
 	v->client.about.peer = &v->client.peer;
 	v->stream = (struct stream){ .ops = &served_ops, .request = r, .in_bytes = strlen(text) };
 	r->stream = &v->stream;
