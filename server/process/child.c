@@ -20,6 +20,7 @@
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "log/target.h"
+#include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/role.h"
 #include "process/shared.h"
@@ -38,6 +39,7 @@ static struct child {
 	struct conn_listener *listeners;
 	volatile int *client_fds;
 	int key_fd;
+	struct key_link link;
 	int control;
 } child;
 
@@ -177,7 +179,7 @@ static int warm(void *ctx, struct err *e)
 	gnutls_rnd(GNUTLS_RND_NONCE, word, sizeof word);
 	gnutls_rnd(GNUTLS_RND_RANDOM, word, sizeof word);
 	if (child.key_fd >= 0)
-		key_use(&key_ops_keyholder, &child.key_fd);
+		key_use(&key_ops_keyholder, &child.link);
 	staple_use(shared.staples);
 	if (keys_tls_wanted(g->cfg))
 		tls_child_init(shared.cache, keys_cache_settings(g->cfg));
@@ -264,6 +266,8 @@ void child_run(const struct child_start *s)
 
 	child.start = s;
 	child.key_fd = s->key_fd;
+	if (s->key_fd >= 0)
+		keyholders_link(s->generation->keyholders, s->slot, s->key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
 	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
 	    || shared_child_staples(&e) < 0)

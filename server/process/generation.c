@@ -202,8 +202,12 @@ int64_t generation_due(const struct generation *g, int64_t now)
 {
 	int64_t due = g->look, at;
 
-	if (g->state == GENERATION_DRAINING || g->state == GENERATION_GONE)
+	if (g->state == GENERATION_GONE)
 		return g->deadline;
+	if (g->state == GENERATION_DRAINING) {
+		at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
+		return at < g->deadline ? at : g->deadline;
+	}
 	at = slots_due(g, now);
 	if (at < due)
 		due = at;

@@ -1,28 +1,29 @@
 /*
- * keyholder.c - the processes that hold private keys. First half: the master starts and feeds them, with descriptors of
- * key files that it opened as root and never reads. Second half: the process itself, blocking, one request after the
- * other; it opens nothing, and no request can end it.
+ * keyholder.c - the master's half of the processes that hold private keys (their own is keyserve.c): they are started and
+ * fed with descriptors of key files that the master opened as root and never reads, watched, and replaced.
  *
  * A child's socket is a pair made when the child is forked. The master keeps a copy of the keyholder's end, so that a
  * keyholder that dies can be replaced behind the same sockets: what a child asked meanwhile waits in them.
+ *
+ * One that hangs does not die by itself. A child that has waited for some time complains, by a count in shared memory
+ * that tells nothing but "look"; the master then asks the keyholder for a sign of life, and ends one that gives none and
+ * finishes nothing. So no child can have a keyholder ended that works.
  */
 #include "process/keyholder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gnutls/crypto.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/secret.h"
 #include "log/log.h"
 #include "process/generation.h"
 #include "process/keys.h"
+#include "process/keyserve.h"
 #include "process/phrases.h"
 #include "process/policy.h"
 #include "process/role.h"
@@ -32,23 +33,43 @@
 #include "tls/keyproto.h"
 
 #define LOAD_WAIT_MS 10000
-#define ORPHAN_MS 5500                  /* how long it serves children whose master is gone */
+#define PATIENCE_PART 4                 /* of SSLKeyTimeout: how long one may finish nothing while a child complains */
+#define THROTTLE_TOLD_MS 60000          /* at most one line about children that ask too much in this time */
 
 struct keyholder {
 	pid_t pid;                      /* 0 = none now */
 	int control;
 	int64_t born;
 	struct policy_backoff backoff;
+	uint32_t heard;                 /* complaints of children that were looked into */
+	uint32_t done, pong;            /* its signs of life when the last look began */
+	int64_t patience;               /* when that look ends; 0 = there is none */
+	uint32_t throttled;             /* as told last */
+	int64_t told;
 };
 struct keyholders {
 	struct config *cfg;
 	struct keys keys;
 	unsigned n;
 	bool loaded;                    /* the first one has told the keys' public parts */
+	struct key_calls *calls;        /* n, shared with children */
+	struct keyserve_board *boards;  /* n, shared with the keyholders */
 	struct keyholder at[];
 };
 
-static _Noreturn void keyholder_run(int control, const struct config *cfg);
+/* Pages of their own: what children write must not lie beside what keyholders do. */
+static void *share(unsigned n, size_t size)
+{
+	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unshare(void *p, unsigned n, size_t size)
+{
+	if (p)
+		munmap(p, n * size);
+}
 
 /* ------------------------------------------------------------------------------------------------ the master's half */
 
@@ -132,6 +153,7 @@ static int start_one(struct keyholders *k, struct keyholder *h, bool report, str
 	int fd[2];
 
 	discard(h);
+	h->patience = 0;
 	if (ipc_pair(fd) < 0)
 		return err_sys(e, "no socket for a keyholder");
 	h->born = shared_now();
@@ -139,7 +161,8 @@ static int start_one(struct keyholders *k, struct keyholder *h, bool report, str
 	if (h->pid == 0) {
 		/* The master's end must not live on here: its close is how this process learns that the master is gone. */
 		close(fd[0]);
-		keyholder_run(fd[1], k->cfg);
+		unshare(k->calls, k->n, sizeof *k->calls);
+		keyserve_run(fd[1], k->cfg, &k->boards[h - k->at]);
 	}
 	close(fd[1]);
 	h->control = fd[0];
@@ -165,7 +188,11 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 	k->n = n;
 	for (unsigned i = 0; i < n; i++)
 		k->at[i].control = -1;
-	if (keys_collect(&k->keys, cfg) < 0)
+	k->calls = share(n, sizeof *k->calls);
+	k->boards = share(n, sizeof *k->boards);
+	if (!k->calls || !k->boards)
+		err_sys(e, "no memory that children and keyholders share");
+	else if (keys_collect(&k->keys, cfg) < 0)
 		err_set(e, "no memory for the list of keys");
 	else if (keys_open(&k->keys, cfg) == 0) {
 		unsigned i = 0;
@@ -181,6 +208,7 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept)
 {
 	struct keyholder *h = &k->at[slot % k->n];
+	uint32_t number = slot;
 	int fd[2];
 
 	if (ipc_pair(fd) < 0)
@@ -188,24 +216,32 @@ int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept
 	*child = fd[0];
 	*kept = fd[1];
 	/* One that takes no message hangs. Its successor gets this end with the others. */
-	if (h->pid && h->control >= 0 && ipc_send(h->control, KEY_MSG_ATTACH, slot, NULL, 0, &fd[1], 1) < 0)
+	if (h->pid && h->control >= 0 && ipc_send(h->control, KEY_MSG_ATTACH, 0, &number, sizeof number, &fd[1], 1) < 0)
 		kill(h->pid, SIGKILL);
 	return 0;
+}
+
+void keyholders_link(const struct keyholders *k, unsigned slot, int fd, struct key_link *link)
+{
+	*link = (struct key_link){ .fd = fd, .wake = shared.wake, .timeout_ms = k->cfg->process->key_timeout_ms, .calls = &k->calls[slot % k->n] };
+	unshare(k->boards, k->n, sizeof *k->boards);
 }
 
 static void give_sockets(struct keyholders *k, const struct generation *g, unsigned which)
 {
 	int *fds = calloc(shared.nslots, sizeof *fds);
-	unsigned n = fds ? slots_ends(g, SLOT_KEYS, which, k->n, fds, shared.nslots) : 0;
+	uint32_t *numbers = calloc(shared.nslots, sizeof *numbers);
+	unsigned n = fds && numbers ? slots_ends(g, SLOT_KEYS, which, k->n, fds, numbers, shared.nslots) : 0;
 
 	for (unsigned at = 0; at < n; at += IPC_MAX_FDS) {
 		unsigned part = n - at < IPC_MAX_FDS ? n - at : IPC_MAX_FDS;
-		if (ipc_send(k->at[which].control, KEY_MSG_ATTACH, 0, NULL, 0, fds + at, part) < 0) {
+		if (ipc_send(k->at[which].control, KEY_MSG_ATTACH, 0, numbers + at, part * sizeof *numbers, fds + at, part) < 0) {
 			kill(k->at[which].pid, SIGKILL);
 			break;
 		}
 	}
 	free(fds);
+	free(numbers);
 }
 
 static void replace(struct keyholders *k, const struct generation *g, unsigned i)
@@ -238,6 +274,8 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 			(int)pid, g->number, slots_status_words(status, words));
 		h->pid = 0;
 		discard(h);
+		/* Children whose question went down with it ask again. */
+		atomic_fetch_add_explicit(&k->calls[i].deaths, 1, memory_order_release);
 		policy_ended(&h->backoff,
 			     slots_class(status, false) == POLICY_NORMAL ? POLICY_CRASH
 									 : slots_class(status, false),
@@ -250,20 +288,66 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 	return false;
 }
 
+/* A complaint begins a look; at its end the keyholder has finished something, or answered, or is ended. */
+static void look_after(struct keyholders *k, const struct generation *g, unsigned i, int64_t now)
+{
+	struct keyholder *h = &k->at[i];
+	struct keyserve_board *b = &k->boards[i];
+	uint32_t complaints = atomic_load_explicit(&k->calls[i].complaints, memory_order_relaxed);
+	uint32_t done = atomic_load_explicit(&b->done, memory_order_relaxed), pong = atomic_load_explicit(&b->pong, memory_order_relaxed);
+
+	if (h->patience && (done != h->done || pong != h->pong)) {
+		h->patience = 0;
+	} else if (h->patience && now >= h->patience) {
+		log_errorx(NULL, LOG_SSL, "BH0700", "keyholder pid %d of generation %u hangs while a child waits for a signature: it is ended, and another takes its place",
+			   (int)h->pid, g->number);
+		kill(h->pid, SIGKILL);
+		h->patience = 0;
+	} else if (!h->patience && complaints != h->heard) {
+		h->done = done;
+		h->pong = pong;
+		h->patience = now + k->cfg->process->key_timeout_ms / PATIENCE_PART;
+		/* Where it takes nothing the end of the patience tells. */
+		ipc_send(h->control, KEY_MSG_PING, 0, NULL, 0, NULL, 0);
+	}
+	h->heard = complaints;
+}
+
+static void tell_throttled(struct keyholders *k, unsigned i, int64_t now)
+{
+	struct keyholder *h = &k->at[i];
+	uint32_t times = atomic_load_explicit(&k->boards[i].throttled, memory_order_relaxed);
+
+	if (times == h->throttled || (h->told && now - h->told < THROTTLE_TOLD_MS))
+		return;
+	log_warnx(NULL, LOG_SSL, "BH0701",
+		  "the child in slot %u asks for more than %lld key operations a second (SSLKeyRequestLimit): it was made to wait %u times since this was told last; a child that only serves does not ask so often",
+		  atomic_load_explicit(&k->boards[i].slot, memory_order_relaxed), (long long)k->cfg->process->key_request_limit, times - h->throttled);
+	h->throttled = times;
+	h->told = now;
+}
+
 void keyholders_tick(struct keyholders *k, const struct generation *g, int64_t now)
 {
-	for (unsigned i = 0; i < k->n; i++)
+	for (unsigned i = 0; i < k->n; i++) {
 		if (!k->at[i].pid && policy_due(&k->at[i].backoff, true) <= now)
 			replace(k, g, i);
+		if (k->at[i].pid)
+			look_after(k, g, i, now);
+		tell_throttled(k, i, now);
+	}
 }
 
 int64_t keyholders_due(const struct keyholders *k)
 {
 	int64_t due = INT64_MAX;
 
-	for (unsigned i = 0; i < k->n; i++)
-		if (!k->at[i].pid && policy_due(&k->at[i].backoff, true) < due)
-			due = policy_due(&k->at[i].backoff, true);
+	for (unsigned i = 0; i < k->n; i++) {
+		int64_t at = k->at[i].pid ? k->at[i].patience ? k->at[i].patience : INT64_MAX : policy_due(&k->at[i].backoff, true);
+
+		if (at < due)
+			due = at;
+	}
 	return due;
 }
 
@@ -283,215 +367,7 @@ void keyholders_end(struct keyholders *k)
 	for (unsigned i = 0; i < k->n; i++)
 		discard(&k->at[i]);
 	keys_close(&k->keys);
+	unshare(k->calls, k->n, sizeof *k->calls);
+	unshare(k->boards, k->n, sizeof *k->boards);
 	free(k);
-}
-
-/* ------------------------------------------------------------------------------------------------ the process itself */
-
-static struct holder {
-	int control, epoll;             /* control -1: the master is gone */
-	unsigned sockets;               /* of children */
-	struct key_store *store;
-	char *phrases;                  /* PHRASES_ROOM bytes of a page of its own, zeros but while keys are loaded */
-} holder;
-static struct ipc_message message;      /* too large for the stack, and only one at a time is read */
-
-static int watch(int fd)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
-
-	return epoll_ctl(holder.epoll, EPOLL_CTL_ADD, fd, &ev);
-}
-
-/* Closing alone is not enough: the master holds the same description, so that epoll would go on telling of it. */
-static void unwatch(int fd)
-{
-	epoll_ctl(holder.epoll, EPOLL_CTL_DEL, fd, NULL);
-	close(fd);
-}
-
-static int warm(void *ctx, struct err *e)
-{
-	unsigned char word[4];
-
-	(void)ctx;
-	gnutls_rnd(GNUTLS_RND_KEY, word, sizeof word);
-	gnutls_rnd(GNUTLS_RND_RANDOM, word, sizeof word);
-	gnutls_rnd(GNUTLS_RND_NONCE, word, sizeof word);
-	holder.epoll = epoll_create1(EPOLL_CLOEXEC);
-	holder.store = key_store_new();
-	mallopt(M_PERTURB, 0xff);
-	holder.phrases = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
-	if (holder.epoll < 0 || !holder.store || !holder.phrases || watch(holder.control) < 0)
-		return err_sys(e, "no memory or no descriptors");
-	return 0;
-}
-
-static void take_phrases(void)
-{
-	if (message.len && message.len <= PHRASES_ROOM && message.data[message.len - 1] == '\0') {
-		memcpy(holder.phrases, message.data, message.len);
-		key_store_phrases(holder.store, holder.phrases, message.len);
-	}
-	secret_wipe(message.data, sizeof message.data);
-}
-
-/*
- * GnuTLS frees its copies of a phrase unwiped. While keys are loaded the allocator overwrites what is freed (warm), but not
- * the small pieces that it keeps at hand, at most 7 of a size: those are had out and wiped here.
- */
-static void forget_phrases(void)
-{
-	enum { STEP = 16, SIZES = 66, EACH = 8 };
-	void *at[SIZES][EACH];
-
-	key_store_phrases(holder.store, NULL, 0);
-	secret_wipe(holder.phrases, PHRASES_ROOM);
-	for (size_t i = 0; i < SIZES; i++)
-		for (size_t k = 0; k < EACH; k++)
-			if ((at[i][k] = malloc((i + 1) * STEP)))
-				secret_wipe(at[i][k], (i + 1) * STEP);
-	for (size_t i = 0; i < SIZES; i++)
-		for (size_t k = 0; k < EACH; k++)
-			free(at[i][k]);
-	mallopt(M_PERTURB, 0);
-}
-
-/* LOAD: one descriptor and the file's name. */
-static void take_key(void)
-{
-	struct key_ref ref = { 0 };
-	struct err e = { .text = "" };
-	int rc = -1;
-
-	if (message.nfds != 1 || message.len < 2 || message.data[message.len - 1] != '\0')
-		err_set(&e, "the master sent a key without a file");
-	else
-		rc = key_store_add(holder.store, message.fds[0], (const char *)message.data, &ref, &e);
-	ipc_drop_fds(&message);
-	if (rc == 0)
-		ipc_send(holder.control, KEY_MSG_LOADED, message.head.id, &ref, sizeof ref, NULL, 0);
-	else
-		ipc_send(holder.control, KEY_MSG_FAILED, message.head.id, &e, sizeof e, NULL, 0);
-}
-
-static void attach(void)
-{
-	for (unsigned i = 0; i < message.nfds; i++) {
-		int fd = message.fds[i];
-		/* Not blocking: a child that asks and never reads the answers must not stop the others. */
-		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || watch(fd) < 0)
-			close(fd);
-		else
-			holder.sockets++;
-	}
-	message.nfds = 0;
-}
-
-static void from_master(void)
-{
-	int rc = ipc_recv(holder.control, &message);
-
-	if (rc == 0) {
-		unwatch(holder.control);
-		holder.control = -1;
-		return;
-	}
-	if (rc < 0)
-		return;
-	switch (message.head.type) {
-	case KEY_MSG_LOAD:
-		take_key();
-		break;
-	case KEY_MSG_PHRASES:
-		take_phrases();
-		break;
-	case KEY_MSG_READY:
-		forget_phrases();
-		ipc_send(holder.control, KEY_MSG_READY, 0, NULL, 0, NULL, 0);
-		break;
-	case KEY_MSG_ATTACH:
-		attach();
-		break;
-	default:
-		break;
-	}
-	ipc_drop_fds(&message);
-}
-
-static int answer(int fd)
-{
-	unsigned char out[KEY_MAX_SIGNATURE];
-	struct key_request r = { 0 };
-	size_t n = 0;
-	int32_t rc = GNUTLS_E_INVALID_REQUEST;
-
-	if (message.head.type == KEY_MSG_RUN && message.nfds == 0 && message.len >= sizeof r) {
-		memcpy(&r, message.data, sizeof r);
-		if (r.length == message.len - sizeof r && r.operation <= KEY_DECRYPT)
-			rc = key_store_run(holder.store, r.key, (enum key_operation)r.operation,
-					   r.algorithm, message.data + sizeof r, r.length, out, sizeof out,
-					   &n);
-	}
-	ipc_drop_fds(&message);
-	if (rc == 0 && n <= sizeof out)
-		return ipc_send(fd, KEY_MSG_RESULT, message.head.id, out, n, NULL, 0);
-	return ipc_send(fd, KEY_MSG_ERROR, message.head.id, &rc, sizeof rc, NULL, 0);
-}
-
-static void from_child(int fd)
-{
-	int rc = ipc_recv(fd, &message);
-
-	if (rc < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (rc == 1 && answer(fd) == 0)
-		return;
-	unwatch(fd);
-	holder.sockets--;
-}
-
-void keyholder_run(int control, const struct config *cfg)
-{
-	const struct process_settings *p = cfg->process;
-	uid_t uid = p->uid;
-	gid_t gid = p->gid;
-	struct err e = { .text = "" };
-	char text[1024];
-	int64_t end = INT64_MAX;
-
-	holder.control = control;
-	if (shared.root)
-		role_account(p->key_user, "_bulkhead-key", &uid, &gid);
-	shared_forget(SHARED_KEEP_NOTHING);
-	if (role_enter(ROLE_KEYHOLDER,
-		       &(struct role_wants){ .keep = &control,
-					     .nkeep = 1,
-					     .uid = shared.root ? uid : (uid_t)-1,
-					     .gid = gid,
-					     .files = shared.nslots + 64,
-					     .master = shared.master,
-					     .warm = warm },
-		       &e) < 0) {
-		err_print(&e, text, sizeof text);
-		struct err out = { .text = "" };
-		err_set(&out, "the keyholder cannot begin: %s", text);
-		ipc_send(control, KEY_MSG_FAILED, 0, &out, sizeof out, NULL, 0);
-		_exit(ROLE_EXIT_FATAL);
-	}
-	while (holder.control >= 0 || (holder.sockets && shared_now() < end)) {
-		struct epoll_event ev[16];
-		int n = epoll_wait(holder.epoll, ev, 16, holder.control >= 0 ? -1 : 500);
-
-		for (int i = 0; i < n; i++) {
-			if (ev[i].data.fd == holder.control)
-				from_master();
-			else
-				from_child(ev[i].data.fd);
-		}
-		if (holder.control < 0 && end == INT64_MAX)
-			end = shared_now() + ORPHAN_MS;
-	}
-	key_store_free(holder.store);
-	_exit(0);
 }

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "process/config.h"
+#include "tls/key.h"
 
 struct generation;
 struct keyholders;
@@ -19,9 +20,11 @@ struct keyholders;
 struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *e);
 /* A socket for a child in that slot: its own end in *child, the keyholder's in *kept. 0 or -1. */
 int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept);
+/* In the child that has that slot and that end: all it needs to ask. */
+void keyholders_link(const struct keyholders *k, unsigned slot, int fd, struct key_link *link);
 /* True if the pid was one of them: it is replaced, at once the first time. */
 bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t pid, int status, int64_t now);
-/* Tries again what is due. When it is due next: keyholders_due (INT64_MAX = nothing). */
+/* Looks into complaints of children, ends a keyholder that hangs, tries again what is due. When it is due next: keyholders_due (INT64_MAX = nothing). */
 void keyholders_tick(struct keyholders *k, const struct generation *g, int64_t now);
 int64_t keyholders_due(const struct keyholders *k);
 unsigned keyholders_living(const struct keyholders *k);

@@ -112,7 +112,7 @@ static void replace(struct resolver *v, const struct generation *g)
 	struct err e = { .text = "" };
 	char text[1024];
 	int *fds = calloc(shared.nslots, sizeof *fds);
-	unsigned n = fds ? slots_ends(g, SLOT_NAMES, 0, 1, fds, shared.nslots) : 0;
+	unsigned n = fds ? slots_ends(g, SLOT_NAMES, 0, 1, fds, NULL, shared.nslots) : 0;
 
 	if (fds && start_one(v, &e) == 0) {
 		for (unsigned at = 0; at < n; at += IPC_MAX_FDS)

@@ -17,6 +17,8 @@
 #define FIELD(name) offsetof(struct process_settings, name)
 #define DEFAULT_USER "www-data"
 #define HANG_TIMEOUT 60000              /* ms */
+#define KEY_TIMEOUT 4000                /* ms; its most, 5 s, is HANG_LEAST */
+#define KEY_REQUESTS 10000              /* a second: a child needs longer than 100 us for all else that a handshake is */
 #define HANG_LEAST 5000                 /* ms; a signature or a slow disk may hold a child up for as long */
 
 /* Process-wide: hosts have none of their own. */
@@ -29,6 +31,8 @@ static void *create_host(struct conf_env *env)
 	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
 	s->crash_reports = s->crash_per_ms = s->core_limit = -1;
 	s->certificate_watch = 1;
+	s->key_timeout_ms = KEY_TIMEOUT;
+	s->key_request_limit = KEY_REQUESTS;
 	s->uid = (uid_t)-1;
 	s->gid = (gid_t)-1;
 	return s;
@@ -335,6 +339,9 @@ static const struct conf_directive directives[] = {
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_hang_timeout, .offset = FIELD(hang_timeout_ms), .low = 0, .high = 86400 },
 	{ .name = "SSLCertificateWatch", .help = "A graceful restart when files of certificates and keys change", .value = "On", .contexts = CONF_GLOBAL,
 	  .args = CONF_FLAG, .set = conf_set_flag, .offset = FIELD(certificate_watch) },
+	{ .name = "SSLKeyTimeout", .help = "How long a child waits for a signature, 1 to 5 seconds; a keyholder that hangs for a quarter of it is replaced", .value = "4",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(key_timeout_ms), .low = 1, .high = 5 },
+	NUMBER("SSLKeyRequestLimit", key_request_limit, 0, 10000000, "10000", "Key operations that a child may ask for in a second; beyond it waits; 0 = no limit"),
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },

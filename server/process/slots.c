@@ -440,13 +440,17 @@ void slots_forget(struct generation *g)
 }
 
 unsigned slots_ends(const struct generation *g, enum slot_end end, unsigned which, unsigned modulo, int *fds,
-		    unsigned room)
+		    uint32_t *slots, unsigned room)
 {
 	unsigned n = 0;
 
-	for (unsigned i = which; i < used && n < room; i += modulo)
-		if (table[i].generation == g && table[i].pid && table[i].ends[end] >= 0)
-			fds[n++] = table[i].ends[end];
+	for (unsigned i = which; i < used && n < room; i += modulo) {
+		if (table[i].generation != g || !table[i].pid || table[i].ends[end] < 0)
+			continue;
+		if (slots)
+			slots[n] = i;
+		fds[n++] = table[i].ends[end];
+	}
 	return n;
 }
 

@@ -80,9 +80,9 @@ unsigned slots_living(const struct generation *g);
 int64_t slots_due(const struct generation *g, int64_t now);
 /* Free slots forget that they belonged to g. */
 void slots_forget(struct generation *g);
-/* A helper's ends of the sockets of g's living children whose slot is `which` modulo `modulo`. */
+/* A helper's ends of the sockets of g's living children whose slot is `which` modulo `modulo`, and those slots (NULL: not asked). */
 unsigned slots_ends(const struct generation *g, enum slot_end end, unsigned which, unsigned modulo, int *fds,
-		    unsigned room);
+		    uint32_t *slots, unsigned room);
 /* How an exit status reads: "exit signal Segmentation fault (11), core dumped". buf has 128 bytes; returns buf. */
 char *slots_status_words(int status, char *buf);
 enum policy_end slots_class(int status, bool killed_by_us);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/secret.h"
 #include "cert/load.h"
@@ -18,6 +19,8 @@
 
 #define PREMASTER 48                    /* RFC 5246, 7.4.7.1 */
 #define KEY_RESEND_MS 1500              /* a keyholder that died with our question in its hands will not answer it */
+#define KEY_STEP_MS 25                  /* how often we look whether it died */
+#define KEY_COMPLAIN_MS 200
 
 static const struct key_ops *backend;
 static void *backend_ctx;
@@ -129,26 +132,87 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Waits for room first: a keyholder that is stopped must not stop us for good. */
-static int send_bounded(int fd, uint32_t id, const unsigned char *request, size_t n, int64_t end)
+/* A question under way. */
+struct wait {
+	const struct key_link *link;
+	uint32_t id, deaths;            /* of keyholders when it was put */
+	const unsigned char *request;
+	size_t n;
+	int64_t end, again, complain;   /* ms: given up; put again without a sign; the master told that we wait */
+};
+
+static uint32_t deaths(const struct key_link *l)
 {
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
-		int64_t left = end - now_ms();
-		struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
-		int ready;
-		if (left <= 0) {
-			errno = ETIMEDOUT;
+	return l->calls ? atomic_load_explicit(&l->calls->deaths, memory_order_acquire) : 0;
+}
+
+/* Puts the question; waits for room first, but not long: a keyholder that is stopped must not stop us for good. */
+static int put(struct wait *w, int64_t until)
+{
+	struct pollfd p = { .fd = w->link->fd, .events = POLLOUT };
+	int64_t left = until - now_ms();
+	struct timespec t = { .tv_sec = left > 0 ? left / 1000 : 0, .tv_nsec = left > 0 ? left % 1000 * 1000000 : 0 };
+	int ready = ppoll(&p, 1, &t, NULL);
+	uint32_t died;
+
+	if (ready == 0 || (ready < 0 && errno == EINTR))
+		return 0;
+	died = deaths(w->link);
+	if (ready < 0 || ipc_send(w->link->fd, KEY_MSG_RUN, w->id, w->request, w->n, NULL, 0) < 0)
+		return ready > 0 && errno == EAGAIN ? 0 : -1;
+	w->deaths = died;
+	w->again = now_ms() + KEY_RESEND_MS;
+	return 1;
+}
+
+static void complain(struct wait *w)
+{
+	static const uint64_t one = 1;
+
+	w->complain = now_ms() + KEY_COMPLAIN_MS;
+	if (!w->link->calls)
+		return;
+	atomic_fetch_add_explicit(&w->link->calls->complaints, 1, memory_order_relaxed);
+	if (w->link->wake >= 0 && write(w->link->wake, &one, sizeof one) < 0)
+		errno = 0;              /* its count is full: it has been woken */
+}
+
+/* 1 the answer is in *m, 0 not yet, -1 there will be none. Answers to questions that were given up may come first. */
+static int take(struct wait *w, struct ipc_message *m, int64_t until)
+{
+	int64_t left;
+
+	while ((left = until - now_ms()) > 0) {
+		int got = ipc_recv_wait(w->link->fd, m, (int)left);
+
+		if (got == 1 && m->head.id == w->id)
+			return 1;
+		if (got == 0 || (got < 0 && errno != ETIMEDOUT && errno != EBADMSG))
 			return -1;
-		}
-		ready = ppoll(&p, 1, &t, NULL);
-		if (ready < 0 && errno != EINTR)
-			return -1;
-		if (ready > 0 && ipc_send(fd, KEY_MSG_RUN, id, request, n, NULL, 0) == 0)
-			return 0;
-		if (ready > 0 && errno != EAGAIN)
-			return -1;
+		if (got == 1)
+			ipc_drop_fds(m);
 	}
+	return 0;
+}
+
+static int ask(struct wait *w, struct ipc_message *m)
+{
+	bool put_yet = false;
+	int r = 0;
+
+	for (int64_t now; r == 0 && (now = now_ms()) < w->end; ) {
+		int64_t until = now + KEY_STEP_MS < w->end ? now + KEY_STEP_MS : w->end;
+
+		if (!put_yet || now >= w->again || deaths(w->link) != w->deaths) {
+			r = put(w, until);
+			put_yet |= r > 0;
+		}
+		if (r >= 0 && put_yet)
+			r = take(w, m, until);
+		if (r == 0 && now_ms() >= w->complain)
+			complain(w);
+	}
+	return r;
 }
 
 /* What an answer comes to; anything odd is a failure, never more. */
@@ -177,33 +241,20 @@ static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigne
 	static unsigned char request[IPC_MAX_DATA];
 	static uint32_t last_id;
 	const struct key_request head = { key, (uint32_t)op, algorithm, (uint32_t)len };
-	int fd = *(const int *)ctx, code = GNUTLS_E_PK_SIGN_FAILED;
-	int64_t end = now_ms() + KEY_TIMEOUT_MS;
-	uint32_t id = ++last_id;
+	struct wait w = { .link = ctx, .id = ++last_id, .request = request, .n = sizeof head + len, .complain = now_ms() + KEY_COMPLAIN_MS };
+	int code = GNUTLS_E_PK_SIGN_FAILED;
 
 	if (len > sizeof request - sizeof head)
 		return GNUTLS_E_INVALID_REQUEST;
 	memcpy(request, &head, sizeof head);
 	if (len)
 		memcpy(request + sizeof head, in, len);
-	for (int64_t left; (left = end - now_ms()) > 0; ) {
-		int64_t round = now_ms() + (left < KEY_RESEND_MS ? left : KEY_RESEND_MS);
-		int got = -1;
-		if (send_bounded(fd, id, request, sizeof head + len, end) != 0)
-			break;
-		/* Answers to earlier questions, which we gave up, may come first. */
-		while ((left = round - now_ms()) > 0 && (got = ipc_recv_wait(fd, &m, (int)left)) == 1
-		       && m.head.id != id)
-			ipc_drop_fds(&m);
-		if (got == 1 && m.head.id == id) {
-			code = take_answer(&m, out, cap, out_len);
-			ipc_drop_fds(&m);
-			break;
-		}
-		if (got == 0 || (got < 0 && errno != ETIMEDOUT && errno != EBADMSG))
-			break;
+	w.end = now_ms() + (w.link->timeout_ms ? w.link->timeout_ms : KEY_TIMEOUT_MS);
+	if (ask(&w, &m) == 1) {
+		code = take_answer(&m, out, cap, out_len);
+		ipc_drop_fds(&m);
+		secret_wipe(m.data, m.len);
 	}
-	secret_wipe(m.data, m.len);
 	return code;
 }
 

@@ -3,18 +3,20 @@
  * parsed by the keyholder (or, under -X, by the one process) with cert/load.h, never by the master or a child.
  *
  * Two back ends behind one table: the keyholder by ipc (tls/key.c, the client half of tls/keyproto.h), and direct.
- * A child waits for its answer, at most KEY_TIMEOUT_MS; a keyholder that died is replaced behind the same socket.
+ * A child waits for its answer, at most SSLKeyTimeout; a keyholder that died is replaced behind the same socket, and one
+ * that hangs is, too, soon after the child has complained.
  */
 #ifndef BULKHEAD_TLS_KEY_H
 #define BULKHEAD_TLS_KEY_H
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
-#define KEY_TIMEOUT_MS 5000
+#define KEY_TIMEOUT_MS 4000             /* where a link says nothing */
 #define KEY_MAX_SIGNATURE 1024
 
 /* A key of this generation, as the keyholder reported it. */
@@ -34,8 +36,19 @@ struct key_ops {
 /* The process's back end; set once at its start. Borrowed. */
 void key_use(const struct key_ops *ops, void *ctx);
 
-/* The keyholder by ipc: `fd` is this process's end of its socket. */
-extern const struct key_ops key_ops_keyholder;          /* ctx = int * */
+/* Between the master and the children of one keyholder, in shared memory: hints, of which none is trusted. */
+struct key_calls {
+	_Atomic uint32_t deaths;        /* of keyholders: what they had in their hands must be asked again. Written by the master */
+	_Atomic uint32_t complaints;    /* of children that wait long. Written by them */
+};
+/* The keyholder by ipc. */
+struct key_link {
+	int fd;                         /* this process's end of its socket */
+	int wake;                       /* the master's eventfd, for complaints; -1 = none */
+	int64_t timeout_ms;             /* until a handshake is given up; 0 = KEY_TIMEOUT_MS */
+	struct key_calls *calls;        /* NULL = none */
+};
+extern const struct key_ops key_ops_keyholder;          /* ctx = struct key_link * */
 /* Direct: ctx = struct key_store * (below). */
 extern const struct key_ops key_ops_direct;
 

@@ -17,7 +17,8 @@ enum {
 	KEY_MSG_RESULT,         /* keyholder → child: the signature or plain text */
 	KEY_MSG_ERROR,          /* keyholder → child: int32_t GNUTLS_E_* */
 	KEY_MSG_PHRASES,        /* master → keyholder, before keys: their pass phrases, texts each with its zero */
-	KEY_MSG_ATTACH,         /* master → keyholder: descriptors, each the keyholder's end of a child's socket */
+	KEY_MSG_ATTACH,         /* master → keyholder: descriptors, each the keyholder's end of a child's socket; data = their slots, uint32_t */
+	KEY_MSG_PING,           /* master → keyholder: show that you live (process/keyserve.h) */
 };
 struct key_request {
 	uint32_t key, operation, algorithm, length;

@@ -1,12 +1,23 @@
-"""What a child that was taken over can do to the keyholder: nothing but ask. Its socket is taken from it, and nonsense is sent."""
+"""
+Private keys and who has them: what a child that was taken over can do to the keyholder (its socket is taken from it, and nonsense is
+sent), keyholders that are killed or hang while children ask, and a search of every process's memory for the keys themselves.
+"""
+import base64
 import ctypes
 import os
 import random
+import re
+import signal
 import socket
+import ssl
 import struct
+import subprocess
+import threading
+import time
 import unittest
 
-from server import SSL_ON, ServerTest, needs_root
+from cryptography.hazmat.primitives import serialization
+from server import PKI, SSL_ON, Server, ServerTest, certificate, context, needs_root, wait_for
 
 RUN, RESULT, ERROR = 5, 6, 7            # of server/tls/keyproto.h
 SIGN_HASH, ECDSA_SHA256 = 0, 14         # enum key_operation, gnutls_sign_algorithm_t
@@ -87,6 +98,172 @@ class Hostile(ServerTest):
             other.close()
         self.assertEqual(s.roles('keys'), holders)
         self.assertEqual(len(s.workers()), 2)
+
+    @needs_root
+    def test_child_that_asks_too_often_waits(self):
+        s = self.serve('StartServers 2\nMaxRequestWorkers 64\nSSLKeyRequestLimit 100\n<VirtualHost *:@TLS@>\nServerName localhost\n' + SSL_ON + '</VirtualHost>\n')
+        question = request(0, SIGN_HASH, ECDSA_SHA256, bytes(32))
+        with keyholder_socket(s.workers()[0]) as sock:
+            began = time.monotonic()
+            for n in range(180):
+                self.assertEqual(ask(sock, RUN, (1 << 29) + n, question)[0], RESULT)
+            self.assertGreater(time.monotonic() - began, 0.6)
+            # Meanwhile nobody else waits: neither another child nor the one that serves.
+            sock.send(struct.pack('II', RUN, 1) + question)
+            began = time.monotonic()
+            with keyholder_socket(s.workers()[1]) as other:
+                self.assertEqual(ask(other, RUN, 1 << 29, question)[0], RESULT)
+            self.assertLess(time.monotonic() - began, 0.5)
+        s.logged(r'BH0701: the child in slot \d asks for more than 100 key operations a second .* made to wait \d+ times')
+
+
+def key_bytes(path):
+    """What of a private key may lie in memory: its numbers, as they are written and as big integers are kept, and its text."""
+    with open(path, 'rb') as f:
+        text = f.read()
+    key = serialization.load_pem_private_key(text, None)
+    if hasattr(key, 'private_numbers'):
+        n = key.private_numbers()
+        numbers = [n.d, n.p, n.q, n.dmp1] if hasattr(n, 'p') else [n.private_value]
+        secrets = [number.to_bytes((number.bit_length() + 7) // 8, 'big') for number in numbers]
+    else:
+        secrets = [key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())]
+    body = b''.join(line for line in text.split(b'-----BEGIN')[-1].splitlines()[1:] if b'-----' not in line)
+    # Of the text only what no certificate has: an RSA key begins with the public number, an EC key ends with the public point.
+    at = len(body) // 2 if len(body) > 1000 else 52 if len(body) > 100 else 24
+    # The middle of each number: the ends may be cut.
+    return [s[1:-1][:24] for s in secrets] + [s[::-1][1:-1][:24] for s in secrets] + [body[at:at + 32], base64.b64decode(body[at // 4 * 4:][:32])]
+
+
+def found_in(pid, patterns):
+    """Those that lie in the memory of a process, whatever kind of memory it is."""
+    found = set()
+    with open('/proc/%d/maps' % pid) as maps, open('/proc/%d/mem' % pid, 'rb', 0) as mem:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if rights[0] != 'r' or '[v' in line:
+                continue
+            start, end = (int(x, 16) for x in span.split('-'))
+            try:
+                mem.seek(start)
+                data = mem.read(end - start)
+            except OSError:
+                continue
+            found.update(p for p in patterns if p in data)
+    return found
+
+
+def ed25519(name):
+    cert, key = os.path.join(PKI, name + '-ed.pem'), os.path.join(PKI, name + '-ed.key')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '30', '-subj', '/CN=' + name, '-keyout', key, '-out', cert,
+                    '-addext', 'subjectAltName=DNS:' + name], check=True, capture_output=True)
+    return cert, key
+
+
+HOSTS = {'ec.test': certificate('ec.test'), 'rsa.test': certificate('rsa.test', 'rsa'), 'ed.test': ed25519('ed.test')}
+
+
+def hosts_text():
+    return ''.join('<VirtualHost *:@TLS@>\nServerName %s\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n</VirtualHost>\n' % (n, *files)
+                   for n, files in HOSTS.items())
+
+
+@needs_root
+class Lives(unittest.TestCase):
+    """One server for all; each test leaves it serving."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server('StartServers 2\nMinSpareServers 2\nMaxRequestWorkers 2048\nKeepAliveTimeout 60\nSSLKeyTimeout 1\n' + hosts_text()).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            cls.server.stop()
+        finally:
+            cls.server.remove()
+
+    def shake(self, name='ec.test', high=None):
+        with self.server.connect(ctx=context(high), sni=name) as c:
+            return c.request(host=name).status
+
+    def holders(self, besides=()):
+        """Those that live, once none of the others does."""
+        return wait_for(lambda: not set(self.server.roles('keys')) & set(besides) and self.server.roles('keys'), 'keyholders are replaced')
+
+    def test_no_key_in_any_other_process(self):
+        for name in HOSTS:
+            for high in (None, ssl.TLSVersion.TLSv1_2):
+                for _ in range(4):
+                    self.assertEqual(self.shake(name, high), 200)
+        holders = self.server.roles('keys')
+        wanted = {p: name for name, (_, key) in HOSTS.items() for p in key_bytes(key)}
+        everyone = [self.server.pid] + [p for p in map(int, filter(str.isdigit, os.listdir('/proc'))) if self.parent(p) == self.server.pid]
+        self.assertGreater(len(everyone), len(holders) + 3)
+        for pid in everyone:
+            found = {wanted[p] for p in found_in(pid, wanted)}
+            # The search finds what it looks for where it is.
+            self.assertEqual(found, set(HOSTS) if pid in holders else set(), (pid, holders))
+
+    @staticmethod
+    def parent(pid):
+        try:
+            with open('/proc/%d/stat' % pid) as f:
+                return int(f.read().rsplit(')', 1)[1].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
+
+    def test_one_that_hangs_is_replaced_while_children_wait(self):
+        old = self.holders()
+        with self.server.connect(ctx=context(), sni='ec.test') as kept:
+            self.assertEqual(kept.request(host='ec.test').status, 200)
+            for pid in old:
+                os.kill(pid, signal.SIGSTOP)
+            began = time.monotonic()
+            results = []
+            threads = [threading.Thread(target=lambda: results.append(self.shake())) for _ in range(4)]
+            for t in threads:
+                t.start()
+            self.assertEqual(kept.request(host='ec.test').status, 200)
+            self.assertLess(time.monotonic() - began, 1.5)
+            for t in threads:
+                t.join()
+        self.assertEqual(results, [200] * 4)
+        wait_for(lambda: any(re.search('BH0700: keyholder pid %d .* hangs' % pid, self.server.error_log) for pid in old), 'it is told')
+        for pid in set(old) & set(self.server.roles('keys')):   # of children that were not asked
+            os.kill(pid, signal.SIGCONT)
+
+    def test_one_that_is_idle_is_left_alone(self):
+        old = self.holders()
+        time.sleep(0.4)
+        self.assertEqual(self.shake(), 200)
+        self.assertEqual(self.holders(), old)
+
+    def test_killed_under_load(self):
+        old, ended, done, failed = self.holders(), threading.Event(), [0], []
+
+        def load(name):
+            while not ended.is_set():
+                try:
+                    self.shake(name)
+                    done[0] += 1
+                except OSError as e:
+                    failed.append(e)
+
+        threads = [threading.Thread(target=load, args=(name,)) for name in ('ec.test', 'rsa.test', 'ed.test', 'ec.test')]
+        for t in threads:
+            t.start()
+        for pid in old:
+            time.sleep(0.4)
+            os.kill(pid, signal.SIGKILL)
+        self.holders(besides=old)
+        time.sleep(0.4)
+        ended.set()
+        for t in threads:
+            t.join()
+        self.assertGreater(done[0], 50)
+        # Those that were in flight may be lost, one a client and kill; in truth they are asked again.
+        self.assertLessEqual(len(failed), len(threads) * len(old), failed)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ static struct rig_env *env;
 static struct arena *arena;
 static const struct tls_cache_settings settings = { .enabled = true, .bytes = 65536, .timeout_s = 300 };
 static int ends[2];                     /* [0] is the child's, [1] the keyholder's: the parent keeps both, as a master does */
+static struct key_link link_of_child;   /* to ends[0] */
 
 /* How the test's keyholder behaves. */
 enum manner { HONEST, LATE_ANSWERS, LOSES_FIRST, RUDE, STARTS_LATE };
@@ -87,7 +88,10 @@ static int each_setup(void **state)
 	(void)state;
 	env = rig_env_new();
 	arena = arena_new(0);
-	return ipc_pair(ends);
+	if (ipc_pair(ends) < 0)
+		return -1;
+	link_of_child = (struct key_link){ .fd = ends[0], .wake = -1 };
+	return 0;
 }
 
 static int each_teardown(void **state)
@@ -136,7 +140,7 @@ static void test_handshakes(void **state)
 			struct tls_policy *p = rig_host(env, "one.test", rows[i].cert, rows[i].more);
 			pid_t pid = keyholder(rig_keys, how);
 			int alert;
-			key_use(&key_ops_keyholder, &ends[0]);
+			key_use(&key_ops_keyholder, &link_of_child);
 			if (handshake(p, rows[i].client, &alert) != TLS_DONE)
 				fail_msg("row %zu, manner %d", i, how);
 			end(pid);
@@ -153,7 +157,7 @@ static void test_lost_question(void **state)
 	int alert;
 
 	(void)state;
-	key_use(&key_ops_keyholder, &ends[0]);
+	key_use(&key_ops_keyholder, &link_of_child);
 	assert_int_equal(handshake(p, CLIENT13, &alert), TLS_DONE);
 	assert_in_range(now_ms() - began, 1000, 4000);
 	end(pid);
@@ -174,7 +178,7 @@ static void test_nobody_there(void **state)
 	int alert;
 
 	(void)state;
-	key_use(&key_ops_keyholder, &ends[0]);
+	key_use(&key_ops_keyholder, &link_of_child);
 	kill(pid, SIGSTOP);
 	began = now_ms();
 	assert_int_equal(handshake(p, CLIENT13, &alert), TLS_FAILED);
