@@ -169,7 +169,7 @@ static const char shipped[] = "access_compat allowmethods asis authn_anon authn_
 	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
 	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "
 	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain slotmem_shm socache_dbm socache_memcache "
-	"socache_redis suexec systemd unique_id usertrack xml2enc gnutls php5 php7 php";
+	"socache_redis suexec systemd usertrack xml2enc gnutls php5 php7 php";
 
 static bool in_list(const char *list, struct text name)
 {

@@ -128,6 +128,7 @@ static const struct conf_directive env_directives[] = {
 struct conf_module env_module = {
 	.name = "env_module",
 	.source = "mod_env.c",
+	.aka = "unique_id_module mod_unique_id.c",
 	.directives = env_directives,
 	.create_section = create_section,
 	.merge_section = merge_section,

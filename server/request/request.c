@@ -3,7 +3,10 @@
  */
 #include "request/request.h"
 
+#include <string.h>
 #include <unistd.h>
+
+#include "base/secret.h"
 
 struct request *request_new(struct arena *a)
 {
@@ -26,7 +29,40 @@ struct request *request_new(struct arena *a)
 
 struct text request_env(const struct request *r, const char *name)
 {
-	return fields_get(&r->env, name);
+	struct text value = fields_get(&r->env, name);
+
+	return !value.p && strcmp(name, "UNIQUE_ID") == 0 ? text_of(request_id(r)) : value;
+}
+
+/* What tells this process from all others, wherever they run: drawn when the first request asks. */
+static const unsigned char *process_mark(void)
+{
+	static unsigned char mark[10];
+	static pid_t drawn_by;
+
+	if (drawn_by != getpid()) {             /* a child does not share what its master has drawn */
+		drawn_by = getpid();
+		if (secret_random(mark, sizeof(mark)) != 0)
+			memcpy(mark, &drawn_by, sizeof(drawn_by));      /* the kernel gives none: the number of the process, then */
+	}
+	return mark;
+}
+
+const char *request_id(const struct request *r)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@-";
+	uint32_t numbers[3] = { (uint32_t)r->received.tv_sec, (uint32_t)r->client->id, r->client->requests };
+	unsigned char bytes[24] = { 0 };
+	char text[33];
+
+	memcpy(bytes, numbers, sizeof(numbers));
+	memcpy(bytes + sizeof(numbers), process_mark(), 10);
+	for (unsigned i = 0, at = 0; i < sizeof(bytes); i += 3) {
+		uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
+		for (int shift = 18; shift >= 0; shift -= 6)
+			text[at++] = letters[three >> shift & 63];
+	}
+	return arena_strndup(r->arena, text, 30);       /* 22 bytes are meant */
 }
 
 void request_close(struct request *r)

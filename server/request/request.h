@@ -98,7 +98,12 @@ int request_keep(struct request *r);
 void request_close(struct request *r);          /* closes r->fd now */
 int request_take(struct request *r);            /* r->fd is the caller's from now on; -1 = there is none */
 static inline void *request_config(const struct request *r, const struct conf_module *m) { return r->section[m->index]; }
-/* A variable of r->env ("" counts as set); absent text if not set. */
+/* A variable of r->env ("" counts as set); absent text if not set. UNIQUE_ID is made where it is asked for (request_id). */
 struct text request_env(const struct request *r, const char *name);
+/*
+ * What no other request has, of this server or another, as mod_unique_id makes it: letters, digits, '@' and '-'. The same for a request and
+ * all that are made of it. Of the arena; NULL on ENOMEM.
+ */
+const char *request_id(const struct request *r);
 
 #endif

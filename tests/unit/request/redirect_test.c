@@ -101,11 +101,34 @@ static void they_are_bounded_in_depth(void **state)
 	served_free(v);
 }
 
+static void ids_are_of_one_request(void **state)
+{
+	struct served *v = site_with_files("SetEnvIf Host . seen\nHeader set X-Id %{UNIQUE_ID}e\n");
+	char first[64];
+
+	(void)state;
+	v->client.id = 7;
+	served_get(v, "/a.html");
+	snprintf(first, sizeof first, "%s", served_field(v, "X-Id"));
+	assert_int_equal(strlen(first), 30);
+	assert_int_equal(strspn(first, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@-"), 30);
+	assert_string_equal(request_id(v->last), first);
+	v->client.requests++;
+	served_get(v, "/a.html");
+	assert_string_not_equal(served_field(v, "X-Id"), first);
+	v->client.requests--;
+	v->client.id++;
+	served_get(v, "/a.html");
+	assert_string_not_equal(served_field(v, "X-Id"), first);
+	served_free(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_look_up_tells_what_would_be_answered), cmocka_unit_test(the_index_is_what_the_folder_becomes),
 		cmocka_unit_test(quiet_look_ups_leave_no_line), cmocka_unit_test(they_are_bounded_in_depth),
+		cmocka_unit_test(ids_are_of_one_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
