@@ -133,6 +133,15 @@ enum conf_args {
 /* Which of a module's two structures a directive belongs to. */
 enum conf_scope { CONF_OF_HOST, CONF_OF_SECTION };
 
+/* What a per-directory file may hold. Known to conf_target.allowed. */
+enum { CONF_NONFATAL_OVERRIDE = 1, CONF_NONFATAL_UNKNOWN = 2 };
+struct conf_allowed {
+	unsigned override;              /* enum conf_override: a directive of one of these groups is taken */
+	unsigned options;               /* AllowOverride Options=…: for the setter of Options alone */
+	unsigned nonfatal;              /* CONF_NONFATAL_*: what is passed over with a notice in place of an error */
+	const char *const *list;        /* AllowOverrideList: taken by name; ended by NULL, or NULL */
+};
+
 struct conf_call;
 struct conf_directive;
 /* 0, or -1 after conf_fail(). `config` = the module's structure of the directive's scope. */
@@ -183,6 +192,7 @@ struct conf_target {
 	void **section;                 /* those of the innermost section */
 	void *owner;                    /* for setters that need more: the configuration that is being read (process/config.h) */
 	unsigned limit;                 /* inside <Limit>/<LimitExcept>: bits of methods (http/head.h); 0 = all */
+	const struct conf_allowed *allowed;     /* where the context has CONF_HTACCESS; NULL: all of .htaccess */
 };
 
 /* What a setter is told. */
@@ -190,7 +200,7 @@ struct conf_call {
 	const struct conf_directive *directive;
 	const struct conf_module *module;
 	const struct conf_node *node;
-	enum conf_context context;
+	enum conf_context context;      /* inside sections of a per-directory file two bits: CONF_HTACCESS | CONF_FILES */
 	struct conf_target *target;
 	struct conf_env *env;
 	struct conf_module *const *modules;
@@ -201,6 +211,7 @@ unsigned conf_modules_number(struct conf_module *const *modules);
 /*
  * Hands a row of nodes (a sibling list) to the modules' setters: finds the directive, checks the context, splits the
  * arguments, calls. An unknown name is an error with "did you mean". Returns 0, or -1 if any fault was reported.
+ * `context` may be several bits: a directive must then belong to each of them.
  */
 int conf_apply(const struct conf_node *first, struct conf_module *const *modules, enum conf_context context,
 	       struct conf_target *target, struct conf_env *env);

@@ -346,27 +346,77 @@ static void unknown(const struct conf_node *node, struct conf_module *const *mod
 			    "unknown directive %s", node->name);
 }
 
+/* Whether the directive's context and AllowOverride let it stand where it does. */
+static bool is_allowed(const struct conf_call *call)
+{
+	const struct conf_directive *d = call->directive;
+	const struct conf_allowed *allowed = call->target->allowed;
+	unsigned context = (unsigned)call->context;
+
+	if ((d->contexts & context) != context)
+		return false;
+	if (!(context & CONF_HTACCESS) || !allowed || (d->override & allowed->override))
+		return true;
+	for (const char *const *name = allowed->list; name && *name; name++)
+		if (!strcasecmp(*name, d->name))
+			return true;
+	return false;
+}
+
+/* "AuthConfig or Limit" */
+static const char *override_words(struct conf_env *env, unsigned set)
+{
+	static const char *const names[] = { "AuthConfig", "FileInfo", "Indexes", "Limit", "Options" };
+	const char *all = "";
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (set & 1u << i)
+			all = conf_printf(env, "%s%s%s", all, *all ? " or " : "", names[i]);
+	return all;
+}
+
+static int not_allowed(const struct conf_call *call)
+{
+	const struct conf_directive *d = call->directive;
+	const struct conf_allowed *allowed = call->target->allowed;
+	struct conf_env *env = call->env;
+	const struct conf_node *node = call->node;
+	const char *tag = *d->name == '<' ? ">" : "";
+	bool htaccess = (unsigned)call->context & CONF_HTACCESS;
+	char words_of[128];
+
+	if (htaccess && allowed && (allowed->nonfatal & CONF_NONFATAL_OVERRIDE)) {
+		conf_report(env, CONF_NOTICE, &node->pos, NULL, "%s%s is not allowed here and passed over, as AllowOverride Nonfatal says",
+			    d->name, tag);
+		return 0;
+	}
+	if (htaccess && (d->contexts & CONF_HTACCESS) && allowed && !(d->override & allowed->override))
+		conf_report(env, CONF_ERROR, &node->pos,
+			    conf_printf(env, "AllowOverride %s in the folder's <Directory> section would let it in", override_words(env, d->override)),
+			    "%s%s is not allowed here: AllowOverride does not permit it", d->name, tag);
+	else
+		conf_report(env, CONF_ERROR, &node->pos, htaccess ? "the server's configuration is its place" : better_place(d->contexts),
+			    "%s%s is not allowed %s; it belongs to: %s", d->name, tag, place(env, node, call->context),
+			    conf_context_words(d->contexts, words_of, sizeof(words_of)));
+	return -1;
+}
+
 static int apply(const struct conf_node *node, struct conf_call *call)
 {
 	struct conf_env *env = call->env;
-	char words_of[128];
+	const struct conf_allowed *allowed = call->target->allowed;
 
 	call->node = node;
 	call->directive = conf_find(call->modules, node->name, &call->module);
+	if (!call->directive && allowed && (allowed->nonfatal & CONF_NONFATAL_UNKNOWN)) {
+		conf_report(env, CONF_NOTICE, &node->pos, NULL, "%s is unknown and passed over, as AllowOverride Nonfatal says", node->name);
+		return 0;
+	}
 	if (!call->directive) {
 		unknown(node, call->modules, env);
 		return -1;
 	}
-	if (!(call->directive->contexts & call->context)) {
-		bool tag = *call->directive->name == '<';
-
-		conf_report(env, CONF_ERROR, &node->pos, better_place(call->directive->contexts),
-			    "%s%s is not allowed %s; it belongs to: %s", call->directive->name,
-			    tag ? ">" : "", place(env, node, call->context),
-			    conf_context_words(call->directive->contexts, words_of, sizeof(words_of)));
-		return -1;
-	}
-	return call_setter(call);
+	return is_allowed(call) ? call_setter(call) : not_allowed(call);
 }
 
 int conf_apply(const struct conf_node *first, struct conf_module *const *modules, enum conf_context context,

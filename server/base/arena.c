@@ -280,6 +280,11 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
+void arena_charge(struct arena *a, size_t n)
+{
+	a->used += n;
+}
+
 size_t arena_used(const struct arena *a)
 {
 	return a->used;

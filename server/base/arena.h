@@ -31,7 +31,9 @@ int arena_cleanup(struct arena *a, void (*fn)(void *), void *arg);
 /* Gives everything back but the first block, so that a kept-alive connection mallocs nothing anew. */
 void arena_reset(struct arena *a);
 void arena_free(struct arena *a);           /* NULL is fine */
-/* Bytes handed out since the last reset: for limits. */
+/* Bytes handed out since the last reset, and those charged: for limits. */
 size_t arena_used(const struct arena *a);
+/* Counts memory that lies elsewhere and lives as long as the arena. */
+void arena_charge(struct arena *a, size_t n);
 
 #endif

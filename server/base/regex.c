@@ -106,6 +106,16 @@ static int compile(struct regex *re, const char *pattern, unsigned flags, struct
 	return 0;
 }
 
+/* Bytes of the compiled pattern: a short one may come to many. */
+static size_t compiled_size(const struct regex *re)
+{
+	size_t size = 0, jit = 0;
+
+	pcre2_pattern_info(re->code, PCRE2_INFO_SIZE, &size);
+	pcre2_pattern_info(re->code, PCRE2_INFO_JITSIZE, &jit);
+	return size + jit;
+}
+
 struct regex *regex_new(struct arena *a, const char *pattern, unsigned flags, struct err *e)
 {
 	struct regex *re = arena_zalloc(a, sizeof *re);
@@ -126,6 +136,7 @@ struct regex *regex_new(struct arena *a, const char *pattern, unsigned flags, st
 		errno = ENOMEM;
 		return NULL;
 	}
+	arena_charge(a, compiled_size(re));
 	return re;
 }
 

@@ -118,6 +118,7 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	if (m->override == CONF_UNSET) {
 		m->override = base->override;
 		m->override_options = base->override_options;
+		m->nonfatal = base->nonfatal;
 	}
 	if (!m->override_list)
 		m->override_list = base->override_list;
@@ -212,6 +213,7 @@ static const struct conf_choice *word_find(const struct conf_choice *words, cons
 static int set_options(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct core_section *c = config;
+	const struct conf_allowed *allowed = call->target->allowed;
 	bool plain = false, whole = false, sign = false;
 
 	for (int i = 0; i < argc; i++) {
@@ -226,6 +228,9 @@ static int set_options(struct conf_call *call, void *config, int argc, char **ar
 		if ((how && plain && !whole) || (!how && sign))
 			return conf_fail(call, "give every option a sign, or none", "options with and without a sign (+ or -) cannot be mixed");
 		bits = (unsigned)word->value;
+		if (allowed && (bits & ~allowed->options))
+			return conf_fail(call, "AllowOverride Options=… in the folder's <Directory> section names those that it may set",
+					 "the option %s is not allowed here", argv[i]);
 		sign |= how != 0;
 		if (!how) {
 			whole |= word->value == 0 || word->value == CORE_OPT_ALL;
@@ -269,19 +274,28 @@ static int set_allow_override(struct conf_call *call, void *config, int argc, ch
 		{ "AuthConfig", CONF_OR_AUTHCONFIG }, { "FileInfo", CONF_OR_FILEINFO }, { "Indexes", CONF_OR_INDEXES }, { "Limit", CONF_OR_LIMIT },
 		{ "Options", CONF_OR_OPTIONS }, { NULL, 0 },
 	};
+	static const struct conf_choice nonfatal_words[] = {
+		{ "Override", CONF_NONFATAL_OVERRIDE }, { "Unknown", CONF_NONFATAL_UNKNOWN }, { "All", CONF_NONFATAL_OVERRIDE | CONF_NONFATAL_UNKNOWN }, { NULL, 0 },
+	};
 	struct core_section *c = config;
 
 	if (call->context != CONF_DIRECTORY)
 		conf_warn(call, "move it into a <Directory>", "it works in <Directory> alone, and does nothing here");
 	c->override = CONF_OR_NONE;
 	c->override_options = ~0u;
+	c->nonfatal = 0;
 	for (int i = 0; i < argc; i++) {
 		const struct conf_choice *word;
 		char *list = strchr(argv[i], '=');
 		if (list)
 			*list++ = '\0';
-		if (list && strcasecmp(argv[i], "Nonfatal") == 0)
+		if (list && strcasecmp(argv[i], "Nonfatal") == 0) {
+			const struct conf_choice *kind = word_find(nonfatal_words, list);
+			if (!kind)
+				return conf_fail(call, "write Nonfatal=Override, Nonfatal=Unknown or Nonfatal=All", "there is no kind \"%s\" of Nonfatal", list);
+			c->nonfatal |= (unsigned)kind->value;
 			continue;
+		}
 		word = word_find(words, argv[i]);
 		if (!word || (list && word->value != CONF_OR_OPTIONS))
 			return conf_fail(call, "the groups are All, None, AuthConfig, FileInfo, Indexes, Limit, Options[=…]", "there is no group \"%s\"", argv[i]);
@@ -446,12 +460,12 @@ static const struct conf_directive directives[] = {
 
 	{ "<Directory", "for a folder and all below it", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_directory },
 	{ "<DirectoryMatch", "for folders that match a regular expression", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_directory },
-	{ "<Files", "for files of this name", NULL, CONF_RSRC | CONF_DIRECTORY, .args = CONF_SECTION, .set = sections_set_files },
-	{ "<FilesMatch", "for files whose name matches a regular expression", NULL, CONF_RSRC | CONF_DIRECTORY, .args = CONF_SECTION, .set = sections_set_files },
+	{ "<Files", "for files of this name", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_files },
+	{ "<FilesMatch", "for files whose name matches a regular expression", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_files },
 	{ "<Location", "for a URL path and all below it", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
 	{ "<LocationMatch", "for URL paths that match a regular expression", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
-	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS, .args = CONF_SECTION, .set = sections_set_limit },
-	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
 
 	{ "Options", "what a folder allows", "FollowSymLinks", EVERYWHERE(OPTIONS), .args = CONF_TAKE, .min = 1, .set = set_options },
 	{ "AllowOverride", "which directives per-directory files may hold", "None", CONF_SECTIONS, .scope = CONF_OF_SECTION, .args = CONF_TAKE,
@@ -513,6 +527,14 @@ unsigned core_etag(const struct core_section *c)
 bool core_htaccess_wanted(const struct core_section *c)
 {
 	return c->override > 0 || (c->override_list && c->override_list[0]);
+}
+
+struct conf_allowed core_allowed(const struct core_section *c)
+{
+	return (struct conf_allowed){
+		.override = c->override > 0 ? (unsigned)c->override : 0, .options = c->override_options, .nonfatal = c->nonfatal,
+		.list = c->override_list,
+	};
 }
 
 const char *const *core_access_names(const struct host *h)

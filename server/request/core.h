@@ -56,6 +56,7 @@ struct core_section {
 	bool options_set;               /* `options` was given without signs */
 	int override;                   /* AllowOverride: enum conf_override bits */
 	unsigned override_options;      /* AllowOverride Options=…: which; all if none is named */
+	unsigned nonfatal;              /* AllowOverride Nonfatal=…: CONF_NONFATAL_* */
 	const char **override_list;     /* AllowOverrideList; ended by NULL */
 	const struct core_errordoc *errordocs;  /* the innermost first */
 	int64_t limit_body;             /* LimitRequestBody; 0 = no limit */
@@ -77,9 +78,11 @@ unsigned core_options(const struct core_section *c);
 unsigned core_etag(const struct core_section *c);
 /*
  * Whether a per-directory file (AccessFileName) would be read in a directory of these settings. It costs no stat where it
- * says no. While there are no per-directory files, a directory that holds one where it says yes answers 500.
+ * says no.
  */
 bool core_htaccess_wanted(const struct core_section *c);
+/* What it may hold there. */
+struct conf_allowed core_allowed(const struct core_section *c);
 /* The names AccessFileName gives; ended by NULL. */
 const char *const *core_access_names(const struct host *h);
 /* DocumentRoot of the host, or the built-in one. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "request/htaccess.h"
 #include "request/sections.h"
 
 #define NAME_MAX_LENGTH 255
@@ -55,6 +56,7 @@ struct site *site_new(struct arena *a, struct conf_module *const *modules, struc
 
 	s->arena = a;
 	s->modules = modules;
+	s->env = env;
 	s->nmodules = conf_modules_number(modules);
 	s->main = conf_alloc(env, sizeof *s->main);
 	s->main->config = host_structures(modules, env);
@@ -417,8 +419,9 @@ int site_finish(struct site *s, struct conf_env *env)
 	}
 	for (struct host_set *set = s->sets; set; set = set->next)
 		set_index(set, env);
+	s->files = htaccess_cache_new(s->arena, s->nsections);
 	s->cache = sections_cache_new(s->arena);
-	if (!s->cache)
+	if (!s->cache || !s->files)
 		conf_report(env, CONF_ERROR, NULL, NULL, "out of memory for the sections");
 	return env->errors == before ? 0 : -1;
 }

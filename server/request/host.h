@@ -13,6 +13,7 @@
 struct section;
 struct section_index;
 struct section_cache;
+struct htaccess_cache;
 
 struct host_addr {
 	struct addr addr;               /* any address: addr_is_any */
@@ -46,9 +47,11 @@ struct site {
 	struct host *hosts;             /* the virtual hosts */
 	unsigned nhosts;                /* main included */
 	struct host_set *sets;          /* by address: made by site_finish */
-	unsigned nsections;             /* for section.id */
+	uint64_t nsections;             /* for section.id */
 	bool asks_names;                /* a rule needs the name service */
-	struct section_cache *cache;    /* merged sets: filled in the children (sections.c) */
+	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
+	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */
+	const struct conf_env *env;     /* what it was read with: ServerRoot, definitions, has_module … */
 };
 
 /* What setters find in conf_target.owner while a configuration is read. */

@@ -235,6 +235,7 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->query = sub->query;
 	r->filename = sub->filename;
 	r->path_info = sub->path_info;
+	r->folders = sub->folders;
 	request_close(r);
 	r->fd = request_take(sub);
 	if (r->fd >= 0 && request_keep(r) != 0)

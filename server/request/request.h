@@ -21,6 +21,7 @@
 #include "request/stream.h"
 
 struct handler;
+struct folder_file;
 struct activity;
 
 /* The phases in their order; request/phases.c holds the table. */
@@ -63,6 +64,7 @@ struct request {
 	const char *query;                      /* as it came, without '?'; NULL = none */
 	const char *filename;                   /* PHASE_MAP: where the path leads; PHASE_DIRECTORY: the file that exists */
 	const char *path_info;                  /* what is left behind the file; NULL = nothing */
+	const struct folder_file *folders;      /* PHASE_DIRECTORY: the per-directory files on the way (htaccess.h), outermost first */
 	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;

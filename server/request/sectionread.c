@@ -8,6 +8,7 @@
 
 #include "base/regex.h"
 #include "request/access.h"
+#include "request/htaccess.h"
 
 void **sections_structures(struct conf_module *const *modules, struct conf_env *env)
 {
@@ -72,10 +73,13 @@ static int section_read(struct conf_call *call, struct section *sec, enum conf_c
 	while (*tail)
 		tail = &(*tail)->next;
 	*tail = sec;
-	sec->id = ++inner.site->nsections;
+	sec->id = inner.htaccess ? htaccess_section_id(inner.site) : ++inner.site->nsections;
+	sec->file = inner.htaccess ? inner.section->file : NULL;
 	sec->pos = call->node->pos;
 	sec->config = conf_alloc(call->env, (inner.site->nmodules + 1) * sizeof *sec->config);
 	inner.section = sec;
+	if (inner.htaccess)
+		context = (enum conf_context)(CONF_HTACCESS | CONF_FILES);
 	if (sec->kind == SECTION_DIRECTORY)
 		inner.folder = section_folder(call->env, sec);
 	else if (sec->kind == SECTION_LOCATION)

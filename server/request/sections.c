@@ -1,51 +1,24 @@
 /*
  * sections.c - which sections apply: put in Apache's order for each host by the master, then matched against requests in
- * the children, which keep the merged sets. (Read they are in sectionread.c.)
+ * the children, which keep the merged sets (sectionset.c). Read they are in sectionread.c, those of per-directory files for
+ * htaccess.c.
  *
  * Matching compares prefixes of known length; a regular expression runs only where one is written, and each list was
- * sorted when the configuration was read. A child serves one site from one thread: the cache and its scratch room
- * need no lock.
+ * sorted when the configuration was read. A child serves one site from one thread: the scratch room needs no lock.
  */
 #include "request/sections.h"
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "base/regex.h"
 #include "request/core.h"
-
-#define BUCKETS 512
-#define SET_BLOCK 2048                  /* bytes of a merged set's arena to begin with */
+#include "request/htaccess.h"
+#include "request/sectionset.h"
 
 /* What applies to a host, each row in the order it is merged. */
 struct section_index {
 	struct section **dirs, **dir_regexes, **files, **locations;
 	unsigned ndirs, ndir_regexes, nfiles, nlocations;
-};
-
-/* A merged set. It lives while it is in the table or a request uses it. */
-struct merged {
-	struct list used;               /* in cache->used while it is in the table; the least recently used first */
-	struct merged *next;            /* of its bucket */
-	struct arena *arena;            /* this object and all it holds */
-	void **config;
-	const struct host *host;
-	uint32_t hash;
-	unsigned requests;              /* that use it */
-	bool kept;                      /* in the table */
-	unsigned n;
-	unsigned ids[];
-};
-
-struct section_cache {
-	struct merged *buckets[BUCKETS];
-	struct list used;
-	unsigned n;
-	struct section **picked;        /* scratch: what applies to the request at hand */
-	unsigned npicked, room;
 };
 
 /* ---------------------------------------------------------------------------------------------- order */
@@ -112,197 +85,36 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 	h->index = x;
 }
 
-/* ---------------------------------------------------------------------------------------------- the cache */
-
-static void merged_unkeep(struct section_cache *c, struct merged *m)
-{
-	struct merged **i = &c->buckets[m->hash % BUCKETS];
-
-	while (*i != m)
-		i = &(*i)->next;
-	*i = m->next;
-	list_remove(&m->used);
-	m->kept = false;
-	c->n--;
-	if (m->requests == 0)
-		arena_free(m->arena);
-}
-
-static void merged_put(void *arg)
-{
-	struct merged *m = arg;
-
-	if (--m->requests == 0 && !m->kept)
-		arena_free(m->arena);
-}
-
-static void cache_free(void *arg)
-{
-	struct section_cache *c = arg;
-
-	while (c->n)
-		merged_unkeep(c, list_entry(c->used.next, struct merged, used));
-	free(c->picked);
-}
-
-struct section_cache *sections_cache_new(struct arena *a)
-{
-	struct section_cache *c = arena_zalloc(a, sizeof *c);
-
-	if (!c)
-		return NULL;
-	list_init(&c->used);
-	return arena_cleanup(a, cache_free, c) == 0 ? c : NULL;
-}
-
-/* Merging allocates through conf_env, whose alloc never returns NULL: here it leaves by longjmp instead. */
-struct merging {
-	struct arena *arena;
-	jmp_buf failed;
-};
-
-static void *merge_alloc(void *ctx, size_t n)
-{
-	struct merging *g = ctx;
-	void *p = arena_zalloc(g->arena, n);
-
-	if (!p)
-		longjmp(g->failed, 1);
-	return p;
-}
-
-static void merge_report(void *ctx, enum conf_severity severity, const struct conf_pos *pos, const char *sentence, const char *remedy)
-{
-	(void)ctx, (void)severity, (void)pos, (void)sentence, (void)remedy;     /* was told when the configuration was read */
-}
-
-/* Sections are merged with those of their kind, and these onto the rest: the order matters to AuthMerging. */
-static unsigned merge_group(const struct section *sec)
-{
-	return sec->kind == SECTION_DIRECTORY ? 0 : sec->kind == SECTION_FILES ? 1 : 2;
-}
-
-static void merge_all(struct conf_env *env, const struct site *s, const struct host *h, struct section *const *picked, struct merged *m)
-{
-	m->config = conf_alloc(env, (s->nmodules + 1) * sizeof *m->config);
-	for (unsigned i = 0; i < m->n; i++)
-		m->ids[i] = picked[i]->id;
-	for (unsigned k = 0; k < s->nmodules; k++) {
-		void *all = h->section[k], *group = NULL;
-
-		for (unsigned i = 0; i < m->n && s->modules[k]->merge_section; i++) {
-			void *own = picked[i]->config[k];
-
-			if (own)
-				group = group ? s->modules[k]->merge_section(env, group, own) : own;
-			if (group && (i + 1 == m->n || merge_group(picked[i + 1]) != merge_group(picked[i]))) {
-				all = s->modules[k]->merge_section(env, all, group);
-				group = NULL;
-			}
-		}
-		m->config[k] = all;
-	}
-}
-
-static struct merged *merged_new(const struct site *s, const struct host *h, struct section *const *picked, unsigned n)
-{
-	struct merging g = { .arena = arena_new(SET_BLOCK) };
-	struct conf_env env = { .ctx = &g, .alloc = merge_alloc, .report = merge_report, .root = "" };
-	struct merged *m;
-
-	if (!g.arena)
-		return NULL;
-	m = arena_zalloc(g.arena, sizeof *m + n * sizeof m->ids[0]);
-	if (!m || setjmp(g.failed)) {
-		arena_free(g.arena);
-		errno = ENOMEM;
-		return NULL;
-	}
-	m->arena = g.arena;
-	m->host = h;
-	m->n = n;
-	merge_all(&env, s, h, picked, m);
-	return m;
-}
-
-static bool merged_is(const struct merged *m, uint32_t hash, const struct host *h, struct section *const *picked, unsigned n)
-{
-	if (m->hash != hash || m->host != h || m->n != n)
-		return false;
-	for (unsigned i = 0; i < n; i++)
-		if (m->ids[i] != picked[i]->id)
-			return false;
-	return true;
-}
-
-/* The merged set of what was picked. NULL on ENOMEM. */
-static void **picked_merged(struct request *r)
-{
-	struct section_cache *c = r->site->cache;
-	uint32_t hash = 2166136261u ^ r->host->number;
-	struct merged *m;
-
-	if (c->npicked == 0)
-		return r->host->section;
-	for (unsigned i = 0; i < c->npicked; i++)
-		hash = (hash ^ c->picked[i]->id) * 16777619u;
-	hash ^= hash >> 15;
-	for (m = c->buckets[hash % BUCKETS]; m; m = m->next)
-		if (merged_is(m, hash, r->host, c->picked, c->npicked))
-			break;
-	if (!m) {
-		m = merged_new(r->site, r->host, c->picked, c->npicked);
-		if (!m)
-			return NULL;
-		if (c->n == SECTIONS_KEPT)
-			merged_unkeep(c, list_entry(c->used.next, struct merged, used));
-		m->hash = hash;
-		m->next = c->buckets[hash % BUCKETS];
-		c->buckets[hash % BUCKETS] = m;
-		m->kept = true;
-		c->n++;
-		list_append(&c->used, &m->used);
-	} else if (c->used.prev != &m->used) {
-		list_remove(&m->used);
-		list_append(&c->used, &m->used);
-	}
-	if (r->section == m->config)            /* the request holds it already */
-		return m->config;
-	if (arena_cleanup(r->arena, merged_put, m) != 0)
-		return NULL;
-	m->requests++;
-	return m->config;
-}
-
 /* ---------------------------------------------------------------------------------------------- matching */
 
-/* Room for every section of the site, made once a child. */
-static int pick_begin(const struct request *r)
+static struct picks *pick_begin(const struct request *r)
 {
-	struct section_cache *c = r->site->cache;
+	struct picks *p = &r->site->cache->picks;
 
-	c->npicked = 0;
-	if (!c->picked) {
-		c->picked = calloc(r->site->nsections + 1, sizeof *c->picked);
-		if (!c->picked)
-			return -1;
-		c->room = r->site->nsections;
-	}
-	return 0;
+	p->n = 0;
+	p->failed = false;
+	return p;
 }
 
 static void pick(const struct request *r, struct section *sec)
 {
-	struct section_cache *c = r->site->cache;
-
-	if (c->npicked < c->room)
-		c->picked[c->npicked++] = sec;
+	picks_add(&r->site->cache->picks, sec);
 }
 
 /* Runs a list's regular expression: 1, 0, or -1 where it met a limit. */
 static int regex_matches(const struct section *sec, const char *subject, size_t n)
 {
 	return regex_run(sec->regex, (struct text){ subject, n }, NULL);
+}
+
+/* Components of a path without a slash at its end: none of "/". */
+static unsigned path_depth(const char *path, size_t n)
+{
+	unsigned depth = 0;
+
+	for (size_t i = 0; n > 1 && i < n; i++)
+		depth += path[i] == '/' && path[i + 1] != '/';
+	return depth;
 }
 
 static bool prefix_matches(const struct section *sec, const char *path, size_t n)
@@ -329,18 +141,30 @@ static int wild_matches(const struct request *r, const struct section *sec, cons
 	return prefix ? wild_match_path(sec->pattern, prefix) : -1;
 }
 
+/* The per-directory files of folders above `depth`, from *next on, which is moved behind them. */
+static void pick_folder_files(const struct request *r, const struct folder_file **next, unsigned depth)
+{
+	for (; *next && (*next)->depth < depth; *next = (*next)->next)
+		pick(r, (*next)->section);
+}
+
+/* Level by level: its <Directory> sections, then its per-directory file. */
 static int pick_directories(const struct request *r, const char *dir, size_t n)
 {
 	const struct section_index *x = r->host->index;
+	const struct folder_file *files = r->folders;
 
 	for (unsigned i = 0; i < x->ndirs; i++) {
 		struct section *sec = x->dirs[i];
 		int matches = sec->wild ? wild_matches(r, sec, dir, n) : prefix_matches(sec, dir, n);
 		if (matches < 0)
 			return -1;
-		if (matches)
-			pick(r, sec);
+		if (!matches)
+			continue;
+		pick_folder_files(r, &files, sec->depth);
+		pick(r, sec);
 	}
+	pick_folder_files(r, &files, path_depth(dir, n) + 1);
 	return 0;
 }
 
@@ -409,25 +233,23 @@ static int pick_locations(const struct request *r)
  */
 static int pick_directories_of_file(struct request *r, const char *name, size_t n)
 {
-	struct section_cache *c = r->site->cache;
-	unsigned depth = 1, all, above;
+	struct picks *p = &r->site->cache->picks;
+	unsigned depth = path_depth(name, n), all, above;
 	void **section;
 
 	if (pick_directories(r, name, n) != 0)
 		return -1;
-	for (size_t i = 1; i < n; i++)
-		depth += name[i] == '/';
-	all = above = c->npicked;
-	while (above && c->picked[above - 1]->depth >= depth)
+	all = above = p->n;
+	while (above && p->at[above - 1]->depth >= depth)
 		above--;
 	if (above == all)
 		return 0;
-	c->npicked = above;
-	section = picked_merged(r);
+	p->n = above;
+	section = section_set(r, p);
 	if (!section)
 		return -1;
 	if (core_options(section[core_module.index]) & CORE_OPT_FOLLOW)
-		c->npicked = all;
+		p->n = all;
 	return 0;
 }
 
@@ -473,7 +295,7 @@ static int pick_dir_regexes(const struct request *r, size_t n)
 static int pick_for_file(struct request *r)
 {
 	const struct section_index *x = r->host->index;
-	const struct section_cache *c = r->site->cache;
+	const struct picks *p = &r->site->cache->picks;
 	bool folder = r->found && S_ISDIR(r->st.st_mode), file = r->found && !folder && !r->path_info && !r->index;
 	size_t n = strlen(r->filename), dir, end;
 	const char *name = last_part(r, folder, &end);
@@ -488,29 +310,28 @@ static int pick_for_file(struct request *r)
 		return -1;
 	if (pick_dir_regexes(r, r->index ? dir + (dir > 1) : end) != 0)
 		return -1;
-	directories = c->npicked;
+	directories = p->n;
 	if (pick_files(r, x->files, x->nfiles, NULL, name) != 0)
 		return -1;
 	for (unsigned i = 0; i < directories; i++)
-		if (c->picked[i]->files && pick_files(r, NULL, 0, c->picked[i]->files, name) != 0)
+		if (p->at[i]->files && pick_files(r, NULL, 0, p->at[i]->files, name) != 0)
 			return -1;
 	return 0;
 }
 
 void **sections_for_path(struct request *r, const char *dir)
 {
+	struct picks *p = pick_begin(r);
 	size_t n = strlen(dir);
 
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
-	if (pick_begin(r) != 0 || pick_directories(r, dir, n) != 0)
-		return NULL;
-	return picked_merged(r);
+	return pick_directories(r, dir, n) == 0 ? section_set(r, p) : NULL;
 }
 
-static int apply_picked(struct request *r)
+static int apply_picked(struct request *r, const struct picks *p)
 {
-	void **section = picked_merged(r);
+	void **section = section_set(r, p);
 
 	if (!section)
 		return -1;
@@ -520,14 +341,16 @@ static int apply_picked(struct request *r)
 
 int sections_location(struct request *r)
 {
-	if (pick_begin(r) != 0 || pick_locations(r) != 0)
-		return -1;
-	return apply_picked(r);
+	struct picks *p = pick_begin(r);
+
+	return pick_locations(r) == 0 ? apply_picked(r, p) : -1;
 }
 
 int sections_apply(struct request *r)
 {
-	if (pick_begin(r) != 0 || (r->filename && pick_for_file(r) != 0) || pick_locations(r) != 0)
+	struct picks *p = pick_begin(r);
+
+	if ((r->filename && pick_for_file(r) != 0) || pick_locations(r) != 0)
 		return -1;
-	return apply_picked(r);
+	return apply_picked(r, p);
 }

@@ -3,7 +3,7 @@
  * they come to when merged. Read by the master; matched and merged in the children.
  *
  * Order, the last wins: the host's top level; <Directory> from short to long (equal ones in order of the text, the main
- * server's before the host's); <DirectoryMatch> in the same way, by the slashes they hold; <Files> and <FilesMatch> (top level first, then those inside directories);
+ * server's before the host's), those of a folder followed by its per-directory file (htaccess.h); <DirectoryMatch> in the same way, by the slashes they hold; <Files> and <FilesMatch> (top level first, then those inside directories);
  * <Location> and <LocationMatch> in order of the text.
  *
  * A merged set is made once per (host, list of sections) and kept in the child: at most SECTIONS_KEPT, the one unused
@@ -33,16 +33,18 @@ struct section {
 	unsigned depth;                 /* SECTION_DIRECTORY: components; "/" has 0; slashes of a regular expression */
 	bool wild;                      /* has *, ? or [ … ] */
 	struct regex *regex;            /* the Match and ~ forms; else NULL */
-	unsigned id;                    /* unique in the site, from 1, in order of the text */
+	uint64_t id;                    /* unique in the process, from 1, in order of the text */
+	struct htaccess *file;          /* the per-directory file it stands in, or is; NULL: of the site */
 	struct conf_pos pos;
 	void **config;                  /* the modules' section structures, by index; NULL where none of its directives stands here */
-	struct section *files;          /* <Files> inside a <Directory> */
+	struct section *files;          /* <Files> inside a <Directory> or a per-directory file */
 	struct section *next;           /* in order of the text */
 };
 
 /*
  * The merged structures for a directory (absolute path, a trailing slash does not matter) as far as the walk needs them:
- * the host's top level and every <Directory> without regular expression that matches it or a parent. NULL on ENOMEM.
+ * the host's top level, every <Directory> without regular expression that matches it or a parent, and the per-directory
+ * files in r->folders that lie in it or a parent. NULL on ENOMEM.
  */
 void **sections_for_path(struct request *r, const char *dir);
 /*

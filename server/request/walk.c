@@ -19,6 +19,7 @@
 
 #include "log/log.h"
 #include "request/core.h"
+#include "request/htaccess.h"
 #include "request/sections.h"
 
 #define LEVELS 256                      /* folders on the way; more are refused */
@@ -71,26 +72,22 @@ static unsigned too_long(struct request *r, const char *path)
 	return 403;
 }
 
-/*
- * A per-directory file in a folder where it would be read, which this release cannot: 500, since access may hang on it.
- * Only asked where AllowOverride allows it.
- */
-static unsigned per_directory_file(struct request *r, const char *folder)
+/* The options of a folder, its per-directory file included. 0 or a status. */
+static unsigned level(struct request *r, const char *folder, unsigned depth, unsigned *options)
 {
-	for (const char *const *name = core_access_names(r->host); *name; name++) {
-		char file[PATH_MAX];
-		struct stat st;
-		struct buf b;
+	void **section = sections_for_path(r, folder);
+	unsigned status;
+	bool found = false;
 
-		buf_init(&b, file, sizeof(file));
-		buf_printf(&b, "%s%s%s", folder, folder[1] ? "/" : "", *name);
-		if (b.full || fstatat(AT_FDCWD, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		log_errorx(&r->client->about, LOG_CORE, "BH0420", "%s holds rules that this release cannot read, so that nothing below its "
-			   "folder is served; move them into a <Directory \"%s\"> section of the configuration, or say AllowOverride None "
-			   "there", file, folder);
-		return 500;
+	if (section && core_htaccess_wanted(section[core_module.index])) {
+		if ((status = htaccess_look(r, folder, depth, section[core_module.index], &found)) != 0)
+			return status;
+		if (found)
+			section = sections_for_path(r, folder);
 	}
+	if (!section)
+		return 503;
+	*options = core_options(section[core_module.index]);
 	return 0;
 }
 
@@ -108,23 +105,21 @@ static unsigned plan_make(struct request *r, const char *path, struct plan *p)
 	p->mode = PLAIN;
 	p->owner = false;
 	p->split = 0;
+	r->folders = NULL;
 	for (size_t i = 0; i < n; i++) {
 		size_t len = i ? i : 1;
 		char kept = p->path[len];
 		unsigned options, status;
-		void **section;
 
-		if (p->path[i] != '/')
+		if (p->path[i] != '/' || (i && p->path[i - 1] == '/'))
 			continue;
 		if (++levels > LEVELS)
 			return too_long(r, path);
 		p->path[len] = '\0';
-		section = sections_for_path(r, p->path);
-		status = !section ? 503 : core_htaccess_wanted(section[core_module.index]) ? per_directory_file(r, p->path) : 0;
+		status = level(r, p->path, levels - 1, &options);
 		p->path[len] = kept;
 		if (status)
 			return status;
-		options = core_options(section[core_module.index]);
 		if (options & CORE_OPT_FOLLOW) {
 			if (p->mode != PLAIN)
 				p->mode = STEPS;

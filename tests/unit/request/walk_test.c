@@ -286,34 +286,6 @@ static void names_of_the_configuration_take_normal_form(void **state)
 	}
 }
 
-static void per_directory_files_close_their_folder(void **state)
-{
-	struct served *v = served_site(
-		"<Directory \"@DIR@/htdocs/read\">\nAllowOverride All\n</Directory>\n");
-	const char *log;
-
-	(void)state;
-	served_folder(v, "htdocs/read");
-	served_folder(v, "htdocs/read/deep");
-	served_folder(v, "htdocs/not");
-	served_file_make(v, "htdocs/read/x.txt", "x");
-	served_file_make(v, "htdocs/read/deep/x.txt", "x");
-	served_file_make(v, "htdocs/not/x.txt", "x");
-	served_file_make(v, "htdocs/not/.htaccess", "Deny from all");
-	assert_int_equal(served_get(v, "/not/x.txt"), 200);
-	assert_int_equal(served_get(v, "/read/x.txt"), 200);
-	served_file_make(v, "htdocs/read/.htaccess", "Require all denied");
-	served_log(v);
-	assert_int_equal(served_get(v, "/read/x.txt"), 500);
-	log = served_log(v);
-	assert_non_null(strstr(log, "htdocs/read/.htaccess"));
-	assert_non_null(strstr(log, "AllowOverride None"));
-	assert_int_equal(served_get(v, "/read/deep/x.txt"), 500);
-	assert_int_equal(served_get(v, "/read/"), 500);
-	assert_int_equal(served_get(v, "/read"), 500);
-	served_free(v);
-}
-
 static void descriptors_are_given_back(void **state)
 {
 	struct served *v = served_site("<Directory \"@DIR@/htdocs\">\nOptions SymLinksIfOwnerMatch\n</Directory>\n");
@@ -343,7 +315,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_file_is_refused), cmocka_unit_test(rights_are_told_by_name), cmocka_unit_test(names_are_bounded),
 		cmocka_unit_test(what_is_left_behind_a_file), cmocka_unit_test(folders), cmocka_unit_test(handlers_and_folders),
 		cmocka_unit_test(names_of_the_configuration_take_normal_form),
-		cmocka_unit_test(per_directory_files_close_their_folder), cmocka_unit_test(descriptors_are_given_back),
+		cmocka_unit_test(descriptors_are_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
