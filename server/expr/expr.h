@@ -35,11 +35,11 @@ struct expr_ctx {
 	/* req http resp reqenv osenv note env ipaddr-like lookups that need the request: by lower-case name */
 	struct text (*function)(struct expr_ctx *x, const char *name, struct text argument);
 	bool (*file)(struct expr_ctx *x, char op, struct text path);                            /* d e f s L h x F(sub-request) U */
-	bool (*peer_in)(struct expr_ctx *x, struct text network);                               /* -R */
-	/* The values of a list function (PeerExtList): the next after *at; absent at the end. */
-	struct text (*list)(struct expr_ctx *x, const char *name, struct text argument, unsigned *at);
+	/* The values of a list function (peerextlist), the at-th from 0; absent behind the last. */
+	struct text (*list)(struct expr_ctx *x, const char *name, struct text argument, unsigned at);
 	struct regex_match match;                       /* captures of the last =~ that matched, for $0 … $9; count 0 = none */
 	const char *failed;                             /* set by evaluation: why it has no answer (limits of a pattern, memory); NULL = it has */
+	size_t made;                                    /* private: bytes made so far */
 };
 
 /*
@@ -48,10 +48,13 @@ struct expr_ctx {
  */
 struct expr_names {
 	bool (*variable)(const char *name);
-	bool (*function)(const char *name);             /* beside those of expr itself (tolower, md5, base64, …) */
+	bool (*function)(const char *name);             /* lower case; beside those of expr itself (tolower, md5, base64, …) */
+	bool (*list)(const char *name);                 /* lower case */
+	bool no_files;                                  /* no look at files: -d -e -f -s -L -h -x, file(), filesize(), filemod() */
+	bool no_contents;                               /* no file() */
 };
 
-/* NULL with *e: what is wrong, and at which column (from 1). Lives in the arena. */
+/* NULL with *e: "column 12, at "…": what is wrong" (bytes, from 1) and a remedy. Lives in the arena; `text` is copied. */
 struct expr *expr_compile(struct arena *a, const char *text, enum expr_grammar grammar, const struct expr_names *names, struct err *e);
 /* 1 true, 0 false, -1 no answer (ctx->failed): the caller fails closed. */
 int expr_true(const struct expr *x, struct expr_ctx *ctx);
@@ -59,5 +62,8 @@ int expr_true(const struct expr *x, struct expr_ctx *ctx);
 struct text expr_string(const struct expr *x, struct expr_ctx *ctx);
 unsigned expr_uses(const struct expr *x);               /* EXPR_USES_* */
 const char *expr_text(const struct expr *x);            /* as written */
+/* A number of the caller's own, kept with the expression; 0 at first. */
+void expr_set_tag(struct expr *x, unsigned tag);
+unsigned expr_tag(const struct expr *x);
 
 #endif

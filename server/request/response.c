@@ -71,8 +71,7 @@ static int canonical_name(const struct request *r)
 	return r->section ? core_section_of(r)->canonical_name : CORE_CANONICAL_OFF;
 }
 
-/* ServerName may say https where something in front ends TLS. */
-static const char *scheme_of(const struct request *r)
+const char *response_scheme(const struct request *r)
 {
 	bool secure = r->client->secure || (r->host && r->host->scheme && strcmp(r->host->scheme, "https") == 0);
 
@@ -98,7 +97,7 @@ unsigned response_port(const struct request *r)
 	}
 	if (host || local)
 		return host ? host : local;
-	return strcmp(scheme_of(r), "https") == 0 ? 443 : 80;
+	return strcmp(response_scheme(r), "https") == 0 ? 443 : 80;
 }
 
 const char *response_host(struct request *r)
@@ -115,7 +114,7 @@ const char *response_host(struct request *r)
 
 const char *response_origin(struct request *r)
 {
-	const char *scheme = scheme_of(r), *name = response_host(r);
+	const char *scheme = response_scheme(r), *name = response_host(r);
 	unsigned number = response_port(r);
 	char port[16] = "";
 

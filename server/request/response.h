@@ -22,6 +22,8 @@ void response_redirect(struct request *r, unsigned status, const char *where);
 void response_text(struct request *r, unsigned status, const char *type, const char *body, size_t n);
 /* "https://name:port" of the request as the client sees it, by UseCanonicalName; of the arena. */
 const char *response_origin(struct request *r);
+/* Its parts: ServerName may say https where something in front ends TLS. */
+const char *response_scheme(const struct request *r);
 /* The name in it: the host's, or the client's (UseCanonicalName). NULL on ENOMEM. */
 const char *response_host(struct request *r);
 /* The port in it, said or not. */

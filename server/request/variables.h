@@ -17,8 +17,13 @@
 struct expr *variables_condition(struct conf_call *call, const char *text);
 struct expr *variables_text(struct conf_call *call, const char *text);
 struct expr *variables_sslrequire(struct conf_call *call, const char *text);
+/* At configuration time: the fields that the condition asks for are not added to Vary (RewriteCond … [NV], logs). */
+void variables_no_vary(struct expr *x);
 
-/* 1 true, 0 false, -1 it has no answer: that was logged, and the caller fails closed. */
+/*
+ * 1 true, 0 false, -1 it has no answer: that was logged, and the caller fails closed. Fields that %{HTTP_…} and req() have asked for
+ * are added to Vary of the response (but Host), as Apache does for conditions.
+ */
 int variables_true(struct request *r, const struct expr *x);
 /* The same with the captures of its last match left in *m (count 0 = none). m->at live as long as the request. */
 int variables_match(struct request *r, const struct expr *x, struct regex_match *m);

@@ -1,0 +1,38 @@
+/*
+ * parse.h - between parse.c and texts.c, which read one expression together. Private to expr/. Each reader returns NULL
+ * after a fault, which parse_fault has told.
+ */
+#ifndef BULKHEAD_EXPR_PARSE_H
+#define BULKHEAD_EXPR_PARSE_H
+
+#include "expr/node.h"
+
+struct parser {
+	struct arena *arena;
+	const char *text, *p;           /* the whole, ended by NUL, and where reading is */
+	char *scratch;                  /* as long as the text: the piece that is being read */
+	enum expr_grammar grammar;
+	const struct expr_names *names;
+	struct err *e;
+	unsigned depth, nodes, uses;
+	unsigned embedded;              /* inside %{: … :} */
+	bool failed;
+};
+
+/* Tells what is wrong at `at`, the first time. Always NULL. */
+struct node *parse_fault(struct parser *ps, const char *at, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+struct node *parse_node(struct parser *ps, enum node_kind kind);
+bool parse_enter(struct parser *ps);            /* false: too deep, told */
+void parse_leave(struct parser *ps);
+void parse_blanks(struct parser *ps);
+struct node *parse_word(struct parser *ps);
+struct node *parse_embedded(struct parser *ps);
+struct node *parse_function(struct parser *ps, struct text name, const char *at, struct node *arguments, unsigned n);
+bool parse_list_name(const struct parser *ps, const char *at);
+
+/* texts.c. Up to `end` (NUL: the end of all), which p then stands on; `opened` is what a fault names. */
+struct node *parse_text(struct parser *ps, char end, const char *opened);
+struct node *parse_variable(struct parser *ps);         /* p stands on "%{" */
+struct node *parse_capture(struct parser *ps);          /* p stands on "$" and a digit */
+
+#endif
