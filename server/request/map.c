@@ -407,7 +407,7 @@ unsigned map_run(struct request *r)
 	const struct alias_section *s = request_config(r, &alias_module);       /* of <Location> alone as yet */
 	unsigned status;
 
-	if (!r->path || *r->path != '/')
+	if (!r->path || *r->path != '/' || r->filename)         /* a rule of rewriting may have named the file */
 		return 0;
 	if (s->redirects.first && (status = run_redirects(r, &s->redirects, true)) != 0)
 		return status;
@@ -430,6 +430,10 @@ unsigned map_run(struct request *r)
 		}
 		if (rule->regex && climbs(where) && !climbs(rule->target))
 			return 403;             /* pieces of the path have come together as ".." */
+		if (rule->prefix) {
+			r->context_prefix = rule->prefix;
+			r->context_root = rule->target;
+		}
 		r->filename = tidy(r, where);
 		return r->filename ? 0 : 500;
 	}

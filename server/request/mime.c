@@ -112,7 +112,6 @@ unsigned mime_run(struct request *r)
 	const struct mime_section *s = request_config(r, &mime_module);
 	const struct mime_host *h = host_config(r->host, &mime_module);
 	bool directory = r->found && S_ISDIR(r->st.st_mode);
-	const struct by_type *b;
 	struct found f = { 0 };
 
 	if (r->filename && !directory)
@@ -127,14 +126,24 @@ unsigned mime_run(struct request *r)
 		f.filter = s->filter;
 	if (!r->language && s->language && r->filename && !directory)
 		r->language = s->language;
-	if (f.handler && !f.handler->handler)
-		return deny(r, f.handler, "the handler");
-	if (f.handler)
+	r->type_handler = f.handler;
+	r->type_filter = f.filter;
+	if (f.handler && f.handler->handler)
 		r->handler = f.handler->handler;
-	if (directory)                  /* its index is looked at when it is found */
+	return 0;
+}
+
+unsigned mime_check(struct request *r)
+{
+	const struct mime_section *s = request_config(r, &mime_module);
+	const struct by_type *b;
+
+	if (r->type_handler && !r->type_handler->handler)
+		return deny(r, r->type_handler, "the handler");
+	if (r->found && S_ISDIR(r->st.st_mode))         /* its index is looked at when it is found */
 		return 0;
-	if (f.filter)
-		return deny(r, f.filter, "the filter");
+	if (r->type_filter)
+		return deny(r, r->type_filter, "the filter");
 	if (r->type && (b = denied_by_type(s, r->type)))
 		return deny(r, b->filter, "the filter");
 	if (r->type && !r->handler && type_is_code(r->type)) {

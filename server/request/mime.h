@@ -11,10 +11,14 @@
 extern struct conf_module mime_module;
 
 /*
- * PHASE_TYPE: sets r->type, r->charset, r->encoding, r->language and, where SetHandler or AddHandler name one, r->handler.
- * 0, or 403 where a handler or filter that would run code, and does not exist in this release, is set for the file.
+ * PHASE_TYPE: sets r->type, r->charset, r->encoding, r->language and, where SetHandler or AddHandler name one, r->handler. 0.
  */
 unsigned mime_run(struct request *r);
+/*
+ * PHASE_HANDLER, first step, when rules of rewriting have led what they lead elsewhere: 0, or 403 where a handler or filter that
+ * would run code, and does not exist in this release, is set for the file.
+ */
+unsigned mime_check(struct request *r);
 /* The type of a name by its last extension, as the table of TypesConfig has it; NULL = none. `name` may be a path. */
 const char *mime_type_of(const struct request *r, const char *name);
 /* The charset that AddDefaultCharset puts to a type without one (text/plain and text/html only); NULL = none. */

@@ -278,6 +278,9 @@ static unsigned phase_handler(struct request *r)
 {
 	unsigned status;
 
+	status = mime_check(r);
+	if (status)
+		return status;
 	env_late(r);
 	status = map_redirect(r);
 	if (!status)

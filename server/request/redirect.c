@@ -106,6 +106,14 @@ static struct request *redirected(struct request *r, unsigned keep_status)
 	to->has_body = !keep_status && r->has_body;
 	to->body_length = to->has_body ? r->body_length : 0;
 	to->status = keep_status ? keep_status : 200;
+	if (!keep_status) {                     /* what rules of rewriting have told caches and the client */
+		for (unsigned i = 0; i < r->always.n; i++)
+			if (fields_add(&to->always, r->always.at[i].name, r->always.at[i].value) != 0)
+				return NULL;
+		struct text vary = fields_get(&r->out, "Vary");
+		if (vary.p && fields_add(&to->out, TEXT("Vary"), vary) != 0)
+			return NULL;
+	}
 	return env_handed_on(r, to) == 0 ? to : NULL;
 }
 
@@ -236,6 +244,10 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->filename = sub->filename;
 	r->path_info = sub->path_info;
 	r->folders = sub->folders;
+	r->context_prefix = sub->context_prefix;
+	r->context_root = sub->context_root;
+	r->type_handler = sub->type_handler;
+	r->type_filter = sub->type_filter;
 	request_close(r);
 	r->fd = request_take(sub);
 	if (r->fd >= 0 && request_keep(r) != 0)

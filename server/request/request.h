@@ -23,6 +23,8 @@
 struct handler;
 struct folder_file;
 struct activity;
+struct code;
+struct rewritten;
 
 /* The phases in their order; request/phases.c holds the table. */
 enum phase {
@@ -65,6 +67,8 @@ struct request {
 	const char *filename;                   /* PHASE_MAP: where the path leads; PHASE_DIRECTORY: the file that exists */
 	const char *path_info;                  /* what is left behind the file; NULL = nothing */
 	const struct folder_file *folders;      /* PHASE_DIRECTORY: the per-directory files on the way (htaccess.h), outermost first */
+	const char *context_prefix, *context_root;      /* of the Alias that led here (by prefix): URL path and folder; NULL = none did */
+	struct rewritten *rewritten;            /* rewrite.c's own */
 	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
@@ -74,6 +78,7 @@ struct request {
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
+	const struct code *type_handler, *type_filter;  /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
 	const struct handler *handler;
 	void *handler_data;                     /* the handler's own */
 	const struct handler *begun;            /* whose start() was called, and ended() will be: an error page may have taken its place */
