@@ -22,6 +22,7 @@
 #include "request/headers.h"
 #include "request/map.h"
 #include "request/mime.h"
+#include "request/rewrite.h"
 #include "request/remoteip.h"
 #include "request/speling.h"
 #include "request/userdir.h"
@@ -32,7 +33,7 @@
 /* In the order of -M. */
 struct conf_module *const config_modules[] = {
 	&core_module, &process_module, &conn_module, &log_module, &tls_module, &authz_core_module, &alias_module, &dir_module,
-	&mime_module, &headers_module, &env_module, &setenvif_module, &userdir_module, &vhost_alias_module, &speling_module, &remoteip_module,
+	&mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module, &userdir_module, &vhost_alias_module, &speling_module, &remoteip_module,
 	&harmless_module, NULL
 };
 

@@ -133,7 +133,6 @@ static const struct {
 	const char *prefixes;           /* its directives begin so; blank-separated */
 	const char *remedy;
 } absent[] = {
-	{ "rewrite", "Rewrite", "mod_rewrite is not available in this release: use Redirect and Alias where they do" },
 	{ "proxy", "Proxy Balancer NoProxy AllowCONNECT <Proxy", "mod_proxy is not available in this release" },
 	{ "cgi", "ScriptLog ScriptSock CGI", "CGI is not available in this release" },
 	{ "php", "php_", "PHP runs in a FastCGI pool (php-fpm), which is not available in this release" },
@@ -215,26 +214,6 @@ const char *settings_remedy(const char *directive)
 	return NULL;
 }
 
-/* Flags of a RewriteRule that answer instead of leading elsewhere: F, G, R=4… */
-static bool rule_refuses(const char *args)
-{
-	const char *open = strrchr(args, '[');
-	struct text flags = text_of(open ? open + 1 : ""), flag;
-
-	while (text_split(&flags, ',', &flag)) {
-		size_t n = 0;
-
-		flag = text_trim(flag);
-		while (n < flag.n && flag.p[n] != ']')
-			n++;
-		flag.n = n;
-		if (text_is_nocase(flag, "F") || text_is_nocase(flag, "forbidden") || text_is_nocase(flag, "G") || text_is_nocase(flag, "gone") ||
-		    text_starts(flag, "R=4") || text_starts(flag, "redirect=4"))
-			return true;
-	}
-	return false;
-}
-
 bool settings_left_out(struct conf_env *env, const char *module, const char *name, const char *args, const struct conf_pos *pos)
 {
 	/* Modules that are there to protect: a Require for the pages of another is of no use without these. */
@@ -247,7 +226,8 @@ bool settings_left_out(struct conf_env *env, const char *module, const char *nam
 		guard |= !strncmp(bare, guards[i], strlen(guards[i]));
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
 		rule |= !strncasecmp(name, rules[i], strlen(rules[i]));
-	if (!(guard && rule) && !(!strncmp(bare, "rewrite", 7) && !strcasecmp(name, "RewriteRule") && rule_refuses(args)))
+	(void)args;
+	if (!guard || !rule)
 		return false;
 	conf_report(env, CONF_WARNING, pos, "write the same with Require, in a <Location> or <LocationMatch> section outside of the <IfModule>",
 		    "%s is left out by <IfModule %s>, a module that is not available in this release: what it protects is open", name, module);

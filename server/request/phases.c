@@ -20,6 +20,7 @@
 #include "request/mime.h"
 #include "request/remoteip.h"
 #include "request/response.h"
+#include "request/rewrite.h"
 #include "request/sections.h"
 #include "request/walk.h"
 
@@ -311,14 +312,14 @@ static const struct {
 } phases[PHASES] = {
 	[PHASE_HOST] = { "host", phase_host },
 	[PHASE_URI] = { "uri", phase_uri },
-	[PHASE_REWRITE_HOST] = { "rewrite-host", phase_closed },
+	[PHASE_REWRITE_HOST] = { "rewrite-host", rewrite_host },
 	[PHASE_LOCATION] = { "location", phase_location },
 	[PHASE_MAP] = { "map", map_run },
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
 	[PHASE_ACCESS] = { "access", phase_access },
 	[PHASE_AUTHENTICATION] = { "authentication", phase_closed },
 	[PHASE_TYPE] = { "type", mime_run },
-	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", phase_closed },
+	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", rewrite_directory },
 	[PHASE_HANDLER] = { "handler", phase_handler },
 	[PHASE_RESPONSE] = { "response", NULL },
 };

@@ -362,8 +362,6 @@ static enum result list_apply(struct rewriting *w, const struct rewrite_list *li
 	enum result result = UNCHANGED;
 	unsigned steps = 0, round = 1;
 
-	if (set_uri(w) != 0)
-		return failed(w);
 	for (unsigned i = 0; i < list->n; i++) {
 		const struct rewrite_rule *rule = list->at[i];
 		enum outcome out;
@@ -372,6 +370,8 @@ static enum result list_apply(struct rewriting *w, const struct rewrite_list *li
 			return broken(w, rule, "they were looked at a million times");
 		if (w->sub && rule->flags & (REWRITE_F_NOSUBREQ | REWRITE_F_REDIRECT))
 			continue;
+		if (!w->uri.p && set_uri(w) != 0)
+			return failed(w);
 		out = rule_apply(w, rule);
 		if (out == FAILED)
 			return failed(w);
@@ -383,8 +383,7 @@ static enum result list_apply(struct rewriting *w, const struct rewrite_list *li
 		if (out == MATCHED) {
 			w->last = rule;
 			result = rule->flags & REWRITE_F_NOESCAPE ? CHANGED_NOESCAPE : CHANGED;
-			if (set_uri(w) != 0)
-				return failed(w);
+			w->uri.p = NULL;        /* made anew for the next rule */
 		}
 		if (strlen(w->r->filename) > REWRITE_PATH || arena_used(w->r->arena) - used > WORK_LIMIT)
 			return broken(w, rule, "the path, or the memory they use, grows beyond its limit");

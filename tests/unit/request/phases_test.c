@@ -16,6 +16,7 @@
 #include "request/map.h"
 #include "request/mime.h"
 #include "request/phases.h"
+#include "request/rewrite.h"
 #include "request/response.h"
 #include "request/sections.h"
 #include "request/remoteip.h"
@@ -25,7 +26,7 @@
 #include "request/walk.h"
 
 static struct conf_module *const modules[] = {
-	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &headers_module, &env_module, &setenvif_module,
+	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };
 

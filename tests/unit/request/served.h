@@ -33,6 +33,7 @@
 #include "request/phases.h"
 #include "request/request.h"
 #include "request/response.h"
+#include "request/rewrite.h"
 #include "request/remoteip.h"
 #include "request/speling.h"
 #include "request/userdir.h"
@@ -40,7 +41,7 @@
 #include "request/walk.h"
 
 static struct conf_module *const served_modules[] = {
-	&core_module, &authz_core_module, &env_module, &setenvif_module, &alias_module, &dir_module, &mime_module, &headers_module,
+	&core_module, &authz_core_module, &env_module, &setenvif_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL,
 };
 
