@@ -28,12 +28,16 @@ static bool holds_file(struct conf_reader *r, const char *word)
 
 static bool holds_directive(struct conf_reader *r, const char *word)
 {
-	return r->env->has_directive(r->env->ctx, word);
+	return conf_is_command(word) || r->env->has_directive(r->env->ctx, word);
 }
+
+static bool is_condition(const char *name);
 
 static bool holds_section(struct conf_reader *r, const char *word)
 {
-	return r->env->has_directive(r->env->ctx, conf_printf(r->env, "<%s", word));
+	const char *name = conf_printf(r->env, "<%s", word);
+
+	return is_condition(name) || r->env->has_directive(r->env->ctx, name);
 }
 
 static const struct conf_test {
@@ -48,6 +52,14 @@ static const struct conf_test {
 	{ "<IfDirective", holds_directive, "<IfDirective SSLEngine>", true },
 	{ "<IfSection", holds_section, "<IfSection VirtualHost>", true },
 };
+
+static bool is_condition(const char *name)
+{
+	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+		if (!strcasecmp(name, tests[i].name))
+			return true;
+	return !strcasecmp(name, "<IfVersion") || !strcasecmp(name, "<Macro");
+}
 
 static bool not_here(struct conf_reader *r, const char *name)
 {
@@ -170,9 +182,6 @@ static bool judge_version(struct conf_reader *r, const char *args)
 
 /* ------------------------------------------------------------------------------------------------ */
 
-/* What Apache judges at reading time or for each request, and this release does not know. */
-static const char *const absent[] = { "<Macro", "<If", "<ElseIf", "<Else" };
-
 enum conf_verdict conf_condition(struct conf_reader *r, const char *name, const char *args)
 {
 	size_t i;
@@ -182,10 +191,5 @@ enum conf_verdict conf_condition(struct conf_reader *r, const char *name, const 
 			return judge(r, &tests[i], args) ? CONF_HOLDS : CONF_HOLDS_NOT;
 	if (!strcasecmp(name, "<IfVersion"))
 		return judge_version(r, args) ? CONF_HOLDS : CONF_HOLDS_NOT;
-	for (i = 0; i < sizeof(absent) / sizeof(*absent); i++)
-		if (!strcasecmp(name, absent[i])) {
-			not_here(r, absent[i]);
-			return CONF_HOLDS_NOT;
-		}
 	return CONF_NO_CONDITION;
 }

@@ -32,6 +32,7 @@ enum conf_severity {
 struct conf_pos {
 	const char *file;       /* as named by the administrator, made absolute */
 	unsigned line;          /* the last line of a continued directive, as Apache counts */
+	const char *within;     /* of what a macro brought: "line 2 of macro M defined at …"; file and line are then its Use; else NULL */
 };
 
 struct conf_define {
@@ -58,8 +59,10 @@ struct conf_env {
 	bool (*left_out)(void *ctx, const char *module, const char *name, const char *args, const struct conf_pos *pos);
 	const char *version;                                    /* <IfVersion>: "2.4.71"; without it that is refused */
 	bool no_include;                                        /* Include is refused (.htaccess; no folder is touched) */
-	bool no_define;                                         /* Define and UnDefine are refused (.htaccess) */
+	bool no_define;                                         /* Define, UnDefine and macros are refused (.htaccess) */
 	struct conf_told *told;                                 /* private: what was said once already */
+	struct conf_macro *macros;                              /* private: <Macro> */
+	unsigned macro_lines;                                   /* private: read by all Use so far */
 };
 
 /* ------------------------------------------------------------------------------------------------ the tree */

@@ -54,6 +54,7 @@ struct conf_file {
 	struct conf_pos pos;    /* the line that is being read */
 	struct conf_frame *floor;
 	unsigned depth;         /* 0 for the first */
+	const struct conf_macro *macro; /* not a file but a macro's lines */
 };
 
 struct conf_reader {
@@ -65,10 +66,18 @@ struct conf_reader {
 	struct conf_node *parent, *last;        /* where the next node goes: into parent, behind last; NULL = none */
 	struct conf_included **included;        /* the end of tree's list */
 	bool stopped;                           /* an Include loop: reading on would only repeat it */
+	struct conf_macro *macro;               /* whose lines are gathered, up to its end; NULL = none */
+	const struct conf_file *macro_file;     /* where it began */
+	unsigned macro_depth;                   /* <Macro> in each other */
+	int macro_nesting;                      /* sections opened less those closed in it */
 };
 
 /* Reads a text as the next file; `name` is absolute. */
 void conf_read_lines(struct conf_reader *r, const char *text, size_t n, const char *name);
+/* Include, Define and their like: carried out while reading, and in no module's table. */
+bool conf_is_command(const char *name);
+/* One line of r->file. */
+void conf_read_line(struct conf_reader *r, const char *line);
 
 /* ------------------------------------------------------------------------------------------------ include.c */
 
@@ -84,6 +93,16 @@ const char *conf_expand(struct conf_reader *r, const char *line);
 void conf_define(struct conf_reader *r, const char *args);
 void conf_undefine(struct conf_reader *r, const char *args);
 bool conf_is_defined(const struct conf_env *env, const char *name);
+
+/* ------------------------------------------------------------------------------------------------ macro.c */
+
+/* <Macro ARGS>: what follows goes to conf_macro_line until r->macro is NULL again. */
+void conf_macro_open(struct conf_reader *r, const char *args);
+void conf_macro_line(struct conf_reader *r, const char *line);
+/* The file ends in a macro. */
+void conf_macro_unclosed(struct conf_reader *r);
+void conf_use(struct conf_reader *r, const char *args);
+void conf_undef_macro(struct conf_reader *r, const char *args);
 
 /* ------------------------------------------------------------------------------------------------ cond.c */
 

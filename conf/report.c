@@ -76,6 +76,8 @@ static void tell(struct conf_env *env, enum conf_severity severity, const struct
 			conf_printf(env, "more errors follow; only the first %d are told", CONF_ERRORS_TOLD);
 		remedy = "mend these first";
 	}
+	if (pos && pos->within)
+		sentence = conf_printf(env, "%s: %s", pos->within, sentence);
 	env->report(env->ctx, severity, pos, sentence, remedy);
 }
 

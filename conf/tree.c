@@ -154,6 +154,10 @@ static void open_section(struct conf_reader *r, const char *word, const char *re
 		push(r, name, true);
 		return;
 	}
+	if (!strcasecmp(name, "<Macro")) {
+		conf_macro_open(r, args);
+		return;
+	}
 	verdict = conf_condition(r, name, args);
 	f = push(r, name, verdict == CONF_HOLDS_NOT);
 	if (verdict == CONF_HOLDS_NOT && *args != '!' && !strcasecmp(name, "<IfModule")) {
@@ -225,24 +229,56 @@ static void server_root(struct conf_reader *r, const char *args)
 	r->env->root = conf_path(r->env, root);
 }
 
+static void include(struct conf_reader *r, const char *args)
+{
+	conf_include(r, "Include", args, false);
+}
+
+static void include_optional(struct conf_reader *r, const char *args)
+{
+	conf_include(r, "IncludeOptional", args, true);
+}
+
+/* "Error stop here": for what a condition has found. */
+static void error(struct conf_reader *r, const char *args)
+{
+	const char *line = args;
+	char *text = conf_word(r->env, &line);
+
+	if (!text || !*text)
+		conf_bad(r, "write Error \"what is wrong\"", "Error needs a text");
+	else
+		conf_bad(r, NULL, "Error: %s", *line ? args : text);
+}
+
+/* Carried out while reading. */
+static const struct command {
+	const char *name;
+	void (*run)(struct conf_reader *r, const char *args);
+} commands[] = {
+	{ "Include", include }, { "IncludeOptional", include_optional }, { "Define", conf_define }, { "UnDefine", conf_undefine },
+	{ "Use", conf_use }, { "UndefMacro", conf_undef_macro }, { "Error", error },
+};
+#define COMMANDS (sizeof(commands) / sizeof(*commands))
+
+bool conf_is_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcasecmp(name, commands[i].name))
+			return true;
+	return false;
+}
+
 static void directive(struct conf_reader *r, const char *name, const char *args)
 {
-	if (!strcasecmp(name, "Include")) {
-		conf_include(r, "Include", args, false);
-	} else if (!strcasecmp(name, "IncludeOptional")) {
-		conf_include(r, "IncludeOptional", args, true);
-	} else if (!strcasecmp(name, "Define")) {
-		conf_define(r, args);
-	} else if (!strcasecmp(name, "UnDefine")) {
-		conf_undefine(r, args);
-	} else if (!strcasecmp(name, "Use") || !strcasecmp(name, "UndefMacro")) {
-		conf_bad(r, "write out what the macro would put here", "%s is not available in this release",
-			 name);
-	} else {
-		if (!r->parent && !strcasecmp(name, "ServerRoot"))
-			server_root(r, args);
-		add_node(r, name, args, false);
-	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcasecmp(name, commands[i].name)) {
+			commands[i].run(r, args);
+			return;
+		}
+	if (!r->parent && !strcasecmp(name, "ServerRoot"))
+		server_root(r, args);
+	add_node(r, name, args, false);
 }
 
 /*
@@ -264,10 +300,14 @@ static void skip_line(struct conf_reader *r, const char *line)
 	}
 }
 
-static void read_line(struct conf_reader *r, const char *line)
+void conf_read_line(struct conf_reader *r, const char *line)
 {
 	const char *rest, *word;
 
+	if (r->macro) {
+		conf_macro_line(r, line);
+		return;
+	}
 	if (*line == '#' || !*line)
 		return;
 	if (r->top && r->top->skipped) {
@@ -331,8 +371,10 @@ void conf_read_lines(struct conf_reader *r, const char *text, size_t n, const ch
 			if (kind == CONF_LINE_LONG)
 				conf_bad(r, NULL, "the line is longer than 16 MiB");
 			else
-				read_line(r, line);
+				conf_read_line(r, line);
 		}
+	if (r->macro && r->macro_file == &file)
+		conf_macro_unclosed(r);
 	while (r->top != file.floor) {
 		if (kind == CONF_LINE_END)
 			conf_report(r->env, CONF_ERROR, &r->top->pos,

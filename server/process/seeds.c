@@ -274,7 +274,7 @@ int seeds_check(struct config *cfg)
 	int rc = 0;
 
 	if (collect(cfg, f, &e) < 0) {
-		config_report_add(cfg, CONF_ERROR, &(struct conf_pos){ conf_strdup(&cfg->env, e.file), e.line }, e.remedy, "%s", e.text);
+		config_report_add(cfg, CONF_ERROR, &(struct conf_pos){ .file = conf_strdup(&cfg->env, e.file), .line = e.line }, e.remedy, "%s", e.text);
 		rc = -1;
 	}
 	for (unsigned i = 0; i < f->n; i++) {

@@ -156,7 +156,6 @@ static const struct {
 	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
 	{ "negotiation", "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", "negotiation is not available in this release" },
-	{ "macro", "Use <Macro UndefMacro", "macros are not available in this release: write the lines out" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },
 	{ "actions", "Action Script", "CGI is not available in this release" },
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },

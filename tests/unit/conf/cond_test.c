@@ -59,9 +59,6 @@ static void test_faults(void **state)
 		{ "<IfModule here_module\nA\n</IfModule>\n", "A[]", "E f:1: the tag <IfModule here_module has no \">\"" },
 		{ "<S>\n<IfModule here_module>\n</S>\n</IfModule>\n", NULL, "E f:3: <IfModule> opened at f:2 is closed by </S>" },
 		{ "<IfModule here_module>\n<S>\n</IfModule>\n", NULL, "E f:3: <S> opened at f:2 is closed by </IfModule>" },
-		{ "<Macro M $a>\nA $a\n</Macro>\nB\n", "B[]", "E f:1: <Macro> is not available in this release" },
-		{ "Use M a\nUndefMacro M\nB\n", "B[]", "E f:1: Use is not available|E f:2: UndefMacro is not available" },
-		{ "<If \"true\">\nA\n</If>\n<ElseIf \"x\">\n</ElseIf>\n<Else>\nB\n</Else>\nC\n", "C[]", "E f:1: <If> is|E f:4: <ElseIf> is|E f:6: <Else> is" },
 	};
 
 	(void)state;

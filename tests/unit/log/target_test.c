@@ -38,7 +38,7 @@ static int end(void **state)
 	return 0;
 }
 
-static const struct conf_pos pos = { "x.conf", 7 };
+static const struct conf_pos pos = { .file = "x.conf", .line = 7 };
 
 static int add(struct log_targets *t, const char *name, struct err *e)
 {
