@@ -5,7 +5,7 @@
  *   PEEK       first bytes         -             closes               HANDSHAKE, HEAD, BYE
  *   HANDSHAKE  tls_step            tls_step      closes               HEAD, BYE
  *   HEAD       head                -             408, or closes       REQUEST, BYE
- *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE      (or it waits for names: lookup.c)
+ *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE      (or it waits: lookup.c, certificate.c)
  *   BYE        -                   what is left  breaks               LINGER, closed
  *   LINGER     dropped             -             closed               closed
  *
@@ -54,28 +54,8 @@ static unsigned refuses(struct client *client, const struct host *host)
 	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
 }
 
-static unsigned place(struct client *client, void *const *section, struct arena *a, const char **user, const char **why)
-{
-	struct conn *c = conn_of(client);
-	const void *rules;
-	const char *name;
-	struct text value;
-
-	if (!c->tls)
-		return 0;
-	rules = section[tls_module.index];
-	tls_use_options(c->tls, tls_section_options(rules));
-	if ((*why = tls_place_refuses(c->tls, rules)))
-		return 403;
-	name = tls_place_user(c->tls, rules);
-	value = name ? tls_variable(c->tls, name, a) : (struct text){ 0 };
-	if (value.n)
-		*user = arena_strndup(a, value.p, value.n);
-	return 0;
-}
-
 static const struct client_ops client_ops = {
-	.variable = variable, .refuses = refuses, .place = place, .knows = lookup_knows, .ask = lookup_ask,
+	.variable = variable, .refuses = refuses, .place = certificate_place, .knows = lookup_knows, .ask = lookup_ask,
 };
 
 void conn_use_host(struct conn *c, const struct host *h)
@@ -169,6 +149,7 @@ void conn_close(struct conn *c)
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_CLOSE, (uint32_t)c->watch.fd);
 	close(c->watch.fd);
+	certificate_forget(c);
 	free(c->raw_left.p);
 	free(c->in_left.p);
 	free(c->wire_left.p);
@@ -448,6 +429,8 @@ static void run_state(struct conn *c)
 		do_peek(c);
 	if (c->state == CONN_HANDSHAKE && !c->gone)
 		do_handshake(c);
+	if (c->late.asks && !c->gone)
+		certificate_run(c);
 	if ((c->state == CONN_HEAD || c->state == CONN_REQUEST) && !c->gone)
 		h1_run(c);
 	if (c->state == CONN_BYE && !c->gone)
@@ -464,7 +447,7 @@ static uint32_t wanted(const struct conn *c)
 	case CONN_PEEK: case CONN_HANDSHAKE: case CONN_LINGER:
 		return out ? out : EPOLLIN;
 	case CONN_HEAD: case CONN_REQUEST:
-		if (out || h1_reads(c))
+		if (out || h1_reads(c) || c->late.asks)
 			return out ? out : EPOLLIN;
 		return c->half_closed ? EPOLLET : EPOLLRDHUP;   /* EPOLLET alone: only the end of both sides is told, once */
 	case CONN_BYE:

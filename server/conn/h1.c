@@ -43,6 +43,23 @@ bool h1_reads(const struct conn *c)
 	return !h->body_done && (h->reading || h->ended);
 }
 
+bool h1_body_over(const struct conn *c, uint64_t most)
+{
+	const struct h1 *h = c->h1;
+	const struct request *r = h ? h->stream.request : NULL;
+
+	return r && r->has_body && !h->expects && r->body_length != UINT64_MAX && r->body_length > most;
+}
+
+void h1_last(struct conn *c)
+{
+	if (c->h1->stream.request)
+		c->h1->stream.request->keepalive = false;
+	c->h1->client_stays = false;
+	c->h1->body_done = c->h1->closes = true;
+	c->lingers = true;
+}
+
 /* An arena for the next head: the server keeps one at hand, so that idle connections own none. */
 static int take_arena(struct h1 *h)
 {
@@ -299,6 +316,8 @@ int64_t h1_due(const struct conn *c)
 
 	if (c->asking)
 		return c->lookup_until;
+	if (c->late.asks)
+		return c->late.until;
 	if (c->blocked || c->wire_left.n)
 		return c->sent_at + set->timeout;
 	if (c->again)
@@ -365,6 +384,8 @@ void h1_timeout(struct conn *c)
 
 	if (c->asking)
 		lookup_over(c);
+	else if (c->late.asks)
+		certificate_timeout(c);
 	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
 		client_timeout(c);
 	else if (c->state == CONN_HEAD)
@@ -503,7 +524,7 @@ static bool do_request(struct h1 *h)
 	}
 	if (c->blocked || c->wire_left.n)
 		return false;
-	if (r->waits && c->asking)
+	if (r->waits && (c->asking || c->late.asks))
 		return false;
 	if (r->waits) {
 		phases_resume(r);

@@ -79,6 +79,14 @@ struct conn {
 	bool half_closed;               /* the client has ended its side while a handler is at work: no news any more */
 	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */
 	int64_t sent_at, got_at;        /* ms: when the socket last took, and gave, bytes; sent_at: or when the state was entered */
+	struct {
+		bool asks;              /* the request waits for the client's certificate (certificate.c) */
+		bool over;              /* more than `most` bytes came meanwhile */
+		int64_t until;          /* ms */
+		size_t most;
+		struct left held;       /* what came, decrypted: behind what `in` holds */
+		size_t held_at;         /* taken out of it */
+	} late;
 	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
 };
 
@@ -179,6 +187,17 @@ void lookup_over(struct conn *c);                       /* waits no longer: ther
 void lookup_forget(struct conn *c, bool all);           /* a new request, or (all) the end of the connection */
 void lookup_answers(struct watch *w, uint32_t events);  /* server->resolver's */
 
+/*
+ * certificate.c: a place asks for the client's certificate behind the handshake. As client_ops' place; it goes on in
+ * certificate_run, and the request waits while c->late.asks.
+ */
+unsigned certificate_place(struct client *client, void *const *section, struct arena *a, const char **user, const char **why);
+void certificate_run(struct conn *c);
+void certificate_timeout(struct conn *c);
+/* Gives out bytes that were kept meanwhile: how many. */
+size_t certificate_held(struct conn *c, char *to, size_t room);
+void certificate_forget(struct conn *c);
+
 /* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
 /* Goes on as far as it can: reads heads, feeds bodies, answers. */
@@ -189,6 +208,10 @@ void h1_timeout(struct conn *c);
 int64_t h1_due(const struct conn *c);
 /* Whether it wants bytes from the client now. */
 bool h1_reads(const struct conn *c);
+/* Whether the body of the present request is known to be longer, and comes unasked. */
+bool h1_body_over(const struct conn *c, uint64_t most);
+/* The present request is the connection's last; what still comes is dropped. */
+void h1_last(struct conn *c);
 void h1_end(struct conn *c);
 /* Notes the request that a turn goes on with, if there is one. */
 struct activity;

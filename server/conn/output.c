@@ -141,7 +141,9 @@ ssize_t input_more(struct conn *c)
 	compact(s->in, &s->in_at, &s->in_n);
 	if (s->in_n == IN_SIZE)
 		return -1;
-	if (c->tls) {
+	if (c->late.held.n) {
+		got = (ssize_t)certificate_held(c, s->in + s->in_n, IN_SIZE - s->in_n);
+	} else if (c->tls) {
 		size_t at;
 
 		do {                            /* GnuTLS may stop after a record without data though the next is there */

@@ -518,6 +518,8 @@ unsigned access_run(struct request *r)
 		return 403;
 	}
 	status = r->client->secure ? client_place(r->client, r->section, r->arena, &r->user, &r->refused) : 0;
+	if (status && status != 403)            /* it waits for the client's certificate, or its body is too long for that */
+		return status;
 	if (status) {
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0313", "access to %s%s failed, reason: %s (SSLVerifyClient)", r->filename ? "" : "uri ", what, r->refused);
 		return status;

@@ -32,7 +32,8 @@ struct client_ops {
 	 */
 	unsigned (*refuses)(struct client *c, const struct host *host);
 	/*
-	 * What the merged sections of a request (request.h) ask of TLS: 0, or 403 with the reason in *why (SSLVerifyClient).
+	 * What the merged sections of a request (request.h) ask of TLS: 0, or 403 with the reason in *why (SSLVerifyClient), or
+	 * PHASE_WAIT: the client is being asked for its certificate, or 413: its body would have to be kept meanwhile.
 	 * *user becomes the name of the client (SSLUserName), where there is one. Variables look as SSLOptions there say.
 	 */
 	unsigned (*place)(struct client *c, void *const *section, struct arena *a, const char **user, const char **why);

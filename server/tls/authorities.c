@@ -268,6 +268,19 @@ static bool has_issuer(const struct tls_authorities *a, gnutls_x509_crt_t crt)
 	return false;
 }
 
+/* The first section that asks for what the host does not. */
+static const struct tls_place *asking_place(const struct tls_policy *p)
+{
+	const struct tls_place *lists[] = { p->places, p->base_places };
+
+	if (p->verify == TLS_VERIFY_NONE)
+		for (int k = 0; k < 2; k++)
+			for (const struct tls_place *i = lists[k]; i; i = i->next)
+				if (i->verify > TLS_VERIFY_NONE)
+					return i;
+	return NULL;
+}
+
 /* What will refuse clients later is said now. */
 static void look_at_authorities(const struct tls_policy *p, struct conf_env *env)
 {
@@ -293,8 +306,8 @@ static void look_at_authorities(const struct tls_policy *p, struct conf_env *env
 			reading_warn(&r, "name the certificate of the authority that issued it",
 			     conf_printf(env, "%s is no authority (basicConstraints has no CA:TRUE)", subject(env, ca)));
 	}
-	if (a->n == 0 && p->verify >= TLS_VERIFY_OPTIONAL)
-		conf_report(env, CONF_WARNING, &p->verify_pos, "name the authorities: SSLCACertificateFile PATH",
+	if (a->n == 0 && (p->verify >= TLS_VERIFY_OPTIONAL || asking_place(p)))
+		conf_report(env, CONF_WARNING, p->verify > TLS_VERIFY_NONE ? &p->verify_pos : &asking_place(p)->pos, "name the authorities: SSLCACertificateFile PATH",
 			    "host %s asks clients for certificates and knows no authority: every certificate is refused", p->name);
 }
 
@@ -381,19 +394,24 @@ void authorities_merge(struct tls_policy *p, const struct tls_policy *base)
 	p->base_places = base->places;
 }
 
-/* What a host never asks for, a section cannot have: clients are not asked again after the handshake. */
-static int check_places(const struct tls_policy *p, const struct tls_place *places, struct conf_env *env)
+/* Such a section asks behind the handshake, which few clients know (RFC 8446, 4.6.2), and none before TLS 1.3. */
+static int check_places(const struct tls_policy *p, struct conf_env *env)
 {
-	int result = 0;
+	static const char remedy[] = "write \"SSLVerifyClient optional\" and SSLCACertificateFile into the host; the section then lets in only whom it may";
+	const struct tls_place *place = asking_place(p);
 
-	for (const struct tls_place *i = places; i; i = i->next)
-		if (i->verify > TLS_VERIFY_NONE && p->verify == TLS_VERIFY_NONE) {
-			conf_report(env, CONF_ERROR, &i->pos,
-				    "write \"SSLVerifyClient optional\" and SSLCACertificateFile into the host; the section then lets in only whom it may",
-				    "a section asks for certificates of clients, but host %s does not: they cannot be asked for after the handshake", p->name);
-			result = -1;
-		}
-	return result;
+	if (!place)
+		return 0;
+	if (!(p->protocols & PROTO_TLS13)) {
+		conf_report(env, CONF_ERROR, &place->pos, remedy,
+			    "a section asks for certificates of clients, but host %s does not, nor has it TLS 1.3: before that they cannot be asked for after the handshake",
+			    p->name);
+		return -1;
+	}
+	conf_report(env, CONF_NOTICE, &place->pos, remedy,
+		    "host %s asks for certificates of clients in sections only, so behind the handshake: clients before TLS 1.3 and browsers, which cannot be "
+		    "asked then, get 403 where one is required", p->name);
+	return 0;
 }
 
 int authorities_load(struct tls_policy *p, struct conf_env *env)
@@ -406,9 +424,10 @@ int authorities_load(struct tls_policy *p, struct conf_env *env)
 		p->verify = TLS_VERIFY_NONE;
 	if (p->depth == CONF_UNSET)
 		p->depth = TLS_VERIFY_DEPTH;
-	if (check_places(p, p->places, env) != 0 || check_places(p, p->base_places, env) != 0)
+	if (check_places(p, env) != 0)
 		return -1;
-	if (p->verify == TLS_VERIFY_NONE)
+	/* Files of authorities say that somebody will be asked, if only by a .htaccess. */
+	if (p->verify == TLS_VERIFY_NONE && !asking_place(p) && !p->ca_file.path && !p->ca_path.path)
 		return 0;
 	a = p->clients = calloc(1, sizeof *a);
 	if (a)
@@ -423,7 +442,7 @@ int authorities_load(struct tls_policy *p, struct conf_env *env)
 	if (crl_check_lines(p, env) != 0 || r != 0)
 		return -1;
 	if (take_names(a) < 0 || make_hashes(a) < 0) {
-		conf_report(env, CONF_ERROR, &p->verify_pos, NULL, "host %s: its authorities cannot be taken into use", p->name);
+		conf_report(env, CONF_ERROR, &p->certs[0].pos, NULL, "host %s: its authorities cannot be taken into use", p->name);
 		return -1;
 	}
 	look_at_authorities(p, env);

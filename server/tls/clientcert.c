@@ -246,7 +246,7 @@ static void check_times(struct tls_peer *p, time_t now)
 	}
 }
 
-static void judge(const struct tls_policy *policy, struct tls_peer *p)
+static void judge(const struct tls_policy *policy, const struct cert_rules *rules, struct tls_peer *p)
 {
 	time_t now = time(NULL);
 	const struct cert_reason *untrusted;
@@ -254,13 +254,13 @@ static void judge(const struct tls_policy *policy, struct tls_peer *p)
 	build_path(p, policy->clients, now);
 	p->verdict = (struct cert_verdict){ .depth = p->n - 1 };
 	untrusted = trust_of(p, policy->clients);
-	if (untrusted && policy->verify != TLS_VERIFY_OPTIONAL_NO_CA) {
+	if (untrusted && rules->verify != TLS_VERIFY_OPTIONAL_NO_CA) {
 		p->verdict.why = untrusted;
 		p->verdict.at = p->n - 1;
 		return;
 	}
 	check_times(p, now);
-	if (!p->verdict.why && p->verdict.depth > (unsigned)policy->depth) {
+	if (!p->verdict.why && p->verdict.depth > (unsigned)rules->depth) {
 		p->verdict.why = &too_long;
 		p->verdict.at = p->verdict.depth;
 	}
@@ -307,19 +307,27 @@ static int refuse(struct tls *t, const struct cert_reason *why)
 	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
-/* GnuTLS calls it also where the client has no certificate. */
+static struct cert_rules rules_of_host(const struct tls_policy *p)
+{
+	return (struct cert_rules){ p->verify, p->depth };
+}
+
+/* GnuTLS calls it also where the client has no certificate. What comes behind the handshake is judged by the places. */
 static int on_certificate(gnutls_session_t session)
 {
 	struct tls *t = tls_of(session);
+	const struct cert_rules rules = rules_of_host(t->policy);
 	unsigned n = 0;
 
+	if (t->asks)
+		return 0;
 	if (!gnutls_certificate_get_peers(session, &n) || n == 0)
 		return t->policy->verify == TLS_VERIFY_REQUIRE ? refuse(t, &no_certificate) : 0;
 	clientcert_free(t);
 	t->peer = parse(t);
 	if (!t->peer)
 		return refuse(t, &unreadable);
-	judge(t->policy, t->peer);
+	judge(t->policy, &rules, t->peer);
 	t->peer_judged = true;
 	if (!t->peer->verdict.why) {
 		t->client = TLS_CLIENT_GOOD;
@@ -334,7 +342,8 @@ static int on_certificate(gnutls_session_t session)
 
 void clientcert_setup(struct tls *t)
 {
-	if (!t->policy->clients)
+	t->asked = t->policy->verify;
+	if (t->policy->verify == TLS_VERIFY_NONE)
 		return;
 	gnutls_certificate_server_set_request(t->session, GNUTLS_CERT_REQUEST);
 	gnutls_session_set_verify_function(t->session, on_certificate);
@@ -345,7 +354,7 @@ int clientcert_done(struct tls *t)
 {
 	unsigned n = 0;
 
-	if (!t->policy->clients)
+	if (t->policy->verify == TLS_VERIFY_NONE)
 		return 0;
 	if (gnutls_certificate_get_peers(t->session, &n) && n) {
 		/* In the first handshake on_certificate was there; what it found is in the session's label, but for one mode. */
@@ -362,19 +371,64 @@ int clientcert_done(struct tls *t)
 	return 0;
 }
 
+void clientcert_ask(struct tls *t)
+{
+	t->asks = true;
+	gnutls_certificate_server_set_request(t->session, GNUTLS_CERT_REQUEST);
+	gnutls_session_set_verify_function(t->session, on_certificate);
+}
+
+void clientcert_asked(struct tls *t)
+{
+	unsigned n = 0;
+
+	t->late = gnutls_certificate_get_peers(t->session, &n) && n;
+	t->rules_known = false;
+	clientcert_free(t);
+}
+
+void clientcert_judge_late(struct tls *t, const struct cert_rules *rules)
+{
+	if (t->rules_known && t->rules.verify == rules->verify && t->rules.depth == rules->depth)
+		return;
+	t->rules = *rules;
+	t->rules_known = true;
+	t->client = TLS_CLIENT_NONE;
+	t->client_why = &unreadable;
+	clientcert_free(t);
+	if (!(t->peer = parse(t)))
+		return;
+	judge(t->policy, rules, t->peer);
+	t->peer_judged = true;
+	t->client_why = t->peer->verdict.why;
+	if (!t->client_why) {
+		t->client = TLS_CLIENT_GOOD;
+	} else if (rules->verify == TLS_VERIFY_OPTIONAL_NO_CA && t->client_why->optional) {
+		t->client = TLS_CLIENT_GENEROUS;
+		t->client_why = NULL;
+	} else if (rules->verify == TLS_VERIFY_NONE) {
+		t->client_why = NULL;
+	}
+}
+
+/* One that came late and was refused is as if there were none: somebody else's name may be in it. */
 const struct tls_peer *clientcert_peer(struct tls *t)
 {
+	if (t->late && t->client == TLS_CLIENT_NONE)
+		return NULL;
 	if (!t->peer)
 		t->peer = parse(t);
 	return t->peer;
 }
 
-static const struct tls_peer *judged(struct tls *t)
+const struct tls_peer *clientcert_judged(struct tls *t)
 {
+	const struct cert_rules rules = t->late ? t->rules : rules_of_host(t->policy);
+
 	if (!clientcert_peer(t) || !t->policy->clients)
 		return NULL;
 	if (!t->peer_judged)
-		judge(t->policy, t->peer);
+		judge(t->policy, &rules, t->peer);
 	t->peer_judged = true;
 	return t->peer;
 }
@@ -388,15 +442,20 @@ void clientcert_free(struct tls *t)
 	t->peer_judged = false;
 }
 
-struct text clientcert_verified(struct tls *t, struct arena *a)
+enum tls_client clientcert_state(struct tls *t)
 {
 	const struct tls_peer *p;
 
-	if (t->client == TLS_CLIENT_UNJUDGED && (p = judged(t)))
+	if (t->client == TLS_CLIENT_UNJUDGED && (p = clientcert_judged(t)))
 		t->client = p->verdict.why ? TLS_CLIENT_GENEROUS : TLS_CLIENT_GOOD;
-	if (t->fault == TLS_F_CLIENT)
+	return t->client;
+}
+
+struct text clientcert_verified(struct tls *t, struct arena *a)
+{
+	if (t->fault == TLS_F_CLIENT || (t->late && t->client_why))
 		return text_of(arena_printf(a, "FAILED:%s", t->client_why->words));
-	switch (t->client) {
+	switch (clientcert_state(t)) {
 	case TLS_CLIENT_GOOD:
 		return TEXT("SUCCESS");
 	case TLS_CLIENT_GENEROUS:
@@ -406,34 +465,6 @@ struct text clientcert_verified(struct tls *t, struct arena *a)
 		break;
 	}
 	return TEXT("NONE");
-}
-
-/* ------------------------------------------------------------------------------------------------ a place's own rules */
-
-const char *tls_place_refuses(struct tls *t, const void *section_config)
-{
-	const struct tls_section *s = section_config;
-	const struct tls_peer *p;
-	struct text verified;
-
-	if (!s || s->verify == TLS_VERIFY_NONE || (s->verify == CONF_UNSET && s->depth == CONF_UNSET))
-		return NULL;
-	verified = clientcert_verified(t, NULL);
-	if (s->verify == TLS_VERIFY_REQUIRE && !text_is(verified, "SUCCESS"))
-		return text_is(verified, "GENEROUS") ? "the client's certificate is of no known authority" : "the client gave no certificate";
-	if (s->verify == TLS_VERIFY_OPTIONAL && text_is(verified, "GENEROUS"))
-		return "the client's certificate is of no known authority";
-	if (s->depth != CONF_UNSET && text_is(verified, "SUCCESS") && (!(p = judged(t)) || p->verdict.depth > (unsigned)s->depth))
-		return "the client's certificate has more authorities above it than SSLVerifyDepth allows";
-	return NULL;
-}
-
-/* What proves nothing names nobody. */
-const char *tls_place_user(struct tls *t, const void *section_config)
-{
-	const struct tls_section *s = section_config;
-
-	return s && s->user && text_is(clientcert_verified(t, NULL), "SUCCESS") ? s->user : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ the log */

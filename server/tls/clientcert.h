@@ -12,8 +12,7 @@
 #include "base/text.h"
 #include "cert/load.h"
 #include "tls/host.h"
-
-struct tls;
+#include "tls/session.h"
 
 /* A serial number without its leading zeros; of more bytes than there is room for, the first. */
 struct crl_serial {
@@ -106,9 +105,16 @@ struct tls_peer {
 void clientcert_setup(struct tls *t);
 /* After it: whether what must be there is. 0, or a code of GnuTLS's with the fault set. */
 int clientcert_done(struct tls *t);
-/* Judges again what is kept of a session; for variables. NULL: the client gave none. */
+/* What is kept of a session, parsed; for variables. NULL: the client gave none, or none that counts. _judged: with the verdict, too. */
 const struct tls_peer *clientcert_peer(struct tls *t);
+const struct tls_peer *clientcert_judged(struct tls *t);
+/* Behind the handshake: before the question is sent; when it is answered; what the answer comes to by the rules of a place. */
+void clientcert_ask(struct tls *t);
+void clientcert_asked(struct tls *t);
+void clientcert_judge_late(struct tls *t, const struct cert_rules *rules);
 void clientcert_free(struct tls *t);
+/* What is known of it now, UNJUDGED only where memory ran out. */
+enum tls_client clientcert_state(struct tls *t);
 /* "NONE", "SUCCESS", "GENEROUS" or "FAILED:…" */
 struct text clientcert_verified(struct tls *t, struct arena *a);
 /* Why the handshake failed, for the log. */

@@ -88,9 +88,38 @@ static void say_of_word(void *ctx, const char *word, const char *why)
 	conf_warn(ctx, NULL, "%s %s", word, why);
 }
 
+/* The policy of the host around a line that may stand in sections, too; NULL in .htaccess. */
+static struct tls_policy *host_around(struct conf_call *call)
+{
+	void **host = call->target->host && call->context != CONF_HTACCESS ? &call->target->host[call->module->index] : NULL;
+
+	if (host && !*host)
+		*host = call->module->create_host(call->env);
+	return host ? *host : NULL;
+}
+
+static bool in_host(const struct conf_call *call)
+{
+	return call->context == CONF_SERVER || call->context == CONF_HOST;
+}
+
+/* Apache negotiates anew where a section wants other suites; here the section keeps out who has none of them. */
+static int set_section_ciphers(struct conf_call *call, struct tls_section *s, const struct suite_list *list, bool tls13)
+{
+	struct suite_list *own = conf_alloc(call->env, sizeof *own);
+
+	*own = *list;
+	*(tls13 ? &s->suites13 : &s->suites) = own;
+	if (call->context != CONF_HTACCESS)
+		conf_note(call, "suites are chosen in the handshake, by the host's own SSLCipherSuite",
+			  "no other suite is negotiated for a section: requests over connections %s with a suite that is not in this list get 403",
+			  tls13 ? "of TLS 1.3" : "before TLS 1.3");
+	return 0;
+}
+
 static int set_ciphers(struct conf_call *call, void *config, int argc, char **argv)
 {
-	struct tls_policy *p = config;
+	struct tls_policy *p = in_host(call) ? host_around(call) : NULL;
 	struct suite_list list;
 	struct err e = { 0 };
 	bool tls13 = false;
@@ -107,13 +136,16 @@ static int set_ciphers(struct conf_call *call, void *config, int argc, char **ar
 		conf_note(
 			call, NULL,
 			"PROFILE=SYSTEM means the server's own choice here: there is no system policy to follow");
-		p->ciphers = NULL;
+		if (p)
+			p->ciphers = NULL;
 		return 0;
 	}
 	if ((tls13 ? cipherstring_eval13(argv[argc - 1], &list, &e)
 		   : cipherstring_eval(argv[argc - 1], &list, say_of_word, call, &e))
 	    != 0)
 		return conf_fail(call, e.remedy[0] ? conf_strdup(call->env, e.remedy) : NULL, "%s", e.text);
+	if (!p)
+		return set_section_ciphers(call, config, &list, tls13);
 	for (unsigned i = 0; i < list.n; i++)
 		if (list.at[i]->auth == AUTH_NULL) {
 			conf_warn(call, "take aNULL, ADH, AECDH and the like out",
@@ -301,21 +333,6 @@ static int set_phrase_dialog(struct conf_call *call, void *config, int argc, cha
 
 /* ------------------------------------------------------------------------------------------------ certificates of clients */
 
-/* The policy of the host around a line that may stand in sections, too; NULL in .htaccess. */
-static struct tls_policy *host_around(struct conf_call *call)
-{
-	void **host = call->target->host && call->context != CONF_HTACCESS ? &call->target->host[call->module->index] : NULL;
-
-	if (host && !*host)
-		*host = call->module->create_host(call->env);
-	return host ? *host : NULL;
-}
-
-static bool in_host(const struct conf_call *call)
-{
-	return call->context == CONF_SERVER || call->context == CONF_HOST;
-}
-
 static int set_verify_client(struct conf_call *call, void *config, int argc, char **argv)
 {
 	static const char *const words[] = {
@@ -426,7 +443,6 @@ static int set_crypto_device(struct conf_call *call, void *config, int argc, cha
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
-static const char no_second_handshake[] = "clients are not asked for certificates after the handshake, so that no request waits for one";
 static const char no_ocsp[] = "responders are not asked about certificates of clients in this release; lists of revoked ones are (SSLCARevocationFile)";
 static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
 
@@ -442,7 +458,7 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },
 	{ "SSLProtocol", "protocol versions: all, TLSv1.3, TLSv1.2, TLSv1.1, TLSv1, with + and -", "all", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1,
 	  .set = set_protocol },
-	{ "SSLCipherSuite", "cipher suites, as OpenSSL writes them; after the word TLSv1.3 those of TLS 1.3", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE,
+	{ "SSLCipherSuite", "cipher suites, as OpenSSL writes them; after the word TLSv1.3 those of TLS 1.3", NULL, EVERYWHERE, .args = CONF_TAKE,
 	  .min = 1, .max = 2, .set = set_ciphers },
 	{ "SSLHonorCipherOrder", "the order of SSLCipherSuite counts, not the client's", "off (on while SSLCipherSuite is not given)", .contexts = CONF_RSRC,
 	  .args = CONF_FLAG, .set = conf_set_flag, AT(honor_order) },
@@ -487,7 +503,8 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLVerifyClient", "whether clients are asked for certificates: none, optional, require or optional_no_ca", "none", EVERYWHERE, ONE,
 	  .set = set_verify_client },
 	{ "SSLVerifyDepth", "how many certificates of authorities may be above the client's own", "1", EVERYWHERE, ONE, .set = set_verify_depth },
-	{ "SSLRenegBufferSize", "checked by name only", NULL, EVERYWHERE, ONE, NOTICE(no_second_handshake) },
+	{ "SSLRenegBufferSize", "how many bytes of a request are kept while its client is asked for a certificate", "131072", EVERYWHERE, ONE,
+	  .set = conf_set_number, .offset = offsetof(struct tls_section, buffer), .low = 0, .high = 1 << 30 },
 	{ "SSLCACertificateFile", "a file of certificates of the authorities whose clients are let in", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(ca_file) },
 	{ "SSLCACertificatePath", "a folder of such files, with hashed names", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(ca_path) },
 	{ "SSLCADNRequestFile", "a file of certificates whose names are told to clients in place of the authorities'", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(names_file) },

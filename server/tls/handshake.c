@@ -170,7 +170,9 @@ struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser
 	t->io = io;
 	t->chooser = chooser;
 	t->alert = t->alert_received = -1;
-	if (!start_priority || gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_AUTO_SEND_TICKET) < 0) {
+	/* For a question behind the handshake GnuTLS keeps all its messages, some KiB: not where nobody will be asked. */
+	if (!start_priority || gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_AUTO_SEND_TICKET |
+					   (tls_policy_asks_later() ? (unsigned)GNUTLS_POST_HANDSHAKE_AUTH : 0u)) < 0) {
 		free(t);
 		return NULL;
 	}

@@ -52,6 +52,7 @@ struct tls_place {
 	const struct tls_place *next;
 };
 struct tls_authorities;                 /* clientcert.h */
+#define TLS_RENEG_BUFFER 131072         /* SSLRenegBufferSize, as mod_ssl */
 
 struct tls_policy {
 	/* As written; CONF_UNSET or NULL where nothing was. */
@@ -90,7 +91,7 @@ struct tls_policy {
 	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */
 	unsigned char label[32];
 	unsigned char rules[32];                        /* as label, without the host and verify: equal rules cover each other */
-	struct tls_authorities *clients;                /* NULL: clients are not asked for certificates */
+	struct tls_authorities *clients;                /* NULL: clients are never asked for certificates, nor by a place */
 	uint64_t ticket_group;                          /* tls_policy_ticket_group of it */
 };
 
@@ -115,6 +116,8 @@ struct tls_section {
 	bool whole;                     /* written without signs: what was above is gone */
 	int verify, depth;              /* SSLVerifyClient and SSLVerifyDepth of a section; those of a host are in its policy */
 	const char *user;               /* SSLUserName; NULL = none */
+	int64_t buffer;                 /* SSLRenegBufferSize */
+	const struct suite_list *suites, *suites13;     /* SSLCipherSuite of a section: what connections must have; NULL = any */
 };
 
 #endif

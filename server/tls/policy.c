@@ -13,6 +13,8 @@
 #include "tls/host.h"
 #include "tls/priorities.h"
 
+static bool asks_later;
+
 int tls_policy_fault(struct conf_env *env, const struct conf_pos *pos, const struct err *e)
 {
 	conf_report(env, CONF_ERROR, pos, e->remedy[0] ? conf_strdup(env, e->remedy) : NULL, "%s", e->text);
@@ -98,6 +100,7 @@ static void *create_section(struct conf_env *env)
 	struct tls_section *s = conf_alloc(env, sizeof *s);
 
 	s->verify = s->depth = CONF_UNSET;
+	s->buffer = CONF_UNSET;
 	return s;
 }
 
@@ -118,6 +121,12 @@ static void *merge_section(struct conf_env *env, const void *base_config, const 
 		s->depth = base->depth;
 	if (!over->user)
 		s->user = base->user;
+	if (over->buffer == CONF_UNSET)
+		s->buffer = base->buffer;
+	if (!over->suites)
+		s->suites = base->suites;
+	if (!over->suites13)
+		s->suites13 = base->suites13;
 	return s;
 }
 
@@ -160,6 +169,11 @@ const char *tls_policy_chain_file(const void *host_config)
 void tls_policy_enable(void *host_config)
 {
 	((struct tls_policy *)host_config)->engine = 1;
+}
+
+bool tls_policy_asks_later(void)
+{
+	return asks_later;
 }
 
 bool tls_policy_strict_sni(const void *host_config)
@@ -313,7 +327,7 @@ static bool has_certificate_for(const struct tls_policy *p, const struct suite *
 /* Then no suite may let a client in without a certificate's exchange. */
 static bool asks_clients(const struct tls_policy *p)
 {
-	return p->verify > TLS_VERIFY_NONE || p->places || p->base_places;
+	return p->clients || p->places || p->base_places;
 }
 
 /* What suites without certificates need. That they are allowed was said where they are written. */
@@ -356,8 +370,6 @@ static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 	struct err e = { 0 };
 	bool before13;
 
-	if (p->protocols == CONF_UNSET)
-		p->protocols = PROTO_ALL;
 	before13 = p->protocols & (PROTO_TLS10 | PROTO_TLS11 | PROTO_TLS12);
 	if (!text)
 		text = conf_printf(env, "%s%s", cipher_default,
@@ -445,8 +457,11 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 		return 0;
 	p->name = conf_strdup(env, name);
 	p->ticket_group = tls_policy_ticket_group(p);
+	if (p->protocols == CONF_UNSET)
+		p->protocols = PROTO_ALL;
 	if (authorities_load(p, env) != 0)
 		return -1;
+	asks_later |= p->clients && p->verify < TLS_VERIFY_REQUIRE && p->protocols & PROTO_TLS13;
 	if (certificates_load(p, refs, n, env) != 0 || staple_finish(p, env) != 0 || evaluate_suites(p, env) != 0
 	    || authorities_tell(p, env) != 0 || make_priorities(p, env) != 0 || make_label(p, env) != 0)
 		return -1;

@@ -41,6 +41,8 @@ bool tls_policy_has_certificate(const void *host_config);
 const char *tls_policy_chain_file(const void *host_config);
 /* Turns it on for a host that decided nothing itself: one that "Listen 443 https" serves. */
 void tls_policy_enable(void *host_config);
+/* Whether any host of the configurations that this process has read may ask for certificates behind the handshake. */
+bool tls_policy_asks_later(void);
 /* SSLStrictSNIVHostCheck on: requests of clients that sent no name are for this host alone refused (403), not the handshake. */
 bool tls_policy_strict_sni(const void *host_config);
 
@@ -50,12 +52,6 @@ enum tls_option {
 	TLS_OPT_OPTRENEGOTIATE = 16, TLS_OPT_LEGACYDN = 32,
 };
 unsigned tls_section_options(const void *section_config);               /* of merged sections; NULL is fine */
-
-struct tls;
-/* SSLUserName: the variable whose value is the user; NULL = none, or the client's certificate was not found to be good. */
-const char *tls_place_user(struct tls *t, const void *section_config);
-/* SSLVerifyClient and SSLVerifyDepth of a section: why the client may not have the place, or NULL. */
-const char *tls_place_refuses(struct tls *t, const void *section_config);
 
 /*
  * The way from read directives to a working host, in the master, for each host in order of the text:

@@ -18,6 +18,11 @@ enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE
 /* A client's certificate. UNJUDGED: a resumed session of a host that lets unknown authorities in; it is looked at when asked for. */
 enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_GOOD, TLS_CLIENT_GENEROUS, TLS_CLIENT_UNJUDGED };
 
+/* By what a certificate is judged: the host's own, or a place's. */
+struct cert_rules {
+	int verify, depth;
+};
+
 struct tls_peer;                        /* clientcert.h */
 struct cert_reason;
 
@@ -38,6 +43,14 @@ struct tls {
 	const struct cert_reason *client_why;   /* of TLS_F_CLIENT */
 	struct tls_peer *peer;                  /* the client's certificates, while they are looked at; else NULL */
 	bool peer_judged;
+	/*
+	 * A certificate that came after the handshake, asked for by a place, is judged by the rules of each place anew: `client`
+	 * is its verdict by `rules`, `client_why` why it is none. Places without rules of their own see only good ones.
+	 */
+	bool late, rules_known;
+	struct cert_rules rules;
+	int asked;                              /* enum tls_verify: the strictest question that this client was asked */
+	bool asks;                              /* a question is out: the answer has not come */
 	bool legacy_dn;                         /* SSLOptions +LegacyDNStringFormat where the request is */
 	unsigned warnings;                      /* warning alerts that came: bounded */
 	struct hello hello;                     /* its texts but sni are absent after the hook */

@@ -4,6 +4,7 @@
  * host covers another.
  */
 #include "authority.h"
+#include "tls/place.h"
 #include "tls/session.h"
 
 static struct rig_env *env;
@@ -200,7 +201,7 @@ static void test_files(void **state)
 		{ LISTS("chain", "other.crl"), CONF_WARNING, "no authority of the host issued the list of revoked certificates of CN=other" },
 		{ LISTS("chain", "false.crl"), CONF_WARNING, "was not signed by that authority's key: it does not count" },
 		{ REQUIRE "SSLOCSPEnable on\n", CONF_ERROR, "responders are not asked" }, { REQUIRE "SSLOCSPEnable off\n", SILENT, NULL },
-		{ "SSLOCSPEnable on\n", SILENT, NULL }, { "SSLVerifyClient none\nSSLCACertificateFile @missing.pem\n", SILENT, NULL },
+		{ "SSLOCSPEnable on\n", SILENT, NULL }, { "SSLVerifyClient none\nSSLCACertificateFile @missing.pem\n", CONF_ERROR, "line 5: SSLCACertificateFile: " },
 	};
 
 	(void)state;
@@ -350,13 +351,16 @@ static void test_places(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct tls_section s = { .verify = rows[i].verify, .depth = rows[i].depth };
+		struct arena *a = arena_new(4096);
+		const char *why = NULL;
 		struct rig *r;
 
 		rig_client = rows[i].client;
 		r = rig_new(&hosts, CLIENT13, "one.test");
 		assert_int_equal(rig_run(r), TLS_DONE);
-		if ((tls_place_refuses(r->server, &s) != NULL) != rows[i].refused)
+		if ((tls_place_look(r->server, &s, a, &why) == TLS_PLACE_REFUSED) != rows[i].refused || (why != NULL) != rows[i].refused)
 			fail_msg("row %zu", i);
+		arena_free(a);
 		/* A name is taken from what was found to be good alone. */
 		s.user = "SSL_CLIENT_S_DN_CN";
 		bool good = rows[i].client && strcmp(rows[i].client, "self") != 0;
