@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "handler/autoindex.h"
 #include "handler/file.h"
 #include "handler/welcome.h"
 #include "log/log.h"
@@ -257,6 +258,7 @@ int main(int argc, char **argv)
 	daemon_fill_stdio();
 	walk_init();
 	handler_register(&file_handler);
+	handler_register(&autoindex_handler);
 	handler_register(&welcome_handler);
 	if (parse(&o, argc, argv, &code))
 		return code;

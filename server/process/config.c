@@ -15,6 +15,7 @@
 
 #include "base/version.h"
 #include "conn/conn.h"
+#include "handler/autoindex.h"
 #include "process/settings.h"
 #include "request/access.h"
 #include "request/core.h"
@@ -32,9 +33,26 @@
 
 /* In the order of -M. */
 struct conf_module *const config_modules[] = {
-	&core_module, &process_module, &conn_module, &log_module, &tls_module, &authz_core_module, &alias_module, &dir_module,
-	&mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module, &userdir_module, &vhost_alias_module, &speling_module, &remoteip_module,
-	&harmless_module, NULL
+	&core_module,
+	&process_module,
+	&conn_module,
+	&log_module,
+	&tls_module,
+	&authz_core_module,
+	&alias_module,
+	&dir_module,
+	&mime_module,
+	&rewrite_module,
+	&headers_module,
+	&env_module,
+	&setenvif_module,
+	&userdir_module,
+	&vhost_alias_module,
+	&speling_module,
+	&remoteip_module,
+	&autoindex_module,
+	&harmless_module,
+	NULL
 };
 
 /* Memory that ran out while reading: back to config_read, which gives everything back. */

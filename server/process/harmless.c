@@ -1,12 +1,10 @@
 /*
- * harmless.c - directives of modules that are not here whose absence lets nobody in and changes no file's content: how
- * listings look, how long browsers may keep a page, how small a response travels. They are accepted wherever Apache takes
- * them, and named once at -t, so that a distribution's own module files need no editing. <IfModule> is false for their
- * modules all the same.
+ * harmless.c - directives of modules that are not here whose absence lets nobody in and changes no file's content: how long
+ * browsers may keep a page, how small a response travels. They are accepted wherever Apache takes them, and
+ * named once at -t, so that a distribution's own module files need no editing. <IfModule> is false for their modules all the same.
  */
 #include "process/settings.h"
 
-static const char listings[] = "listings are not available in this release: a folder without an index answers 403";
 static const char expiry[] = "expiry by type is not available in this release: use Header set Cache-Control";
 static const char coding[] = "compression is not available in this release";
 static const char status_page[] = "the status page is not available in this release";
@@ -15,10 +13,6 @@ static const char status_page[] = "the status page is not available in this rele
 		.override = CONF_OR_INDEXES | CONF_OR_FILEINFO, .set = conf_set_notice, .extra = why }
 
 static const struct conf_directive directives[] = {
-	ROW("AddAlt", listings), ROW("AddAltByEncoding", listings), ROW("AddAltByType", listings), ROW("AddDescription", listings),
-	ROW("AddIcon", listings), ROW("AddIconByEncoding", listings), ROW("AddIconByType", listings), ROW("DefaultIcon", listings),
-	ROW("HeaderName", listings), ROW("IndexHeadInsert", listings), ROW("IndexIgnore", listings), ROW("IndexIgnoreReset", listings),
-	ROW("IndexOptions", listings), ROW("IndexOrderDefault", listings), ROW("IndexStyleSheet", listings), ROW("ReadmeName", listings),
 	ROW("ExpiresActive", expiry), ROW("ExpiresByType", expiry), ROW("ExpiresDefault", expiry),
 	ROW("DeflateBufferSize", coding), ROW("DeflateCompressionLevel", coding), ROW("DeflateFilterNote", coding), ROW("DeflateMemLevel", coding),
 	ROW("DeflateWindowSize", coding), ROW("DeflateAlterETag", coding), ROW("BrotliCompressionQuality", coding), ROW("BrotliCompressionWindow", coding),

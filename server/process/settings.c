@@ -149,7 +149,6 @@ static const struct {
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
 	{ "auth_basic", "Auth", "authentication is not available in this release" },
 	{ "access_compat", "", "write Require lines: Require all granted, Require ip 192.0.2.0/24" },
-	{ "autoindex", "", "listings are not available in this release" },
 	{ "expires", "", "use Header set Cache-Control \"max-age=…\"" },
 	{ "deflate", "", "compression is not available in this release" },
 	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },

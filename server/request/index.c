@@ -109,19 +109,14 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 {
 	static const char *const none[] = { "index.html", NULL };
 	const char *const *names = d->index ? (const char *const *)d->index : none;
-	bool listing = core_options(core_section_of(r)) & CORE_OPT_INDEXES;
 	char buf[256];
 	struct buf b;
 
 	buf_init(&b, buf, sizeof(buf));
 	for (; *names; names++)
 		buf_printf(&b, "%s%s", b.n ? "," : "", *names);
-	if (listing)
-		log_errorx(&r->client->about, LOG_DIR, "BH0428", "%s cannot be shown: it holds no index file (%s), and listings (Options "
-			   "Indexes) are not available in this release", r->filename, b.n ? buf : "none is configured");
-	else
-		log_errorx(&r->client->about, LOG_DIR, "BH0427", "%s cannot be shown: it holds no index file (%s), and Options has no "
-			   "Indexes", r->filename, b.n ? buf : "none is configured");
+	log_errorx(&r->client->about, LOG_DIR, "BH0427", "%s cannot be shown: it holds no index file (%s), and Options has no "
+		   "Indexes", r->filename, b.n ? buf : "none is configured");
 	r->refused = "no index file";
 	return 403;
 }

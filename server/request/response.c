@@ -360,7 +360,7 @@ static const char *sentence_of(const struct request *r, unsigned status, char *b
 	}
 }
 
-static void put_signature(struct request *r, struct buf *b)
+void response_signature(struct request *r, struct buf *b)
 {
 	const struct core_section *c = r->section ? core_section_of(r) : NULL;
 	const char *admin, *name;
@@ -404,7 +404,7 @@ static void send_html(struct request *r, unsigned status, const char *sentence, 
 	buf_puts(&b, "</p>\n");
 	if (extra)
 		buf_puts(&b, extra);
-	put_signature(r, &b);
+	response_signature(r, &b);
 	buf_puts(&b, "</body>\n</html>\n");
 	send_page(r, "text/html; charset=utf-8", p, b.n, true);
 }

@@ -28,6 +28,8 @@ const char *response_scheme(const struct request *r);
 const char *response_host(struct request *r);
 /* The port in it, said or not. */
 unsigned response_port(const struct request *r);
+/* The line below pages that the server makes itself, as ServerSignature wants it; nothing for Off. */
+void response_signature(struct request *r, struct buf *b);
 /* The Server field by ServerTokens. */
 const char *response_server(const struct host *h);
 

@@ -40,9 +40,27 @@
 #include "request/vhostalias.h"
 #include "request/walk.h"
 
+/* Modules of the room that is tested, each with a comma behind it. */
+#ifndef SERVED_MORE_MODULES
+#define SERVED_MORE_MODULES
+#endif
+
 static struct conf_module *const served_modules[] = {
-	&core_module, &authz_core_module, &env_module, &setenvif_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module,
-	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL,
+	&core_module,
+	&authz_core_module,
+	&env_module,
+	&setenvif_module,
+	&alias_module,
+	&dir_module,
+	&mime_module,
+	&rewrite_module,
+	&headers_module,
+	&userdir_module,
+	&vhost_alias_module,
+	&speling_module,
+	&remoteip_module,
+	SERVED_MORE_MODULES
+	NULL
 };
 
 struct served {
