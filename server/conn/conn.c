@@ -41,6 +41,13 @@ static struct text variable(struct client *client, const char *name, struct aren
 	return (struct text){ 0 };
 }
 
+static struct text extension(struct client *client, const char *oid, unsigned at, struct arena *a)
+{
+	struct conn *c = conn_of(client);
+
+	return c->tls ? tls_extension(c->tls, oid, at, a) : (struct text){ 0 };
+}
+
 static unsigned refuses(struct client *client, const struct host *host)
 {
 	struct conn *c = conn_of(client);
@@ -55,7 +62,7 @@ static unsigned refuses(struct client *client, const struct host *host)
 }
 
 static const struct client_ops client_ops = {
-	.variable = variable, .refuses = refuses, .place = certificate_place, .knows = lookup_knows, .ask = lookup_ask,
+	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .knows = lookup_knows, .ask = lookup_ask,
 };
 
 void conn_use_host(struct conn *c, const struct host *h)

@@ -62,7 +62,8 @@ int expr_true(const struct expr *x, struct expr_ctx *ctx);
 struct text expr_string(const struct expr *x, struct expr_ctx *ctx);
 unsigned expr_uses(const struct expr *x);               /* EXPR_USES_* */
 const char *expr_text(const struct expr *x);            /* as written */
-/* A number of the caller's own, kept with the expression; 0 at first. */
+/* A number for who evaluates it, kept with the expression; 0 at first. */
+enum { EXPR_NO_VARY = 1 };                              /* what it asks of the request is no choice of the response */
 void expr_set_tag(struct expr *x, unsigned tag);
 unsigned expr_tag(const struct expr *x);
 

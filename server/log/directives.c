@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "expr/expr.h"
 #include "log/format.h"
 
 #define UNSET_LEVEL (-1)
@@ -21,6 +22,7 @@ struct named_format {
 /* A CustomLog or TransferLog as written: its nickname may be defined further down. */
 struct written_log {
 	const char *target, *format, *env;
+	const struct expr *condition;
 	bool env_not, transfer;
 	struct conf_pos pos;
 	struct written_log *next;
@@ -35,6 +37,12 @@ struct host_logs {
 
 static struct log_targets *targets;
 static struct arena *arena;
+static const struct expr_names *names;
+
+void log_names_use(const struct expr_names *n)
+{
+	names = n;
+}
 
 void log_targets_use(struct log_targets *t, struct arena *a)
 {
@@ -108,6 +116,7 @@ static int finish_log(struct conf_env *env, struct host_logs *h, const struct wr
 	out->target = (unsigned)target;
 	out->env = w->env;
 	out->env_not = w->env_not;
+	out->condition = w->condition;
 	return 0;
 }
 
@@ -211,16 +220,35 @@ static struct written_log *add_log(struct conf_call *call, struct host_logs *h, 
 	return w;
 }
 
+static const struct expr *log_condition(struct conf_call *call, const char *text)
+{
+	struct err e = { .text = "" };
+	struct expr *x = expr_compile(arena, text, EXPR_CONDITION, names, &e);
+
+	if (x)
+		expr_set_tag(x, EXPR_NO_VARY);
+	else
+		conf_fail(call, *e.remedy ? e.remedy : NULL, "the expression has a fault in %s", e.text);
+	return x;
+}
+
 static int set_custom_log(struct conf_call *call, void *config, int argc, char **argv)
 {
 	const char *condition = argc > 2 ? argv[2] : NULL;
 
-	if (condition && !strncasecmp(condition, "expr=", 5))
-		return conf_fail(call, "use SetEnvIf and env=NAME", "expr= is not available in this release");
+	const struct expr *x = NULL;
+
+	if (condition && !strncasecmp(condition, "expr=", 5)) {
+		x = log_condition(call, condition + 5);
+		if (!x)
+			return -1;
+		condition = NULL;
+	}
 	if (condition && (strncasecmp(condition, "env=", 4) || !condition[4 + (condition[4] == '!')]))
-		return conf_fail(call, "write env=NAME or env=!NAME", "\"%s\" is no condition", condition);
+		return conf_fail(call, "write env=NAME, env=!NAME or expr=CONDITION", "\"%s\" is no condition", condition);
 	struct written_log *w = add_log(call, config, argv[0]);
 	w->format = conf_strdup(call->env, argv[1]);
+	w->condition = x;
 	if (condition) {
 		w->env_not = condition[4] == '!';
 		w->env = conf_strdup(call->env, condition + 4 + w->env_not);

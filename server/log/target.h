@@ -36,11 +36,14 @@ void log_targets_close(struct log_targets *t);
 extern struct conf_module log_module;
 
 struct log_format;
+struct expr;
+struct expr_names;
 struct log_access {                     /* one CustomLog */
 	unsigned target;
 	const struct log_format *format;
 	const char *env;                /* env=NAME or NULL */
 	bool env_not;                   /* env=!NAME */
+	const struct expr *condition;   /* expr=…, or NULL; its fields are not for Vary (EXPR_NO_VARY) */
 	struct log_access *next;
 };
 /* log_module's host structure, after merging: what a host logs. */
@@ -51,5 +54,7 @@ struct log_host {
 };
 /* The table that the configuration being read collects into, and the arena of its formats; set by the reader before conf_apply. */
 void log_targets_use(struct log_targets *t, struct arena *a);
+/* The names that expressions may ask for; NULL: all. */
+void log_names_use(const struct expr_names *names);
 
 #endif

@@ -27,6 +27,7 @@
 #include "request/remoteip.h"
 #include "request/speling.h"
 #include "request/userdir.h"
+#include "request/variables.h"
 #include "request/vhostalias.h"
 #include "request/walk.h"
 #include "tls/policy.h"
@@ -231,6 +232,7 @@ static void apply(struct config *cfg)
 	struct conf_target target = { .host = cfg->site->main->config, .section = cfg->site->main->section, .owner = &reading };
 
 	log_targets_use(&cfg->targets, cfg->arena);
+	log_names_use(&variables_names);
 	conf_apply(cfg->tree->first, config_modules, CONF_SERVER, &target, &cfg->env);
 	/* After a fault the rest would be judged by half a configuration. */
 	if (!cfg->errors)

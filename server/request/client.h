@@ -27,6 +27,11 @@ struct client_ops {
 	/* An SSL_* (or HTTPS) variable of the connection; absent text where it has no value. */
 	struct text (*variable)(struct client *c, const char *name, struct arena *a);
 	/*
+	 * The at-th value, from 0, of an extension of the client's certificate (an OID, or a name as subjectAltName) as text;
+	 * absent behind the last.
+	 */
+	struct text (*extension)(struct client *c, const char *oid, unsigned at, struct arena *a);
+	/*
 	 * 0, or why this connection may not ask for that host: 421 where its TLS policy is not at least that of the host
 	 * (RFC 9110, 15.5.20), 403 where the host wants to be named in TLS and was not (SSLStrictSNIVHostCheck).
 	 */
@@ -70,6 +75,10 @@ static inline void client_is(struct client *c, const struct addr *who)
 static inline struct text client_variable(struct client *c, const char *name, struct arena *a)
 {
 	return c->ops->variable ? c->ops->variable(c, name, a) : (struct text){ 0 };
+}
+static inline struct text client_extension(struct client *c, const char *oid, unsigned at, struct arena *a)
+{
+	return c->ops->extension ? c->ops->extension(c, oid, at, a) : (struct text){ 0 };
 }
 static inline unsigned client_refuses(struct client *c, const struct host *h)
 {

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/regex.h"
+#include "request/variables.h"
 
 /* ---------------------------------------------------------------------------------------------- rows */
 
@@ -23,12 +24,14 @@ struct assign {
 
 enum subject {
 	SUBJECT_FIELD, SUBJECT_FIELDS, SUBJECT_ADDRESS, SUBJECT_SERVER_ADDRESS, SUBJECT_METHOD, SUBJECT_PROTOCOL, SUBJECT_URI,
+	SUBJECT_EXPRESSION, SUBJECT_EXTENSION,
 };
 struct step {
 	enum subject subject;           /* mod_setenvif's; unused in mod_env's */
-	const char *field;              /* SUBJECT_FIELD: a field of the request, else a variable */
+	const char *field;              /* SUBJECT_FIELD: a field of the request, else a variable; SUBJECT_EXTENSION: its OID */
 	struct regex *fields;           /* SUBJECT_FIELDS: the first field with such a name */
 	struct regex *pattern;
+	const struct expr *condition;   /* SUBJECT_EXPRESSION */
 	const struct assign *assigns;
 	unsigned nassigns;
 };
@@ -170,6 +173,19 @@ static struct regex *compile(struct conf_call *call, const char *pattern, bool n
 	return re;
 }
 
+/* OID("1.2.3"): an extension of the client's certificate. */
+static int extension_parse(struct conf_call *call, struct step *step, const char *word)
+{
+	const char *from = word + 4 + strspn(word + 4, "\"'");
+	size_t n = strcspn(from, "\"')");
+
+	if (n == 0 || from[n + strspn(from + n, "\"'")] != ')')
+		return conf_fail(call, "write OID(\"1.2.3\")", "\"%s\" names no extension of a certificate", word);
+	step->subject = SUBJECT_EXTENSION;
+	step->field = conf_printf(call->env, "%.*s", (int)n, from);
+	return 0;
+}
+
 /* "Request_URI", a field's name, or a regular expression for names of fields. */
 static int subject_parse(struct conf_call *call, struct step *step, const char *word, bool nocase)
 {
@@ -186,7 +202,7 @@ static int subject_parse(struct conf_call *call, struct step *step, const char *
 			return 0;
 		}
 	if (strncasecmp(word, "OID(", 4) == 0)
-		return conf_fail(call, NULL, "extensions of client certificates are not available in this release");
+		return extension_parse(call, step, word);
 	step->field = conf_strdup(call->env, word);
 	step->subject = SUBJECT_FIELD;
 	if (strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == strlen(word))
@@ -236,13 +252,25 @@ static int set_env_if(struct conf_call *call, void *config, int argc, char **arg
 	return 0;
 }
 
+static int set_env_if_expr(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct step *step = conf_alloc(call->env, sizeof *step);
+	const struct step *one = step;
+
+	step->subject = SUBJECT_EXPRESSION;
+	step->condition = variables_condition(call, argv[0]);
+	if (!step->condition || assigns_parse(call, step, argc - 1, argv + 1) != 0)
+		return -1;
+	row_append(call->env, config, &one, 1);
+	return 0;
+}
+
 static const struct conf_directive setenvif_directives[] = {
 	{ "SetEnvIf", "sets variables where a part of the request matches", NULL, LINES, .args = CONF_TAKE, .min = 3, .set = set_env_if },
 	{ "SetEnvIfNoCase", "SetEnvIf in any case", NULL, LINES, .args = CONF_TAKE, .min = 3, .set = set_env_if },
 	{ "BrowserMatch", "SetEnvIf User-Agent", NULL, LINES, .args = CONF_TAKE, .min = 2, .set = set_env_if },
 	{ "BrowserMatchNoCase", "SetEnvIfNoCase User-Agent", NULL, LINES, .args = CONF_TAKE, .min = 2, .set = set_env_if },
-	{ "SetEnvIfExpr", "sets variables where an expression holds", NULL, LINES, .args = CONF_RAW, .set = conf_set_refused,
-	  .extra = "expressions come with a later release: write SetEnvIf" },
+	{ "SetEnvIfExpr", "sets variables where an expression holds", NULL, LINES, .args = CONF_TAKE, .min = 2, .set = set_env_if_expr },
 	{ .name = NULL },
 };
 
@@ -262,6 +290,16 @@ static struct text fields_by_pattern(const struct request *r, const struct regex
 		if (regex_run(names, r->in.at[i].name, NULL) == 1)
 			return r->in.at[i].value;
 	return (struct text){ NULL, 0 };
+}
+
+/* All its values, with commas between them. */
+static struct text extension(const struct request *r, const char *oid)
+{
+	struct text all = client_extension(r->client, oid, 0, r->arena), one;
+
+	for (unsigned i = 1; all.p && (one = client_extension(r->client, oid, i, r->arena)).p; i++)
+		all = text_of(arena_printf(r->arena, "%.*s,%.*s", (int)all.n, all.p, (int)one.n, one.p));
+	return all;
 }
 
 static struct text subject_text(const struct request *r, const struct step *step, char *buf)
@@ -285,6 +323,9 @@ static struct text subject_text(const struct request *r, const struct step *step
 		return text_of(r->path);
 	case SUBJECT_FIELDS:
 		return fields_by_pattern(r, step->fields);
+	case SUBJECT_EXTENSION:
+		return extension(r, step->field);
+	case SUBJECT_EXPRESSION:
 	case SUBJECT_FIELD:
 		break;
 	}
@@ -292,15 +333,21 @@ static struct text subject_text(const struct request *r, const struct step *step
 	return t.p ? t : request_env(r, step->field);
 }
 
-static void step_run(struct request *r, const struct step *step)
+static bool matches(struct request *r, const struct step *step, struct regex_match *m)
 {
 	char buf[ADDR_TEXT];
 	struct text subject = subject_text(r, step, buf);
-	struct regex_match m;
 
 	if (!subject.p)
 		subject = TEXT("");             /* so that "^$" finds what is missing */
-	if (regex_run(step->pattern, subject, &m) != 1)
+	return regex_run(step->pattern, subject, m) == 1;
+}
+
+static void step_run(struct request *r, const struct step *step)
+{
+	struct regex_match m = { .count = 0 };
+
+	if (step->condition ? variables_match(r, step->condition, &m) != 1 : !matches(r, step, &m))
 		return;
 	for (unsigned i = 0; i < step->nassigns; i++) {
 		const struct assign *a = &step->assigns[i];

@@ -12,6 +12,7 @@
 #include "base/regex.h"
 #include "http/head.h"
 #include "log/log.h"
+#include "request/variables.h"
 
 enum action { SET, APPEND, ADD, UNSET, MERGE, SETIFEMPTY, EDIT, EDIT_ALL, ECHO, NOTE };
 
@@ -28,9 +29,11 @@ struct rule {
 	const char *name;               /* of the field; ECHO: none */
 	const struct regex *regex;      /* EDIT: of the value; ECHO: of the name */
 	const char *constant;           /* the value where it holds no variable */
-	const struct piece *value;      /* else */
+	const struct piece *value;      /* else, unless it is an expression */
+	const struct expr *text;
 	const char *env;                /* env=NAME; NULL = always */
 	bool env_not;
+	const struct expr *condition;   /* expr=…; NULL = always */
 	struct rule *next;
 };
 
@@ -66,14 +69,14 @@ static struct piece *piece_add(struct conf_call *call, struct piece **last, char
 	return piece;
 }
 
-/* "literal %{NAME}e %{NAME}s %D %t %%" */
+/* "literal %{NAME}e %{NAME}s %D %t %%", or expr= and a text with variables in it */
 static int set_value(struct conf_call *call, struct rule *r, const char *text)
 {
 	struct piece *first = NULL, *last = NULL;
 	const char *p = text;
 
 	if (strncmp(text, "expr=", 5) == 0)
-		return conf_fail(call, "write the value out, with %{NAME}e for variables", "expressions are not available in this release");
+		return (r->text = variables_text(call, text + 5)) ? 0 : -1;
 	if (!http_is_value(text_of(text)))
 		return conf_fail(call, NULL, "the value holds control characters");
 	while (*p) {
@@ -130,7 +133,7 @@ static int set_name(struct conf_call *call, struct rule *r, const char *word)
 	return 0;
 }
 
-/* The word behind the value: env=NAME, env=!NAME, early. */
+/* The word behind the value: env=NAME, env=!NAME, expr=CONDITION, early. */
 static int set_condition(struct conf_call *call, struct rule *r, const char *word)
 {
 	if (strncmp(word, "env=", 4) == 0) {
@@ -147,8 +150,8 @@ static int set_condition(struct conf_call *call, struct rule *r, const char *wor
 		return 0;
 	}
 	if (strncmp(word, "expr=", 5) == 0)
-		return conf_fail(call, "set a variable with SetEnvIf and use env=NAME", "expr= is not available in this release");
-	return conf_fail(call, "put a value of several words in double quotes", "\"%s\" is neither env=NAME nor early", word);
+		return (r->condition = variables_condition(call, word + 5)) ? 0 : -1;
+	return conf_fail(call, "put a value of several words in double quotes", "\"%s\" is neither env=NAME nor expr=CONDITION nor early", word);
 }
 
 static const struct { const char *word; enum action action; int words; } actions[] = {  /* words: behind the action */
@@ -156,7 +159,7 @@ static const struct { const char *word; enum action action; int words; } actions
 	{ "setifempty", SETIFEMPTY, 2 }, { "edit", EDIT, 3 }, { "edit*", EDIT_ALL, 3 }, { "echo", ECHO, 1 }, { "note", NOTE, 2 },
 };
 
-/* [always|onsuccess] action name [value [replacement]] [early|env=…] */
+/* [always|onsuccess] action name [value [replacement]] [early|env=…|expr=…] */
 static int set_words(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct headers_section *s = config;
@@ -184,9 +187,7 @@ static int set_words(struct conf_call *call, void *config, int argc, char **argv
 		return -1;
 	if ((r->action == EDIT || r->action == EDIT_ALL) && set_regex(call, r, argv[i + 1]) < 0)
 		return -1;
-	if (actions[a].words == 3)
-		r->constant = conf_strdup(call->env, argv[i + 2]);
-	else if (actions[a].words == 2 && set_value(call, r, argv[i + 1]) < 0)
+	if (actions[a].words > 1 && set_value(call, r, argv[i + actions[a].words - 1]) < 0)
 		return -1;
 	if (argc - i > actions[a].words && set_condition(call, r, argv[i + actions[a].words]) < 0)
 		return -1;
@@ -267,12 +268,15 @@ static const char *clean(struct request *r, const char *value)
 	return copy;
 }
 
+/* NULL: none, since memory ran out or an expression has no answer (which is told). */
 static const char *value_of(struct request *r, const struct rule *rule)
 {
 	const char *value = "";
 
 	if (rule->constant)
 		return rule->constant;
+	if (rule->text)
+		return (value = variables_string(r, rule->text)) ? clean(r, value) : NULL;
 	for (const struct piece *p = rule->value; p && value; p = p->next) {
 		struct text t;
 
@@ -297,21 +301,23 @@ static const char *value_of(struct request *r, const struct rule *rule)
 	return value ? clean(r, value) : NULL;
 }
 
-static bool wanted(const struct request *r, const struct rule *rule)
+static bool wanted(struct request *r, const struct rule *rule)
 {
+	if (rule->condition)
+		return variables_true(r, rule->condition) == 1;
 	return !rule->env || (request_env(r, rule->env).p != NULL) != rule->env_not;
 }
 
 /* The replaced value, or NULL: no match (or no memory, then the value stays). */
 static const char *edit(struct request *r, const struct rule *rule, struct text value)
 {
-	const char *out = "";
+	const char *out = "", *template = value_of(r, rule);
 	struct text rest = value;
 	struct regex_match m;
 	bool changed = false;
 
-	while (out && regex_run(rule->regex, rest, &m) == 1) {
-		const char *with = regex_expand(r->arena, rule->constant, &m);
+	while (out && template && regex_run(rule->regex, rest, &m) == 1) {
+		const char *with = regex_expand(r->arena, template, &m);
 		size_t before = (size_t)(m.at[0].p - rest.p);
 
 		if (!with)

@@ -16,6 +16,7 @@
 #include "request/core.h"
 #include "request/handler.h"
 #include "request/response.h"
+#include "request/variables.h"
 
 struct line {
 	struct request *first, *last;
@@ -24,8 +25,10 @@ struct line {
 	bool have_end;
 };
 
-bool logline_wanted(const struct log_access *access, const struct request *r)
+bool logline_wanted(const struct log_access *access, struct request *r)
 {
+	if (access->condition)
+		return variables_true(r, access->condition) == 1;
 	return !access->env || (request_env(r, access->env).p != NULL) != access->env_not;
 }
 

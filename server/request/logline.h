@@ -13,8 +13,8 @@ struct logline {
 	bool aborted;                   /* %X */
 	unsigned kept;                  /* %k: requests before this one on the connection */
 };
-/* Whether this CustomLog wants this request (env=). */
-bool logline_wanted(const struct log_access *access, const struct request *r);
+/* Whether this CustomLog wants this request (env=, expr=). */
+bool logline_wanted(const struct log_access *access, struct request *r);
 /* One line with its newline into buf. r = the last request of a chain of internal redirects. */
 void logline_render(const struct log_access *access, struct request *r, const struct logline *l, struct buf *buf);
 

@@ -76,8 +76,7 @@ static struct text now(struct request *r, const struct variable *v)
 
 VALUE(scheme) { return text_of(response_scheme(r)); }
 VALUE(server_port) { return number(r, response_port(r)); }
-VALUE(server_admin) { const char *admin = core_host_of(r->host)->admin; return text_of(admin ? admin : NO_ADMIN); }
-VALUE(document_root) { return text_of(core_document_root(r->host)); }
+VALUE(document_root) { return r->host ? text_of(core_document_root(r->host)) : nothing; }
 VALUE(software) { return text_of(response_server(r->site ? r->site->main : r->host)); }
 VALUE(api) { (void)r; return TEXT(API_VERSION); }
 VALUE(filename) { return text_of(r->filename ? r->filename : r->path); }
@@ -94,7 +93,7 @@ VALUE(remote_address) { return text_of(r->client->peer_text); }
 VALUE(remote_port) { return number(r, addr_port(&r->client->peer)); }
 VALUE(handler) { return r->handler ? text_of(r->handler->name) : nothing; }
 VALUE(status) { return r->status ? number(r, r->status) : nothing; }
-VALUE(log_id) { return text_of(r->client->about.id); }
+VALUE(log_id) { return text_of(r->client->about.id ? r->client->about.id : request_id(r)); }
 VALUE(https) { return yes_no(r->client->secure); }
 VALUE(http2) { return yes_no(r->major == 2); }
 VALUE(none) { (void)r; return nothing; }
@@ -105,6 +104,20 @@ VALUE(server_name)
 	const char *name = response_host(r);
 
 	return name && strchr(name, ':') && *name != '[' ? text_of(arena_printf(r->arena, "[%s]", name)) : text_of(name);
+}
+
+VALUE(server_admin)
+{
+	const char *admin = r->host ? core_host_of(r->host)->admin : NULL;
+
+	return text_of(admin ? admin : NO_ADMIN);
+}
+
+VALUE(connected)
+{
+	char buf[ADDR_TEXT];
+
+	return text_of(arena_strdup(r->arena, addr_ip(&r->client->arrived, buf)));
 }
 
 VALUE(ipv6)
@@ -132,7 +145,7 @@ static const struct variable variables[] = {
 	{ "SERVER_ADMIN", server_admin, OWN }, { "SERVER_PROTOCOL", protocol, OWN }, { "SERVER_PROTOCOL_VERSION", protocol_version, OWN },
 	{ "SERVER_PROTOCOL_VERSION_MAJOR", protocol_major, OWN }, { "SERVER_PROTOCOL_VERSION_MINOR", protocol_minor, OWN }, { "DOCUMENT_ROOT", document_root, OWN },
 	{ "AUTH_TYPE", string, OF(auth_type) }, { "CONTENT_TYPE", string, OF(type) }, { "HANDLER", handler, OWN }, { "REQUEST_STATUS", status, OWN },
-	{ "REQUEST_LOG_ID", log_id, OWN }, { "CONN_LOG_ID", log_id, OWN }, { "CONN_REMOTE_ADDR", remote_address, OWN }, { "CONTEXT_PREFIX", none, OWN },
+	{ "REQUEST_LOG_ID", log_id, OWN }, { "CONN_LOG_ID", log_id, OWN }, { "CONN_REMOTE_ADDR", connected, OWN }, { "CONTEXT_PREFIX", none, OWN },
 	{ "CONTEXT_DOCUMENT_ROOT", document_root, OWN }, { "HTTPS", https, OWN }, { "HTTP2", http2, OWN }, { "IPV6", ipv6, OWN },
 
 	{ "TIME_YEAR", now, WORD("%Y") }, { "TIME_MON", now, WORD("%m") }, { "TIME_DAY", now, WORD("%d") }, { "TIME_HOUR", now, WORD("%H") },
@@ -288,14 +301,24 @@ static bool is_list(const char *name)
 	return strcmp(name, "peerextlist") == 0;
 }
 
+static struct text ask_list(struct expr_ctx *x, const char *name, struct text argument, unsigned at)
+{
+	const char *oid = arena_strndup(x->arena, argument.p ? argument.p : "", argument.n);
+
+	(void)name;
+	return oid ? client_extension(asking(x)->r->client, oid, at, x->arena) : nothing;
+}
+
+const struct expr_names variables_names = { .variable = variables_known, .function = is_function, .list = is_list };
+
 static struct expr *compile(struct conf_call *call, const char *text, enum expr_grammar grammar)
 {
-	const struct expr_names names = {
-		.variable = variables_known, .function = is_function, .list = is_list, .no_contents = reading_of(call)->htaccess,
-	};
+	struct expr_names names = variables_names;
 	struct err e = { .text = "" };
-	struct expr *x = expr_compile(reading_of(call)->arena, text, grammar, &names, &e);
+	struct expr *x;
 
+	names.no_contents = reading_of(call)->htaccess;         /* a tenant reads no files with the server's rights */
+	x = expr_compile(reading_of(call)->arena, text, grammar, &names, &e);
 	if (!x)
 		conf_fail(call, *e.remedy ? e.remedy : NULL, "the expression has a fault in %s", e.text);
 	return x;
@@ -316,16 +339,16 @@ struct expr *variables_sslrequire(struct conf_call *call, const char *text)
 	return compile(call, text, EXPR_SSLREQUIRE);
 }
 
-enum { NO_VARY = 1 };
-
 void variables_no_vary(struct expr *x)
 {
-	expr_set_tag(x, NO_VARY);
+	expr_set_tag(x, EXPR_NO_VARY);
 }
 
 static void prepare(struct expr_ctx *x, struct asking *a)
 {
-	*x = (struct expr_ctx){ .owner = a, .arena = a->r->arena, .variable = ask_variable, .function = ask_function, .file = ask_file };
+	*x = (struct expr_ctx){ .owner = a, .arena = a->r->arena, .variable = ask_variable, .function = ask_function,
+				.file = ask_file,
+				.list = ask_list };
 }
 
 static void tell(struct request *r, const struct expr *x, const char *why)
@@ -335,7 +358,7 @@ static void tell(struct request *r, const struct expr *x, const char *why)
 
 int variables_match(struct request *r, const struct expr *x, struct regex_match *m)
 {
-	struct asking a = { r, expr_tag(x) != NO_VARY };
+	struct asking a = { r, expr_tag(x) != EXPR_NO_VARY };
 	struct expr_ctx ctx;
 	int result;
 

@@ -36,5 +36,7 @@ const char *variables_string(struct request *r, const struct expr *x);
  */
 struct text variables_get(struct request *r, const char *name);
 bool variables_known(const char *name);
+/* For rooms that compile expressions themselves (log/). */
+extern const struct expr_names variables_names;
 
 #endif

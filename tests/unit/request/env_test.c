@@ -34,6 +34,11 @@ static const struct { const char *text, *method, *path, *fields, *vars; } rows[]
 	{ "SetEnvIf A x early\n<Location /a>\nSetEnvIf early . late\n</Location>", "GET", "/a", "A: x", "early=1 late=1" },
 	{ "SetEnvIf A x early\n<Location /a>\nSetEnvIf early . late\n</Location>", "GET", "/b", "A: x", "early=1" },
 	{ "SetEnv S set\nSetEnvIf S set seen", "GET", "/", "", "S=set" },       /* SetEnv comes last */
+	{ "SetEnvIfExpr \"%{REQUEST_URI} =~ m#^/a/([0-9]+)#\" id=$1 seen !gone", "GET", "/a/77", "", "id=77 seen=1" },
+	{ "SetEnvIfExpr \"%{REQUEST_URI} =~ m#^/a/([0-9]+)#\" id=$1", "GET", "/b", "", "" },
+	{ "SetEnvIfExpr \"%{REQUEST_METHOD} == 'GET'\" id=<$1>", "GET", "/", "", "id=<>" },     /* no pattern, no captures */
+	{ "SetEnvIf A x first\nSetEnvIfExpr \"reqenv('first') == '1' && -z req('B')\" v=w", "GET", "/", "A: x", "first=1 v=w" },
+	{ "<Location /a>\nSetEnvIfExpr \"%{REQUEST_URI} =~ /^.((((.+)+)+)+)+b$/ || true\" v\n</Location>", "GET", "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "", "" },
 };
 
 static struct request *prepare(struct world *w, const char *method, const char *path, const char *fields)
@@ -102,7 +107,8 @@ static void faults_are_named(void **state)
 	static const struct refused refused[] = {
 		{ "SetEnv\n", "E t.conf:1" }, { "SetEnv a=b\n", "E t.conf:1|no name" }, { "SetEnvIf A \"(\" x\n", "E t.conf:1|regular expression" },
 		{ "SetEnvIf A b\n", "E t.conf:1" }, { "SetEnvIf \"(\" b c\n", "E t.conf:1|regular expression" }, { "SetEnvIf A b =c\n", "E t.conf:1|no variable" },
-		{ "SetEnvIf OID(\"1.2\") b c\n", "E t.conf:1|certificates" }, { "SetEnvIfExpr true x\n", "E t.conf:1|SetEnvIf" },
+		{ "SetEnvIf OID() b c\n", "E t.conf:1|certificate" }, { "SetEnvIfExpr %{X x\n", "E t.conf:1|column 1" },
+		{ "SetEnvIfExpr true\n", "E t.conf:1" }, { "SetEnvIfExpr \"%{NOBODY} == ''\" x\n", "E t.conf:1|column 3" },
 		{ "SetEnvIf Remote_Host x y\n", "N t.conf:1|Remote_Addr" }, { "PassEnv BULKHEAD_NO_SUCH_VARIABLE\n", "W t.conf:1|BULKHEAD_NO_SUCH_VARIABLE" },
 	};
 

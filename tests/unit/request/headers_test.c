@@ -148,11 +148,38 @@ static void empty_and_several_values(void **state)
 	served_free(v);
 }
 
+/* Values and conditions that are expressions; one without an answer sets nothing. */
+static void expressions(void **state)
+{
+	struct served *v = site(
+		"Header set X-Saw \"expr=%{req:X-A}|%{REQUEST_URI}\"\nHeader set X-Yes 1 \"expr=%{REQUEST_STATUS} == 200 && -n %{QUERY_STRING}\"\n"
+		"Header set X-No 1 \"expr=%{QUERY_STRING} == 'other'\"\nRequestHeader set X-Proto \"expr=%{REQUEST_SCHEME}\"\n"
+		"Header set X-Lines \"expr=%{unescape:%{QUERY_STRING}}\"\nHeader set X-Edit ab\nHeader edit X-Edit a(.) \"expr=\\$1%{REQUEST_METHOD}$1\"\n"
+		"Header set X-None \"expr=%{file:@DIR@/missing}\"\nHeader always set X-Always 1 \"expr=%{REQUEST_STATUS} -ge 400\"\n"
+		"Header set X-Late 1 \"expr=%{resp:X-Yes} == '1'\"\n");
+
+	(void)state;
+	assert_int_equal(served_ask(v, "GET", "/a.txt?a%0d%0aX-Forged:%201", "X-A: some\r\n"), 200);
+	assert_field(v, "X-Saw", "some|/a.txt");
+	assert_field(v, "X-Yes", "1");
+	assert_null(served_field(v, "X-No"));
+	assert_field(v, "X-Lines", "a  X-Forged: 1");
+	assert_field(v, "X-Edit", "bGET");
+	assert_null(served_field(v, "X-None"));
+	assert_null(served_field(v, "X-Always"));
+	assert_field(v, "X-Late", "1");
+	assert_true(text_is(fields_get(&v->last->in, "X-Proto"), "http"));
+	assert_int_equal(served_ask(v, "GET", "/none?q", ""), 404);
+	assert_null(served_field(v, "X-Yes"));
+	assert_field(v, "X-Always", "1");
+	served_free(v);
+}
+
 static void bad_lines_are_refused(void **state)
 {
 	static const struct { const char *line, *word; } rows[] = {
 		{ "Header set X", "wants 2" }, { "Header put X y", "put" }, { "Header set X a b", "quotes" }, { "Header set \"X Y\" a", "X Y" },
-		{ "Header set X \"expr=%{req:A}\"", "expr" }, { "Header set X a \"expr=1\"", "expr" }, { "Header edit X ( b", "regular" },
+		{ "Header set X \"expr=%{NOBODY}\"", "column 3" }, { "Header set X a \"expr=1\"", "column 2" }, { "Header edit X ( b", "regular" },
 		{ "Header set X %{Y}z", "%{Y}z" }, { "Header set X 50%", "%" }, { "Header always", "Header" }, { "RequestHeader echo X", "echo" },
 		{ "<Location />\nRequestHeader unset X early\n</Location>", "early" }, { "Header set X a env=", "env" },
 		{ "Header unset X Y Z", "unset" },
@@ -175,7 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(actions), cmocka_unit_test(tables_and_conditions), cmocka_unit_test(sections_come_in_apaches_order),
 		cmocka_unit_test(requests_are_changed_before_the_handler), cmocka_unit_test(values_end_no_field),
-		cmocka_unit_test(empty_and_several_values), cmocka_unit_test(bad_lines_are_refused),
+		cmocka_unit_test(empty_and_several_values), cmocka_unit_test(expressions), cmocka_unit_test(bad_lines_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

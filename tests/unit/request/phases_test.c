@@ -2,6 +2,7 @@
  * phases.c: requests as they come off the wire, through every phase over real files, with a stream that keeps what is sent
  * and a small default handler of our own.
  */
+#define SITE_HANDLERS
 #include "site.h"
 
 #include <fcntl.h>
