@@ -5,7 +5,7 @@
  *   PEEK       first bytes         -             closes               HANDSHAKE, HEAD, BYE
  *   HANDSHAKE  tls_step            tls_step      closes               HEAD, BYE
  *   HEAD       head                -             408, or closes       REQUEST, BYE
- *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE      (or it waits: lookup.c, certificate.c)
+ *   REQUEST    body                response      408, 504, or breaks  HEAD, BYE      (or it waits: lookup.c, work.c, certificate.c)
  *   BYE        -                   what is left  breaks               LINGER, closed
  *   LINGER     dropped             -             closed               closed
  *
@@ -61,8 +61,29 @@ static unsigned refuses(struct client *client, const struct host *host)
 	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
 }
 
+static bool strict(struct client *client, void *const *section)
+{
+	(void)client;
+	return tls_section_options(section[tls_module.index]) & TLS_OPT_STRICTREQUIRE;
+}
+
+static const char *subject(struct client *client, void *const *section, struct arena *a)
+{
+	struct conn *c = conn_of(client);
+	unsigned options = tls_section_options(section[tls_module.index]);
+	struct text value;
+
+	if (!c->tls || !(options & TLS_OPT_FAKEBASICAUTH) || !text_is(tls_variable(c->tls, "SSL_CLIENT_VERIFY", a), "SUCCESS"))
+		return NULL;
+	tls_use_options(c->tls, options | TLS_OPT_LEGACYDN);
+	value = tls_variable(c->tls, "SSL_CLIENT_S_DN", a);
+	tls_use_options(c->tls, options);
+	return value.n ? arena_strndup(a, value.p, value.n) : NULL;
+}
+
 static const struct client_ops client_ops = {
-	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .knows = lookup_knows, .ask = lookup_ask,
+	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .subject = subject, .strict = strict, .knows = lookup_knows,
+	.ask = lookup_ask, .work = work_ask, .worked = work_done,
 };
 
 void conn_use_host(struct conn *c, const struct host *h)
@@ -148,6 +169,7 @@ void conn_close(struct conn *c)
 
 	h1_end(c);
 	lookup_forget(c, true);
+	work_forget(c);
 	conn_state(c, CONN_PEEK);               /* no longer counted as active */
 	loop_remove(s->loop, &c->watch);
 	deadline_clear(s->loop, &c->deadline);
@@ -468,6 +490,7 @@ static void end_by_alert(struct conn *c)
 {
 	h1_end(c);
 	lookup_forget(c, true);
+	work_forget(c);
 	c->server->stage_n = 0;                 /* it can no longer be sealed */
 	c->alerted = c->gone = false;
 	c->orderly = c->lingers = true;

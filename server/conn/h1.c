@@ -94,6 +94,7 @@ static void begin_request(struct h1 *h, struct request *r)
 
 	c->client.requests++;
 	lookup_forget(c, false);
+	work_forget(c);
 	client_is(&c->client, &c->client.arrived);
 	*r = (struct request){
 		.arena = r->arena, .stream = &h->stream, .client = &c->client, .site = c->server->o.site, .activity = c->server->o.activity,
@@ -316,6 +317,8 @@ int64_t h1_due(const struct conn *c)
 
 	if (c->asking)
 		return c->lookup_until;
+	if (c->working)
+		return c->work_until;
 	if (c->late.asks)
 		return c->late.until;
 	if (c->blocked || c->wire_left.n)
@@ -386,6 +389,8 @@ void h1_timeout(struct conn *c)
 		lookup_over(c);
 	else if (c->late.asks)
 		certificate_timeout(c);
+	else if (c->working)
+		work_over(c);
 	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
 		client_timeout(c);
 	else if (c->state == CONN_HEAD)
@@ -524,7 +529,7 @@ static bool do_request(struct h1 *h)
 	}
 	if (c->blocked || c->wire_left.n)
 		return false;
-	if (r->waits && (c->asking || c->late.asks))
+	if (r->waits && (c->asking || c->working || c->late.asks))
 		return false;
 	if (r->waits) {
 		phases_resume(r);

@@ -48,6 +48,8 @@ enum conn_state {
 
 struct h1;
 struct lookup;
+struct work_item;
+struct work_pool;
 struct server_host;
 
 struct conn {
@@ -67,6 +69,10 @@ struct conn {
 	struct lookup *lookups;         /* what is known of the client's names */
 	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
 	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
+	struct work_item *working;      /* the slow work that the request waits for; NULL = it does not */
+	struct client_work *worked;     /* what was done for the request, the last first */
+	int64_t work_until;             /* ms: when it has waited for that long enough; 0 = it has not begun */
+	bool work_late;                 /* it has: no more of that */
 	struct left raw_left, in_left, wire_left;
 	bool eof;                       /* the client ended its side, or is gone */
 	bool gone;                      /* the connection is broken: nothing can be sent */
@@ -108,6 +114,7 @@ struct conn_server {
 	struct listener *listeners;
 	struct watch master, control, resolver;
 	uint32_t questions;             /* to the resolver, ever: the id of the last */
+	struct work_pool *works;        /* threads for slow work; NULL = none */
 	struct deadline requeue, resume, drain_end;
 	struct deadline untold;         /* when failed handshakes that had no line are summed up */
 	struct list conns;
@@ -197,6 +204,14 @@ void certificate_timeout(struct conn *c);
 /* Gives out bytes that were kept meanwhile: how many. */
 size_t certificate_held(struct conn *c, char *to, size_t room);
 void certificate_forget(struct conn *c);
+
+/* work.c: threads for slow work. The first two are as request/client.h wants them; c->working is set while the request waits. */
+int work_ask(struct client *client, struct client_work *w, unsigned most);
+struct client_work *work_done(struct client *client);
+void work_over(struct conn *c);                         /* waits no longer */
+void work_forget(struct conn *c);                       /* a new request, or the end of the connection */
+int work_init(struct conn_server *s, struct err *e);    /* before the sandbox. 0 or -1 */
+void work_fini(struct conn_server *s);
 
 /* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */

@@ -120,7 +120,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 		for (unsigned i = o->nclient_fds; i-- > 0;)
 			s->free_slots[s->nfree++] = i;
 	}
-	if (accept_init(s, e) < 0)
+	if (accept_init(s, e) < 0 || work_init(s, e) < 0)
 		goto fail;
 	counter_set32(&o->counters->limit, o->limit);
 	return s;
@@ -137,6 +137,7 @@ void conn_free(struct conn_server *s)
 		return;
 	list_each(i, &s->conns)
 		conn_close(list_entry(i, struct conn, item));
+	work_fini(s);
 	if (s->reserve >= 0)
 		close(s->reserve);
 	loop_free(s->loop);

@@ -18,6 +18,8 @@
 #include "handler/autoindex.h"
 #include "process/settings.h"
 #include "request/access.h"
+#include "request/authn.h"
+#include "request/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/headers.h"
@@ -40,6 +42,8 @@ struct conf_module *const config_modules[] = {
 	&log_module,
 	&tls_module,
 	&authz_core_module,
+	&authn_module,
+	&access_compat_module,
 	&alias_module,
 	&dir_module,
 	&mime_module,

@@ -30,7 +30,7 @@ static const char *const child[] = {
 	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "pwrite64", "preadv",
 	"preadv2", "pwritev", "lseek", "openat", "openat2", "open", "stat", "lstat", "readlink", "readlinkat", "getdents64",
 	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "pidfd_send_signal", "alarm",
-	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", NULL
+	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", NULL
 };
 
 /* Keys: messages over sockets that exist or come by message. Opens nothing: the key files are handed over. */
@@ -200,6 +200,8 @@ int sandbox_enter(enum sandbox which, const int *extra, struct err *e)
 	if (!ctx)
 		return err_set(e, "no memory for the sandbox of the %s", tables[which].name);
 	rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0);
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);   /* for the threads that are there (conn/work.c), too */
 	if (rc == 0)
 		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (rc == 0)

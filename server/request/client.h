@@ -5,6 +5,7 @@
 #ifndef BULKHEAD_REQUEST_CLIENT_H
 #define BULKHEAD_REQUEST_CLIENT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,16 @@ enum client_knows {
 	CLIENT_UNASKED,
 	CLIENT_KNOWS,
 	CLIENT_FAILED,                          /* it was asked, and no answer could be had */
+};
+
+/*
+ * Slow work that a thread does while the request waits. `run` is called there and touches nothing but its object; `free`
+ * gives it back, in the loop, when the request is over or nobody waits any more.
+ */
+struct client_work {
+	void (*run)(struct client_work *w);
+	void (*free)(struct client_work *w);
+	struct client_work *next;               /* the one that was done before, for the same request */
 };
 
 struct client_ops {
@@ -49,6 +60,17 @@ struct client_ops {
 	enum client_knows (*knows)(struct client *c, const char *question, struct text *answer);
 	/* Asks what is not known. True: the request has to wait, phases_resume is called; false: `knows` tells at once. */
 	bool (*ask)(struct client *c, const char *question);
+	/*
+	 * Hands slow work to a thread: 0 = *w is taken, and the request has to wait (PHASE_WAIT, once a phase). Else -1, *w is
+	 * the caller's, and errno says why: EAGAIN (`most` works wait already), ETIMEDOUT (this request has waited long enough),
+	 * ENOSYS (there are no threads: do it yourself).
+	 */
+	int (*work)(struct client *c, struct client_work *w, unsigned most);
+	/* What was done so for this request; the last first. Look for yours by `run`. */
+	struct client_work *(*worked)(struct client *c);
+	/* SSLOptions of the merged sections: +FakeBasicAuth: the subject of a good certificate, "/C=DE/CN=x"; NULL = none. */
+	const char *(*subject)(struct client *c, void *const *section, struct arena *a);
+	bool (*strict)(struct client *c, void *const *section);         /* +StrictRequire */
 };
 
 struct client {
@@ -95,6 +117,25 @@ static inline enum client_knows client_knows(struct client *c, const char *quest
 static inline bool client_ask(struct client *c, const char *question)
 {
 	return c->ops->ask && c->ops->ask(c, question);
+}
+static inline int client_work(struct client *c, struct client_work *w, unsigned most)
+{
+	if (c->ops->work)
+		return c->ops->work(c, w, most);
+	errno = ENOSYS;
+	return -1;
+}
+static inline struct client_work *client_worked(struct client *c)
+{
+	return c->ops->worked ? c->ops->worked(c) : NULL;
+}
+static inline const char *client_subject(struct client *c, void *const *section, struct arena *a)
+{
+	return c->ops->subject ? c->ops->subject(c, section, a) : NULL;
+}
+static inline bool client_strict(struct client *c, void *const *section)
+{
+	return c->ops->strict && c->ops->strict(c, section);
 }
 
 #endif

@@ -266,6 +266,15 @@ static int override_options(struct conf_call *call, struct core_section *c, char
 	return 0;
 }
 
+/* What a per-directory file may want must be there before: the resolver, threads for slow hashes. */
+static void may_ask(struct conf_call *call, bool names, bool passwords)
+{
+	struct site *site = reading_of(call)->site;
+
+	site->asks_names |= names;
+	site->asks_passwords |= passwords;
+}
+
 static int set_allow_override(struct conf_call *call, void *config, int argc, char **argv)
 {
 	static const struct conf_choice words[] = {
@@ -306,6 +315,7 @@ static int set_allow_override(struct conf_call *call, void *config, int argc, ch
 				return -1;
 		}
 	}
+	may_ask(call, c->override & (CONF_OR_AUTHCONFIG | CONF_OR_LIMIT), c->override & CONF_OR_AUTHCONFIG);
 	return 0;
 }
 
@@ -322,6 +332,7 @@ static int set_override_list(struct conf_call *call, void *config, int argc, cha
 			return conf_fail(call, "write None alone, or the names alone", "None cannot stand beside names");
 	}
 	c->override_list = list;
+	may_ask(call, n > 0, n > 0);
 	return 0;
 }
 

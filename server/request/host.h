@@ -48,7 +48,8 @@ struct site {
 	unsigned nhosts;                /* main included */
 	struct host_set *sets;          /* by address: made by site_finish */
 	uint64_t nsections;             /* for section.id */
-	bool asks_names;                /* a rule needs the name service */
+	bool asks_names;                /* a rule needs the name service, or a per-directory file may hold one that does */
+	bool asks_passwords;            /* the same of AuthType Basic */
 	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
 	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */
 	const struct conf_env *env;     /* what it was read with: ServerRoot, definitions, has_module … */

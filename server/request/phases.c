@@ -1,9 +1,7 @@
 /*
  * phases.c - the phases of a request in their order, from its target to its handler. Runs in the children.
  *
- * Each phase is a row of the table; it goes on, has answered, or names a status. The phases of what does not exist yet
- * (rewriting, authentication) are closed: no directive that would need them is accepted, so that they are passed with
- * nothing to do, never with a rule left out.
+ * Each phase is a row of the table; it goes on, has answered, or names a status.
  */
 #include "request/phases.h"
 
@@ -12,6 +10,7 @@
 #include "crashdump/activity.h"
 #include "log/target.h"
 #include "request/access.h"
+#include "request/authn.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/handler.h"
@@ -229,13 +228,6 @@ static unsigned phase_uri(struct request *r)
 
 /* ---------------------------------------------------------------------------------------------- sections and files */
 
-/* No directive that this phase would work for is accepted yet. */
-static unsigned phase_closed(struct request *r)
-{
-	(void)r;
-	return 0;
-}
-
 static unsigned unmerged(struct request *r)
 {
 	log_errorx(&r->client->about, LOG_CORE, "BH0304",
@@ -275,6 +267,14 @@ static unsigned phase_access(struct request *r)
 	return 0;
 }
 
+static unsigned phase_authentication(struct request *r)
+{
+	unsigned status = access_user_run(r);
+
+	r->waits = status == PHASE_WAIT;
+	return status;
+}
+
 static unsigned phase_handler(struct request *r)
 {
 	unsigned status;
@@ -298,6 +298,7 @@ static unsigned phase_handler(struct request *r)
 		return 0;
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
+	authn_fake(r);
 	headers_request(r);
 	r->begun = r->handler;
 	r->handler->start(r);
@@ -317,7 +318,7 @@ static const struct {
 	[PHASE_MAP] = { "map", map_run },
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
 	[PHASE_ACCESS] = { "access", phase_access },
-	[PHASE_AUTHENTICATION] = { "authentication", phase_closed },
+	[PHASE_AUTHENTICATION] = { "authentication", phase_authentication },
 	[PHASE_TYPE] = { "type", mime_run },
 	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", rewrite_directory },
 	[PHASE_HANDLER] = { "handler", phase_handler },

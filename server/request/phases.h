@@ -1,6 +1,5 @@
 /*
- * phases.h - the phases a request passes, in one table (phases.c). A phase that does not exist yet fails closed: what
- * would need it refuses the start, so that it is never reached with work to do.
+ * phases.h - the phases a request passes, in one table (phases.c).
  */
 #ifndef BULKHEAD_REQUEST_PHASES_H
 #define BULKHEAD_REQUEST_PHASES_H

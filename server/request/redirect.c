@@ -106,6 +106,10 @@ static struct request *redirected(struct request *r, unsigned keep_status)
 	to->has_body = !keep_status && r->has_body;
 	to->body_length = to->has_body ? r->body_length : 0;
 	to->status = keep_status ? keep_status : 200;
+	/* The challenge of a 401, Retry-After, Allow: the document takes the place of the page alone. */
+	for (unsigned i = 0; keep_status && i < r->always.n; i++)
+		if (fields_add(&to->always, r->always.at[i].name, r->always.at[i].value) != 0)
+			return NULL;
 	if (!keep_status) {                     /* what rules of rewriting have told caches and the client */
 		for (unsigned i = 0; i < r->always.n; i++)
 			if (fields_add(&to->always, r->always.at[i].name, r->always.at[i].value) != 0)
@@ -258,6 +262,7 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->section = sub->section;
 	r->user = sub->user;
 	r->auth_type = sub->auth_type;
+	r->authn = sub->authn;
 	r->type = sub->type;
 	r->charset = sub->charset;
 	r->encoding = sub->encoding;

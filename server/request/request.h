@@ -74,9 +74,11 @@ struct request {
 	bool found;
 	bool index;                             /* DirectoryIndex led to it from its folder */
 	bool fd_kept;                           /* the arena closes fd, whatever it is then */
-	bool waits;                             /* in PHASE_ACCESS, for the name service */
+	bool waits;                             /* in PHASE_ACCESS or PHASE_AUTHENTICATION, for the name service or a thread */
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
+	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */
+	bool asks_user;                         /* PHASE_ACCESS: only with a user may it be had */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
 	const struct code *type_handler, *type_filter;  /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
 	const struct handler *handler;

@@ -542,8 +542,6 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLStaplingFakeTryLater", "staple \"try later\" while the responder does not answer", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
 	  AT(staple.try_later) },
 
-	{ "SSLRequire", "refused: it restricts access", NULL, EVERYWHERE, .args = CONF_RAW, .set = conf_set_refused,
-	  .extra = "use Require (Require ssl, Require ip …), or take the place out" },
 	{ "SSLUserName", "the variable whose value is the user's name", NULL, EVERYWHERE, ONE, .set = set_user_name },
 	{ "SSLSRPVerifierFile", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
 	{ "SSLSRPUnknownUserSeed", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },

@@ -2,14 +2,19 @@
 #include "site.h"
 
 #include "request/access.h"
+#include "request/authn.h"
+#include "request/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/phases.h"
 #include "request/sections.h"
 
-static struct conf_module *const modules[] = { &core_module, &authz_core_module, &setenvif_module, NULL };
+static struct conf_module *const modules[] = { &core_module, &authz_core_module, &authn_module, &access_compat_module, &setenvif_module, NULL };
 
 enum { SECURE = 1, LOCAL = 2, V6 = 4 };
+
+#define BASIC "AuthType Basic\nAuthName x\nAuthUserFile /dev/null\n"
+#define ALL(rules) "<RequireAll>\n" rules "\n</RequireAll>"
 
 /* Rules inside <Location />; the client is 198.51.100.7, the method GET unless said. */
 static const struct { const char *rules; const char *method; unsigned how; unsigned status; } rows[] = {
@@ -41,6 +46,31 @@ static const struct { const char *rules; const char *method; unsigned how; unsig
 	{ "SSLRequireSSL\nRequire all granted", "GET", 0, 403 }, { "SSLRequireSSL\nRequire all granted", "GET", SECURE, 0 },
 	{ "SSLRequireSSL", "GET", 0, 403 },
 	{ "AuthType None\nRequire all granted", "GET", 0, 0 },
+	{ "Require expr \"%{REQUEST_METHOD} == 'GET'\"", "GET", 0, 0 }, { "Require expr %{REQUEST_METHOD} == 'GET'", "PUT", 0, 403 },
+	/* users: 401 where one may help, 500 where nothing says how to ask */
+	{ "Require valid-user", "GET", 0, 500 }, { BASIC "Require valid-user", "GET", 0, 401 }, { BASIC, "GET", 0, 401 },
+	{ "AuthType Basic\nRequire valid-user", "GET", 0, 500 }, { "AuthType None\nRequire valid-user", "GET", 0, 500 },
+	{ BASIC "Require user ann\nRequire ip 198.51", "GET", 0, 0 }, { BASIC "Require ip 10.1\nRequire user ann", "GET", 0, 401 },
+	{ BASIC ALL("Require user ann\nRequire ip 10.1"), "GET", 0, 403 }, { BASIC ALL("Require ip 10.1\nRequire user ann"), "GET", 0, 403 },
+	{ BASIC ALL("Require user ann\nRequire ip 198.51"), "GET", 0, 401 }, { BASIC ALL("Require all granted\nRequire not user ann"), "GET", 0, 0 },
+	{ BASIC ALL("Require all denied\nRequire valid-user"), "GET", 0, 403 }, { BASIC "Require all denied\nRequire group staff", "GET", 0, 401 },
+	{ BASIC "<Limit PUT>\nRequire valid-user\n</Limit>", "GET", 0, 0 }, { BASIC "<Limit PUT>\nRequire valid-user\n</Limit>", "PUT", 0, 401 },
+	{ BASIC "Require expr \"%{REMOTE_USER} == 'ann'\"", "GET", 0, 401 }, { BASIC "Require expr false", "GET", 0, 403 },
+	/* the rules of 2.2 */
+	{ "Order allow,deny", "GET", 0, 403 }, { "Order deny,allow", "GET", 0, 0 }, { "Deny from all", "GET", 0, 403 },
+	{ "Order allow,deny\nAllow from 198.51\nDeny from 198.51.100.7", "GET", 0, 403 }, { "Order deny,allow\nDeny from all\nAllow from 198.51", "GET", 0, 0 },
+	{ "Order mutual-failure\nAllow from all\nDeny from 10.1", "GET", 0, 0 }, { "Order Allow,Deny\nAllow from 10.1 198.51.100.0/24", "GET", 0, 0 },
+	{ "Order deny,allow\nDeny from env=seen", "GET", 0, 403 }, { "Deny from env=!seen", "GET", 0, 0 }, { "Deny from env=other", "GET", 0, 0 },
+	{ "Deny from all\n<Limit PUT>\nAllow from all\n</Limit>", "PUT", 0, 0 }, { "Deny from all\n<Limit PUT>\nAllow from all\n</Limit>", "GET", 0, 403 },
+	{ "<Limit PUT>\nOrder allow,deny\n</Limit>", "PUT", 0, 403 }, { "<Limit PUT>\nOrder allow,deny\n</Limit>", "GET", 0, 0 },
+	/* both kinds: each must grant, with Satisfy Any one of them */
+	{ "Require all granted\nDeny from all", "GET", 0, 403 }, { "Require all denied\nAllow from all", "GET", 0, 403 },
+	{ "Require all denied\nAllow from all\nSatisfy Any", "GET", 0, 0 }, { "Require all granted\nDeny from all\nSatisfy Any", "GET", 0, 0 },
+	{ "Require all denied\nDeny from all\nSatisfy Any", "GET", 0, 403 },
+	{ BASIC "Require valid-user\nDeny from all\nSatisfy Any", "GET", 0, 401 }, { BASIC "Require valid-user\nDeny from all", "GET", 0, 403 },
+	{ BASIC "Require valid-user\nDeny from 10.1\nSatisfy Any", "GET", 0, 0 }, { BASIC "Require valid-user\nSatisfy All", "GET", 0, 401 },
+	{ BASIC "Require valid-user\n<Limit PUT>\nSatisfy Any\n</Limit>", "GET", 0, 401 }, { BASIC "Require valid-user\n<Limit PUT>\nSatisfy Any\n</Limit>", "PUT", 0, 0 },
+	{ "SSLRequireSSL\nRequire all granted\nDeny from all\nSatisfy Any", "GET", 0, 0 },
 };
 
 static unsigned ask_for(struct world *w, const char *path, const char *filename, const char *method, unsigned how)
@@ -55,7 +85,9 @@ static unsigned ask_for(struct world *w, const char *path, const char *filename,
 	fields_set(&r->env, "seen", "");
 	assert_int_equal(sections_apply(r), 0);
 	status = access_run(r);
-	assert_true((status != 0) == (r->refused != NULL));
+	if (status == 0 && r->asks_user)
+		status = access_user_run(r);
+	assert_true((status == 403) == (r->refused != NULL));
 	arena_free(r->arena);
 	return status;
 }
@@ -185,7 +217,6 @@ static bool fake_ask(struct client *c, const char *question)
 
 static const struct client_ops fake_ops = { .knows = fake_knows, .ask = fake_ask };
 #define PEER "198.51.100.7"
-#define ALL(rules) "<RequireAll>\n" rules "\n</RequireAll>"
 #define NONE(rules) "<RequireNone>\n" rules "\n</RequireNone>"
 
 static unsigned ask_names(const char *rules, const struct book *with)
@@ -299,9 +330,10 @@ static void what_would_restrict_is_refused(void **state)
 		{ IN("Require host"), "E t.conf:2|nothing is named" }, { IN("Require host a.example,b.example"), "E t.conf:2|no host name" },
 		{ IN("Require host *.example.org"), "E t.conf:2|no host name" }, { IN("Require forward-dns %{HTTP_HOST}"), "E t.conf:2|no host name" },
 		{ IN("Require host example.org # ours"), "E t.conf:2|no host name" }, { IN("Require not host example.org"), "E t.conf:2|RequireAll" },
-		{ IN("Require valid-user"), "E t.conf:2|valid-user|not available" }, { IN("Require user ann"), "E t.conf:2|not available" },
-		{ IN("Require group g"), "E t.conf:2|not available" }, { IN("Require expr true"), "E t.conf:2|expressions" },
-		{ IN("Require not valid-user"), "E t.conf:2|not available" }, { IN("Require ssl-verify-client now"), "E t.conf:2|no further words" },
+		{ IN("Require valid-user now"), "E t.conf:2|no further words" }, { IN("Require user"), "E t.conf:2|nothing is named" },
+		{ IN("Require dbm-group g"), "E t.conf:2|dbm-group|AuthGroupFile" }, { IN("Require expr %{"), "E t.conf:2" }, { IN("Require expr"), "E t.conf:2|no expression" },
+		{ IN("Require ldap-user x"), "E t.conf:2|ldap-user|AuthUserFile" }, { IN("Require not valid-user"), "E t.conf:2|RequireAll" },
+		{ IN("Require ssl-verify-client now"), "E t.conf:2|no further words" },
 		{ IN("Require ALL granted"), "E t.conf:2|no rule named" }, { IN("Require all maybe"), "E t.conf:2|granted or denied" },
 		{ IN("Require all granted # really"), "E t.conf:2|nothing more" }, { IN("Require"), "E t.conf:2" },
 		{ IN("Require ip"), "E t.conf:2|no address" }, { IN("Require ip 300.1"), "E t.conf:2|300.1" },
@@ -309,9 +341,12 @@ static void what_would_restrict_is_refused(void **state)
 		{ IN("Require not ip 10.1"), "E t.conf:2|RequireAll" }, { IN("<RequireAll>\n</RequireAll>"), "E t.conf:2|empty" },
 		{ IN("<RequireAll>\nRequire not ip 10.1\n</RequireAll>"), "E t.conf:2|only negated" },
 		{ IN("<RequireNone>\nRequire ip 10.1\n</RequireNone>"), "E t.conf:2|RequireAll" },
-		{ IN("AuthType Basic"), "E t.conf:2|Basic" }, { IN("AuthName \"x\""), "E t.conf:2|later release" },
-		{ IN("AuthUserFile /x"), "E t.conf:2|later release" }, { IN("Order allow,deny"), "E t.conf:2|Require all" },
-		{ IN("Deny from all"), "E t.conf:2|Require all" }, { IN("Allow from all"), "E t.conf:2|Require all" }, { IN("Satisfy Any"), "E t.conf:2|Require all" },
+		{ IN("AuthType Kerberos"), "E t.conf:2|Kerberos|None, Basic, Digest" }, { IN("AuthType Form"), "E t.conf:2|Form" },
+		{ IN("AuthBasicProvider ldap"), "E t.conf:2|ldap|AuthUserFile" }, { IN("AuthBasicProvider staff"), "E t.conf:2|staff|AuthnProviderAlias" },
+		{ IN("AuthDigestProvider anon"), "E t.conf:2|anon" }, { IN("AuthDigestAlgorithm MD5-sess"), "E t.conf:2|MD5-sess" },
+		{ IN("AuthDigestQop auth-int"), "E t.conf:2|auth-int" }, { IN("Order deny, allow"), "E t.conf:2|Order" }, { IN("Order maybe"), "E t.conf:2|maybe" },
+		{ IN("Deny all"), "E t.conf:2" }, { IN("Allow to all"), "E t.conf:2|from" }, { IN("Deny from 10.0.0.0/40"), "E t.conf:2|10.0.0.0/40" },
+		{ IN("Allow from 300.1.1.1"), "E t.conf:2|300.1.1.1" }, { IN("Allow from env="), "E t.conf:2|env=" }, { IN("Satisfy some"), "E t.conf:2|some" },
 		{ IN("<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>"), "E t.conf:3|Options is not allowed in <RequireAll>" },
 		{ "Require all denied\n", "E t.conf:1|not allowed" }, { IN("AuthMerging maybe"), "E t.conf:2|maybe" },
 	};

@@ -10,6 +10,8 @@
 
 #include "log/target.h"
 #include "request/access.h"
+#include "request/authn.h"
+#include "request/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/handler.h"
@@ -27,7 +29,7 @@
 #include "request/walk.h"
 
 static struct conf_module *const modules[] = {
-	&core_module, &authz_core_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
+	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };
 

@@ -2,12 +2,14 @@
 #include "site.h"
 
 #include "request/access.h"
+#include "request/authn.h"
+#include "request/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 
 #include "request/sections.c"
 
-static struct conf_module *const modules[] = { &core_module, &env_module, &authz_core_module, NULL };
+static struct conf_module *const modules[] = { &core_module, &env_module, &authz_core_module, &authn_module, &access_compat_module, NULL };
 
 /* The names of the variables that apply, in the order they were merged. */
 static void check_order(struct world *w, struct request *r, const char *wanted, const char *what)

@@ -23,6 +23,8 @@
 #include "http/head.h"
 #include "log/log.h"
 #include "request/access.h"
+#include "request/authn.h"
+#include "request/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/handler.h"
@@ -48,6 +50,8 @@
 static struct conf_module *const served_modules[] = {
 	&core_module,
 	&authz_core_module,
+	&authn_module,
+	&access_compat_module,
 	&env_module,
 	&setenvif_module,
 	&alias_module,
