@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "request/core.h"
+#include "request/filter.h"
 #include "request/phases.h"
 #include "request/response.h"
 
@@ -104,6 +105,10 @@ static void begin_request(struct h1 *h, struct request *r)
 	};
 	clock_gettime(CLOCK_REALTIME, &r->received);
 	h->stream.request = r;
+	h->stream.ops = &h1_stream_ops;
+	h->stream.filter = NULL;
+	h->stream.input = NULL;
+	h->stream.reads = false;
 	h->stream.head_bytes = h->stream.body_bytes = 0;
 	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->reading = h->expects = false;
 	h->form = WIRE_NONE;
@@ -225,8 +230,8 @@ static bool feed_body(struct h1 *h)
 			return true;
 		}
 		if (!h->ended) {
-			if (r->handler->body)
-				r->handler->body(r, data);
+			if (!filter_body(&h->stream, data))
+				c->again = true;
 			return true;
 		}
 		h->discarded += data.n;
@@ -235,8 +240,8 @@ static bool feed_body(struct h1 *h)
 		break;
 	case BODY_END:
 		h->body_done = true;
-		if (!h->ended && r->handler->body)
-			r->handler->body(r, (struct text){ 0 });
+		if (!h->ended)
+			filter_body(&h->stream, (struct text){ 0 });
 		return true;
 	case BODY_MORE:
 		return false;
@@ -507,6 +512,11 @@ static bool do_body(struct h1 *h)
 		return false;
 	if (!h->body_began)
 		h->body_began = loop_now(c->server->loop);
+	if (!h->ended && filter_body_waits(&h->stream)) {
+		if (!filter_body_more(&h->stream))
+			c->again = true;
+		return true;
+	}
 	if (feed_body(h))
 		return true;
 	ssize_t got = input_more(c);
@@ -546,6 +556,8 @@ static bool do_request(struct h1 *h)
 		}
 	} else if (h->wants_room) {
 		h->wants_room = false;
+		if (h->stream.filter && !filter_writable(&h->stream))
+			return true;
 		if (r->handler && r->handler->writable) {
 			r->handler->writable(r);
 			return true;
@@ -565,6 +577,8 @@ void h1_run(struct conn *c)
 		if (c->client.requests - requests >= TURN_REQUESTS && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
 	}
+	if (h->stream.request && h->stream.filter && !h->ended && !c->gone && !c->again && !c->blocked)
+		filter_idle(&h->stream);
 }
 
 void h1_note(const struct conn *c, struct activity *a)

@@ -326,7 +326,15 @@ static void want_body(struct stream *s, bool on)
 	}
 }
 
-const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body, give_up };
+static void again(struct stream *s, bool later)
+{
+	struct h1 *h = h1_of(s);
+
+	h->wants_room = true;
+	h->c->again |= later;
+}
+
+const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body, give_up, again };
 
 /* ------------------------------------------------------------------------------------------------ sending */
 

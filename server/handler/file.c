@@ -18,6 +18,7 @@
 #include "http/range.h"
 #include "log/log.h"
 #include "request/core.h"
+#include "request/filter.h"
 #include "request/handler.h"
 #include "request/mime.h"
 #include "request/request.h"
@@ -71,7 +72,7 @@ static enum range_answer range_asked(struct request *r, struct http_range **rang
 	const struct core_section *c = core_section_of(r);
 	struct range_limits limits = { core_limit(c->max_ranges, 200), core_limit(c->max_overlaps, 20), core_limit(c->max_reversals, 20) };
 
-	if (r->method_id != HTTP_GET || r->status != 200 || fields_count(&r->in, "Range") != 1 || !range_still_valid(r))
+	if (r->filters || r->method_id != HTTP_GET || r->status != 200 || fields_count(&r->in, "Range") != 1 || !range_still_valid(r))
 		return RANGE_WHOLE;
 	return range_parse(r->arena, fields_get(&r->in, "Range"), (uint64_t)r->st.st_size, &limits, ranges, n);
 }
@@ -299,6 +300,7 @@ static void send_what_was_asked(struct request *r)
 static void start(struct request *r)
 {
 	const struct core_section *c = core_section_of(r);
+	unsigned status;
 
 	if (r->method_id == HTTP_OPTIONS) {
 		r->type = r->charset = r->encoding = r->language = NULL;
@@ -318,6 +320,10 @@ static void start(struct request *r)
 	r->etag = etag_of(r, &r->st);
 	if (fields_add(&r->out, TEXT("Accept-Ranges"), core_limit(c->max_ranges, 200) ? TEXT("bytes") : TEXT("none")) < 0) {
 		response_error(r, 503);
+		return;
+	}
+	if ((status = filter_choose(r)) != 0) {         /* what is coded on its way has no ranges */
+		response_error(r, status);
 		return;
 	}
 	send_what_was_asked(r);

@@ -20,10 +20,14 @@
 #include "request/access.h"
 #include "request/authn.h"
 #include "request/compat.h"
+#include "request/coding.h"
 #include "request/core.h"
 #include "request/env.h"
+#include "request/expires.h"
+#include "request/filter.h"
 #include "request/headers.h"
 #include "request/map.h"
+#include "request/methods.h"
 #include "request/mime.h"
 #include "request/rewrite.h"
 #include "request/remoteip.h"
@@ -56,6 +60,12 @@ struct conf_module *const config_modules[] = {
 	&speling_module,
 	&remoteip_module,
 	&autoindex_module,
+	&filter_module,
+	&deflate_module,
+	&brotli_module,
+	&zstd_module,
+	&expires_module,
+	&allowmethods_module,
 	&harmless_module,
 	NULL
 };

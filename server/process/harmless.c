@@ -1,22 +1,18 @@
 /*
- * harmless.c - directives of modules that are not here whose absence lets nobody in and changes no file's content: how long
- * browsers may keep a page, how small a response travels. They are accepted wherever Apache takes them, and
- * named once at -t, so that a distribution's own module files need no editing. <IfModule> is false for their modules all the same.
+ * harmless.c - directives of modules that are not here whose absence lets nobody in and changes no file's content. They are
+ * accepted wherever Apache takes them, and named once at -t, so that a distribution's own module files need no editing. <IfModule>
+ * is false for their modules all the same.
  */
 #include "process/settings.h"
 
-static const char expiry[] = "expiry by type is not available in this release: use Header set Cache-Control";
-static const char coding[] = "compression is not available in this release";
+static const char buffering[] = "what a handler gives is passed on as it comes";
 static const char status_page[] = "the status page is not available in this release";
 
 #define ROW(n, why) { .name = n, .help = "Accepted: it has no effect in this release", .contexts = CONF_ALL, .args = CONF_RAW, \
 		.override = CONF_OR_INDEXES | CONF_OR_FILEINFO, .set = conf_set_notice, .extra = why }
 
 static const struct conf_directive directives[] = {
-	ROW("ExpiresActive", expiry), ROW("ExpiresByType", expiry), ROW("ExpiresDefault", expiry),
-	ROW("DeflateBufferSize", coding), ROW("DeflateCompressionLevel", coding), ROW("DeflateFilterNote", coding), ROW("DeflateMemLevel", coding),
-	ROW("DeflateWindowSize", coding), ROW("DeflateAlterETag", coding), ROW("BrotliCompressionQuality", coding), ROW("BrotliCompressionWindow", coding),
-	ROW("BrotliCompressionMaxInputBlock", coding), ROW("BrotliFilterNote", coding), ROW("BrotliAlterETag", coding),
+	ROW("BufferSize", buffering),
 	ROW("ExtendedStatus", status_page), ROW("SeeRequestTail", status_page),
 	{ 0 }
 };

@@ -149,8 +149,6 @@ static const struct {
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
 	{ "auth_form", "AuthForm", "logins by a form do not exist here: use AuthType Basic inside TLS, or the application's own" },
 	{ "authn_dbm", "AuthDBM", "users and groups are read from text files: AuthUserFile, AuthGroupFile" },
-	{ "expires", "", "use Header set Cache-Control \"max-age=…\"" },
-	{ "deflate", "", "compression is not available in this release" },
 	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },
 	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
@@ -160,9 +158,9 @@ static const struct {
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },
 };
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
-static const char shipped[] = "allowmethods asis authn_dbd authn_socache authnz_ldap "
-	"authz_dbd authz_dbm brotli buffer cache_disk cern_meta cgid charset_lite data "
-	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache filter http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
+static const char shipped[] = "asis authn_dbd authn_socache authnz_ldap "
+	"authz_dbd authz_dbm buffer cache_disk cern_meta cgid charset_lite data "
+	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
 	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
 	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "
 	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain slotmem_shm socache_dbm socache_memcache "
@@ -215,8 +213,8 @@ const char *settings_remedy(const char *directive)
 bool settings_left_out(struct conf_env *env, const char *module, const char *name, const char *args, const struct conf_pos *pos)
 {
 	/* Modules that are there to protect: a Require for the pages of another is of no use without these. */
-	static const char *const guards[] = { "auth", "security", "allowmethods" };
-	static const char *const rules[] = { "Require", "Order", "Deny", "Satisfy", "Auth", "Sec", "AllowMethods" };
+	static const char *const guards[] = { "auth", "security" };
+	static const char *const rules[] = { "Require", "Order", "Deny", "Satisfy", "Auth", "Sec" };
 	const char *bare = strncmp(module, "mod_", 4) ? module : module + 4;
 	bool guard = false, rule = false;
 

@@ -1,11 +1,11 @@
 /*
- * mime.c - what a file is, by the extensions of its name: mod_mime, and core's ForceType, SetHandler, AddDefaultCharset
- * and filter directives. Runs in children, which look names up and allocate nothing; the tables are mimeread.c's.
+ * mime.c - what a file is, by the extensions of its name: mod_mime, and core's ForceType, SetHandler and AddDefaultCharset.
+ * Runs in children, which look names up; the tables are mimeread.c's.
  *
  * Every extension counts by itself ("a.html.de.gz": type, language, coding); a later one wins where both give the same
  * thing. The first part of a name is never an extension. Case does not matter.
  *
- * What would run code or rewrite the content and does not exist here denies the file (403): its source must not go out.
+ * What would run code and does not exist here denies the file (403): its source must not go out. Filters are filter.c's.
  * That of PHP and CGI programs stays in even where no line speaks of them: those that did may stand in an <IfModule> of
  * the module that ran them, which is not here.
  */
@@ -16,6 +16,7 @@
 
 #include "http/head.h"
 #include "log/log.h"
+#include "request/filter.h"
 #include "request/handler.h"
 #include "request/mimemap.h"
 #include "request/mimetable.h"
@@ -43,12 +44,12 @@ static const char *program_type(const char *folded)
 	return NULL;
 }
 
-static unsigned deny(struct request *r, const struct code *c, const char *what)
+static unsigned deny(struct request *r, const struct code *c)
 {
 	log_errorx(&r->client->about, LOG_MIME, "BH0440",
-		   "%s denied: %s \"%s\" of %s:%u does not exist in this release, and the source is not sent instead",
-		   r->path, what, c->name, c->pos.file ? c->pos.file : "the configuration", c->pos.line);
-	r->refused = "its handler or filter does not exist in this release";
+		   "%s denied: the handler \"%s\" of %s:%u does not exist in this release, and the source is not sent instead",
+		   r->path, c->name, c->pos.file ? c->pos.file : "the configuration", c->pos.line);
+	r->refused = "its handler does not exist in this release";
 	return 403;
 }
 
@@ -58,7 +59,8 @@ static const char *join_list(struct request *r, const char *list, const char *be
 }
 
 struct found {
-	const struct code *handler, *filter;
+	const struct code *handler;
+	bool failed;                    /* no memory */
 };
 
 /* Goes through the extensions of a file's name. */
@@ -93,18 +95,9 @@ static void by_name(struct request *r, const struct mime_section *s, const struc
 		if (e->encoding)
 			r->encoding = join_list(r, r->encoding, ", ", e->encoding);
 		f->handler = e->handler && !e->handler->none ? e->handler : f->handler;
-		f->filter = e->filter ? e->filter : f->filter;
+		r->named_filters = filter_names_join(r->arena, r->named_filters, e->output, &f->failed);
+		r->named_input = filter_names_join(r->arena, r->named_input, e->input, &f->failed);
 	}
-}
-
-static const struct by_type *denied_by_type(const struct mime_section *s, const char *type)
-{
-	size_t n = strcspn(type, ";");
-
-	for (const struct by_type *b = s->by_type; b; b = b->next)
-		if (strlen(b->type) == n && strncasecmp(b->type, type, n) == 0)
-			return b;
-	return NULL;
 }
 
 unsigned mime_run(struct request *r)
@@ -116,18 +109,17 @@ unsigned mime_run(struct request *r)
 
 	if (r->filename && !directory)
 		by_name(r, s, h->types->map, &f);
+	if (f.failed)
+		return 503;
 	if (s->force_type && *s->force_type && !directory) {
 		r->type = s->force_type;
 		r->charset = s->force_charset;
 	}
 	if (s->handler && !s->handler->none)
 		f.handler = s->handler;
-	if (s->filter && !s->filter->none)
-		f.filter = s->filter;
 	if (!r->language && s->language && r->filename && !directory)
 		r->language = s->language;
 	r->type_handler = f.handler;
-	r->type_filter = f.filter;
 	if (f.handler && f.handler->handler)
 		r->handler = f.handler->handler;
 	return 0;
@@ -135,17 +127,10 @@ unsigned mime_run(struct request *r)
 
 unsigned mime_check(struct request *r)
 {
-	const struct mime_section *s = request_config(r, &mime_module);
-	const struct by_type *b;
-
 	if (r->type_handler && !r->type_handler->handler)
-		return deny(r, r->type_handler, "the handler");
+		return deny(r, r->type_handler);
 	if (r->found && S_ISDIR(r->st.st_mode))         /* its index is looked at when it is found */
 		return 0;
-	if (r->type_filter)
-		return deny(r, r->type_filter, "the filter");
-	if (r->type && (b = denied_by_type(s, r->type)))
-		return deny(r, b->filter, "the filter");
 	if (r->type && !r->handler && type_is_code(r->type)) {
 		log_errorx(&r->client->about, LOG_MIME, "BH0441",
 			   "%s denied: its type %s stands for a program that does not exist here, and the source is not sent instead; "

@@ -11,12 +11,13 @@
 extern struct conf_module mime_module;
 
 /*
- * PHASE_TYPE: sets r->type, r->charset, r->encoding, r->language and, where SetHandler or AddHandler name one, r->handler. 0.
+ * PHASE_TYPE: sets r->type, r->charset, r->encoding, r->language and, where SetHandler or AddHandler name one, r->handler. 0, or 503
+ * (no memory).
  */
 unsigned mime_run(struct request *r);
 /*
- * PHASE_HANDLER, first step, when rules of rewriting have led what they lead elsewhere: 0, or 403 where a handler or filter that
- * would run code, and does not exist in this release, is set for the file.
+ * PHASE_HANDLER, first step, when rules of rewriting have led what they lead elsewhere: 0, or 403 where a handler that
+ * does not exist in this release is set for the file.
  */
 unsigned mime_check(struct request *r);
 /* The type of a name by its last extension, as the table of TypesConfig has it; NULL = none. `name` may be a path. */

@@ -1,5 +1,5 @@
 /*
- * mimeread.c - the directives of mod_mime, and core's ForceType, SetHandler, AddDefaultCharset and filters: what they come
+ * mimeread.c - the directives of mod_mime, and core's ForceType, SetHandler, AddDefaultCharset: what they come
  * to in tables by extension, and how sections merge. Runs wherever a configuration is read.
  */
 #include "request/mime.h"
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "request/filter.h"
 #include "request/handler.h"
 #include "request/mimemap.h"
 #include "request/mimetable.h"
@@ -232,88 +233,16 @@ static int set_add_handler(struct conf_call *call, void *config, int argc, char 
 	return 0;
 }
 
-/*
- * Filters that only change the coding or the pace of what goes out anyway: without them the content is the same. Every
- * other one may be what keeps a source from being sent.
- */
-static bool filter_harmless(const char *name)
-{
-	static const char *const names[] = {
-		"DEFLATE", "INFLATE", "BROTLI_COMPRESS", "ZSTD", "RATE_LIMIT", "BUFFER", "CONTENT_LENGTH", "REFLECTOR",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcasecmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
-/* "A;B;C": the first that denies, or NULL after a notice. */
-static const struct code *filter_code(struct conf_call *call, const char *list)
-{
-	struct text rest = text_of(list), part;
-	const struct code *denying = NULL;
-
-	while (text_split(&rest, ';', &part)) {
-		struct text name = text_trim(part);
-		char *copy;
-
-		if (name.n == 0)
-			continue;
-		copy = conf_printf(call->env, "%.*s", (int)name.n, name.p);
-		if (filter_harmless(copy)) {
-			conf_note(call, NULL, "the filter %s does not exist in this release: files are sent as they are", copy);
-			continue;
-		}
-		conf_note(call, NULL, "the filter %s does not exist in this release: what it is set for is denied with 403", copy);
-		if (!denying)
-			denying = code_new(call, copy);
-	}
-	return denying;
-}
-
-static int set_output_filter(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct mime_section *s = config;
-	const struct code *c;
-
-	(void)argc;
-	if (text_is_nocase(text_of(argv[0]), "none")) {
-		struct code *none = code_new(call, "none");
-
-		none->none = true;
-		s->filter = none;
-	} else if ((c = filter_code(call, argv[0]))) {
-		s->filter = c;
-	}
-	return 0;
-}
-
-static int set_add_output_filter(struct conf_call *call, void *config, int argc, char **argv)
+/* AddOutputFilter, AddInputFilter (low: input): in place of what was said before for the extension. */
+static int set_add_filter(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct ext *e = ext_of_word(call, config, argv[1]);
-	const struct code *c;
+	bool input = call->directive->low;
 
 	(void)argc;
 	if (!e)
 		return -1;
-	if ((c = filter_code(call, argv[0])))
-		e->filter = c;
-	return 0;
-}
-
-static int set_output_filter_by_type(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct mime_section *s = config;
-	const struct code *c = filter_code(call, argv[0]);
-	struct by_type *b;
-
-	(void)argc;
-	if (!c)
-		return 0;
-	b = conf_alloc(call->env, sizeof(*b));
-	*b = (struct by_type){ .type = conf_strdup(call->env, argv[1]), .filter = c, .next = s->by_type };
-	s->by_type = b;
+	*(input ? &e->input : &e->output) = filter_names_read(call, argv[0], input);
 	return 0;
 }
 
@@ -366,8 +295,10 @@ static void ext_inherit(struct ext *to, const struct ext *over)
 		to->language = NULL;
 	if (over->dropped & DROP_HANDLER)
 		to->handler = NULL;
-	if (over->dropped & DROP_FILTER)
-		to->filter = NULL;
+	if (over->dropped & DROP_OUTPUT)
+		to->output = NULL;
+	if (over->dropped & DROP_INPUT)
+		to->input = NULL;
 	if (over->type) {
 		to->type = over->type;
 		to->type_charset = over->type_charset;
@@ -376,20 +307,9 @@ static void ext_inherit(struct ext *to, const struct ext *over)
 	to->encoding = over->encoding ? over->encoding : to->encoding;
 	to->language = over->language ? over->language : to->language;
 	to->handler = over->handler ? over->handler : to->handler;
-	to->filter = over->filter ? over->filter : to->filter;
+	to->output = over->output ? over->output : to->output;
+	to->input = over->input ? over->input : to->input;
 	to->dropped |= over->dropped;
-}
-
-static const struct by_type *by_type_join(struct conf_env *env, const struct by_type *base, const struct by_type *over)
-{
-	struct by_type *b;
-
-	if (!over)
-		return base;
-	b = conf_alloc(env, sizeof(*b));
-	*b = *over;
-	b->next = by_type_join(env, base, over->next);
-	return b;
 }
 
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
@@ -415,8 +335,6 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	m->language = o->language ? o->language : b->language;
 	m->default_charset = o->default_charset ? o->default_charset : b->default_charset;
 	m->handler = o->handler ? o->handler : b->handler;
-	m->filter = o->filter ? o->filter : b->filter;
-	m->by_type = by_type_join(env, b->by_type, o->by_type);
 	return m;
 }
 
@@ -427,7 +345,6 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 
 static const char no_negotiation[] = "content negotiation does not exist in this release";
 static const char no_magic[] = "types are told by the name of a file alone";
-static const char no_input[] = "filters on request bodies do not exist in this release";
 
 static const struct conf_directive directives[] = {
 	{ "TypesConfig", "the file of media types", "/etc/mime.types", .contexts = CONF_SERVER, .args = CONF_TAKE, .min = 1, .max = 1,
@@ -452,14 +369,11 @@ static const struct conf_directive directives[] = {
 	{ "SetHandler", "the handler of all files", "none", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_handler },
 	{ "AddHandler", "the handler of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_handler },
 	{ "RemoveHandler", "undoes inherited AddHandler", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_HANDLER },
-	{ "SetOutputFilter", "the filters of all files", NULL, EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_output_filter },
-	{ "AddOutputFilter", "the filters of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_output_filter },
+	{ "AddOutputFilter", "the filters of files with these extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_filter },
 	{ "RemoveOutputFilter", "undoes inherited AddOutputFilter", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove,
-	  .low = DROP_FILTER },
-	{ "AddOutputFilterByType", "the filters of media types", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_output_filter_by_type },
-	{ "SetInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
-	{ "AddInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
-	{ "RemoveInputFilter", "filters of request bodies", NULL, EVERYWHERE, NOTICE(no_input) },
+	  .low = DROP_OUTPUT },
+	{ "AddInputFilter", "the filters of request bodies, by extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_filter, .low = 1 },
+	{ "RemoveInputFilter", "undoes inherited AddInputFilter", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_INPUT },
 	{ "ModMimeUsePathInfo", "whether what is left behind a file counts as its name", "Off", .contexts = CONF_SECTIONS | CONF_HTACCESS,
 	  .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, NOTICE(no_magic) },
 	{ "MultiviewsMatch", "what MultiViews matches", NULL, EVERYWHERE, NOTICE(no_negotiation) },

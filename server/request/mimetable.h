@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "request/mimemap.h"
 
+struct filter_names;
 struct handler;
 
 /* One object for the main server and its hosts: TypesConfig stands outside of hosts. */
@@ -21,7 +22,7 @@ struct mime_host {
 	struct types *types;
 };
 
-/* A handler or filter as a directive named it. */
+/* A handler as a directive named it. */
 struct code {
 	const char *directive, *name;
 	struct conf_pos pos;
@@ -29,7 +30,7 @@ struct code {
 	bool none;                      /* SetHandler none */
 };
 
-enum { DROP_TYPE = 1, DROP_CHARSET = 2, DROP_ENCODING = 4, DROP_LANGUAGE = 8, DROP_HANDLER = 16, DROP_FILTER = 32 };
+enum { DROP_TYPE = 1, DROP_CHARSET = 2, DROP_ENCODING = 4, DROP_LANGUAGE = 8, DROP_HANDLER = 16, DROP_OUTPUT = 32, DROP_INPUT = 64 };
 
 struct ext {
 	const char *name;               /* lower case, without its dot; NULL = free slot */
@@ -37,14 +38,8 @@ struct ext {
 	const char *type, *type_charset;        /* type_charset: the parameter of an AddType "text/html; charset=x" */
 	const char *charset, *encoding, *language;
 	const struct code *handler;
-	const struct code *filter;      /* one that denies */
+	const struct filter_names *output, *input;      /* AddOutputFilter, AddInputFilter */
 	unsigned dropped;               /* DROP_*: what is not inherited; a dropped type not from TypesConfig either */
-};
-
-struct by_type {                        /* AddOutputFilterByType of a filter that denies */
-	const char *type;
-	const struct code *filter;
-	const struct by_type *next;
 };
 
 struct mime_section {
@@ -54,8 +49,6 @@ struct mime_section {
 	const char *language;           /* DefaultLanguage */
 	const char *default_charset;    /* AddDefaultCharset; "" = off */
 	const struct code *handler;     /* SetHandler */
-	const struct code *filter;      /* SetOutputFilter of one that denies; .none: undone */
-	const struct by_type *by_type;
 };
 
 /* The place of an extension (folded) in a table of `cap` places: its entry, or the free one where it would go. */

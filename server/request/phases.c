@@ -13,9 +13,11 @@
 #include "request/authn.h"
 #include "request/core.h"
 #include "request/env.h"
+#include "request/filter.h"
 #include "request/handler.h"
 #include "request/headers.h"
 #include "request/map.h"
+#include "request/methods.h"
 #include "request/mime.h"
 #include "request/remoteip.h"
 #include "request/response.h"
@@ -255,7 +257,9 @@ static unsigned phase_access(struct request *r)
 
 	if (!r->parent && !r->waits)            /* what was asked for counts, not what is looked up for it, as in Apache */
 		env_sections(r);
-	status = access_run(r);
+	status = r->waits ? 0 : methods_check(r);
+	if (!status)
+		status = access_run(r);
 	r->waits = status == PHASE_WAIT;
 	if (status)
 		return status;
@@ -280,6 +284,8 @@ static unsigned phase_handler(struct request *r)
 	unsigned status;
 
 	status = mime_check(r);
+	if (!status)
+		status = filter_check(r);
 	if (status)
 		return status;
 	env_late(r);
@@ -300,6 +306,8 @@ static unsigned phase_handler(struct request *r)
 		activity_handler(r->activity, r->handler->name);
 	authn_fake(r);
 	headers_request(r);
+	if (filter_input(r) < 0)
+		return 503;
 	r->begun = r->handler;
 	r->handler->start(r);
 	return PHASE_ANSWERED;

@@ -251,7 +251,6 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->context_prefix = sub->context_prefix;
 	r->context_root = sub->context_root;
 	r->type_handler = sub->type_handler;
-	r->type_filter = sub->type_filter;
 	request_close(r);
 	r->fd = request_take(sub);
 	if (r->fd >= 0 && request_keep(r) != 0)
@@ -267,6 +266,8 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->charset = sub->charset;
 	r->encoding = sub->encoding;
 	r->language = sub->language;
+	r->named_filters = sub->named_filters;
+	r->named_input = sub->named_input;
 	r->handler = sub->handler;
 	r->handler_data = sub->handler_data;
 	r->env = sub->env;

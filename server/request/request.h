@@ -20,6 +20,8 @@
 #include "request/host.h"
 #include "request/stream.h"
 
+struct filter_chain;
+struct filter_names;
 struct handler;
 struct folder_file;
 struct activity;
@@ -80,7 +82,8 @@ struct request {
 	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */
 	bool asks_user;                         /* PHASE_ACCESS: only with a user may it be had */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
-	const struct code *type_handler, *type_filter;  /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
+	const struct code *type_handler;        /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
+	const struct filter_names *named_filters, *named_input; /* AddOutputFilter, AddInputFilter of the name's extensions; NULL = none */
 	const struct handler *handler;
 	void *handler_data;                     /* the handler's own */
 	const struct handler *begun;            /* whose start() was called, and ended() will be: an error page may have taken its place */
@@ -97,6 +100,8 @@ struct request {
 	const char *etag;                       /* with its quotes; NULL = none */
 	bool no_body;                           /* HEAD, 204, 304: fields as for GET, nothing behind them */
 	bool head_sent;
+	bool filtered;                          /* filter_choose was called */
+	struct filter_chain *filters;           /* those that joined; NULL = none */
 	const char *refused;                    /* why access was denied, for the log; NULL = it was not */
 };
 

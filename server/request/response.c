@@ -17,6 +17,8 @@
 #include "http/uri.h"
 #include "log/log.h"
 #include "request/core.h"
+#include "request/expires.h"
+#include "request/filter.h"
 #include "request/handler.h"
 #include "request/headers.h"
 #include "request/mime.h"
@@ -226,7 +228,7 @@ static int start(struct request *r, bool own)
 	inherit_always(r);
 	if (r->method_id == HTTP_HEAD || r->status == 204 || r->status == 304)
 		r->no_body = true;
-	if (describe(r, now) < 0)
+	if (describe(r, now) < 0 || expires_apply(r, now) < 0)
 		return out_of_memory(r);
 	headers_response(r, own);
 	if (r->status == 304 || r->status == 204) {
@@ -239,6 +241,8 @@ static int start(struct request *r, bool own)
 	log_debugx(&r->client->about, LOG_CORE, NULL, "%.*s %s is answered with %u: host %s, %s %s", (int)r->method.n, r->method.p ? r->method.p : "",
 		   r->path ? r->path : "-", r->status, r->host && r->host->name ? r->host->name : "-", r->found ? "file" : "no file,",
 		   r->found ? r->filename : r->handler ? r->handler->name : "no handler");
+	if (r->filters && !r->no_body)
+		filter_install(r);
 	return stream_head(r->stream);
 }
 
@@ -250,6 +254,10 @@ int response_start(struct request *r)
 
 	if (r->head_sent)
 		return -1;
+	if ((status = filter_choose(r)) != 0) {
+		response_error(r, status);
+		return 1;
+	}
 	if (r->status == 200 && (r->etag || r->modified != -1)) {
 		date_now(&now);
 		status = condition_check(&r->in, r->method_id, &v, now);
@@ -417,6 +425,8 @@ static void forget(struct request *r)
 	r->modified = -1;
 	r->length = -1;
 	r->no_body = false;
+	r->filters = NULL;
+	r->filtered = true;                     /* pages of the server itself are not filtered, as in Apache */
 }
 
 /* After these the rest of what the client sends cannot be trusted, or is not worth waiting for. */

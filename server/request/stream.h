@@ -15,6 +15,8 @@
 
 struct request;
 struct stream;
+struct filter_chain;
+struct filter_input;
 
 struct stream_ops {
 	int (*head)(struct stream *s);
@@ -23,13 +25,17 @@ struct stream_ops {
 	void (*end)(struct stream *s);
 	void (*read)(struct stream *s, bool on);
 	void (*abort)(struct stream *s, const char *reason);
+	void (*again)(struct stream *s, bool later);            /* for filters: see below */
 };
 
 struct stream {
-	const struct stream_ops *ops;
+	const struct stream_ops *ops;           /* the connection's, or in a filtered response those of request/filter.c */
 	struct request *request;                /* the one being worked on: the last of a chain of internal redirects */
 	uint64_t head_bytes, body_bytes;        /* sent or queued: for %O and %b */
 	uint64_t in_bytes;                      /* received for this request, head included: %I */
+	bool reads;                             /* the handler wants the request's body: as last told by stream_read */
+	struct filter_chain *filter;            /* of the response; NULL = none */
+	struct filter_input *input;             /* of the request's body; NULL = none */
 };
 
 /* Queues the response head of r: r->status, r->out, r->length. Once a request. 0 or -1 (the stream is gone). */
@@ -44,8 +50,14 @@ static inline int stream_file(struct stream *s, int fd, uint64_t offset, uint64_
 /* The response is whole. The handler is not called again but for ended(). */
 static inline void stream_end(struct stream *s) { s->ops->end(s); }
 /* Whether the handler wants the request's body now; the first `true` lets 100 (Continue) go out if the client waits for it. */
-static inline void stream_read(struct stream *s, bool on) { s->ops->read(s, on); }
+static inline void stream_read(struct stream *s, bool on)
+{
+	s->reads = on;
+	s->ops->read(s, on);
+}
 /* The response cannot be completed: the connection ends without its proper end, so that the client notices. */
 static inline void stream_abort(struct stream *s, const char *reason) { s->ops->abort(s, reason); }
+/* What was accepted is not all worked off: filter_writable is to be called though nothing new happens, `later`: in the next turn. */
+static inline void stream_again(struct stream *s, bool later) { s->ops->again(s, later); }
 
 #endif

@@ -169,7 +169,7 @@ static void what_would_run_is_denied(void **state)
 	}
 	assert_non_null(strstr(served_log(v), "\"cgi-script\" of test.conf:4"));
 	assert_non_null(strstr(v->said, "N 4: "));
-	assert_non_null(strstr(v->said, "N 7: "));
+	assert_non_null(strstr(v->said, "N 6: "));
 	assert_int_equal(get(v, "script/x.txt"), 403);
 	assert_int_equal(served_get(v, "/script/absent"), 403);
 	assert_int_equal(get(v, "a.own"), 200);

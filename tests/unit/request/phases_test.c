@@ -12,11 +12,15 @@
 #include "request/access.h"
 #include "request/authn.h"
 #include "request/compat.h"
+#include "request/coding.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/handler.h"
+#include "request/expires.h"
+#include "request/filter.h"
 #include "request/headers.h"
 #include "request/map.h"
+#include "request/methods.h"
 #include "request/mime.h"
 #include "request/phases.h"
 #include "request/rewrite.h"
@@ -30,6 +34,7 @@
 
 static struct conf_module *const modules[] = {
 	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
+	&filter_module, &deflate_module, &brotli_module, &zstd_module, &expires_module, &allowmethods_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };
 

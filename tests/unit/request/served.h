@@ -25,12 +25,16 @@
 #include "request/access.h"
 #include "request/authn.h"
 #include "request/compat.h"
+#include "request/coding.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/handler.h"
+#include "request/expires.h"
+#include "request/filter.h"
 #include "request/headers.h"
 #include "request/host.h"
 #include "request/map.h"
+#include "request/methods.h"
 #include "request/mime.h"
 #include "request/phases.h"
 #include "request/request.h"
@@ -63,6 +67,12 @@ static struct conf_module *const served_modules[] = {
 	&vhost_alias_module,
 	&speling_module,
 	&remoteip_module,
+	&filter_module,
+	&deflate_module,
+	&brotli_module,
+	&zstd_module,
+	&expires_module,
+	&allowmethods_module,
 	SERVED_MORE_MODULES
 	NULL
 };
@@ -81,6 +91,7 @@ struct served {
 	struct stream stream;
 	struct request *last;   /* of a chain of internal redirects */
 	unsigned heads, ends;
+	unsigned calls;        /* how often the filters asked to be called again */
 	unsigned status;
 	char head[8192];        /* "Name: value\n" in order */
 	char body[65536];
@@ -169,7 +180,13 @@ static void served_abort(struct stream *s, const char *reason)
 	served_of(s)->aborted = reason;
 }
 
-static const struct stream_ops served_ops = { served_head, served_write, served_file, served_end, served_read, served_abort };
+static void served_again(struct stream *s, bool later)
+{
+	(void)later;
+	served_of(s)->calls++;
+}
+
+static const struct stream_ops served_ops = { served_head, served_write, served_file, served_end, served_read, served_abort, served_again };
 
 /* ---------------------------------------------------------------------------------------- the site */
 
