@@ -478,6 +478,10 @@ static const struct conf_directive directives[] = {
 	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
 	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
 
+	{ "<If", "for requests for which an expression is true", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
+	{ "<ElseIf", "the same, where those before it are not", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
+	{ "<Else", "where no condition before it is true", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
+
 	{ "Options", "what a folder allows", "FollowSymLinks", EVERYWHERE(OPTIONS), .args = CONF_TAKE, .min = 1, .set = set_options },
 	{ "AllowOverride", "which directives per-directory files may hold", "None", CONF_SECTIONS, .scope = CONF_OF_SECTION, .args = CONF_TAKE,
 	  .min = 1, .set = set_allow_override },

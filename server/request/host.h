@@ -34,6 +34,7 @@ struct host {
 	void **config;                  /* the modules' host structures, by conf_module.index; merged by site_finish */
 	void **section;                 /* the modules' section structures of the host's top level, merged */
 	struct section *sections;       /* the host's own <Directory>, <Files>, <Location> in order of the text */
+	struct section *ifs;            /* its own <If> outside of these */
 	struct section_index *index;    /* what applies in which order, the main server's included: made by site_finish (sections.c) */
 	struct host *next;              /* in order of the text */
 	unsigned number;                /* 0 = the main server */

@@ -9,6 +9,7 @@
 #include "base/regex.h"
 #include "request/access.h"
 #include "request/htaccess.h"
+#include "request/variables.h"
 
 void **sections_structures(struct conf_module *const *modules, struct conf_env *env)
 {
@@ -62,13 +63,22 @@ static const char *section_folder(struct conf_env *env, const struct section *se
 	return conf_printf(env, "%s%s", sec->pattern, sec->pattern[sec->length - 1] == '/' ? "" : "/");
 }
 
+/* The row that a section belongs to. */
+static struct section **section_row(const struct reading *reading, enum section_kind kind)
+{
+	struct section *outer = reading->section;
+
+	if (kind == SECTION_IF)
+		return outer ? &outer->ifs : &reading->host->ifs;
+	return kind == SECTION_FILES && outer && outer->kind == SECTION_DIRECTORY ? &outer->files : &reading->host->sections;
+}
+
 /* Puts a section behind those that are there, and applies what stands in it. */
 static int section_read(struct conf_call *call, struct section *sec, enum conf_context context)
 {
 	struct reading inner = *(struct reading *)call->target->owner;
 	struct conf_target target = *call->target;
-	bool inside = sec->kind == SECTION_FILES && inner.section && inner.section->kind == SECTION_DIRECTORY;
-	struct section **tail = inside ? &inner.section->files : &inner.host->sections;
+	struct section **tail = section_row(&inner, sec->kind);
 
 	while (*tail)
 		tail = &(*tail)->next;
@@ -201,6 +211,47 @@ int sections_set_location(struct conf_call *call, void *config, int argc, char *
 	if (!regex && !strchr("/*?[", sec->pattern[0]))
 		conf_warn(call, "begin it with a slash", "no URL path begins like \"%s\": it never matches", sec->pattern);
 	return section_read(call, sec, CONF_LOCATION) != 0 || !ok ? -1 : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- <If> */
+
+/* The whole of the argument, in quotes or as a single word. NULL after a report. */
+static struct expr *if_condition(struct conf_call *call, const char *args)
+{
+	const char *rest = args, *text = conf_word(call->env, &rest);
+
+	if (!text || !*text) {
+		conf_fail(call, "write <If \"%{HTTP_HOST} == 'www.example.org'\">", "the expression is missing");
+		return NULL;
+	}
+	if (*rest) {
+		conf_fail(call, "put the whole expression in double quotes, and texts within it in single ones", "it takes one argument, an expression");
+		return NULL;
+	}
+	return variables_condition(call, text);
+}
+
+int sections_set_if(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct section *sec = conf_alloc(call->env, sizeof *sec), *last = *section_row(reading_of(call), SECTION_IF);
+	const char *name = call->directive->name, *args = argc ? argv[0] : "";
+	bool ok = true;
+
+	(void)config;
+	sec->kind = SECTION_IF;
+	sec->otherwise = strcmp(name, "<If") != 0;
+	while (last && last->next)
+		last = last->next;
+	if (sec->otherwise && (!last || !last->condition))
+		return conf_fail(call, "put it behind the <If> or <ElseIf> that it belongs to, in the same section", "no <If> or <ElseIf> stands before it here");
+	if (strcmp(name, "<Else") == 0) {
+		if (*args)
+			ok = conf_fail(call, "write <ElseIf> where it has a condition of its own", "it takes no argument") == 0;
+	} else {
+		sec->condition = if_condition(call, args);
+		ok = sec->condition;
+	}
+	return section_read(call, sec, CONF_FILES) != 0 || !ok ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- <Limit> */

@@ -14,10 +14,12 @@
 #include "request/core.h"
 #include "request/htaccess.h"
 #include "request/sectionset.h"
+#include "request/variables.h"
 
 /* What applies to a host, each row in the order it is merged. */
 struct section_index {
 	struct section **dirs, **dir_regexes, **files, **locations;
+	const struct section *ifs[2];   /* of the main server, of the host */
 	unsigned ndirs, ndir_regexes, nfiles, nlocations;
 };
 
@@ -80,6 +82,8 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 	index_add(x, s->main->sections);
 	if (h != s->main)
 		index_add(x, h->sections);
+	x->ifs[0] = s->main->ifs;
+	x->ifs[1] = h != s->main ? h->ifs : NULL;
 	x->dirs = sorted_by_depth(x->dirs, x->ndirs, env);
 	x->dir_regexes = sorted_by_depth(x->dir_regexes, x->ndir_regexes, env);
 	h->index = x;
@@ -329,6 +333,61 @@ void **sections_for_path(struct request *r, const char *dir)
 	return pick_directories(r, dir, n) == 0 ? section_set(r, p) : NULL;
 }
 
+/* ---------------------------------------------------------------------------------------------- <If> */
+
+/* Adds those whose conditions hold, and what holds inside of them. 0 or -1. */
+static int pick_ifs(struct request *r, const struct section *first, struct picks *p)
+{
+	int held = 0;
+
+	for (const struct section *i = first; i; i = i->next) {
+		if (i->otherwise && held)
+			continue;
+		held = i->condition ? variables_true(r, i->condition) : 1;
+		if (held < 0)
+			return -1;
+		if (!held)
+			continue;
+		picks_add(p, (struct section *)(uintptr_t)i);
+		if (i->ifs && pick_ifs(r, i->ifs, p) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool has_ifs(const struct request *r, const struct picks *p)
+{
+	const struct section_index *x = r->host->index;
+	bool has = x->ifs[0] || x->ifs[1];
+
+	for (unsigned i = 0; i < p->n && !has; i++)
+		has = p->at[i]->ifs;
+	return has;
+}
+
+/* A condition may look other paths up, which uses the scratch room: the row is copied first. */
+static int apply_ifs(struct request *r, const struct picks *scratch)
+{
+	const struct section_index *x = r->host->index;
+	struct picks p = { .arena = r->arena };
+	unsigned n = scratch->n;
+	void **section;
+
+	for (unsigned i = 0; i < n; i++)
+		picks_add(&p, scratch->at[i]);
+	for (unsigned i = 0; i < 2; i++)
+		if (pick_ifs(r, x->ifs[i], &p) != 0)
+			return -1;
+	for (unsigned i = 0; i < n && !p.failed; i++)
+		if (pick_ifs(r, p.at[i]->ifs, &p) != 0)
+			return -1;
+	section = section_set(r, &p);
+	if (!section)
+		return -1;
+	r->section = section;
+	return 0;
+}
+
 static int apply_picked(struct request *r, const struct picks *p)
 {
 	void **section = section_set(r, p);
@@ -336,7 +395,7 @@ static int apply_picked(struct request *r, const struct picks *p)
 	if (!section)
 		return -1;
 	r->section = section;
-	return 0;
+	return has_ifs(r, p) ? apply_ifs(r, p) : 0;
 }
 
 int sections_location(struct request *r)

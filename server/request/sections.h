@@ -4,7 +4,8 @@
  *
  * Order, the last wins: the host's top level; <Directory> from short to long (equal ones in order of the text, the main
  * server's before the host's), those of a folder followed by its per-directory file (htaccess.h); <DirectoryMatch> in the same way, by the slashes they hold; <Files> and <FilesMatch> (top level first, then those inside directories);
- * <Location> and <LocationMatch> in order of the text.
+ * <Location> and <LocationMatch> in order of the text; <If>, <ElseIf> and <Else> whose conditions hold, in the order of what
+ * they stand in. Conditions see the request as it is when the rest has been merged.
  *
  * A merged set is made once per (host, list of sections) and kept in the child: at most SECTIONS_KEPT, the one unused
  * for longest goes first. What these functions return stays valid as long as the request's arena.
@@ -23,8 +24,9 @@
 
 #define SECTIONS_KEPT 1024
 
-enum section_kind { SECTION_DIRECTORY, SECTION_FILES, SECTION_LOCATION };
+enum section_kind { SECTION_DIRECTORY, SECTION_FILES, SECTION_LOCATION, SECTION_IF };       /* in the order of merging */
 
+struct expr;
 struct regex;
 struct section {
 	enum section_kind kind;
@@ -38,6 +40,9 @@ struct section {
 	struct conf_pos pos;
 	void **config;                  /* the modules' section structures, by index; NULL where none of its directives stands here */
 	struct section *files;          /* <Files> inside a <Directory> or a per-directory file */
+	struct section *ifs;            /* <If>, <ElseIf>, <Else> inside it */
+	struct expr *condition;         /* SECTION_IF: NULL for <Else> */
+	bool otherwise;                 /* <ElseIf>, <Else>: only where no condition of its chain held before */
 	struct section *next;           /* in order of the text */
 };
 
@@ -49,8 +54,8 @@ struct section {
 void **sections_for_path(struct request *r, const char *dir);
 /*
  * Sets r->section to all that applies to r->filename (a directory itself where r->found and r->st say so) and r->path.
- * r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM or when a pattern met its
- * limits (answer 500: an access rule may hang on it).
+ * r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM, when a pattern met its
+ * limits, or a condition has no answer (answer 500: an access rule may hang on it).
  */
 int sections_apply(struct request *r);
 /* Before anything is mapped: top level and <Location>. 0 or -1. */
@@ -65,6 +70,6 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env);
 unsigned sections_method_bits(enum http_method m);
 
 /* Setters of the sections, for core.c's table. */
-conf_setter sections_set_directory, sections_set_files, sections_set_location, sections_set_limit;
+conf_setter sections_set_directory, sections_set_files, sections_set_location, sections_set_limit, sections_set_if;
 
 #endif
