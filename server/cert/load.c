@@ -20,7 +20,10 @@ int cert_read(int fd, const char *name, gnutls_datum_t *out, struct err *e)
 	unsigned char *p = malloc(cap + 1);
 
 	while (p) {
-		ssize_t got = read(fd, p + n, cap - n);
+		/* From the start, wherever others that share the descriptor have read to; a pipe has no places. */
+		ssize_t got = pread(fd, p + n, cap - n, (off_t)n);
+		if (got < 0 && errno == ESPIPE)
+			got = read(fd, p + n, cap - n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {

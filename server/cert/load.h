@@ -14,7 +14,7 @@
 #define CERT_MAX_CHAIN 16
 #define CERT_MAX_FILE (1 << 20)         /* bytes of a certificate or key file */
 
-/* Reads a whole file from a descriptor (borrowed). 0, or -1 with *e. In both cases: cert_forget. */
+/* Reads a whole file from a descriptor (borrowed), whose position neither counts nor moves. 0, or -1 with *e. In both cases: cert_forget. */
 int cert_read(int fd, const char *name, gnutls_datum_t *out, struct err *e);
 /* Wipes and frees what cert_read gave. */
 void cert_forget(gnutls_datum_t *d);

@@ -40,6 +40,7 @@ static struct child {
 	volatile int *client_fds;
 	int key_fd;
 	struct key_link link;
+	struct key_store *keys;         /* SSLPrivateKeyIsolation off; else NULL */
 	int control;
 } child;
 
@@ -178,7 +179,9 @@ static int warm(void *ctx, struct err *e)
 	regex_no_jit();
 	gnutls_rnd(GNUTLS_RND_NONCE, word, sizeof word);
 	gnutls_rnd(GNUTLS_RND_RANDOM, word, sizeof word);
-	if (child.key_fd >= 0)
+	if (child.keys)
+		key_use(&key_ops_direct, child.keys);
+	else if (child.key_fd >= 0)
 		key_use(&key_ops_keyholder, &child.link);
 	staple_use(shared.staples);
 	if (keys_tls_wanted(g->cfg))
@@ -248,6 +251,19 @@ static int give_up_rights(struct err *e)
 	return rc;
 }
 
+/* SSLPrivateKeyIsolation off: while the descriptors of the key files are there. */
+static int load_keys(struct err *e)
+{
+	const struct keyholders *k = child.start->generation->keyholders;
+
+	if (child.key_fd < 0 || !keyholders_direct(k))
+		return 0;
+	child.keys = keyholders_load(k, child.key_fd, e);
+	close(child.key_fd);
+	child.key_fd = -1;
+	return child.keys ? 0 : -1;
+}
+
 static _Noreturn void give_up(const struct err *e, bool sick)
 {
 	char text[1024];
@@ -266,7 +282,7 @@ void child_run(const struct child_start *s)
 
 	child.start = s;
 	child.key_fd = s->key_fd;
-	if (s->key_fd >= 0)
+	if (s->key_fd >= 0 && !keyholders_direct(s->generation->keyholders))
 		keyholders_link(s->generation->keyholders, s->slot, s->key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
 	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
@@ -276,6 +292,8 @@ void child_run(const struct child_start *s)
 	log_open(&(struct log_sink){ .kind = LOG_SINK_RING, .ring = child.slot.ring }, &log->settings);
 	if (take_signals(&e) < 0 || copy_lists(&e) < 0)
 		give_up(&e, true);
+	if (load_keys(&e) < 0)
+		give_up(&e, false);
 	errno = 0;
 	if (give_up_rights(&e) < 0)
 		give_up(&e, errno == ENOMEM || errno == EMFILE || errno == ENFILE);

@@ -45,6 +45,7 @@ struct process_settings {
 	int64_t listen_backlog, graceful_timeout_ms, hang_timeout_ms, send_buffer, receive_buffer;
 	int64_t crash_reports, crash_per_ms, core_limit;        /* CrashReportLimit N PER, CoreDumpLimit; -1 = unset until settings_finish */
 	int certificate_watch;          /* SSLCertificateWatch */
+	int key_isolation;              /* SSLPrivateKeyIsolation */
 	int64_t key_timeout_ms, key_request_limit;      /* SSLKeyTimeout, SSLKeyRequestLimit (0 = none) */
 	struct config_listen *listens;
 	unsigned nlistens;

@@ -8,6 +8,9 @@
  * One that hangs does not die by itself. A child that has waited for some time complains, by a count in shared memory
  * that tells nothing but "look"; the master then asks the keyholder for a sign of life, and ends one that gives none and
  * finishes nothing. So no child can have a keyholder ended that works.
+ *
+ * SSLPrivateKeyIsolation off: one keyholder tells the keys' public parts and ends; each child then reads the keys from the
+ * same descriptors, and the pass phrases from its socket, before it gives anything up.
  */
 #include "process/keyholder.h"
 
@@ -20,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "log/log.h"
 #include "process/generation.h"
 #include "process/keys.h"
@@ -52,6 +56,8 @@ struct keyholders {
 	struct keys keys;
 	unsigned n;
 	bool loaded;                    /* the first one has told the keys' public parts */
+	bool direct;                    /* children have the keys; none lives, n = 0 */
+	pid_t leaving;                  /* the one that told the public parts */
 	struct key_calls *calls;        /* n, shared with children */
 	struct keyserve_board *boards;  /* n, shared with the keyholders */
 	struct keyholder at[];
@@ -176,8 +182,24 @@ static int start_one(struct keyholders *k, struct keyholder *h, bool report, str
 	return -1;
 }
 
-struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *e)
+/* Its work is done: it ends when its socket closes. */
+static void end_only_one(struct keyholders *k)
 {
+	k->leaving = k->at[0].pid;
+	discard(&k->at[0]);
+	unshare(k->calls, k->n, sizeof *k->calls);
+	unshare(k->boards, k->n, sizeof *k->boards);
+	k->calls = NULL;
+	k->boards = NULL;
+	k->n = 0;
+	log_noticex(NULL, LOG_SSL, "BH0702",
+		    "SSLPrivateKeyIsolation off: each child has the private keys in its memory, so one that is taken over, or a fault that gives its memory away, gives them away");
+}
+
+struct keyholders *keyholders_start(struct config *cfg, unsigned most, struct err *e)
+{
+	bool direct = !cfg->process->key_isolation;
+	unsigned n = direct ? 1 : most;
 	struct keyholders *k = calloc(1, sizeof *k + n * sizeof *k->at);
 
 	if (!k) {
@@ -186,6 +208,7 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 	}
 	k->cfg = cfg;
 	k->n = n;
+	k->direct = direct;
 	for (unsigned i = 0; i < n; i++)
 		k->at[i].control = -1;
 	k->calls = share(n, sizeof *k->calls);
@@ -198,8 +221,11 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 		unsigned i = 0;
 		while (i < n && start_one(k, &k->at[i], i == 0, e) == 0)
 			i++;
-		if (i == n && keys_finish_hosts(&k->keys, cfg) == 0)
+		if (i == n && keys_finish_hosts(&k->keys, cfg) == 0) {
+			if (direct)
+				end_only_one(k);
 			return k;
+		}
 	}
 	keyholders_end(k);
 	return NULL;
@@ -207,14 +233,21 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 
 int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept)
 {
-	struct keyholder *h = &k->at[slot % k->n];
 	uint32_t number = slot;
+	struct keyholder *h;
+	const char *phrases;
+	size_t n;
 	int fd[2];
 
 	if (ipc_pair(fd) < 0)
 		return -1;
 	*child = fd[0];
 	*kept = fd[1];
+	if (k->direct) {
+		phrases = phrases_list(&n);
+		return ipc_send(fd[1], KEY_MSG_PHRASES, 0, phrases, n, NULL, 0);
+	}
+	h = &k->at[slot % k->n];
 	/* One that takes no message hangs. Its successor gets this end with the others. */
 	if (h->pid && h->control >= 0 && ipc_send(h->control, KEY_MSG_ATTACH, 0, &number, sizeof number, &fd[1], 1) < 0)
 		kill(h->pid, SIGKILL);
@@ -225,6 +258,60 @@ void keyholders_link(const struct keyholders *k, unsigned slot, int fd, struct k
 {
 	*link = (struct key_link){ .fd = fd, .wake = shared.wake, .timeout_ms = k->cfg->process->key_timeout_ms, .calls = &k->calls[slot % k->n] };
 	unshare(k->boards, k->n, sizeof *k->boards);
+}
+
+bool keyholders_direct(const struct keyholders *k)
+{
+	return k->direct;
+}
+
+/* Keys lie in the heap, where GnuTLS puts them: it stays in memory, and out of cores whatever else is decided about those. */
+static void guard_heap(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[256];
+
+	while (maps && fgets(line, sizeof line, maps)) {
+		if (!strstr(line, "[heap]") || sscanf(line, "%lx-%lx", &start, &end) != 2)
+			continue;
+		madvise((void *)start, end - start, MADV_DONTDUMP);
+		if (mlock2((void *)start, end - start, MLOCK_ONFAULT) < 0)
+			log_debugx(NULL, LOG_SSL, NULL, "the private keys in this child's memory are not locked");
+	}
+	if (maps)
+		fclose(maps);
+}
+
+struct key_store *keyholders_load(const struct keyholders *k, int fd, struct err *e)
+{
+	static struct ipc_message m;
+	struct key_store *store = key_store_new();
+	int r = 0;
+
+	if (!store || ipc_recv_wait(fd, &m, LOAD_WAIT_MS) != 1 || !ipc_is(&m, KEY_MSG_PHRASES, 0, PHRASES_ROOM)) {
+		key_store_free(store);
+		err_set(e, "no pass phrases came from the master");
+		return NULL;
+	}
+	keyserve_phrases_begin();
+	key_store_phrases(store, (const char *)m.data, m.len);
+	for (unsigned i = 0; i < k->keys.n && r == 0; i++) {
+		struct key_ref ref;
+
+		r = key_store_add(store, k->keys.fds[i], k->keys.files[i].path, &ref, e);
+		if (r == 0 && memcmp(ref.spki, k->keys.refs[i].spki, sizeof ref.spki) != 0)
+			r = err_set(e, "the private key in %s is another one now than when the server read it", k->keys.files[i].path);
+	}
+	key_store_phrases(store, NULL, 0);
+	secret_wipe(m.data, m.len);
+	keyserve_phrases_end();
+	if (r != 0) {
+		key_store_free(store);
+		return NULL;
+	}
+	guard_heap();
+	return store;
 }
 
 static void give_sockets(struct keyholders *k, const struct generation *g, unsigned which)
@@ -262,6 +349,10 @@ static void replace(struct keyholders *k, const struct generation *g, unsigned i
 
 bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t pid, int status, int64_t now)
 {
+	if (pid == k->leaving) {
+		k->leaving = 0;
+		return true;
+	}
 	for (unsigned i = 0; i < k->n; i++) {
 		struct keyholder *h = &k->at[i];
 		char words[128];

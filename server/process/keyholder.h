@@ -22,6 +22,10 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned n, struct err *
 int keyholders_attach(struct keyholders *k, unsigned slot, int *child, int *kept);
 /* In the child that has that slot and that end: all it needs to ask. */
 void keyholders_link(const struct keyholders *k, unsigned slot, int fd, struct key_link *link);
+/* SSLPrivateKeyIsolation off: children have the keys, none of these processes lives on. */
+bool keyholders_direct(const struct keyholders *k);
+/* In a child then, before it closes and gives up anything: the keys, by way of its end. NULL with *e. */
+struct key_store *keyholders_load(const struct keyholders *k, int fd, struct err *e);
 /* True if the pid was one of them: it is replaced, at once the first time. */
 bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t pid, int status, int64_t now);
 /* Looks into complaints of children, ends a keyholder that hangs, tries again what is due. When it is due next: keyholders_due (INT64_MAX = nothing). */

@@ -90,7 +90,7 @@ static int warm(void *ctx, struct err *e)
 	holder.epoll = epoll_create1(EPOLL_CLOEXEC);
 	holder.askers = calloc((size_t)holder.room, sizeof *holder.askers);
 	holder.store = key_store_new();
-	mallopt(M_PERTURB, 0xff);
+	keyserve_phrases_begin();
 	holder.phrases = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
 	if (holder.epoll < 0 || !holder.askers || !holder.store || !holder.phrases || watch(holder.control) < 0)
 		return err_sys(e, "no memory or no descriptors");
@@ -106,17 +106,20 @@ static void take_phrases(void)
 	secret_wipe(message.data, sizeof message.data);
 }
 
+void keyserve_phrases_begin(void)
+{
+	mallopt(M_PERTURB, 0xff);
+}
+
 /*
- * GnuTLS frees its copies of a phrase unwiped. While keys are loaded the allocator overwrites what is freed (warm), but not
- * the small pieces that it keeps at hand, at most 7 of a size: those are had out and wiped here.
+ * GnuTLS frees its copies of a phrase unwiped. While keys are loaded the allocator overwrites what is freed, but not the
+ * small pieces that it keeps at hand, at most 7 of a size: those are had out and wiped here.
  */
-static void forget_phrases(void)
+void keyserve_phrases_end(void)
 {
 	enum { STEP = 16, SIZES = 66, EACH = 8 };
 	void *at[SIZES][EACH];
 
-	key_store_phrases(holder.store, NULL, 0);
-	secret_wipe(holder.phrases, PHRASES_ROOM);
 	for (size_t i = 0; i < SIZES; i++)
 		for (size_t k = 0; k < EACH; k++)
 			if ((at[i][k] = malloc((i + 1) * STEP)))
@@ -125,6 +128,13 @@ static void forget_phrases(void)
 		for (size_t k = 0; k < EACH; k++)
 			free(at[i][k]);
 	mallopt(M_PERTURB, 0);
+}
+
+static void forget_phrases(void)
+{
+	key_store_phrases(holder.store, NULL, 0);
+	secret_wipe(holder.phrases, PHRASES_ROOM);
+	keyserve_phrases_end();
 }
 
 /* LOAD: one descriptor and the file's name. */

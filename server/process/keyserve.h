@@ -18,6 +18,10 @@ struct keyserve_board {
 	_Atomic uint32_t slot;          /* … and which was the last */
 };
 
+/* Around the loading of keys: what the allocator keeps of pass phrases is overwritten. */
+void keyserve_phrases_begin(void);
+void keyserve_phrases_end(void);
+
 _Noreturn void keyserve_run(int control, const struct config *cfg, struct keyserve_board *board);
 
 #endif

@@ -31,6 +31,7 @@ static void *create_host(struct conf_env *env)
 	s->listen_backlog = s->graceful_timeout_ms = s->send_buffer = s->receive_buffer = -1;
 	s->crash_reports = s->crash_per_ms = s->core_limit = -1;
 	s->certificate_watch = 1;
+	s->key_isolation = 1;
 	s->key_timeout_ms = KEY_TIMEOUT;
 	s->key_request_limit = KEY_REQUESTS;
 	s->uid = (uid_t)-1;
@@ -315,6 +316,8 @@ static const struct conf_directive directives[] = {
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_hang_timeout, .offset = FIELD(hang_timeout_ms), .low = 0, .high = 86400 },
 	{ .name = "SSLCertificateWatch", .help = "A graceful restart when files of certificates and keys change", .value = "On", .contexts = CONF_GLOBAL,
 	  .args = CONF_FLAG, .set = conf_set_flag, .offset = FIELD(certificate_watch) },
+	{ .name = "SSLPrivateKeyIsolation", .help = "Private keys in processes of their own (on), or in each child's memory (off)", .value = "On", .contexts = CONF_GLOBAL,
+	  .args = CONF_FLAG, .set = conf_set_flag, .offset = FIELD(key_isolation) },
 	{ .name = "SSLKeyTimeout", .help = "How long a child waits for a signature, 1 to 5 seconds; a keyholder that hangs for a quarter of it is replaced", .value = "4",
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(key_timeout_ms), .low = 1, .high = 5 },
 	NUMBER("SSLKeyRequestLimit", key_request_limit, 0, 10000000, "10000", "Key operations that a child may ask for in a second; beyond it waits; 0 = no limit"),

@@ -265,6 +265,39 @@ class Lives(unittest.TestCase):
         # Those that were in flight may be lost, one a client and kill; in truth they are asked again.
         self.assertLessEqual(len(failed), len(threads) * len(old), failed)
 
+class Direct(ServerTest):
+    @needs_root
+    def test_isolation_off(self):
+        """Children sign themselves: with a plain key and an encrypted one, and those of a graceful restart do."""
+        cert, key = certificate('ec.test')
+        sealed = os.path.join(PKI, 'sealed.key')
+        subprocess.run(['openssl', 'pkey', '-in', certificate('rsa.test', 'rsa')[1], '-aes256', '-passout', 'pass:horse-staple-77', '-out', sealed], check=True, capture_output=True)
+        s = self.configure('StartServers 2\nSSLPrivateKeyIsolation off\nSSLPassPhraseDialog "exec:@DIR@/ask"\n<VirtualHost *:@TLS@>\nServerName ec.test\nSSLEngine on\n'
+                       'SSLCertificateFile %s\nSSLCertificateKeyFile %s\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n</VirtualHost>\n'
+                       % (cert, key, certificate('rsa.test', 'rsa')[0], sealed))
+        s.write('ask', '#!/bin/sh\nrm "$0"\necho horse-staple-77\n', 0o755)      # it can be asked once
+        s.start()
+        s.logged('BH0702: SSLPrivateKeyIsolation off: each child has the private keys')
+        wait_for(lambda: not s.roles('keys'), 'no keyholder stays')
+        rsa = context(ssl.TLSVersion.TLSv1_2)
+        rsa.set_ciphers('ECDHE-RSA-AES128-GCM-SHA256')
+        for graceful in (False, True):
+            if graceful:
+                old = s.workers()
+                self.assertEqual(s.run('-k', 'graceful').returncode, 0)
+                wait_for(lambda: s.workers() and not set(old) & set(s.workers()), 'the old children end', 20)
+            for ctx in (context(), rsa):
+                with s.connect(ctx=ctx, sni='ec.test') as c:
+                    self.assertEqual(c.request(host='ec.test').status, 200)
+        found = {name for pid in s.workers() for name in ('ec', 'rsa') if found_in(pid, key_bytes(certificate(name + '.test', name)[1]))}
+        self.assertEqual(found, {'ec', 'rsa'})
+        for pid in s.workers():
+            self.assertFalse(found_in(pid, [b'horse-staple-77']), 'the phrase')
+        with open('/proc/%d/smaps' % s.workers()[0]) as f:
+            heap = re.search(r'\[heap\]\n(?:\w+:.*\n)*VmFlags: (.*)', f.read())
+        self.assertIn(' dd', ' ' + heap[1])
+        self.assertIn(' lo', ' ' + heap[1])
+
 
 if __name__ == '__main__':
     unittest.main()
