@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -218,6 +219,46 @@ static int load_all(struct config *cfg, struct keys *k, struct key_store *store,
 	return result;
 }
 
+/* An RSA signature of 2048 bits takes 1.7 ms of a processor of today, one of 3072 twice, of 4096 four times that; ECDSA on P-256 0.05 ms. */
+static unsigned rsa_tenths(unsigned bits)
+{
+	return bits > 3584 ? 68 : bits > 2560 ? 34 : 17;
+}
+
+/* What a certificate of the other kind would save: hosts that have RSA alone. */
+static void advise_ecdsa(struct config *cfg, const struct keys *k)
+{
+	const struct host *first = NULL;
+	struct conf_pos pos = { 0 };
+	unsigned hosts = 0, most = 0;
+	char others[64] = "";
+
+	for (const struct host *h = first_host(cfg); h; h = next_host(cfg, h)) {
+		struct tls_key_file files[TLS_MAX_KEYS];
+		unsigned n = tls_policy_enabled(tls_of(h)) ? tls_policy_keys(tls_of(h), files) : 0, rsa = 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			const struct key_ref *ref = &k->refs[find(k, files[i].path)];
+			if (ref->algorithm != GNUTLS_PK_RSA && ref->algorithm != GNUTLS_PK_RSA_PSS)
+				break;
+			rsa++;
+			most = ref->bits > most ? ref->bits : most;
+		}
+		if (!n || rsa < n || hosts++)
+			continue;
+		first = h;
+		pos = files[0].pos;
+	}
+	if (!first)
+		return;
+	if (hosts > 1)
+		snprintf(others, sizeof others, " and %u other%s", hosts - 1, hosts > 2 ? "s" : "");
+	config_report_add(cfg, CONF_NOTICE, &pos,
+			  "add a certificate for an ECDSA key beside it (bulkhead-cert csr); clients that know RSA alone go on with the one that is there",
+			  "host %s%s: RSA keys alone: each full handshake costs about %u.%u ms of a processor for the signature (%u bits); with ECDSA it would be 0.05 ms",
+			  first->name, others, rsa_tenths(most) / 10, rsa_tenths(most) % 10, most);
+}
+
 int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *locked)
 {
 	struct keys k;
@@ -236,6 +277,8 @@ int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *loc
 		result = -1;
 	if (result == 0)
 		result = keys_finish_hosts(&k, cfg);
+	if (result == 0 && locked)
+		advise_ecdsa(cfg, &k);
 	keys_close(&k);
 	if (seeds_check(cfg) < 0)
 		result = -1;

@@ -265,6 +265,17 @@ class Lives(unittest.TestCase):
         # Those that were in flight may be lost, one a client and kill; in truth they are asked again.
         self.assertLessEqual(len(failed), len(threads) * len(old), failed)
 
+class Advice(ServerTest):
+    def test_what_an_ecdsa_certificate_would_save(self):
+        host = '<VirtualHost *:@TLS@>\nServerName %s\nSSLEngine on\n%s</VirtualHost>\n'
+        files = 'SSLCertificateFile %s\nSSLCertificateKeyFile %s\n'
+        rsa, ec = files % certificate('rsa.test', 'rsa'), files % certificate('ec.test')
+        done = self.configure(host % ('rsa.test', rsa) + host % ('other.test', rsa) + host % ('third.test', rsa + ec)).run('-t')
+        self.assertRegex(done.stdout, r'host rsa.test and 1 other: RSA keys alone: each full handshake costs about 1\.7 ms .*2048 bits.* 0\.05 ms')
+        self.assertEqual(done.returncode, 0)
+        self.assertNotIn('RSA keys alone', self.configure(host % ('third.test', rsa + ec)).run('-t').stdout)
+
+
 class Direct(ServerTest):
     @needs_root
     def test_isolation_off(self):
