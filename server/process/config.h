@@ -40,7 +40,7 @@ struct process_settings {
 	uid_t uid;                      /* resolved by config_read; (uid_t)-1: none (not root) */
 	gid_t gid;
 	const char *key_user, *log_user;
-	const char *pid_file, *runtime_dir, *core_dir, *chroot_dir;     /* absolute */
+	const char *pid_file, *runtime_dir, *state_dir, *core_dir, *chroot_dir;     /* absolute */
 	int64_t start_servers, min_spare, max_spare, server_limit, max_workers, connections_per_child, max_connections; /* -1 = unset */
 	int64_t listen_backlog, graceful_timeout_ms, hang_timeout_ms, send_buffer, receive_buffer;
 	int64_t crash_reports, crash_per_ms, core_limit;        /* CrashReportLimit N PER, CoreDumpLimit; -1 = unset until settings_finish */

@@ -236,7 +236,7 @@ static void started(void)
 		    BULKHEAD_VERSION, m.now->plan.children, m.now->plan.limit, (int)getpid());
 	daemon_ready(m.ready_fd, 0, "");
 	m.ready_fd = -1;
-	staples_settle();
+	staples_settle(m.now->cfg->process);
 	watch_settle(shared_now());
 	back_to_serving();
 }
@@ -249,7 +249,7 @@ static void renewed(void)
 	m.now = m.next;
 	m.next = NULL;
 	seeds_settle();
-	staples_settle();
+	staples_settle(m.now->cfg->process);
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
 		    m.old->number, m.hard ? "ends" : "finishes its requests");

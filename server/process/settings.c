@@ -296,6 +296,7 @@ static const struct conf_directive directives[] = {
 	  .min = 1, .max = 1, .set = set_root },
 	PLACE("PidFile", pid_file, "/run/bulkhead/bulkhead.pid", "The file that holds the master's pid"),
 	PLACE("DefaultRuntimeDir", runtime_dir, "/run/bulkhead", "The folder for the lockfile and other things of a running server"),
+	PLACE("DefaultStateDir", state_dir, BULKHEAD_STATEDIR, "The folder for what is kept over a stop and start: OCSP answers"),
 	PLACE("CoreDumpDirectory", core_dir, BULKHEAD_STATEDIR "/crash", "The folder for crash reports and cores"),
 	{ .name = "CrashReportLimit", .help = "Reports of one and the same crash within a time (default 1h); further ones are counted. 0 = no reports", .value = "3 1h",
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_crash_reports, .offset = FIELD(crash_reports), .low = 0, .high = 1000 },
@@ -405,6 +406,8 @@ void settings_finish(struct config *cfg)
 		s->runtime_dir = "/run/bulkhead";
 	if (!s->pid_file)
 		s->pid_file = conf_printf(&cfg->env, "%s/bulkhead.pid", s->runtime_dir);
+	if (!s->state_dir)
+		s->state_dir = BULKHEAD_STATEDIR;
 	if (!s->core_dir)
 		s->core_dir = BULKHEAD_STATEDIR "/crash";
 	if (s->crash_reports < 0)

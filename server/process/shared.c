@@ -309,7 +309,7 @@ int shared_direct(const struct config *cfg, struct err *e)
 {
 	shared.root = geteuid() == 0;
 	shared.master = getpid();
-	return cache_prepare(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
+	return make_staples(e) < 0 || cache_prepare(cfg, e) < 0 || seeds_prepare(cfg, e) < 0 ? -1 : 0;
 }
 
 void shared_unlink(void)

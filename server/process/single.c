@@ -25,9 +25,11 @@
 #include "process/policy.h"
 #include "process/role.h"
 #include "process/shared.h"
+#include "process/staple.h"
 #include "process/singlecrash.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
+#include "tls/staple.h"
 
 static struct single {
 	struct config *cfg;
@@ -100,6 +102,8 @@ static int warm(void *ctx, struct err *e)
 	(void)ctx;
 	if (single.cfg->site->asks_names)
 		names_prepare();
+	if (single.store)
+		staples_direct();
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
@@ -173,8 +177,10 @@ static int open_tls(struct err *e)
 		return err_set(e, "keys and certificates cannot be loaded");
 	}
 	key_use(&key_ops_direct, single.store);
-	if (shared_direct(single.cfg, e) < 0)
+	if (shared_direct(single.cfg, e) < 0 || staples_prepare(single.cfg, e) < 0)
 		return -1;
+	staples_settle(single.cfg->process);
+	staple_use(shared.staples);
 	/* Now: later the descriptors are gone that tell ours from another's, and so is the right to remove. */
 	shared_unlink();
 	if (shared_child_cache(&why) < 0)

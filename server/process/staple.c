@@ -1,6 +1,8 @@
 /*
  * staple.c - when an OCSP answer is asked for, and what comes of it. The job asks, checks the answer and tells the master
- * two things: a line of its own making, and the answer's bytes, which the master copies into the table unread.
+ * two things: a line of its own making, and the answer's bytes, which the master copies into the table unread, and into a
+ * file. At a start those of the files go to a job first, which checks them as it would an answer that has just come. Runs in
+ * the master, and under -X at its start.
  */
 #include "process/staple.h"
 
@@ -18,6 +20,7 @@
 #include "process/names.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/staplefile.h"
 #include "tls/policy.h"
 #include "tls/staple.h"
 
@@ -37,12 +40,16 @@ struct entry {
 	int64_t due;                    /* ms of CLOCK_MONOTONIC */
 	int64_t until;                  /* of the issuer's word that is in the cell, seconds since 1970; 0 = none */
 	bool running, failing;
+	unsigned char *kept;            /* bytes of the file, kept_n: not yet looked at; NULL = none */
+	size_t kept_n;
+	int64_t kept_at;                /* when they were saved */
 };
 struct list {
 	struct entry *at;
 	unsigned n;
 };
 static struct list serving, coming;
+static char *state_dir;                 /* DefaultStateDir of the configuration that serves */
 
 static struct question {
 	bool used;
@@ -127,7 +134,9 @@ static int fetch_run(void *arg, int fd)
 		err_set(&e, "no memory");
 		return say_error(fd, &e, NULL, 0);
 	}
-	if (ask(it, buf, &answer, crt, issuer, &e) < 0)
+	if (it->kept)
+		answer = (gnutls_datum_t){ it->kept, (unsigned)it->kept_n };
+	else if (ask(it, buf, &answer, crt, issuer, &e) < 0)
 		return say_error(fd, &e, NULL, 0);
 	v = ocsp_check(&answer, crt, issuer, &limits, &t, &e);
 	if (v == OCSP_BAD || v == OCSP_ERROR)
@@ -167,6 +176,7 @@ static void drop(struct list *l)
 	for (unsigned i = 0; i < l->n; i++) {
 		gnutls_free(l->at[i].certificate.data);
 		gnutls_free(l->at[i].issuer.data);
+		free(l->at[i].kept);
 		free(l->at[i].host);
 		free(l->at[i].url);
 	}
@@ -234,14 +244,37 @@ int staples_prepare(const struct config *cfg, struct err *e)
 	return 0;
 }
 
-void staples_settle(void)
+static void read_kept(struct entry *it)
 {
+	unsigned char *buf = malloc(STAPLE_MAX);
+	size_t n = buf && state_dir && it->cell >= 0 ? staple_file_get(state_dir, it->id, buf, &it->kept_at) : 0;
+
+	if (n) {
+		it->kept = buf;
+		it->kept_n = n;
+	} else {
+		free(buf);
+	}
+}
+
+static void forget_kept(struct entry *it)
+{
+	free(it->kept);
+	it->kept = NULL;
+}
+
+void staples_settle(const struct process_settings *p)
+{
+	free(state_dir);
+	state_dir = strdup(p->state_dir);
 	for (unsigned i = 0; i < coming.n; i++) {
 		struct entry *it = &coming.at[i];
 		const struct entry *old = find(&serving, it->id);
 
-		if (!old)
+		if (!old) {
+			read_kept(it);
 			continue;
+		}
 		it->until = old->until;
 		it->running = old->running;
 		it->failing = old->failing;
@@ -287,6 +320,12 @@ static void failed(struct entry *it, const char *reason, const char *bytes, size
 		staple_put(shared.staples, it->cell, it->id, NULL, 0, 0);
 }
 
+static void keep(const struct entry *it, const char *bytes, size_t n)
+{
+	if (state_dir && !it->kept)
+		staple_file_put(state_dir, it->id, bytes, n);
+}
+
 static void arrived(struct entry *it, int verdict, int64_t next_update, const char *bytes, size_t n)
 {
 	int64_t wall = (int64_t)time(NULL), now = shared_now(), renew = it->set.standard_ms, left;
@@ -296,11 +335,15 @@ static void arrived(struct entry *it, int verdict, int64_t next_update, const ch
 	if (verdict != OCSP_GOOD && !it->set.errors) {
 		it->until = 0;
 		staple_put(shared.staples, it->cell, it->id, NULL, 0, 0);
+		keep(it, NULL, 0);
 		failed(it, verdict == OCSP_REVOKED ? "the certificate is revoked; get a new one" : "the responder does not know the certificate", NULL, 0);
 		return;
 	}
 	staple_put(shared.staples, it->cell, it->id, bytes, n, it->until);
+	keep(it, bytes, n);
 	left = (it->until - wall) * 1000 / 2;
+	if (it->kept)
+		renew -= (wall > it->kept_at ? wall - it->kept_at : 0) * 1000;
 	if (left < renew)
 		renew = left;
 	it->due = now + jittered(renew < AGAIN ? AGAIN : renew);
@@ -323,9 +366,17 @@ static void take_answer(struct entry *it, const struct job_result *r)
 	char reason[1100] = "";
 	int verdict;
 
+	if (it->kept && !(eol && r->ok && r->text[0] == 'A')) {
+		/* Out of date, or no answer at all: it is as if there had been none. */
+		forget_kept(it);
+		staple_file_put(state_dir, it->id, NULL, 0);
+		it->due = 0;
+		return;
+	}
 	if (eol && r->ok && sscanf(r->text, "A %d %lld %lld %zu\n", &verdict, &from, &to, &length) == 4 && length == n && n && n <= STAPLE_MAX
 	    && verdict >= OCSP_GOOD && verdict <= OCSP_UNKNOWN && to >= 0 && to <= INT64_MAX / 4000) {
 		arrived(it, verdict, to, bytes, n);
+		forget_kept(it);
 		return;
 	}
 	if (eol && r->text[0] == 'R' && sscanf(r->text, "R %zu %1000[^\n]", &length, reason) == 2 && length == n && n <= STAPLE_MAX)
@@ -372,6 +423,40 @@ static bool begin(struct entry *it, const struct process_settings *p)
 	it->running = job_run(&q->kind, it, &(struct job_place){ .settings = p }, done, q, &e) > 0;
 	q->used = it->running;
 	return it->running;
+}
+
+/* -X: there is nobody who could wait meanwhile. */
+static void ask_now(struct entry *it)
+{
+	static char text[ROOM + 1200];
+	struct job_result r = { .text = text };
+	int fd[2];
+	ssize_t got;
+
+	if (pipe(fd) < 0)
+		return;
+	r.ok = fetch_run(it, fd[1]) == 0;
+	close(fd[1]);
+	while (r.n < sizeof text - 1 && (got = read(fd[0], text + r.n, sizeof text - 1 - r.n)) > 0)
+		r.n += (size_t)got;
+	text[r.n] = '\0';
+	close(fd[0]);
+	take_answer(it, &r);
+}
+
+void staples_direct(void)
+{
+	names_prepare();
+	for (unsigned i = 0; i < serving.n; i++) {
+		struct entry *it = &serving.at[i];
+		bool had = it->kept != NULL;
+
+		if (it->cell < 0)
+			continue;
+		ask_now(it);
+		if (had && !it->until)
+			ask_now(it);
+	}
 }
 
 int64_t staples_tick(const struct process_settings *p, int64_t now)

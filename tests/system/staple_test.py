@@ -115,7 +115,10 @@ class StapleTest(ServerTest):
         return self.start_with(pair, use, *lines)
 
     def start_with(self, pair, *lines):
-        return self.serve('Listen 127.0.0.1:@TLS@\n<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n%s\n</VirtualHost>\n' % (
+        return self.prepare(pair, *lines).start()
+
+    def prepare(self, pair, *lines):
+        return self.configure('DefaultStateDir "@DIR@/run"\nListen 127.0.0.1:@TLS@\n<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n%s\n</VirtualHost>\n' % (
             *pair, '\n'.join(lines)), {'htdocs/a.txt': 'a'})
 
     def client(self, s, *args):
@@ -167,6 +170,39 @@ class StapleTest(ServerTest):
         s.logged('BH0102')
         self.assertEqual([self.staple(s) for _ in range(4)], ['good'] * 4)
         self.assertEqual(self.ca.seen, 1)
+
+    def test_kept_over_a_stop_and_start_and_looked_at_again(self):
+        s = self.begin()
+        self.wait_staple(s, 'good')
+        name = wait_for(lambda: os.listdir(s.path('run/ocsp')), 'it is kept')[0]
+        path = s.path('run/ocsp/' + name)
+        self.assertEqual(os.stat(path).st_mode & 0o7777, 0o600)
+        self.ca.close()
+        s.stop()
+        s.start()
+        self.wait_staple(s, 'good')
+        self.assertEqual(self.ca.seen, 1)
+        s.stop()
+        # -X has no clock, but what was kept, and what it asks for at its start.
+        s.start_foreground('-X', wait=s.tls_port)
+        self.assertEqual((self.staple(s), self.ca.seen), ('good', 1))
+        s.stop()
+        s.process = None
+        # One that was changed where it is signed, and one that anybody could have written, are nothing: the responder is asked.
+        with open(path, 'r+b') as f:
+            data = bytearray(f.read())
+            data[100] ^= 1
+            f.seek(0)
+            f.write(data)
+        self.ca.open()
+        s.start_foreground('-X', wait=s.tls_port)
+        self.assertEqual((self.staple(s), self.ca.seen), ('good', 2))
+        s.stop()
+        s.process = None
+        os.chmod(path, 0o666)
+        s.start()
+        self.wait_staple(s, 'good')
+        self.assertEqual(self.ca.seen, 3)
 
     def test_revoked_and_unknown_are_passed_on_or_not(self):
         s = self.begin('R')
