@@ -206,11 +206,9 @@ static unsigned phase_uri(struct request *r)
 		return 503;
 	if (!expects_the_possible(r))
 		return 417;
-	if (r->method_id == HTTP_TRACE)
-		return trace(r);
 	if (r->uri.form == URI_ASTERISK) {
 		env_early(r);
-		return options_of_server(r);
+		return 0;
 	}
 	switch (uri_normalize(r->arena, r->uri.path, core_uri_flags(r->host), &path)) {
 	case URI_OK:
@@ -240,6 +238,16 @@ static unsigned unmerged(struct request *r)
 static unsigned phase_location(struct request *r)
 {
 	return sections_location(r) == 0 ? 0 : unmerged(r);
+}
+
+/* TRACE and OPTIONS * end here: rules of rewriting and Redirect may refuse them before. */
+static unsigned phase_map(struct request *r)
+{
+	unsigned status = map_run(r);
+
+	if (!status && r->uri.form == URI_ASTERISK && !r->original)
+		return options_of_server(r);
+	return !status && r->method_id == HTTP_TRACE ? trace(r) : status;
 }
 
 static unsigned phase_directory(struct request *r)
@@ -323,7 +331,7 @@ static const struct {
 	[PHASE_URI] = { "uri", phase_uri },
 	[PHASE_REWRITE_HOST] = { "rewrite-host", rewrite_host },
 	[PHASE_LOCATION] = { "location", phase_location },
-	[PHASE_MAP] = { "map", map_run },
+	[PHASE_MAP] = { "map", phase_map },
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
 	[PHASE_ACCESS] = { "access", phase_access },
 	[PHASE_AUTHENTICATION] = { "authentication", phase_authentication },

@@ -105,19 +105,10 @@ static struct request *redirected(struct request *r, unsigned keep_status)
 		as_get(to);
 	to->has_body = !keep_status && r->has_body;
 	to->body_length = to->has_body ? r->body_length : 0;
-	to->status = keep_status ? keep_status : 200;
-	/* The challenge of a 401, Retry-After, Allow: the document takes the place of the page alone. */
-	for (unsigned i = 0; keep_status && i < r->always.n; i++)
-		if (fields_add(&to->always, r->always.at[i].name, r->always.at[i].value) != 0)
-			return NULL;
-	if (!keep_status) {                     /* what rules of rewriting have told caches and the client */
-		for (unsigned i = 0; i < r->always.n; i++)
-			if (fields_add(&to->always, r->always.at[i].name, r->always.at[i].value) != 0)
-				return NULL;
-		struct text vary = fields_get(&r->out, "Vary");
-		if (vary.p && fields_add(&to->out, TEXT("Vary"), vary) != 0)
-			return NULL;
-	}
+	to->status = keep_status ? keep_status : r->original && r->status >= 400 ? r->status : 200;     /* an error document led elsewhere is one still */
+	struct text vary = fields_get(&r->out, "Vary");         /* what rules of rewriting have told caches */
+	if (!keep_status && vary.p && fields_add(&to->out, TEXT("Vary"), vary) != 0)
+		return NULL;
 	return env_handed_on(r, to) == 0 ? to : NULL;
 }
 
@@ -151,7 +142,7 @@ void phases_redirect(struct request *r, const char *path, unsigned keep_status)
 	}
 	env_early(to);
 	unsigned status = phases_from(to, PHASE_REWRITE_HOST);
-	if (to->parent)
+	if (to->parent && to->stream->request == to)            /* not redirected once more */
 		((struct lookup *)(void *)to->stream)->status = status;
 }
 
@@ -233,8 +224,10 @@ struct request *phases_lookup(struct request *r, const char *path, const char *q
 	if (!(sub = lookup_new(r, path, query, flags)))
 		return NULL;
 	l = (struct lookup *)(void *)sub->stream;
-	l->status = phases_from(sub, PHASE_REWRITE_HOST);
-	sub = l->stream.request;                /* it may have been redirected */
+	unsigned came_to = phases_from(sub, PHASE_REWRITE_HOST);
+	if (l->stream.request == sub)           /* else phases_redirect knows */
+		l->status = came_to;
+	sub = l->stream.request;
 	*status = l->status == PHASE_ANSWERED ? sub->status : l->status;
 	if (r->activity)
 		activity_phase(r->activity, phase_name(r->phase));

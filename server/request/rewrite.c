@@ -198,13 +198,13 @@ static int force(struct rewriting *w, const struct rewrite_rule *rule)
 	return force_one(w, rule->type, rule, &d->type, "MIME-type") == 0 ? force_one(w, rule->handler, rule, &d->handler, "Content-handler") : -1;
 }
 
-/* "http://this-host/path" is the path. */
+/* "http://this-host/path" is the path: where the name is one of the host's own, and the port the one it is known by. */
 static int reduce(struct rewriting *w)
 {
 	struct request *r = w->r;
 	const char *scheme = r->client->secure ? "https://" : "http://", *host = r->filename + strlen(scheme), *end, *rest;
 	struct text name;
-	uint64_t port = r->client->secure ? 443 : 80;
+	uint64_t port = r->client->secure ? 443 : 80, own = r->host->port ? r->host->port : addr_port(&r->client->local);
 
 	if (strncasecmp(r->filename, scheme, strlen(scheme)) != 0)
 		return 0;
@@ -213,7 +213,7 @@ static int reduce(struct rewriting *w)
 	rest = end + strcspn(end, "/");
 	if (*end == ':' && text_u64((struct text){ end + 1, (size_t)(rest - end - 1) }, 65535, &port) != 0)
 		return 0;
-	if (!name.n || port != response_port(r) || !host_has_name(r->host, name))
+	if (!name.n || port != own || !host_has_name(r->host, name))
 		return 0;
 	rewrite_trace(w, 3, "reduce %s -> %s", r->filename, *rest ? rest : "/");
 	r->filename = *rest ? rest : "/";
@@ -528,7 +528,10 @@ static bool is_file_path(struct rewriting *w, const char *path)
 		return false;
 	if (w->host->options & REWRITE_O_PREFIX_STAT || !w->last || w->last->flags & REWRITE_F_PREFIX_STAT)
 		return true;
-	return strncmp(w->last->substitution, first, n) == 0 || below(path, core_document_root(w->r->host));
+	if (strncmp(w->last->substitution, first, n) == 0 || below(path, core_document_root(w->r->host)))
+		return true;
+	/* "%{DOCUMENT_ROOT}/../x": the rule itself leads out of it */
+	return strstr(w->last->substitution, "/..") && below(w->made, core_document_root(w->r->host));
 }
 
 static unsigned local_path(struct rewriting *w)
@@ -661,6 +664,8 @@ static unsigned redirect_inside(struct rewriting *w)
 	const char *url = url_of_result(w);
 	char *normal = NULL;
 
+	if (r->parent && !r->found)             /* of an index file that is not there, as in Apache: a rule makes none of it */
+		return 0;
 	if (!url)
 		return 503;
 	switch (uri_normalize(r->arena, text_of(url), core_uri_flags(r->host), &normal)) {

@@ -54,8 +54,10 @@ static int add_item(struct conf_call *call, struct rewrite_item **list, const ch
 {
 	struct rewrite_item *item = conf_alloc(call->env, sizeof *item);
 
-	if (!*value)
-		return conf_fail(call, "write [E=NAME:value] or [CO=name:value:domain]", "the flag %s wants a value", flag);
+	if (!*value) {
+		conf_warn(call, "write [E=NAME:value] or [CO=name:value:domain]", "the flag %s does nothing without a value", flag);
+		return 0;
+	}
 	item->text = rewrite_text_new(call, value);
 	if (!item->text)
 		return -1;
@@ -108,7 +110,7 @@ static int take_rounds(struct conf_call *call, struct rewrite_rule *rule, const 
 
 static int take_skip(struct conf_call *call, struct rewrite_rule *rule, const char *value)
 {
-	return take_number(call, "S", value, &rule->skip);
+	return *value ? take_number(call, "S", value, &rule->skip) : 0;
 }
 
 static int take_forbidden(struct conf_call *call, struct rewrite_rule *rule, const char *value)
@@ -138,7 +140,7 @@ static int take_redirect(struct conf_call *call, struct rewrite_rule *rule, cons
 			rule->status = words[i].status;
 			return 0;
 		}
-	if (text_u64(text_of(value), 599, &n) != 0 || n < 200)
+	if (text_u64(text_of(value), 599, &n) != 0 || n < 200 || (n > 308 && n < 400))
 		return conf_fail(call, "use permanent, temp, seeother or a number from 200 to 599", "\"%s\" is no status for the flag R", value);
 	rule->status = (unsigned)n;
 	if (n < 300 || n > 399)

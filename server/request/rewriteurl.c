@@ -203,14 +203,22 @@ static bool said(const char *field, const char *word)
 	return field && (strcasecmp(field, "true") == 0 || strcmp(field, "1") == 0 || strcasecmp(field, word) == 0);
 }
 
-/* Set by an earlier rule, or round of rules, of the same request. */
-static bool is_set(const struct fields *f, const char *name)
+static bool has_cookie(const struct fields *f, const char *name)
 {
 	size_t n = strlen(name);
 
 	for (unsigned i = 0; i < f->n; i++)
 		if (text_is_nocase(f->at[i].name, "Set-Cookie") && f->at[i].value.n > n && strncmp(f->at[i].value.p, name, n) == 0 &&
 		    f->at[i].value.p[n] == '=')
+			return true;
+	return false;
+}
+
+/* Set by an earlier rule, or round of rules, of what this request was made of. */
+static bool is_set(const struct request *r, const char *name)
+{
+	for (; r; r = r->original ? r->original : r->parent)
+		if (has_cookie(&r->always, name))
 			return true;
 	return false;
 }
@@ -241,7 +249,7 @@ int rewrite_cookie(struct rewriting *w, const char *text)
 		;
 	if (!field[COOKIE_DOMAIN])
 		return 0;
-	if (is_set(&w->r->always, field[COOKIE_NAME])) {
+	if (is_set(w->r, field[COOKIE_NAME])) {
 		rewrite_trace(w, 5, "skipping already set cookie '%s'", field[COOKIE_NAME]);
 		return 0;
 	}
