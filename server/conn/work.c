@@ -36,6 +36,7 @@ struct work_pool {
 	pthread_cond_t more;
 	struct work_item *first, *last; /* the queue */
 	unsigned waiting;               /* its length */
+	unsigned idle;                  /* threads that wait for something to do */
 	struct work_item *done;         /* the last first */
 	bool ends;
 	pthread_t threads[THREADS];
@@ -48,8 +49,10 @@ static struct work_item *next_item(struct work_pool *p)
 {
 	struct work_item *i;
 
+	p->idle++;
 	while (!p->first && !p->ends)
 		pthread_cond_wait(&p->more, &p->lock);
+	p->idle--;
 	if (p->ends)
 		return NULL;
 	i = p->first;
@@ -132,7 +135,7 @@ int work_ask(struct client *client, struct client_work *w, unsigned most)
 	i->work = w;
 	i->conn = c;
 	pthread_mutex_lock(&p->lock);
-	full = p->waiting >= most;
+	full = p->waiting >= most + p->idle;    /* a thread that is about to wake takes one */
 	if (!full) {
 		if (p->first)
 			p->last->next = i;

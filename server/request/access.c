@@ -105,20 +105,22 @@ static unsigned rules_say(struct request *r, const struct authz_section *a, enum
 	return status;
 }
 
-static unsigned without_user(struct request *r, const struct authz_section *a, bool user_too)
+static unsigned without_user(struct request *r, const struct authz_section *a)
 {
 	const struct rule *by;
 	enum verdict v = GRANTED;
 
-	if (!a->root) {
-		r->asks_user = user_too || authn_is_set(r);
-		return 0;
+	if (!a->root && authn_is_set(r)) {
+		log_errorx(&r->client->about, LOG_AUTHZ, "BH0634", "%s answered with 500: AuthType is set, and no rule says which users may: write Require valid-user", r->path);
+		return 500;
 	}
+	if (!a->root)
+		return 0;
 	if (rules_say(r, a, &v, &by) != 0)
 		return PHASE_WAIT;
 	if (v == DENIED)
 		return denied(r, rule_named(r, by));
-	r->asks_user = v == NO_USER || user_too;
+	r->asks_user = v == NO_USER;
 	return 0;
 }
 
@@ -134,7 +136,7 @@ static bool was_decided(const struct request *r)
 unsigned access_run(struct request *r)
 {
 	const struct authz_section *a = request_config(r, &authz_core_module);
-	enum satisfy satisfy = compat_satisfy(r);
+	bool any = compat_any(r);
 	unsigned status;
 
 	r->asks_user = false;
@@ -143,14 +145,14 @@ unsigned access_run(struct request *r)
 	if ((status = certificate_refuses(r)))
 		return status;
 	status = ssl_refuses(r, a);
-	if (status && (satisfy != SATISFY_ANY || client_strict(r->client, r->section)))
+	if (status && (!any || client_strict(r->client, r->section)))
 		return status;
 	if (!status)
-		status = order_refuses(r, satisfy != SATISFY_ANY || (!a->root && !authn_is_set(r)));
-	if (status == PHASE_WAIT || (status == 0 && satisfy == SATISFY_ANY) || (status && satisfy != SATISFY_ANY))
+		status = order_refuses(r, !any);
+	if (status == PHASE_WAIT || (status == 0 && any) || (status && !any))
 		return status;
 	r->refused = NULL;
-	return without_user(r, a, satisfy == SATISFY_ALL);
+	return without_user(r, a);
 }
 
 /* ---------------------------------------------------------------------------------------------- the user */
@@ -179,10 +181,6 @@ unsigned access_user_run(struct request *r)
 	if (!r->user) {
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0634", "%s answered with 500: a user is required, and nothing says how users prove who they are: "
 			   "write AuthType, AuthName and AuthUserFile beside the Require lines", r->path);
-		return 500;
-	}
-	if (!a->root) {
-		log_errorx(&r->client->about, LOG_AUTHZ, "BH0634", "%s answered with 500: AuthType is set, and no rule says which users may: write Require valid-user", r->path);
 		return 500;
 	}
 	if (rules_say(r, a, &v, &by) != 0)

@@ -22,7 +22,7 @@ struct entry {
 };
 
 struct compat_section {
-	unsigned char order[HTTP_METHODS], satisfy[HTTP_METHODS];
+	unsigned char order[HTTP_METHODS], any[HTTP_METHODS];   /* enum order; Satisfy Any */
 	const struct entry *allows, *denies;
 };
 
@@ -74,7 +74,7 @@ static int set_satisfy(struct conf_call *call, void *config, int argc, char **ar
 	(void)argc;
 	if (!any && strcasecmp(argv[0], "all") != 0)
 		return conf_fail(call, "write Satisfy Any or Satisfy All", "\"%s\" is neither any nor all", argv[0]);
-	for_methods(call, ((struct compat_section *)config)->satisfy, any ? SATISFY_ANY : SATISFY_ALL);
+	for_methods(call, ((struct compat_section *)config)->any, any);
 	return 0;
 }
 
@@ -173,9 +173,9 @@ enum verdict compat_ask(struct asking *a, const void *section)
 	return listed(c->denies, a, true) && !listed(c->allows, a, false) ? DENIED : GRANTED;
 }
 
-enum satisfy compat_satisfy(const struct request *r)
+bool compat_any(const struct request *r)
 {
 	const struct compat_section *c = request_config(r, &access_compat_module);
 
-	return c ? (enum satisfy)c->satisfy[r->method_id] : SATISFY_UNSAID;
+	return c && c->any[r->method_id];
 }

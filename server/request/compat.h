@@ -11,9 +11,8 @@
 
 extern struct conf_module access_compat_module;
 
-enum satisfy { SATISFY_UNSAID, SATISFY_ALL, SATISFY_ANY };
-
-enum satisfy compat_satisfy(const struct request *r);
+/* Satisfy Any: the place or the rules of Require. */
+bool compat_any(const struct request *r);
 /* What Order, Allow and Deny say of r's client: GRANTED or DENIED; for authz_ask, `section` is request_config(). */
 enum verdict compat_ask(struct asking *a, const void *section);
 

@@ -102,7 +102,7 @@ enum userfile_found userfile_find(const char *path, const char *user, const char
 	while (!found && userfile_line(&f, &line)) {
 		struct text rest = line;
 
-		if (!text_split(&rest, ':', &name) || (realm && !text_split(&rest, ':', &place)) || !text_split(&rest, ':', &hash) || !hash.n)
+		if (!text_split(&rest, ':', &name) || (realm && !text_split(&rest, ':', &place)) || !text_split(&rest, ':', &hash))
 			continue;
 		found = text_is(name, user) && (!realm || text_is(place, realm));
 		if ((found || !e->hash[0]) && !take_hash(hash, e))

@@ -48,7 +48,7 @@ static const struct { const char *rules; const char *method; unsigned how; unsig
 	{ "AuthType None\nRequire all granted", "GET", 0, 0 },
 	{ "Require expr \"%{REQUEST_METHOD} == 'GET'\"", "GET", 0, 0 }, { "Require expr %{REQUEST_METHOD} == 'GET'", "PUT", 0, 403 },
 	/* users: 401 where one may help, 500 where nothing says how to ask */
-	{ "Require valid-user", "GET", 0, 500 }, { BASIC "Require valid-user", "GET", 0, 401 }, { BASIC, "GET", 0, 401 },
+	{ "Require valid-user", "GET", 0, 500 }, { BASIC "Require valid-user", "GET", 0, 401 }, { BASIC, "GET", 0, 500 },
 	{ "AuthType Basic\nRequire valid-user", "GET", 0, 500 }, { "AuthType None\nRequire valid-user", "GET", 0, 500 },
 	{ BASIC "Require user ann\nRequire ip 198.51", "GET", 0, 0 }, { BASIC "Require ip 10.1\nRequire user ann", "GET", 0, 401 },
 	{ BASIC ALL("Require user ann\nRequire ip 10.1"), "GET", 0, 403 }, { BASIC ALL("Require ip 10.1\nRequire user ann"), "GET", 0, 403 },
@@ -68,7 +68,7 @@ static const struct { const char *rules; const char *method; unsigned how; unsig
 	{ "Require all denied\nAllow from all\nSatisfy Any", "GET", 0, 0 }, { "Require all granted\nDeny from all\nSatisfy Any", "GET", 0, 0 },
 	{ "Require all denied\nDeny from all\nSatisfy Any", "GET", 0, 403 },
 	{ BASIC "Require valid-user\nDeny from all\nSatisfy Any", "GET", 0, 401 }, { BASIC "Require valid-user\nDeny from all", "GET", 0, 403 },
-	{ BASIC "Require valid-user\nDeny from 10.1\nSatisfy Any", "GET", 0, 0 }, { BASIC "Require valid-user\nSatisfy All", "GET", 0, 401 },
+	{ BASIC "Require valid-user\nDeny from 10.1\nSatisfy Any", "GET", 0, 0 }, { BASIC "Require valid-user\nSatisfy All", "GET", 0, 401 }, { "Require all granted\nSatisfy All", "GET", 0, 0 },
 	{ BASIC "Require valid-user\n<Limit PUT>\nSatisfy Any\n</Limit>", "GET", 0, 401 }, { BASIC "Require valid-user\n<Limit PUT>\nSatisfy Any\n</Limit>", "PUT", 0, 0 },
 	{ "SSLRequireSSL\nRequire all granted\nDeny from all\nSatisfy Any", "GET", 0, 0 },
 };
