@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "handler/autoindex.h"
 #include "handler/file.h"
+#include "handler/typemap.h"
 #include "handler/welcome.h"
 #include "log/log.h"
 #include "process/daemon.h"
@@ -259,6 +260,7 @@ int main(int argc, char **argv)
 	walk_init();
 	handler_register(&file_handler);
 	handler_register(&autoindex_handler);
+	handler_register(&typemap_handler);
 	handler_register(&welcome_handler);
 	if (parse(&o, argc, argv, &code))
 		return code;

@@ -29,6 +29,7 @@
 #include "request/map.h"
 #include "request/methods.h"
 #include "request/mime.h"
+#include "request/negotiate.h"
 #include "request/rewrite.h"
 #include "request/remoteip.h"
 #include "request/speling.h"
@@ -51,6 +52,7 @@ struct conf_module *const config_modules[] = {
 	&alias_module,
 	&dir_module,
 	&mime_module,
+	&negotiation_module,
 	&rewrite_module,
 	&headers_module,
 	&env_module,

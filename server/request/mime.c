@@ -63,11 +63,20 @@ struct found {
 	bool failed;                    /* no memory */
 };
 
+/* Whether an extension means something to MultiviewsMatch. */
+static bool is_matched(const struct mime_section *s, const struct ext *e)
+{
+	if (s->match & MATCH_ANY)
+		return true;
+	return e && (e->charset || e->encoding || e->language || (e->handler && s->match & MATCH_HANDLERS) || ((e->output || e->input) && s->match & MATCH_FILTERS));
+}
+
 /* Goes through the extensions of a file's name. */
 static void by_name(struct request *r, const struct mime_section *s, const struct mimemap *types, struct found *f)
 {
-	const char *name = strrchr(r->filename, '/');
-	struct text rest = text_of(name ? name + 1 : r->filename), part;
+	const char *joined = s->path_info == 1 && r->path_info ? arena_join(r->arena, r->filename, r->path_info) : NULL;
+	const char *whole = joined ? joined : r->filename, *slash = strrchr(whole, '/'), *name = slash ? slash + 1 : whole;
+	struct text rest = text_of(name), part;
 	char folded[MIME_EXTENSION + 1];
 	uint32_t hash;
 
@@ -75,18 +84,22 @@ static void by_name(struct request *r, const struct mime_section *s, const struc
 		rest = (struct text){ rest.p + 1, rest.n - 1 };
 	text_split(&rest, '.', &part);  /* the base name */
 	while (text_split(&rest, '.', &part)) {
-		const struct ext *e;
-		const char *type;
+		const struct ext *e = NULL;
+		const char *type = NULL;
 
-		if (!mime_fold(part, folded, &hash))
-			continue;
-		e = ext_find(s, folded, hash);
-		if (e && e->type) {
-			r->type = e->type;
-			r->charset = e->type_charset ? e->type_charset : r->charset;
-		} else if (!(e && e->dropped & DROP_TYPE) && ((type = mimemap_find(types, folded, hash)) || (type = program_type(folded)))) {
-			r->type = type;
+		if (mime_fold(part, folded, &hash)) {
+			e = ext_find(s, folded, hash);
+			type = e && (e->type || e->dropped & DROP_TYPE) ? e->type : mimemap_find(types, folded, hash);
+			if (!type && !is_matched(s, e))
+				r->unmatched = (size_t)(part.p - name);
+			if (!type && !(e && e->dropped & DROP_TYPE))
+				type = program_type(folded);
+		} else {
+			r->unmatched = (size_t)(part.p - name);
 		}
+		r->type = type ? type : r->type;
+		if (e && e->type && e->type_charset)
+			r->charset = e->type_charset;
 		if (!e)
 			continue;
 		r->charset = e->charset ? e->charset : r->charset;

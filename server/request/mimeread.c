@@ -246,6 +246,26 @@ static int set_add_filter(struct conf_call *call, void *config, int argc, char *
 	return 0;
 }
 
+static int set_match(struct conf_call *call, void *config, int argc, char **argv)
+{
+	static const struct { const char *word; unsigned bit; } words[] = {
+		{ "NegotiatedOnly", MATCH_NEGOTIATED }, { "Any", MATCH_ANY }, { "Handlers", MATCH_HANDLERS }, { "Filters", MATCH_FILTERS },
+	};
+	struct mime_section *s = config;
+
+	s->match = 0;
+	for (int i = 0; i < argc; i++) {
+		unsigned bit = 0;
+
+		for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+			bit |= strcasecmp(argv[i], words[k].word) == 0 ? words[k].bit : 0;
+		if (!bit || (argc > 1 && bit & (MATCH_ANY | MATCH_NEGOTIATED)))
+			return conf_fail(call, "write NegotiatedOnly, Any, or Handlers and Filters", "\"%s\" is none of these, or stands not alone", argv[i]);
+		s->match |= bit;
+	}
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------ merging */
 
 static void *create_host(struct conf_env *env)
@@ -280,7 +300,10 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 
 static void *create_section(struct conf_env *env)
 {
-	return conf_alloc(env, sizeof(struct mime_section));
+	struct mime_section *s = conf_alloc(env, sizeof(*s));
+
+	s->path_info = CONF_UNSET;
+	return s;
 }
 
 static void ext_inherit(struct ext *to, const struct ext *over)
@@ -332,6 +355,8 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 		m->force_type = o->force_type;
 		m->force_charset = o->force_charset;
 	}
+	m->match = o->match ? o->match : b->match;
+	m->path_info = o->path_info != CONF_UNSET ? o->path_info : b->path_info;
 	m->language = o->language ? o->language : b->language;
 	m->default_charset = o->default_charset ? o->default_charset : b->default_charset;
 	m->handler = o->handler ? o->handler : b->handler;
@@ -343,7 +368,6 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION
 #define NOTICE(why) .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = (why)
 
-static const char no_negotiation[] = "content negotiation does not exist in this release";
 static const char no_magic[] = "types are told by the name of a file alone";
 
 static const struct conf_directive directives[] = {
@@ -375,12 +399,8 @@ static const struct conf_directive directives[] = {
 	{ "AddInputFilter", "the filters of request bodies, by extensions", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_add_filter, .low = 1 },
 	{ "RemoveInputFilter", "undoes inherited AddInputFilter", NULL, EVERYWHERE, .args = CONF_ITERATE, .set = set_remove, .low = DROP_INPUT },
 	{ "ModMimeUsePathInfo", "whether what is left behind a file counts as its name", "Off", .contexts = CONF_SECTIONS | CONF_HTACCESS,
-	  .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, NOTICE(no_magic) },
-	{ "MultiviewsMatch", "what MultiViews matches", NULL, EVERYWHERE, NOTICE(no_negotiation) },
-	{ "LanguagePriority", "the order of languages", NULL, EVERYWHERE, NOTICE(no_negotiation) },
-	{ "ForceLanguagePriority", "what to send where nothing matches", NULL, EVERYWHERE, NOTICE(no_negotiation) },
-	{ "CacheNegotiatedDocs", "whether proxies may keep negotiated documents", NULL, .contexts = CONF_RSRC, .scope = CONF_OF_HOST,
-	  NOTICE(no_negotiation) },
+	  .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, .args = CONF_FLAG, .set = conf_set_flag, .offset = offsetof(struct mime_section, path_info) },
+	{ "MultiviewsMatch", "which extensions MultiViews knows", "NegotiatedOnly", EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_match },
 	{ "MimeMagicFile", "types by content", NULL, .contexts = CONF_RSRC, .scope = CONF_OF_HOST, NOTICE(no_magic) },
 	{ .name = NULL },
 };

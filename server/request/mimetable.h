@@ -42,7 +42,12 @@ struct ext {
 	unsigned dropped;               /* DROP_*: what is not inherited; a dropped type not from TypesConfig either */
 };
 
+/* MultiviewsMatch: what an extension may give besides type, charset, coding and language to be known. 0 = unset */
+enum { MATCH_HANDLERS = 1, MATCH_FILTERS = 2, MATCH_ANY = 4, MATCH_NEGOTIATED = 8 };
+
 struct mime_section {
+	unsigned match;                 /* MATCH_* */
+	int path_info;                  /* ModMimeUsePathInfo; -1 = unset */
 	struct ext *exts;
 	unsigned n, cap;                /* a power of two, at most half full; 0 = none */
 	const char *force_type, *force_charset; /* "" = none: undoes an inherited one */

@@ -19,6 +19,7 @@
 #include "request/map.h"
 #include "request/methods.h"
 #include "request/mime.h"
+#include "request/negotiate.h"
 #include "request/remoteip.h"
 #include "request/response.h"
 #include "request/rewrite.h"
@@ -287,6 +288,14 @@ static unsigned phase_authentication(struct request *r)
 	return status;
 }
 
+static unsigned phase_type(struct request *r)
+{
+	bool done = false;
+	unsigned status = multiviews_run(r, &done);
+
+	return status || done ? status : mime_run(r);
+}
+
 static unsigned phase_handler(struct request *r)
 {
 	unsigned status;
@@ -335,7 +344,7 @@ static const struct {
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
 	[PHASE_ACCESS] = { "access", phase_access },
 	[PHASE_AUTHENTICATION] = { "authentication", phase_authentication },
-	[PHASE_TYPE] = { "type", mime_run },
+	[PHASE_TYPE] = { "type", phase_type },
 	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", rewrite_directory },
 	[PHASE_HANDLER] = { "handler", phase_handler },
 	[PHASE_RESPONSE] = { "response", NULL },

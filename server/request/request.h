@@ -82,6 +82,7 @@ struct request {
 	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */
 	bool asks_user;                         /* PHASE_ACCESS: only with a user may it be had */
 	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
+	size_t unmatched;                       /* where the last part of the file's name begins that MultiviewsMatch does not know; 0 = all are */
 	const struct code *type_handler;        /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
 	const struct filter_names *named_filters, *named_input; /* AddOutputFilter, AddInputFilter of the name's extensions; NULL = none */
 	const struct handler *handler;

@@ -22,6 +22,7 @@
 #include "request/map.h"
 #include "request/methods.h"
 #include "request/mime.h"
+#include "request/negotiate.h"
 #include "request/phases.h"
 #include "request/rewrite.h"
 #include "request/response.h"
@@ -33,7 +34,7 @@
 #include "request/walk.h"
 
 static struct conf_module *const modules[] = {
-	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
+	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &negotiation_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
 	&filter_module, &deflate_module, &brotli_module, &zstd_module, &expires_module, &allowmethods_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };

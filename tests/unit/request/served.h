@@ -36,6 +36,7 @@
 #include "request/map.h"
 #include "request/methods.h"
 #include "request/mime.h"
+#include "request/negotiate.h"
 #include "request/phases.h"
 #include "request/request.h"
 #include "request/response.h"
@@ -61,6 +62,7 @@ static struct conf_module *const served_modules[] = {
 	&alias_module,
 	&dir_module,
 	&mime_module,
+	&negotiation_module,
 	&rewrite_module,
 	&headers_module,
 	&userdir_module,
