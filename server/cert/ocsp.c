@@ -1,13 +1,13 @@
 /*
  * ocsp.c - OCSP requests and answers through GnuTLS. The request may be made anywhere; answers are parsed in the job that
- * fetched them. No nonce: an answer that many clients get cannot have one.
+ * fetched them.
  */
 #include "cert/ocsp.h"
 
 #include <gnutls/ocsp.h>
 #include <string.h>
 
-int ocsp_request(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, gnutls_datum_t *out)
+int ocsp_request(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, bool nonce, gnutls_datum_t *out)
 {
 	gnutls_ocsp_req_t req;
 	int r = gnutls_ocsp_req_init(&req);
@@ -16,6 +16,8 @@ int ocsp_request(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, gnutls_datum_t
 		return r;
 	/* SHA-1 only names the issuer here; RFC 5019 has responders know no other. */
 	r = gnutls_ocsp_req_add_cert(req, GNUTLS_DIG_SHA1, issuer, crt);
+	if (r >= 0 && nonce)
+		r = gnutls_ocsp_req_randomize_nonce(req);
 	if (r >= 0)
 		r = gnutls_ocsp_req_export(req, out);
 	gnutls_ocsp_req_deinit(req);
@@ -48,11 +50,17 @@ static int fault(const char *text, const char *remedy, struct err *e)
 	return err_remedy(e, "%s", remedy);
 }
 
-static int check_signature(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t issuer, struct err *e)
+static int check_signature(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t issuer, const struct ocsp_limits *l, struct err *e)
 {
 	unsigned why = 0;
-	int r = gnutls_ocsp_resp_verify_direct(resp, issuer, &why, 0);
+	int r;
 
+	if (l->unsigned_too)
+		return 0;
+	for (unsigned i = 0; i < l->nsigners; i++)
+		if (gnutls_ocsp_resp_verify_direct(resp, l->signers[i], &why, 0) >= 0 && why == 0)
+			return 0;
+	r = gnutls_ocsp_resp_verify_direct(resp, issuer, &why, 0);
 	if (r >= 0 && why == 0)
 		return 0;
 	if (r < 0)
@@ -63,7 +71,28 @@ static int check_signature(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t issuer, st
 			: why & GNUTLS_OCSP_VERIFY_CERT_EXPIRED     ? " (the signer's certificate has expired)"
 			: why & GNUTLS_OCSP_VERIFY_SIGNER_KEYUSAGE_ERROR ? " (the signer's certificate is not for OCSP)"
 									 : "");
-	return err_remedy(e, "see that the issuer's certificate stands behind the host's in SSLCertificateFile, and that the responder is the issuer's");
+	return err_remedy(e, l->family ? "see that the responder is the issuer's, or name its certificate: SSLOCSPResponderCertificateFile" :
+					 "see that the issuer's certificate stands behind the host's in SSLCertificateFile, and that the responder is the issuer's");
+}
+
+/* An answer without the nonce may be an old one. */
+static int check_nonce(gnutls_ocsp_resp_t resp, const struct ocsp_limits *l, struct err *e)
+{
+	gnutls_datum_t asked = { 0 }, got = { 0 };
+	gnutls_ocsp_req_t req;
+	unsigned critical;
+	bool same = true;
+
+	if (!l->request || gnutls_ocsp_req_init(&req) < 0)
+		return l->request ? err_set(e, "no memory") : 0;
+	if (gnutls_ocsp_req_import(req, l->request) < 0)
+		same = false;
+	else if (gnutls_ocsp_req_get_nonce(req, &critical, &asked) >= 0)
+		same = gnutls_ocsp_resp_get_nonce(resp, &critical, &got) >= 0 && got.size == asked.size && memcmp(got.data, asked.data, got.size) == 0;
+	gnutls_free(asked.data);
+	gnutls_free(got.data);
+	gnutls_ocsp_req_deinit(req);
+	return same ? 0 : fault("it does not repeat the request's nonce", "write SSLOCSPUseRequestNonce off if the responder prepares its answers", e);
 }
 
 /* The part of the answer that is about this certificate. */
@@ -84,15 +113,20 @@ static int find_single(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t crt, unsigned 
 
 static int check_times(const struct ocsp_times *t, const struct ocsp_limits *l, struct err *e)
 {
-	static const char clocks[] = "compare the clocks of server and responder; SSLStaplingResponseTimeSkew says how far they may be apart";
+	const char *family = l->family ? l->family : "SSLStapling", *fault_words;
 
+	if (l->max_age >= 0 && t->this_update < l->now - l->skew - l->max_age) {
+		err_set(e, "it is older than %sResponseMaxAge allows", family);
+		return err_remedy(e, "raise %sResponseMaxAge, or take it out", family);
+	}
 	if (t->this_update == (time_t)-1 || t->this_update > l->now + l->skew)
-		return fault("it is not yet valid", clocks, e);
-	if (t->next_update && t->next_update < l->now - l->skew)
-		return fault("it has expired", clocks, e);
-	if (l->max_age >= 0 && t->this_update < l->now - l->skew - l->max_age)
-		return fault("it is older than SSLStaplingResponseMaxAge allows", "raise SSLStaplingResponseMaxAge, or take it out", e);
-	return 0;
+		fault_words = "it is not yet valid";
+	else if (t->next_update && t->next_update < l->now - l->skew)
+		fault_words = "it has expired";
+	else
+		return 0;
+	err_set(e, "%s", fault_words);
+	return err_remedy(e, "compare the clocks of server and responder; %sResponseTimeSkew says how far they may be apart", family);
 }
 
 static enum ocsp_verdict check(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer,
@@ -108,7 +142,7 @@ static enum ocsp_verdict check(gnutls_ocsp_resp_t resp, gnutls_x509_crt_t crt, g
 	}
 	if (whole < 0)
 		return fault("it is no OCSP answer", "see that the address is a responder's", e), OCSP_BAD;
-	if (check_signature(resp, issuer, e) < 0 || find_single(resp, crt, &status, t, e) < 0 || check_times(t, l, e) < 0)
+	if (check_signature(resp, issuer, l, e) < 0 || check_nonce(resp, l, e) < 0 || find_single(resp, crt, &status, t, e) < 0 || check_times(t, l, e) < 0)
 		return OCSP_BAD;
 	return status == GNUTLS_OCSP_CERT_GOOD ? OCSP_GOOD : status == GNUTLS_OCSP_CERT_REVOKED ? OCSP_REVOKED : OCSP_UNKNOWN;
 }

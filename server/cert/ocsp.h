@@ -21,13 +21,19 @@ struct ocsp_limits {
 	time_t now;
 	long long max_age;              /* seconds since thisUpdate; -1 = any */
 	long long skew;                 /* seconds that the clocks may differ */
+	/* All of these may be left out. */
+	const char *family;             /* "SSLOCSP": how the directives begin that remedies name; NULL = "SSLStapling" */
+	const gnutls_datum_t *request;  /* what was asked: its nonce must be in the answer */
+	const gnutls_x509_crt_t *signers;       /* answers signed by these are good, too */
+	unsigned nsigners;
+	bool unsigned_too;              /* the signature is not looked at */
 };
 struct ocsp_times {
 	time_t this_update, next_update;        /* next_update 0: none given */
 };
 
-/* A request in DER, without nonce (the answer is for many clients); gnutls_free it. 0 or GNUTLS_E_*. */
-int ocsp_request(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, gnutls_datum_t *out);
+/* A request in DER; gnutls_free it. A nonce only where the answer is for the asker alone. 0 or GNUTLS_E_*. */
+int ocsp_request(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, bool nonce, gnutls_datum_t *out);
 /*
  * Whether an answer is about this certificate, in force, and signed by its issuer or by one whom the issuer appointed for
  * that (extended key usage OCSPSigning). OCSP_BAD and OCSP_ERROR with *e; *t is set in the other cases.

@@ -122,10 +122,12 @@ void certificate_run(struct conn *c)
 	enum tls_result result;
 	size_t at;
 
+	if (c->check.waits)
+		return;
 	do {                                    /* GnuTLS may stop after a record though the next is there */
 		at = s->pulled;
 		result = tls_ask_step(c->tls, keep, c);
-	} while (result == TLS_READ && !c->late.over && s->raw_at < s->raw_n && s->pulled != at);
+	} while ((result == TLS_READ && !c->late.over && s->raw_at < s->raw_n && s->pulled != at) || (result == TLS_CHECK && !check_ask(c)));
 	if (c->late.over) {
 		c->late.asks = false;
 		certificate_forget(c);
@@ -142,6 +144,9 @@ void certificate_run(struct conn *c)
 	case TLS_WRITE:
 		c->again = true;
 		break;
+	case TLS_CHECK:
+		c->late.until = c->check.until;
+		break;
 	case TLS_FAILED:
 		log_infox(&c->client.about, LOG_SSL, "BH0514", "the client was asked for its certificate, and the connection failed: %s", tls_failure(c->tls));
 		conn_break(c, NULL);
@@ -154,6 +159,11 @@ void certificate_run(struct conn *c)
 /* Its answer may still come, and could no longer be told from a fault: the connection ends. */
 void certificate_timeout(struct conn *c)
 {
+	if (c->check.waits) {
+		check_over(c);
+		certificate_run(c);
+		return;
+	}
 	log_infox(&c->client.about, LOG_SSL, "BH0514", "the client was asked for its certificate and did not answer within %lld s (RequestReadTimeout handshake=)",
 		  (long long)(c->settings->read_handshake / 1000));
 	c->late.asks = false;

@@ -369,10 +369,12 @@ static void do_handshake(struct conn *c)
 	enum tls_result result;
 	size_t at;
 
+	if (c->check.waits)
+		return;
 	do {                                    /* GnuTLS may stop after a record though the next is there */
 		at = s->pulled;
 		result = tls_step(c->tls);
-	} while (result == TLS_READ && s->raw_at < s->raw_n && s->pulled != at);
+	} while ((result == TLS_READ && s->raw_at < s->raw_n && s->pulled != at) || (result == TLS_CHECK && !check_ask(c)));
 	switch (result) {
 	case TLS_DONE:
 		c->client.sni = tls_sni(c->tls);
@@ -389,6 +391,9 @@ static void do_handshake(struct conn *c)
 		return;
 	case TLS_WRITE:
 		c->again = true;                /* what is queued leaves at the end of the turn, then there is room */
+		return;
+	case TLS_CHECK:
+		conn_due(c, c->check.until);
 		return;
 	case TLS_FAILED:
 		handshake_failed(c);
@@ -474,9 +479,11 @@ static uint32_t wanted(const struct conn *c)
 
 	switch (c->state) {
 	case CONN_PEEK: case CONN_HANDSHAKE: case CONN_LINGER:
-		return out ? out : EPOLLIN;
+		if (!c->check.waits)
+			return out ? out : EPOLLIN;
+		return out ? out : c->half_closed ? EPOLLET : EPOLLRDHUP;
 	case CONN_HEAD: case CONN_REQUEST:
-		if (out || h1_reads(c) || c->late.asks)
+		if (out || h1_reads(c) || (c->late.asks && !c->check.waits))
 			return out ? out : EPOLLIN;
 		return c->half_closed ? EPOLLET : EPOLLRDHUP;   /* EPOLLET alone: only the end of both sides is told, once */
 	case CONN_BYE:
@@ -559,6 +566,11 @@ static void due(struct deadline *d)
 	note_activity(c);
 	switch (c->state) {
 	case CONN_PEEK: case CONN_HANDSHAKE:
+		if (c->check.waits) {           /* the handshake fails, with an alert */
+			check_over(c);
+			do_handshake(c);
+			break;
+		}
 		if (failure_told(c, TLS_R_LATE, LOG_L_INFO))
 			log_infox(&c->client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
 				  (long long)(c->settings->read_handshake / 1000));

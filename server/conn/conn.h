@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "conn/check.h"
 #include "conn/counters.h"
 #include "conn/lookup.h"
 #include "log/ring.h"
@@ -49,6 +50,8 @@ struct conn_options {
 						 * draining is set: the master then looks whether more or fewer children are needed */
 	int resolver;                           /* socket to the resolver, not blocking (conn/lookup.h); -1 = none */
 	lookup_now *lookup;                     /* -X: in its place; NULL = none */
+	int checker;                            /* socket to the checker, not blocking (conn/check.h); -1 = none */
+	check_now *check;                       /* -X: in its place; NULL = none */
 	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
 	const volatile sig_atomic_t *stop;      /* set: end now */
 	void (*ready)(void *ctx);               /* called once when the loop is about to start */

@@ -93,6 +93,11 @@ struct conn {
 		struct left held;       /* what came, decrypted: behind what `in` holds */
 		size_t held_at;         /* taken out of it */
 	} late;
+	struct {
+		bool waits;             /* for what responders say of the client's certificate (check.c) */
+		uint32_t id;
+		int64_t until;          /* ms */
+	} check;
 	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
 };
 
@@ -112,8 +117,8 @@ struct conn_server {
 	struct conn_options o;
 	struct loop *loop;
 	struct listener *listeners;
-	struct watch master, control, resolver;
-	uint32_t questions;             /* to the resolver, ever: the id of the last */
+	struct watch master, control, resolver, checker;
+	uint32_t questions;             /* to resolver and checker, ever: the id of the last */
 	struct work_pool *works;        /* threads for slow work; NULL = none */
 	struct deadline requeue, resume, drain_end;
 	struct deadline untold;         /* when failed handshakes that had no line are summed up */
@@ -212,6 +217,11 @@ void work_over(struct conn *c);                         /* waits no longer */
 void work_forget(struct conn *c);                       /* a new request, or the end of the connection */
 int work_init(struct conn_server *s, struct err *e);    /* before the sandbox. 0 or -1 */
 void work_fini(struct conn_server *s);
+
+/* check.c: responders. True: c->check.waits, a turn comes with the answer; false: it is there. */
+bool check_ask(struct conn *c);
+void check_over(struct conn *c);                        /* waits no longer: nobody could say */
+void check_answers(struct watch *w, uint32_t events);   /* server->checker's */
 
 /* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */

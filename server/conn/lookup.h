@@ -16,7 +16,6 @@ enum lookup_message {
 	LOOKUP_MSG_ASK = 1,             /* struct lookup_question, as far as its text goes */
 	LOOKUP_MSG_ANSWER,              /* what request/client.h says of an answer */
 	LOOKUP_MSG_FAILED,              /* nothing: there is no answer at present */
-	LOOKUP_MSG_ATTACH,              /* from the master: sockets of children */
 };
 struct lookup_question {
 	int64_t until;                  /* ms of CLOCK_MONOTONIC: nobody waits for the answer any more */

@@ -106,6 +106,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->master = (struct watch){ .fd = o->master, .ready = master_gone };
 	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
 	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
+	s->checker = (struct watch){ .fd = o->checker, .ready = check_answers };
 	s->in = malloc(IN_SIZE);
 	s->raw = malloc(RAW_SIZE);
 	s->stage = malloc(RECORD_SIZE);
@@ -161,6 +162,8 @@ int conn_run(struct conn_server *s)
 		loop_watch(s->loop, &s->control, EPOLLIN);
 	if (s->resolver.fd >= 0)
 		loop_watch(s->loop, &s->resolver, EPOLLIN);
+	if (s->checker.fd >= 0)
+		loop_watch(s->loop, &s->checker, EPOLLIN);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);
 	if (s->o.ready)

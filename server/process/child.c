@@ -159,6 +159,7 @@ static int make_server(struct err *e)
 			.master = shared.master_pidfd,
 			.control = child.control,
 			.resolver = child.start->name_fd,
+			.checker = child.start->check_fd,
 			.busy_wake = shared.wake,
 			.drain = &drain,
 			.stop = &stop,
@@ -213,7 +214,7 @@ static int give_up_rights(struct err *e)
 {
 	const struct generation *g = child.start->generation;
 	const struct process_settings *p = g->cfg->process;
-	unsigned n = 0, room = g->listens.n + 12;
+	unsigned n = 0, room = g->listens.n + 13;
 	int *keep = calloc(room, sizeof *keep), rc;
 
 	if (!keep)
@@ -222,6 +223,7 @@ static int give_up_rights(struct err *e)
 		keep[n++] = child.listeners[i].fd;
 	keep[n++] = child.key_fd;
 	keep[n++] = child.start->name_fd;
+	keep[n++] = child.start->check_fd;
 	keep[n++] = child.control;
 	keep[n++] = shared.wake;
 	keep[n++] = shared.log_wake;

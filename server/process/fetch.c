@@ -1,6 +1,6 @@
 /*
- * fetch.c - one question by HTTP. Runs in a job with network rights alone; the job is killed where the name service takes
- * longer than the question may.
+ * fetch.c - one question by HTTP. Runs in a job with network rights alone (it is killed where the name service takes
+ * longer than the question may), in the checker, several at a time, and in -X.
  */
 #include "process/fetch.h"
 
@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -143,127 +145,204 @@ int fetch_answer(char *text, size_t n, bool end, char **body, size_t *len, struc
 
 /* ------------------------------------------------------------------------------------------------ the connection */
 
-static int wait_for(int fd, short events, int64_t deadline)
-{
-	for (;;) {
-		int64_t left = deadline - shared_now();
-		int r = left <= 0 ? 0 : poll(&(struct pollfd){ .fd = fd, .events = events }, 1, (int)left);
+struct fetch {
+	const char *url_directive, *time_directive;
+	struct fetch_url url;
+	struct addrinfo *list, *at;     /* addresses; at: the one that is tried */
+	int fd;
+	bool connected;
+	int64_t deadline, next;         /* next: when another address is tried */
+	char *request;
+	size_t n, sent;
+	char *buf;
+	size_t room, got;
+};
 
-		if (r > 0)
-			return 0;
-		if (r == 0) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-		if (errno != EINTR)
-			return -1;
-	}
+static int no_connection(const struct fetch *f, struct err *e)
+{
+	err_sys(e, "no connection to %s port %s", f->url.host, f->url.port);
+	return err_remedy(e, "see whether the responder runs and a firewall lets the server out; %s names another", f->url_directive);
 }
 
-static int connect_one(const struct addrinfo *a, int64_t deadline)
+/* Begins with the next address that can be begun with; each gets its share of what time is left. 0 or -1 with errno. */
+static int connect_next(struct fetch *f)
 {
-	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), why = 0;
-	socklen_t n = sizeof why;
+	for (f->at = f->at ? f->at->ai_next : f->list; f->at; f->at = f->at->ai_next) {
+		int64_t now = shared_now();
+		int left = 0, why;
 
-	if (fd < 0)
-		return -1;
-	if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-		return fd;
-	if (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline) == 0) {
-		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &n) == 0 && why == 0)
-			return fd;
+		for (const struct addrinfo *a = f->at; a; a = a->ai_next)
+			left++;
+		f->next = now + (f->deadline - now) / left;
+		f->fd = socket(f->at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (f->fd < 0)
+			continue;
+		f->connected = connect(f->fd, f->at->ai_addr, f->at->ai_addrlen) == 0;
+		if (f->connected || errno == EINPROGRESS)
+			return 0;
+		why = errno;
+		close(f->fd);
+		f->fd = -1;
 		errno = why;
 	}
-	why = errno;
-	close(fd);
-	errno = why;
 	return -1;
 }
 
-/* Each address gets its share of what time is left. */
-static int connect_any(const struct fetch_url *u, int64_t deadline, struct err *e)
+static int make_request(struct fetch *f, const struct fetch_question *q)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	struct addrinfo *list;
-	int rc = getaddrinfo(u->host, u->port, &hints, &list), fd = -1, left = 0;
+	size_t room = 3072 + q->n;
+	int n;
 
-	if (rc) {
-		err_set(e, "the name %s cannot be looked up: %s", u->host, gai_strerror(rc));
-		return err_remedy(e, "see /etc/resolv.conf and the address; SSLStaplingForceURL names another");
-	}
-	for (const struct addrinfo *a = list; a; a = a->ai_next)
-		left++;
-	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next, left--) {
-		int64_t now = shared_now();
-
-		fd = connect_one(a, now + (deadline - now) / left);
-	}
-	freeaddrinfo(list);
-	if (fd >= 0)
-		return fd;
-	err_sys(e, "no connection to %s port %s", u->host, u->port);
-	return err_remedy(e, "see whether the responder runs and a firewall lets the server out; SSLStaplingForceURL names another");
-}
-
-static int send_all(int fd, const char *p, size_t n, int64_t deadline)
-{
-	while (n) {
-		ssize_t put = send(fd, p, n, MSG_NOSIGNAL);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0 && (errno != EAGAIN || wait_for(fd, POLLOUT, deadline) < 0))
-			return -1;
-		if (put > 0) {
-			p += put;
-			n -= (size_t)put;
-		}
-	}
+	f->request = malloc(room);
+	n = f->request ? snprintf(f->request, 3072,
+				  "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nAccept: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+				  q->url.target, q->url.field, q->type, q->accept, q->n) : -1;
+	if (n < 0 || n >= 3072)
+		return -1;
+	memcpy(f->request + n, q->body, q->n);
+	f->n = (size_t)n + q->n;
 	return 0;
 }
 
-static int receive(int fd, char *buf, size_t room, int64_t deadline, char **body, size_t *len, struct err *e)
+struct fetch *fetch_begin(const struct fetch_question *q, char *buf, size_t room, struct err *e)
 {
-	size_t n = 0;
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct fetch *f = calloc(1, sizeof *f);
+	int rc;
 
+	if (f)
+		f->fd = -1;
+	if (!f || make_request(f, q) < 0) {
+		err_set(e, f && f->request ? "the address is too long" : "no memory");
+		goto fail;
+	}
+	f->url_directive = q->url_directive ? q->url_directive : "SSLStaplingForceURL";
+	f->time_directive = q->time_directive ? q->time_directive : "SSLStaplingResponderTimeout";
+	f->url = q->url;
+	f->deadline = shared_now() + q->time_ms;
+	f->buf = buf;
+	f->room = room;
+	rc = getaddrinfo(q->url.host, q->url.port, &hints, &f->list);
+	if (rc) {
+		f->list = NULL;
+		err_set(e, "the name %s cannot be looked up: %s", q->url.host, gai_strerror(rc));
+		err_remedy(e, "see /etc/resolv.conf and the address; %s names another", f->url_directive);
+		goto fail;
+	}
+	if (connect_next(f) == 0)
+		return f;
+	no_connection(f, e);
+fail:
+	fetch_end(f);
+	return NULL;
+}
+
+int fetch_fd(const struct fetch *f, short *events)
+{
+	*events = f->connected && f->sent == f->n ? POLLIN : POLLOUT;
+	return f->fd;
+}
+
+int64_t fetch_due(const struct fetch *f)
+{
+	return !f->connected && f->next < f->deadline ? f->next : f->deadline;
+}
+
+/* Whether the connection stands. 1, 0: not yet, -1. */
+static int connected(struct fetch *f, struct err *e)
+{
+	int why = 0;
+	socklen_t n = sizeof why;
+	struct pollfd p = { .fd = f->fd, .events = POLLOUT };
+
+	if (f->connected)
+		return 1;
+	if (poll(&p, 1, 0) > 0) {
+		if (getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &why, &n) == 0 && why == 0) {
+			f->connected = true;
+			return 1;
+		}
+	} else if (shared_now() < f->next) {
+		return 0;
+	} else {
+		why = ETIMEDOUT;
+	}
+	close(f->fd);
+	f->fd = -1;
+	errno = why;
+	return connect_next(f) == 0 ? 0 : no_connection(f, e);
+}
+
+static int receive(struct fetch *f, char **body, size_t *len, struct err *e)
+{
 	for (;;) {
-		ssize_t got = recv(fd, buf + n, room - n, 0);
+		ssize_t got = recv(f->fd, f->buf + f->got, f->room - f->got, 0);
 		int rc;
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0 && errno == EAGAIN && wait_for(fd, POLLIN, deadline) == 0)
-			continue;
-		if (got < 0) {
-			err_sys(e, "no answer");
-			return err_remedy(e, "see whether the responder is well; SSLStaplingResponderTimeout says how long it is waited for");
-		}
-		n += (size_t)got;
-		rc = fetch_answer(buf, n, got == 0, body, len, e);
+		if (got < 0 && errno == EAGAIN)
+			return 0;
+		if (got < 0)
+			return err_sys(e, "no answer");
+		f->got += (size_t)got;
+		rc = fetch_answer(f->buf, f->got, got == 0, body, len, e);
 		if (rc)
-			return rc < 0 ? -1 : 0;
-		if (n == room)
-			return err_set(e, "its answer is longer than %zu bytes", room);
+			return rc;
+		if (f->got == f->room)
+			return err_set(e, "its answer is longer than %zu bytes", f->room);
 	}
+}
+
+int fetch_go(struct fetch *f, char **body, size_t *len, struct err *e)
+{
+	int rc;
+
+	if (f->connected && shared_now() >= f->deadline) {
+		errno = ETIMEDOUT;
+		err_sys(e, "no answer");
+		return err_remedy(e, "see whether the responder is well; %s says how long it is waited for", f->time_directive);
+	}
+	if ((rc = connected(f, e)) <= 0)
+		return rc;
+	while (f->sent < f->n) {
+		ssize_t put = send(f->fd, f->request + f->sent, f->n - f->sent, MSG_NOSIGNAL);
+
+		if (put < 0 && errno == EAGAIN)
+			return 0;
+		if (put < 0 && errno != EINTR)
+			return err_sys(e, "the request cannot be sent");
+		if (put > 0)
+			f->sent += (size_t)put;
+	}
+	return receive(f, body, len, e);
+}
+
+void fetch_end(struct fetch *f)
+{
+	if (!f)
+		return;
+	if (f->list)
+		freeaddrinfo(f->list);
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f->request);
+	free(f);
 }
 
 int fetch_post(const struct fetch_question *q, char *buf, size_t room, char **body, size_t *len, struct err *e)
 {
-	int64_t deadline = shared_now() + q->time_ms;
-	char head[3072];
-	int fd = connect_any(&q->url, deadline, e), n, rc = -1;
+	struct fetch *f = fetch_begin(q, buf, room, e);
+	int rc = f ? 0 : -1;
 
-	if (fd < 0)
-		return -1;
-	n = snprintf(head, sizeof head,
-		     "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nAccept: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-		     q->url.target, q->url.field, q->type, q->accept, q->n);
-	if (n < 0 || (size_t)n >= sizeof head)
-		err_set(e, "the address is too long");
-	else if (send_all(fd, head, (size_t)n, deadline) < 0 || send_all(fd, q->body, q->n, deadline) < 0)
-		err_sys(e, "the request cannot be sent");
-	else
-		rc = receive(fd, buf, room, deadline, body, len, e);
-	close(fd);
-	return rc;
+	while (rc == 0 && (rc = fetch_go(f, body, len, e)) == 0) {
+		struct pollfd p;
+		int64_t left = fetch_due(f) - shared_now();
+
+		p.fd = fetch_fd(f, &p.events);
+		if (left > 0)
+			poll(&p, 1, (int)left);
+	}
+	fetch_end(f);
+	return rc < 0 ? -1 : 0;
 }

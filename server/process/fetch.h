@@ -30,8 +30,20 @@ struct fetch_question {
 	const void *body;
 	size_t n;
 	int64_t time_ms;                /* for everything */
+	/* What remedies name; NULL: those of stapling. */
+	const char *url_directive, *time_directive;
 };
-/* buf of `room` bytes takes head and content. 0 with *body and *len in it, or -1 with *e. */
+/*
+ * In steps: begin blocks for the look-up of the name alone. Then, each time that fd is ready for *events or `due` (ms) has come:
+ * go. 1 = there is the answer, 0 = not yet (the descriptor may be another), -1 with *e. NULL with *e.
+ */
+struct fetch;
+struct fetch *fetch_begin(const struct fetch_question *q, char *buf, size_t room, struct err *e);
+int fetch_fd(const struct fetch *f, short *events);
+int64_t fetch_due(const struct fetch *f);
+int fetch_go(struct fetch *f, char **body, size_t *len, struct err *e);
+void fetch_end(struct fetch *f);
+/* The whole at once. buf of `room` bytes takes head and content. 0 with *body and *len in it, or -1 with *e. */
 int fetch_post(const struct fetch_question *q, char *buf, size_t room, char **body, size_t *len, struct err *e);
 
 #endif

@@ -20,6 +20,7 @@
 #include "process/keys.h"
 #include "process/logger.h"
 #include "process/programs.h"
+#include "process/checker.h"
 #include "process/resolver.h"
 #include "process/shared.h"
 #include "process/slots.h"
@@ -100,7 +101,9 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 		goto fail;
 	if (shared_prepare(cfg, e) < 0 || start_keyholders(g, e) < 0 || staples_prepare(cfg, e) < 0)
 		goto fail;
-	if (cfg->site->asks_names && !(g->resolver = resolver_start(cfg, e)))
+	if (cfg->site->asks_names && !(g->resolver = helper_start(&resolver_kind, cfg, e)))
+		goto fail;
+	if (checker_wanted(cfg) && !(g->checker = helper_start(&checker_kind, cfg, e)))
 		goto fail;
 	if (logger_table(g->number, &cfg->targets) < 0) {
 		err_sys(e, "the logger knows too many generations");
@@ -112,7 +115,8 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 	g->look = 0;
 	return g;
 fail:
-	resolver_end(g->resolver);
+	helper_end(g->checker);
+	helper_end(g->resolver);
 	keyholders_end(g->keyholders);
 	listen_close(&g->listens);
 	log_targets_close(&cfg->targets);
@@ -189,7 +193,9 @@ void generation_tick(struct generation *g, int64_t now)
 	if (g->keyholders)
 		keyholders_tick(g->keyholders, g, now);
 	if (g->resolver)
-		resolver_tick(g->resolver, g, now);
+		helper_tick(g->resolver, g, now);
+	if (g->checker)
+		helper_tick(g->checker, g, now);
 	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING) {
 		programs_tick(g->programs, now);
 		look_after(g, now);
@@ -219,7 +225,10 @@ int64_t generation_due(const struct generation *g, int64_t now)
 	at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
 	if (at < due)
 		due = at;
-	at = g->resolver ? resolver_due(g->resolver) : INT64_MAX;
+	at = g->checker ? helper_due(g->checker) : INT64_MAX;
+	if (at < due)
+		due = at;
+	at = g->resolver ? helper_due(g->resolver) : INT64_MAX;
 	return at < due ? at : due;
 }
 
@@ -256,14 +265,16 @@ bool generation_stillborn(const struct generation *g)
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now)
 {
 	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) ||
-	       (g->resolver && resolver_reaped(g->resolver, g, pid, status, now)) ||
+	       (g->resolver && helper_reaped(g->resolver, g, pid, status, now)) ||
+	       (g->checker && helper_reaped(g->checker, g, pid, status, now)) ||
 	       programs_reaped(g->programs, pid, status, g->state != GENERATION_DRAINING, now);
 }
 
 void generation_free(struct generation *g)
 {
 	slots_forget(g);
-	resolver_end(g->resolver);
+	helper_end(g->checker);
+	helper_end(g->resolver);
 	keyholders_end(g->keyholders);
 	logger_drop(g->number);
 	programs_free(g->programs);

@@ -19,7 +19,7 @@ enum generation_state { GENERATION_MAKING, GENERATION_SERVING, GENERATION_DRAINI
 
 struct keyholders;
 struct programs;
-struct resolver;
+struct helper;
 
 struct generation {
 	uint32_t number;
@@ -29,7 +29,8 @@ struct generation {
 	struct listen_set listens;
 	struct keyholders *keyholders;  /* NULL: no TLS host */
 	struct programs *programs;      /* of its logs */
-	struct resolver *resolver;      /* NULL: no rule needs names */
+	struct helper *resolver;        /* NULL: no rule needs names */
+	struct helper *checker;         /* NULL: no host asks responders about clients */
 	bool ready;                     /* some child has served */
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */

@@ -53,6 +53,7 @@ static const struct role_row {
 	[ROLE_CHILD]     = { "child",     "bulkhead-child",  CONFINED,                                             SANDBOX_CHILD,     SIGQUIT },
 	[ROLE_KEYHOLDER] = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_KEYHOLDER, 0 },
 	[ROLE_RESOLVER]  = { "resolver",  "bulkhead-names",  CONFINED,                                             SANDBOX_RESOLVER,  0 },
+	[ROLE_CHECKER]   = { "checker",   "bulkhead-ocsp",   CONFINED,                                             SANDBOX_RESOLVER,  0 },
 	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                             SANDBOX_LOGGER,    0 },
 	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                             SANDBOX_JOB,       SIGKILL },
 	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                             SANDBOX_MOVER,     SIGKILL },

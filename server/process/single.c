@@ -2,6 +2,7 @@
  * single.c - -X: every role in one process, for debuggers, valgrind and sanitizers. The one file where the direct back
  * ends are chosen: keys in this process, names looked up and log lines written at once, no fork, no sandbox. As root it becomes User. A crash: singlecrash.c.
  */
+#include "process/checker.h"
 #include "process/master.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ static int warm(void *ctx, struct err *e)
 	const struct process_settings *p = single.cfg->process;
 
 	(void)ctx;
-	if (single.cfg->site->asks_names)
+	if (single.cfg->site->asks_names || checker_wanted(single.cfg))
 		names_prepare();
 	if (single.store)
 		staples_direct();
@@ -123,6 +124,8 @@ static int warm(void *ctx, struct err *e)
 			.busy_wake = -1,
 			.resolver = -1,
 			.lookup = single.cfg->site->asks_names ? names_look : NULL,
+			.checker = -1,
+			.check = checker_direct(single.cfg),
 			.drain = &drain,
 			.stop = &stop,
 			.drain_ms = p->graceful_timeout_ms > 0 ? p->graceful_timeout_ms : 0,

@@ -21,7 +21,7 @@
 #include "process/generation.h"
 #include "process/hang.h"
 #include "process/keyholder.h"
-#include "process/resolver.h"
+#include "process/helper.h"
 #include "process/role.h"
 #include "process/shared.h"
 
@@ -60,7 +60,7 @@ int slots_init(unsigned n, struct err *e)
 		return err_set(e, "no memory for %u slots", n);
 	nslots = n;
 	for (unsigned i = 0; i < n; i++)
-		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = -1;
+		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = table[i].ends[SLOT_CHECKS] = -1;
 	return 0;
 }
 
@@ -166,13 +166,15 @@ static int attach(const struct generation *g, unsigned i, struct child_start *be
 
 	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin->key_fd, &ends[SLOT_KEYS]) < 0)
 		return -1;
-	return g->resolver ? resolver_attach(g->resolver, &begin->name_fd, &ends[SLOT_NAMES]) : 0;
+	if (g->checker && helper_attach(g->checker, &begin->check_fd, &ends[SLOT_CHECKS]) < 0)
+		return -1;
+	return g->resolver ? helper_attach(g->resolver, &begin->name_fd, &ends[SLOT_NAMES]) : 0;
 }
 
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
-	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .crash = crash_take(), .waits = gated };
+	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .check_fd = -1, .crash = crash_take(), .waits = gated };
 	struct shared_slot pages;
 
 	shared_slot(i, &pages);
@@ -187,7 +189,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		atomic_store_explicit(&shared_head()->used, used, memory_order_release);
 	}
 	if (attach(g, i, &begin) < 0)
-		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder or resolver");
+		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder, resolver or checker");
 	else if ((s->pid = role_fork(ROLE_CHILD)) == 0)
 		child_run(&begin);
 	else if (s->pid < 0)
@@ -196,6 +198,8 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		close(begin.key_fd);
 	if (begin.name_fd >= 0)
 		close(begin.name_fd);
+	if (begin.check_fd >= 0)
+		close(begin.check_fd);
 	if (s->pid <= 0) {
 		s->pid = 0;
 		close_ends(s);

@@ -105,7 +105,7 @@ static int ask(const struct entry *it, char *buf, gnutls_datum_t *answer, gnutls
 
 	if (fetch_parse(it->url, &q.url, e) < 0)
 		return -1;
-	if (ocsp_request(crt, issuer, &request) < 0)
+	if (ocsp_request(crt, issuer, false, &request) < 0)
 		return err_set(e, "the question cannot be made");
 	q.body = request.data;
 	q.n = request.size;
@@ -120,7 +120,7 @@ static int ask(const struct entry *it, char *buf, gnutls_datum_t *answer, gnutls
 static int fetch_run(void *arg, int fd)
 {
 	const struct entry *it = arg;
-	struct ocsp_limits limits = { time(NULL), it->set.max_age, it->set.skew_ms / 1000 };
+	struct ocsp_limits limits = { .now = time(NULL), .max_age = it->set.max_age, .skew = it->set.skew_ms / 1000 };
 	struct ocsp_times t;
 	struct err e = { .text = "" };
 	gnutls_x509_crt_t crt, issuer;

@@ -381,10 +381,7 @@ void authorities_merge(struct tls_policy *p, const struct tls_policy *base)
 		p->crl_lenient = base->crl_lenient;
 		p->crl_check_pos = base->crl_check_pos;
 	}
-	if (!p->ocsp_set) {
-		p->ocsp_set = base->ocsp_set;
-		p->ocsp_pos = base->ocsp_pos;
-	}
+	ocsp_merge(&p->ocsp, &base->ocsp);
 	merge_file(&p->ca_file, &base->ca_file);
 	merge_file(&p->ca_path, &base->ca_path);
 	merge_file(&p->names_file, &base->names_file);
@@ -447,7 +444,7 @@ int authorities_load(struct tls_policy *p, struct conf_env *env)
 	}
 	look_at_authorities(p, env);
 	crl_look(p, env);
-	return 0;
+	return ocsp_finish(p, env);
 }
 
 /* The credentials free what they are given: copies. */

@@ -367,6 +367,20 @@ int clientcert_done(struct tls *t)
 	} else if (t->policy->verify == TLS_VERIFY_REQUIRE) {
 		return refuse(t, &no_certificate);
 	}
+	if (t->client != TLS_CLIENT_NONE && tls_policy_ocsp(t->policy)) {
+		const struct tls_peer *p = clientcert_judged(t);
+		/* What counted when the session began may have run out since. */
+		if (!p || (p->verdict.why && t->client == TLS_CLIENT_GOOD))
+			return refuse(t, p ? p->verdict.why : &unreadable);
+		check_begin(t);
+	}
+	return 0;
+}
+
+int clientcert_checked(struct tls *t)
+{
+	if (t->check.why)
+		return refuse(t, t->check.why);
 	clientcert_free(t);                     /* variables parse it again, where they are asked for: most connections idle */
 	return 0;
 }
@@ -387,6 +401,16 @@ void clientcert_asked(struct tls *t)
 	clientcert_free(t);
 }
 
+bool clientcert_late_check(struct tls *t)
+{
+	const struct cert_rules widest = { TLS_VERIFY_REQUIRE, CERT_MAX_CHAIN };
+
+	if (!t->late || !tls_policy_ocsp(t->policy))
+		return false;
+	clientcert_judge_late(t, &widest);
+	return check_begin(t);
+}
+
 void clientcert_judge_late(struct tls *t, const struct cert_rules *rules)
 {
 	if (t->rules_known && t->rules.verify == rules->verify && t->rules.depth == rules->depth)
@@ -400,7 +424,7 @@ void clientcert_judge_late(struct tls *t, const struct cert_rules *rules)
 		return;
 	judge(t->policy, rules, t->peer);
 	t->peer_judged = true;
-	t->client_why = t->peer->verdict.why;
+	t->client_why = t->peer->verdict.why ? t->peer->verdict.why : t->check.why;
 	if (!t->client_why) {
 		t->client = TLS_CLIENT_GOOD;
 	} else if (rules->verify == TLS_VERIFY_OPTIONAL_NO_CA && t->client_why->optional) {
@@ -529,5 +553,7 @@ void clientcert_explain(struct buf *b, const struct tls *t)
 		put_time(b, "on", gnutls_x509_crt_get_expiration_time(crt));
 	else if (why == &too_early)
 		put_time(b, "before", gnutls_x509_crt_get_activation_time(crt));
+	if (t->check.why && t->check.words)
+		buf_printf(b, ", %s", t->check.words);
 	put_look(b, t->policy, why->look);
 }

@@ -108,9 +108,13 @@ int clientcert_done(struct tls *t);
 /* What is kept of a session, parsed; for variables. NULL: the client gave none, or none that counts. _judged: with the verdict, too. */
 const struct tls_peer *clientcert_peer(struct tls *t);
 const struct tls_peer *clientcert_judged(struct tls *t);
+/* When responders have said what they say: 0, or as clientcert_done. */
+int clientcert_checked(struct tls *t);
 /* Behind the handshake: before the question is sent; when it is answered; what the answer comes to by the rules of a place. */
 void clientcert_ask(struct tls *t);
 void clientcert_asked(struct tls *t);
+/* … whether responders are to be asked now, and their verdict when they were: it holds for every place. */
+bool clientcert_late_check(struct tls *t);
 void clientcert_judge_late(struct tls *t, const struct cert_rules *rules);
 void clientcert_free(struct tls *t);
 /* What is known of it now, UNJUDGED only where memory ran out. */

@@ -401,19 +401,6 @@ static int set_revocation_check(struct conf_call *call, void *config, int argc, 
 	return 0;
 }
 
-/* On restricts access, and so refuses the start where clients are asked for certificates at all (authorities.c). */
-static int set_ocsp(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct tls_policy *p = config;
-
-	(void)argc;
-	if (strcasecmp(argv[0], "off") && strcasecmp(argv[0], "on") && strcasecmp(argv[0], "leaf"))
-		return conf_fail(call, "write: SSLOCSPEnable off", "\"%s\" is not understood", argv[0]);
-	p->ocsp_set = true;
-	p->ocsp_pos = strcasecmp(argv[0], "off") ? call->node->pos : (struct conf_pos){ 0 };
-	return 0;
-}
-
 static int set_user_name(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)argc;
@@ -443,7 +430,6 @@ static int set_crypto_device(struct conf_call *call, void *config, int argc, cha
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
-static const char no_ocsp[] = "responders are not asked about certificates of clients in this release; lists of revoked ones are (SSLCARevocationFile)";
 static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
 
 #define AT(member) .offset = offsetof(struct tls_policy, member)
@@ -513,16 +499,23 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLCARevocationPath", "a folder of such files", NULL, .contexts = CONF_RSRC, ONE, .set = set_file, AT(crl_path) },
 	{ "SSLCARevocationCheck", "which certificates are looked up in those lists: none, leaf or chain; then no_crl_for_cert_ok", "none", .contexts = CONF_RSRC,
 	  .args = CONF_TAKE, .min = 1, .max = 2, .set = set_revocation_check },
-	{ "SSLOCSPEnable", "only off where clients are asked for certificates", "off", .contexts = CONF_RSRC, ONE, .set = set_ocsp },
-	{ "SSLOCSPDefaultResponder", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPOverrideResponder", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
-	{ "SSLOCSPNoverify", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
-	{ "SSLOCSPProxyURL", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPResponderCertificateFile", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPResponderTimeout", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPResponseMaxAge", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPResponseTimeSkew", "checked by name only", NULL, .contexts = CONF_RSRC, ONE, NOTICE(no_ocsp) },
-	{ "SSLOCSPUseRequestNonce", "checked by name only", NULL, .contexts = CONF_RSRC, .args = CONF_FLAG, NOTICE(no_ocsp) },
+	{ "SSLOCSPEnable", "ask responders whether clients' certificates are revoked: off, leaf or on; then no_ocsp_for_cert_ok", "off", .contexts = CONF_RSRC,
+	  .args = CONF_TAKE, .min = 1, .max = 2, .set = tls_set_ocsp },
+	{ "SSLOCSPDefaultResponder", "the responder to ask where a certificate names none", NULL, .contexts = CONF_RSRC, ONE, .set = tls_set_ocsp_url },
+	{ "SSLOCSPOverrideResponder", "ask that one about all certificates", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag, AT(ocsp.override) },
+	{ "SSLOCSPNoverify", "believe answers without a look at their signatures", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
+	  AT(ocsp.noverify) },
+	{ "SSLOCSPProxyURL", "the HTTP proxy through which responders are asked", NULL, .contexts = CONF_RSRC, ONE, .set = tls_set_ocsp_proxy },
+	{ "SSLOCSPResponderCertificateFile", "certificates whose signatures under answers count, too", NULL, .contexts = CONF_RSRC, ONE,
+	  .set = tls_set_ocsp_signers },
+	{ "SSLOCSPResponderTimeout", "how long an answer is waited for", "10", .contexts = CONF_RSRC, ONE, .set = conf_set_seconds, AT(ocsp.timeout_ms), .low = 1,
+	  .high = 300 },
+	{ "SSLOCSPResponseMaxAge", "how old an answer may be, in seconds; -1: until it expires", "-1", .contexts = CONF_RSRC, ONE, .set = conf_set_number,
+	  AT(ocsp.max_age), .low = -1, .high = 31536000 },
+	{ "SSLOCSPResponseTimeSkew", "how far the responder's clock may be apart, in seconds", "300", .contexts = CONF_RSRC, ONE, .set = conf_set_number,
+	  AT(ocsp.skew), .low = 0, .high = 86400 },
+	{ "SSLOCSPUseRequestNonce", "answers must repeat a random number of the request", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
+	  AT(ocsp.nonce) },
 
 	{ "SSLUseStapling", "staple OCSP answers about the host's certificates", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = tls_set_use_stapling },
 	{ "SSLStaplingCache", "checked by name only: no cache needs to be named", NULL, .contexts = CONF_GLOBAL, ONE, .set = tls_set_staple_cache },

@@ -209,10 +209,18 @@ enum tls_result tls_step(struct tls *t)
 			if ((r = clientcert_done(t)) < 0)
 				tls_fail(t, r);
 			else
-				t->state = ticket_due(t) ? TLS_S_TICKET : TLS_S_OPEN;
+				t->state = TLS_S_CHECK;
 		} else if (r == GNUTLS_E_WARNING_ALERT_RECEIVED ? !tls_warned(t) : gnutls_error_is_fatal(r)) {
 			tls_fail(t, r);
 		}
+	}
+	if (t->state == TLS_S_CHECK) {
+		if (check_open(t))
+			return TLS_CHECK;
+		if ((r = clientcert_checked(t)) < 0)
+			tls_fail(t, r);
+		else
+			t->state = ticket_due(t) ? TLS_S_TICKET : TLS_S_OPEN;
 	}
 	while (t->state == TLS_S_TICKET) {
 		r = gnutls_session_ticket_send(t->session, 1, 0);
@@ -233,6 +241,7 @@ void tls_free(struct tls *t)
 	if (!t)
 		return;
 	clientcert_free(t);
+	check_free(t);
 	gnutls_deinit(t->session);
 	free(t);
 }

@@ -14,6 +14,7 @@
 #include "log/log.h"
 #include "tls/failures.h"
 #include "tls/hello.h"
+#include "tls/ocsp.h"
 #include "tls/policy.h"
 
 /* Provided by conn/: where encrypted bytes come from and go to. Both return -1 with EAGAIN when they cannot now. */
@@ -40,7 +41,8 @@ int tls_init(struct err *e);
 struct shmcache;
 void tls_child_init(struct shmcache *cache, const struct tls_cache_settings *settings);
 
-enum tls_result { TLS_DONE, TLS_READ, TLS_WRITE, TLS_FAILED };
+/* TLS_CHECK: a question about the client's certificate has to be answered: tls_check_question, tls_check_answer, and on. */
+enum tls_result { TLS_DONE, TLS_READ, TLS_WRITE, TLS_FAILED, TLS_CHECK };
 
 /* Starts a server session. Both structures are borrowed until tls_free. NULL on ENOMEM. */
 struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser);
@@ -49,6 +51,13 @@ struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser
  * in a sentence; the caller flushes and lingers.
  */
 enum tls_result tls_step(struct tls *t);
+/*
+ * The question that is open, for a process that may ask responders (ocsp.h): how many bytes; 0: there is none, or it is too long.
+ * The answer's words say who said so, or why nobody could: for the log. patience: ms that it may take.
+ */
+size_t tls_check_question(struct tls *t, unsigned char buf[TLS_QUESTION_MAX]);
+void tls_check_answer(struct tls *t, enum tls_check answer, const char *words);
+int64_t tls_check_patience(const struct tls *t);
 const char *tls_failure(const struct tls *t);
 enum tls_reason tls_failure_reason(const struct tls *t);
 /* Debug for a client that went away, warn for what the administrator must mend, info for all others. */

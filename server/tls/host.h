@@ -6,6 +6,7 @@
 #define BULKHEAD_TLS_HOST_H
 
 #include "tls/cipherstring.h"
+#include "tls/ocsp.h"
 #include "tls/policy.h"
 #include "tls/staple.h"
 
@@ -74,8 +75,7 @@ struct tls_policy {
 	bool crl_lenient;               /* no_crl_for_cert_ok */
 	struct conf_pos verify_pos, crl_check_pos;
 	struct tls_file ca_file, ca_path, names_file, names_path, crl_file, crl_path;
-	bool ocsp_set;                  /* SSLOCSPEnable was there */
-	struct conf_pos ocsp_pos;       /* SSLOCSPEnable other than off; file NULL = not there */
+	struct tls_ocsp_settings ocsp;
 	struct tls_staple_settings staple;
 	const struct tls_place *places, *base_places;   /* of the host, of the main server */
 	bool merged;                            /* a virtual host: what is the main server's alone was looked at there */

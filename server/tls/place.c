@@ -78,7 +78,8 @@ static const char *certificate_refused(struct tls *t, const struct tls_section *
 	enum tls_client state = clientcert_state(t);
 
 	if (t->late && t->client_why)
-		return arena_printf(a, "the client's certificate does not count: %s (%d); see %s", t->client_why->words, t->client_why->number, t->client_why->look);
+		return arena_printf(a, "the client's certificate does not count: %s (%d)%s%s; see %s", t->client_why->words, t->client_why->number,
+				    t->check.words ? ", " : "", t->check.words ? t->check.words : "", t->client_why->look);
 	if (s->verify == TLS_VERIFY_REQUIRE && state != TLS_CLIENT_GOOD)
 		return state == TLS_CLIENT_GENEROUS ? "the client's certificate is of no known authority" : no_certificate(t, a);
 	if (s->verify == TLS_VERIFY_OPTIONAL && state == TLS_CLIENT_GENEROUS)
@@ -149,6 +150,10 @@ enum tls_result tls_ask_step(struct tls *t, int (*keep)(void *ctx, const void *p
 
 	if (t->state != TLS_S_OPEN)
 		return TLS_FAILED;
+	if (check_open(t))
+		return TLS_CHECK;
+	if (t->late)                            /* it came, and responders have been asked */
+		return TLS_DONE;
 	if (!t->asks)
 		clientcert_ask(t);
 	for (;;) {
@@ -157,7 +162,7 @@ enum tls_result tls_ask_step(struct tls *t, int (*keep)(void *ctx, const void *p
 		case 0:
 			t->asks = false;
 			clientcert_asked(t);
-			return TLS_DONE;
+			return clientcert_late_check(t) ? TLS_CHECK : TLS_DONE;
 		case GNUTLS_E_AGAIN:
 			return gnutls_record_get_direction(t->session) ? TLS_WRITE : TLS_READ;
 		case GNUTLS_E_INTERRUPTED:

@@ -30,6 +30,7 @@ static void *create_host(struct conf_env *env)
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
 	p->verify = p->depth = p->crl_check = CONF_UNSET;
 	staple_create(&p->staple);
+	ocsp_create(&p->ocsp);
 	p->cache = (struct tls_cache_settings){
 		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50
 	};
@@ -431,6 +432,8 @@ static int make_label(struct tls_policy *p, struct conf_env *env)
 		buf_printf(&b, "depth %d\nrevocation %d %d\n", p->depth, p->crl_check, p->crl_lenient);
 		put_hash(&b, "authorities", p->clients->ca_hash);
 		put_hash(&b, "revoked", p->clients->crl_hash);
+		if (tls_policy_ocsp(p))
+			buf_printf(&b, "responders %d %d\n", p->ocsp.enable, p->ocsp.lenient);
 	}
 	buf_puts(&b, "suites");
 	for (unsigned i = 0; i < p->suites.n; i++)
@@ -477,6 +480,7 @@ void tls_policy_free(void *host_config)
 		gnutls_anon_free_server_credentials(p->anonymous);
 	p->anonymous = NULL;
 	authorities_free(p);
+	ocsp_free(&p->ocsp);
 	for (unsigned i = 0; i < SUITES_MAX; i++) {
 		priority_put(p->prio[i]);
 		p->prio[i] = NULL;

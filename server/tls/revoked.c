@@ -139,11 +139,6 @@ int crl_check_lines(const struct tls_policy *p, struct conf_env *env)
 {
 	bool lists = p->crl_file.path || p->crl_path.path;
 
-	if (p->ocsp_pos.file) {
-		conf_report(env, CONF_ERROR, &p->ocsp_pos, "write SSLOCSPEnable off, and name lists of revoked certificates: SSLCARevocationFile, SSLCARevocationCheck chain",
-			    "host %s: responders are not asked about certificates of clients in this release; revoked ones would be let in", p->name);
-		return -1;
-	}
 	if (p->crl_check > CRL_CHECK_NONE && !lists) {
 		conf_report(env, CONF_ERROR, &p->crl_check_pos, "add SSLCARevocationFile or SSLCARevocationPath, or write SSLCARevocationCheck none",
 			    "host %s: revocation is checked, but no list of revoked certificates is named", p->name);

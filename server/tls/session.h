@@ -10,7 +10,7 @@
 #include "tls/handshake.h"
 #include "tls/host.h"
 
-enum tls_state { TLS_S_HANDSHAKE, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
+enum tls_state { TLS_S_HANDSHAKE, TLS_S_CHECK, TLS_S_TICKET, TLS_S_OPEN, TLS_S_FAILED };
 
 /* Why it failed, as far as the hook knew more than GnuTLS's code says. */
 enum tls_fault { TLS_F_NONE, TLS_F_HELLO, TLS_F_NAME, TLS_F_VERSION, TLS_F_SUITE, TLS_F_SUITE13, TLS_F_SETUP, TLS_F_RENEGOTIATION, TLS_F_CLIENT };
@@ -51,6 +51,11 @@ struct tls {
 	struct cert_rules rules;
 	int asked;                              /* enum tls_verify: the strictest question that this client was asked */
 	bool asks;                              /* a question is out: the answer has not come */
+	struct {                                /* check.c: what responders say of the certificates at `at` to `n` of the path */
+		unsigned at, n;
+		const struct cert_reason *why;  /* NULL: nothing against them so far */
+		char *words;                    /* the responder's, or why it gave none; malloc'ed */
+	} check;
 	bool legacy_dn;                         /* SSLOptions +LegacyDNStringFormat where the request is */
 	unsigned warnings;                      /* warning alerts that came: bounded */
 	struct hello hello;                     /* its texts but sni are absent after the hook */
@@ -66,6 +71,13 @@ void tls_record_setup(struct tls *t);
 void tls_fail(struct tls *t, int code);
 /* Counts a warning that the client sent; false when it sends too many: then the alert is chosen. */
 bool tls_warned(struct tls *t);
+
+/* check.c: certificates of clients that a responder has to speak for */
+/* The client's has just been judged: whether responders are to be asked. */
+bool check_begin(struct tls *t);
+/* A question is open: tls_check_question. */
+bool check_open(const struct tls *t);
+void check_free(struct tls *t);
 
 /* resume.c: session IDs of TLS 1.2 and before */
 void resume_init(struct shmcache *cache, const struct tls_cache_settings *settings);

@@ -93,7 +93,7 @@ static void test_request_is_openssls(void **state)
 	gnutls_datum_t mine, theirs = file("req");
 
 	(void)state;
-	assert_int_equal(ocsp_request(leaf, ca, &mine), 0);
+	assert_int_equal(ocsp_request(leaf, ca, false, &mine), 0);
 	assert_int_equal(mine.size, theirs.size);
 	assert_memory_equal(mine.data, theirs.data, mine.size);
 	gnutls_free(mine.data);
@@ -103,7 +103,7 @@ static void test_request_is_openssls(void **state)
 static enum ocsp_verdict check(const gnutls_datum_t *answer, gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer, long long later, long long max_age,
 			       const char *words)
 {
-	struct ocsp_limits l = { time(NULL) + later, max_age, 300 };
+	struct ocsp_limits l = { .now = time(NULL) + later, .max_age = max_age, .skew = 300 };
 	struct ocsp_times t = { 0 };
 	struct err e = { .text = "" };
 	enum ocsp_verdict v = ocsp_check(answer, crt, issuer, &l, &t, &e);
@@ -136,7 +136,7 @@ static void test_verdicts(void **state)
 /* Whatever byte is turned over or cut off: never another word about the certificate. */
 static void test_forgeries(void **state)
 {
-	struct ocsp_limits l = { time(NULL), -1, 300 };
+	struct ocsp_limits l = { .now = time(NULL), .max_age = -1, .skew = 300 };
 	gnutls_datum_t d = { malloc(revoked.size), revoked.size };
 	struct ocsp_times t;
 

@@ -200,7 +200,9 @@ static void test_files(void **state)
 		{ LISTS("chain", "old.crl"), CONF_WARNING, "is out of date since 20" },
 		{ LISTS("chain", "other.crl"), CONF_WARNING, "no authority of the host issued the list of revoked certificates of CN=other" },
 		{ LISTS("chain", "false.crl"), CONF_WARNING, "was not signed by that authority's key: it does not count" },
-		{ REQUIRE "SSLOCSPEnable on\n", CONF_ERROR, "responders are not asked" }, { REQUIRE "SSLOCSPEnable off\n", SILENT, NULL },
+		{ REQUIRE "SSLOCSPEnable on\n", SILENT, NULL }, { REQUIRE "SSLOCSPEnable on\nSSLOCSPOverrideResponder on\n", CONF_ERROR, "no SSLOCSPDefaultResponder is named" },
+		{ REQUIRE "SSLOCSPEnable leaf\nSSLOCSPNoverify on\n", CONF_WARNING, "are believed unsigned" },
+		{ REQUIRE "SSLOCSPEnable on\nSSLOCSPResponderCertificateFile @missing.pem\n", CONF_ERROR, "missing.pem" }, { REQUIRE "SSLOCSPEnable off\n", SILENT, NULL },
 		{ "SSLOCSPEnable on\n", SILENT, NULL }, { "SSLVerifyClient none\nSSLCACertificateFile @missing.pem\n", CONF_ERROR, "line 5: SSLCACertificateFile: " },
 	};
 
