@@ -148,7 +148,7 @@ static bool nc_is_new(const char *nonce, uint32_t nc)
 		return false;
 	at = &counts[tag % COUNTS];
 	tag = tag >> 32 << 32;
-	was = old = atomic_load(at);
+	old = atomic_load(at);
 	do {
 		was = old;
 		if (was >> 32 << 32 == tag && (uint32_t)was >= nc)

@@ -269,7 +269,6 @@ static unsigned phase_access(struct request *r)
 	status = r->waits ? 0 : methods_check(r);
 	if (!status)
 		status = access_run(r);
-	r->waits = status == PHASE_WAIT;
 	if (status)
 		return status;
 	if (r->has_body && r->body_length != UINT64_MAX && r->body_length > core_body_limit(r)) {
@@ -278,14 +277,6 @@ static unsigned phase_access(struct request *r)
 		return 413;
 	}
 	return 0;
-}
-
-static unsigned phase_authentication(struct request *r)
-{
-	unsigned status = access_user_run(r);
-
-	r->waits = status == PHASE_WAIT;
-	return status;
 }
 
 static unsigned phase_type(struct request *r)
@@ -305,7 +296,8 @@ static unsigned phase_handler(struct request *r)
 		status = filter_check(r);
 	if (status)
 		return status;
-	env_late(r);
+	if (!r->waits)
+		env_late(r);
 	status = map_redirect(r);
 	if (!status)
 		status = walk_index(r);
@@ -343,7 +335,7 @@ static const struct {
 	[PHASE_MAP] = { "map", phase_map },
 	[PHASE_DIRECTORY] = { "directory", phase_directory },
 	[PHASE_ACCESS] = { "access", phase_access },
-	[PHASE_AUTHENTICATION] = { "authentication", phase_authentication },
+	[PHASE_AUTHENTICATION] = { "authentication", access_user_run },
 	[PHASE_TYPE] = { "type", phase_type },
 	[PHASE_REWRITE_DIRECTORY] = { "rewrite-directory", rewrite_directory },
 	[PHASE_HANDLER] = { "handler", phase_handler },
@@ -364,6 +356,7 @@ static unsigned run(struct request *r, enum phase from)
 		if (r->activity)
 			activity_phase(r->activity, phases[p].name);
 		status = phases[p].run(r);
+		r->waits = status == PHASE_WAIT;        /* what a phase does once it does while this is not set yet */
 	}
 	return status;
 }

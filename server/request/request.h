@@ -76,7 +76,7 @@ struct request {
 	bool found;
 	bool index;                             /* DirectoryIndex led to it from its folder */
 	bool fd_kept;                           /* the arena closes fd, whatever it is then */
-	bool waits;                             /* in PHASE_ACCESS or PHASE_AUTHENTICATION, for the name service or a thread */
+	bool waits;                             /* its phase said PHASE_WAIT: for the name service, a thread, a certificate */
 	void **section;                         /* the merged section structures, by conf_module.index */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */

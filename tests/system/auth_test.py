@@ -90,6 +90,14 @@ class Slow(ServerTest):
         s.write('users', 'bob:%s\n' % sha1('other'))
         self.assertEqual(s.get('/door/x', headers=login('ann', 'other')).status, 401)
 
+    def test_a_look_up_waits_too(self):
+        """The index of a folder wants a user of its own: what is found out for the look-up is not asked for again."""
+        s = self.serve('%s<Files "index.html">\n%sRequire valid-user\n</Files>\n' % (ONE_CHILD, BASIC),
+                       {'htdocs/f/index.html': 'index', 'users': 'ann:%s\n' % self.hash, 'groups': ''})
+        found = [s.get('/f/', headers=h) for h in ('', login('ann', 'secret'), login('ann', 'wrong'))]
+        self.assertEqual([a.status for a in found], [401, 200, 401])
+        self.assertEqual(found[1].body, b'index')
+
     def test_nothing_is_remembered_where_that_is_off(self):
         s = self.door('AuthPasswordCache 0\n')
         times = [timed(s.get, '/door/x', headers=login('ann', 'secret')) for _ in range(2)]

@@ -155,13 +155,13 @@ class LeftOut(ServerTest):
             RewriteEngine on
             RewriteRule "\\.svn" - [F]
             </IfModule>
-            <IfModule access_compat_module>
+            <IfModule authnz_ldap_module>
             <Directory /x>
-            Order deny,allow
-            Deny from all
+            AuthLDAPURL ldap://localhost/
+            Require valid-user
             </Directory>
             </IfModule>
-            <IfModule mod_access_compat.c>
+            <IfModule mod_authnz_ldap.c>
             <IfModule !mod_authz_core.c>
             Deny from all
             </IfModule>
@@ -178,7 +178,7 @@ class LeftOut(ServerTest):
         for args in (('-t',), ('-k', 'start')):
             said = s.run(*args).stdout
             self.assertEqual(re.findall(r'case\.conf:(\d+): warning: (\S+) is left out by <IfModule (\S+)>', said),
-                             [('7', 'Order', 'access_compat_module')], said)
+                             [('7', 'AuthLDAPURL', 'authnz_ldap_module')], said)
 
 
 if __name__ == '__main__':
