@@ -81,9 +81,18 @@ static const char *subject(struct client *client, void *const *section, struct a
 	return value.n ? arena_strndup(a, value.p, value.n) : NULL;
 }
 
+static unsigned exports(struct client *client, void *const *section)
+{
+	struct conn *c = conn_of(client);
+	unsigned options = c->tls ? tls_section_options(section[tls_module.index]) : 0;
+
+	return (options & TLS_OPT_STDENVVARS ? CLIENT_EXPORTS_VARIABLES : 0) | (options & TLS_OPT_EXPORTCERTDATA ? CLIENT_EXPORTS_CERTIFICATES : 0);
+}
+
 static const struct client_ops client_ops = {
 	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .subject = subject, .strict = strict, .knows = lookup_knows,
 	.ask = lookup_ask, .work = work_ask, .worked = work_done,
+	.exports = exports, .spawn = spawn_begin, .spawn_over = spawn_end,
 };
 
 void conn_use_host(struct conn *c, const struct host *h)
@@ -168,6 +177,7 @@ void conn_close(struct conn *c)
 	struct conn_server *s = c->server;
 
 	h1_end(c);
+	chans_close(c, NULL);
 	lookup_forget(c, true);
 	work_forget(c);
 	conn_state(c, CONN_PEEK);               /* no longer counted as active */
@@ -208,6 +218,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->client.about.peer = &c->client.peer;
 	conn_use_host(c, host_default(s->o.site, local));
 	c->proxied = remoteip_expected(c->host, peer);
+	list_init(&c->chans);
 	list_append(&s->conns, &c->item);
 	conn_count_open(s, s->open + 1);
 	claim_slot(c);
@@ -496,6 +507,7 @@ static uint32_t wanted(const struct conn *c)
 static void end_by_alert(struct conn *c)
 {
 	h1_end(c);
+	chans_close(c, NULL);
 	lookup_forget(c, true);
 	work_forget(c);
 	c->server->stage_n = 0;                 /* it can no longer be sealed */

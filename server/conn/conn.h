@@ -28,6 +28,7 @@ struct conn_listener {
 };
 
 struct activity;
+struct spawn_direct;
 
 struct conn_options {
 	const struct site *site;
@@ -52,6 +53,8 @@ struct conn_options {
 	lookup_now *lookup;                     /* -X: in its place; NULL = none */
 	int checker;                            /* socket to the checker, not blocking (conn/check.h); -1 = none */
 	check_now *check;                       /* -X: in its place; NULL = none */
+	int spawner;                            /* socket to the spawner, not blocking (conn/spawnproto.h); -1 = none */
+	const struct spawn_direct *spawn_direct;        /* -X: in its place; NULL = none */
 	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
 	const volatile sig_atomic_t *stop;      /* set: end now */
 	void (*ready)(void *ctx);               /* called once when the loop is about to start */

@@ -272,6 +272,7 @@ static void next_request(struct h1 *h, enum handler_end how)
 	struct conn *c = h->c;
 
 	tell_handlers(h->stream.request, how);
+	chans_close(c, &h->stream);
 	h1_close_file(h);
 	if (how == HANDLER_ABORTED) {
 		h1_log(h);
@@ -336,6 +337,8 @@ int64_t h1_due(const struct conn *c)
 		return read_limit(c, c->head_began, c->server->in_n - c->server->in_at, set->read_header, set->read_header_max, set->read_header_rate);
 	if (h1_reads(c))
 		return read_limit(c, h->body_began, h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
+	if (chans_any(c, &h->stream))           /* the handler knows whom it waits for */
+		return INT64_MAX;
 	return last_heard(c) + set->timeout;
 }
 
@@ -562,6 +565,8 @@ static bool do_request(struct h1 *h)
 			r->handler->writable(r);
 			return true;
 		}
+	} else if (chans_run(c, &h->stream)) {
+		return true;
 	}
 	return do_body(h);
 }

@@ -145,7 +145,7 @@ static int head(struct stream *s)
 {
 	struct h1 *h = h1_of(s);
 	struct request *r = s->request;
-	size_t cap = 512 + fields_size(&r->out) + fields_size(&r->always);
+	size_t cap = 512 + (r->reason ? strlen(r->reason) : 0) + fields_size(&r->out) + fields_size(&r->always);
 	char *p = arena_alloc(r->arena, cap);
 	bool claims_old = request_env(r, "force-response-1.0").p != NULL, old = r->minor == 0 || claims_old;
 	struct buf b;
@@ -159,14 +159,20 @@ static int head(struct stream *s)
 	h->started = r->head_sent = true;
 	h->closes = !stays_open(h, r);
 	choose_form(h, r, old);
+	if (r->raw) {
+		h->form = WIRE_CLOSE;
+		h->closes = true;
+	}
 	/* A client that expects more of the connection may be sending: closing under its bytes would cost it our answer. */
 	if (h->closes && h->client_stays)
 		h->c->lingers = true;
+	if (r->raw)
+		return 0;
 	buf_init(&b, p, cap);
 	buf_puts(&b, claims_old ? "HTTP/1.0 " : "HTTP/1.1 ");
 	buf_put_u64(&b, r->status);
 	buf_putc(&b, ' ');
-	buf_puts(&b, http_phrase(r->status));
+	buf_puts(&b, r->reason ? r->reason : http_phrase(r->status));
 	buf_puts(&b, "\r\n");
 	for (unsigned i = 0; i < r->out.n; i++)
 		put_field(&b, r->out.at[i].name, r->out.at[i].value);

@@ -18,7 +18,9 @@
 #include "conn/loop.h"
 #include "crashdump/activity.h"
 #include "http/head.h"
+#include "request/chan.h"
 #include "request/client.h"
+#include "request/request.h"
 #include "tls/handshake.h"
 
 #define IN_SIZE 65536           /* the longest request head, and the most body bytes handled at once */
@@ -68,6 +70,7 @@ struct conn {
 	struct h1 *h1;                  /* from the first byte of HTTP on */
 	struct lookup *lookups;         /* what is known of the client's names */
 	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
+	struct list chans;              /* chan.c */
 	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
 	struct work_item *working;      /* the slow work that the request waits for; NULL = it does not */
 	struct client_work *worked;     /* what was done for the request, the last first */
@@ -117,9 +120,12 @@ struct conn_server {
 	struct conn_options o;
 	struct loop *loop;
 	struct listener *listeners;
-	struct watch master, control, resolver, checker;
+	struct watch master, control, resolver, checker, spawner;
 	uint32_t questions;             /* to resolver and checker, ever: the id of the last */
 	struct work_pool *works;        /* threads for slow work; NULL = none */
+	struct list programs;           /* ordered, and not yet told to be over: spawn.c */
+	uint32_t orders;                /* to the spawner, ever: the id of the last */
+	struct deadline spawn_poll;     /* -X */
 	struct deadline requeue, resume, drain_end;
 	struct deadline untold;         /* when failed handshakes that had no line are summed up */
 	struct list conns;
@@ -217,6 +223,22 @@ void work_over(struct conn *c);                         /* waits no longer */
 void work_forget(struct conn *c);                       /* a new request, or the end of the connection */
 int work_init(struct conn_server *s, struct err *e);    /* before the sandbox. 0 or -1 */
 void work_fini(struct conn_server *s);
+/* chan.c: descriptors of programs and backends (request/chan.h). */
+/* Takes fd, unless it fails (NULL: no memory); it gets O_NONBLOCK. Its owner sets event and ctx. */
+struct chan *chan_open(struct stream *s, int fd);
+/* Tells the handler one thing that has come for a stream. False: nothing had. */
+bool chans_run(struct conn *c, const struct stream *s);
+bool chans_any(const struct conn *c, const struct stream *s);
+/* Closes what is left of a stream, or (NULL) of all; programs that still run are killed. */
+void chans_close(struct conn *c, const struct stream *s);
+
+/* spawn.c: programs. The first two are as request/client.h wants them. */
+int spawn_begin(struct stream *s, const struct spawn_spec *spec, struct spawned *p);
+void spawn_end(struct stream *s, struct spawned *p, bool kill);
+bool spawn_events(struct conn *c, const struct stream *s);
+void spawn_forget(struct conn *c, const struct stream *s);
+void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
+void spawn_poll(struct deadline *d);                    /* server->spawn_poll's */
 
 /* check.c: responders. True: c->check.waits, a turn comes with the answer; false: it is there. */
 bool check_ask(struct conn *c);

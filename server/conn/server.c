@@ -100,6 +100,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 		goto nomem;
 	s->o = *o;
 	list_init(&s->conns);
+	list_init(&s->programs);
 	s->reserve = -1;
 	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
 	s->untold = (struct deadline){ .due = untold_due, .at = INT64_MAX };
@@ -107,6 +108,8 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
 	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
 	s->checker = (struct watch){ .fd = o->checker, .ready = check_answers };
+	s->spawner = (struct watch){ .fd = o->spawner, .ready = spawn_answers };
+	s->spawn_poll = (struct deadline){ .due = spawn_poll, .at = INT64_MAX };
 	s->in = malloc(IN_SIZE);
 	s->raw = malloc(RAW_SIZE);
 	s->stage = malloc(RECORD_SIZE);
@@ -164,6 +167,8 @@ int conn_run(struct conn_server *s)
 		loop_watch(s->loop, &s->resolver, EPOLLIN);
 	if (s->checker.fd >= 0)
 		loop_watch(s->loop, &s->checker, EPOLLIN);
+	if (s->spawner.fd >= 0)
+		loop_watch(s->loop, &s->spawner, EPOLLIN);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);
 	if (s->o.ready)

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "handler/asis.h"
+#include "handler/cgi.h"
 #include "handler/file.h"
 #include "handler/welcome.h"
 
 #define ADDED 16
 
-static const struct handler *const built_in[] = { &file_handler, &welcome_handler, &asis_handler };
+static const struct handler *const built_in[] = { &file_handler, &welcome_handler, &asis_handler, &cgi_handler };
 static const struct handler *added[ADDED];
 static unsigned nadded;
 

@@ -37,6 +37,7 @@ static const struct {
 	[LOG_HEADERS] = { "headers", "headers env setenvif expires" },
 	[LOG_MIME] = { "mime", "mime negotiation deflate filter" },
 	[LOG_DIR] = { "dir", "dir autoindex" },
+	[LOG_CGI] = { "cgi", "cgi cgid actions" },
 	[LOG_CRASH] = { "crash", "crash" },
 };
 

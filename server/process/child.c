@@ -160,6 +160,7 @@ static int make_server(struct err *e)
 			.control = child.control,
 			.resolver = child.start->name_fd,
 			.checker = child.start->check_fd,
+			.spawner = child.start->spawn_fd,
 			.busy_wake = shared.wake,
 			.drain = &drain,
 			.stop = &stop,
@@ -224,6 +225,7 @@ static int give_up_rights(struct err *e)
 	keep[n++] = child.key_fd;
 	keep[n++] = child.start->name_fd;
 	keep[n++] = child.start->check_fd;
+	keep[n++] = child.start->spawn_fd;
 	keep[n++] = child.control;
 	keep[n++] = shared.wake;
 	keep[n++] = shared.log_wake;

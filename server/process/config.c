@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "conn/conn.h"
 #include "handler/autoindex.h"
+#include "handler/cgi.h"
 #include "process/settings.h"
 #include "request/access.h"
 #include "request/authn.h"
@@ -68,6 +69,7 @@ struct conf_module *const config_modules[] = {
 	&zstd_module,
 	&expires_module,
 	&allowmethods_module,
+	&cgi_module,
 	&harmless_module,
 	NULL
 };

@@ -24,6 +24,7 @@
 #include "process/resolver.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/spawner.h"
 #include "process/staple.h"
 
 #define PATIENCE_READY 30000            /* ms until a new generation must serve */
@@ -105,6 +106,8 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 		goto fail;
 	if (checker_wanted(cfg) && !(g->checker = helper_start(&checker_kind, cfg, e)))
 		goto fail;
+	if (spawner_wanted(cfg) && !(g->spawner = spawner_start(cfg, e)))
+		goto fail;
 	if (logger_table(g->number, &cfg->targets) < 0) {
 		err_sys(e, "the logger knows too many generations");
 		goto fail;
@@ -115,6 +118,7 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 	g->look = 0;
 	return g;
 fail:
+	spawner_end(g->spawner);
 	helper_end(g->checker);
 	helper_end(g->resolver);
 	keyholders_end(g->keyholders);
@@ -196,6 +200,8 @@ void generation_tick(struct generation *g, int64_t now)
 		helper_tick(g->resolver, g, now);
 	if (g->checker)
 		helper_tick(g->checker, g, now);
+	if (g->spawner)
+		spawner_tick(g->spawner, g, now);
 	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING) {
 		programs_tick(g->programs, now);
 		look_after(g, now);
@@ -223,6 +229,9 @@ int64_t generation_due(const struct generation *g, int64_t now)
 	if (at < due)
 		due = at;
 	at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
+	if (at < due)
+		due = at;
+	at = g->spawner ? spawner_due(g->spawner) : INT64_MAX;
 	if (at < due)
 		due = at;
 	at = g->checker ? helper_due(g->checker) : INT64_MAX;
@@ -267,12 +276,14 @@ bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now)
 	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) ||
 	       (g->resolver && helper_reaped(g->resolver, g, pid, status, now)) ||
 	       (g->checker && helper_reaped(g->checker, g, pid, status, now)) ||
+	       (g->spawner && spawner_reaped(g->spawner, g, pid, status, now)) ||
 	       programs_reaped(g->programs, pid, status, g->state != GENERATION_DRAINING, now);
 }
 
 void generation_free(struct generation *g)
 {
 	slots_forget(g);
+	spawner_end(g->spawner);
 	helper_end(g->checker);
 	helper_end(g->resolver);
 	keyholders_end(g->keyholders);

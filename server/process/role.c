@@ -54,6 +54,8 @@ static const struct role_row {
 	[ROLE_KEYHOLDER] = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_KEYHOLDER, 0 },
 	[ROLE_RESOLVER]  = { "resolver",  "bulkhead-names",  CONFINED,                                             SANDBOX_RESOLVER,  0 },
 	[ROLE_CHECKER]   = { "checker",   "bulkhead-ocsp",   CONFINED,                                             SANDBOX_RESOLVER,  0 },
+	/* Programs inherit what it gives up: they get neither filter nor no_new_privs, so that sendmail and its like work. */
+	[ROLE_SPAWNER]   = { "spawner",   "bulkhead-spawn",  STDIO | CLOSE | LIMITS | ROOT | IDS | NO_CAPS | VERIFY | PARENT | WARM, SANDBOX_NONE, 0 },
 	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                             SANDBOX_LOGGER,    0 },
 	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                             SANDBOX_JOB,       SIGKILL },
 	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                             SANDBOX_MOVER,     SIGKILL },

@@ -16,6 +16,7 @@ enum role {
 	ROLE_KEYHOLDER,         /* holds private keys */
 	ROLE_RESOLVER,          /* asks the name service */
 	ROLE_CHECKER,           /* asks OCSP responders about clients' certificates */
+	ROLE_SPAWNER,           /* starts programs */
 	ROLE_LOGGER,            /* writes the logs */
 	ROLE_JOB,               /* one-shot, as the children's user */
 	ROLE_MOVER,             /* one-shot, as the children's user, with the session cache alone */

@@ -135,7 +135,6 @@ static const struct {
 	const char *remedy;
 } absent[] = {
 	{ "proxy", "Proxy Balancer NoProxy AllowCONNECT <Proxy", "mod_proxy is not available in this release" },
-	{ "cgi", "ScriptLog ScriptSock CGI", "CGI is not available in this release" },
 	{ "php", "php_", "PHP runs in a FastCGI pool (php-fpm), which is not available in this release" },
 	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass, once that is available" },
 	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass, once that is available" },
@@ -159,7 +158,7 @@ static const struct {
 };
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
 static const char shipped[] = "asis authn_dbd authn_socache authnz_ldap "
-	"authz_dbd authz_dbm buffer cache_disk cern_meta cgid charset_lite data "
+	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
 	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
 	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
 	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "

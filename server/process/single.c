@@ -28,6 +28,8 @@
 #include "process/shared.h"
 #include "process/staple.h"
 #include "process/singlecrash.h"
+#include "process/spawnrun.h"
+#include "request/scripts.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
 #include "tls/staple.h"
@@ -105,6 +107,7 @@ static int warm(void *ctx, struct err *e)
 		names_prepare();
 	if (single.store)
 		staples_direct();
+	spawnrun_init(single.cfg->site, NULL);
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
@@ -123,6 +126,8 @@ static int warm(void *ctx, struct err *e)
 			.control = single.control,
 			.busy_wake = -1,
 			.resolver = -1,
+			.spawner = -1,
+			.spawn_direct = scripts_wanted(single.cfg->site) ? &spawnrun_direct : NULL,
 			.lookup = single.cfg->site->asks_names ? names_look : NULL,
 			.checker = -1,
 			.check = checker_direct(single.cfg),
@@ -243,6 +248,7 @@ int single_run(struct config *cfg)
 	}
 	if (single.server)
 		conn_free(single.server);
+	spawnrun_kill_running();
 	shared_remove();
 	listen_close(&single.listens);
 	free(single.listeners);

@@ -22,6 +22,7 @@
 #include "process/hang.h"
 #include "process/keyholder.h"
 #include "process/helper.h"
+#include "process/spawner.h"
 #include "process/role.h"
 #include "process/shared.h"
 
@@ -60,7 +61,7 @@ int slots_init(unsigned n, struct err *e)
 		return err_set(e, "no memory for %u slots", n);
 	nslots = n;
 	for (unsigned i = 0; i < n; i++)
-		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = table[i].ends[SLOT_CHECKS] = -1;
+		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = table[i].ends[SLOT_CHECKS] = table[i].ends[SLOT_PROGRAMS] = -1;
 	return 0;
 }
 
@@ -168,13 +169,17 @@ static int attach(const struct generation *g, unsigned i, struct child_start *be
 		return -1;
 	if (g->checker && helper_attach(g->checker, &begin->check_fd, &ends[SLOT_CHECKS]) < 0)
 		return -1;
+	if (g->spawner && spawner_attach(g->spawner, &begin->spawn_fd, &ends[SLOT_PROGRAMS]) < 0)
+		return -1;
 	return g->resolver ? helper_attach(g->resolver, &begin->name_fd, &ends[SLOT_NAMES]) : 0;
 }
 
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
-	struct child_start begin = { .generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .check_fd = -1, .crash = crash_take(), .waits = gated };
+	struct child_start begin = {
+		.generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .check_fd = -1, .spawn_fd = -1, .crash = crash_take(), .waits = gated,
+	};
 	struct shared_slot pages;
 
 	shared_slot(i, &pages);
@@ -189,7 +194,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		atomic_store_explicit(&shared_head()->used, used, memory_order_release);
 	}
 	if (attach(g, i, &begin) < 0)
-		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder, resolver or checker");
+		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder, resolver, checker or spawner");
 	else if ((s->pid = role_fork(ROLE_CHILD)) == 0)
 		child_run(&begin);
 	else if (s->pid < 0)
@@ -200,6 +205,8 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		close(begin.name_fd);
 	if (begin.check_fd >= 0)
 		close(begin.check_fd);
+	if (begin.spawn_fd >= 0)
+		close(begin.spawn_fd);
 	if (s->pid <= 0) {
 		s->pid = 0;
 		close_ends(s);

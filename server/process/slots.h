@@ -27,7 +27,7 @@ enum slot_state {
 };
 enum slot_event { SLOT_FORKED, SLOT_READY, SLOT_DRAIN, SLOT_END, SLOT_KILL, SLOT_REAPED, SLOT_EVENTS };
 
-enum slot_end { SLOT_KEYS, SLOT_NAMES, SLOT_CHECKS, SLOT_ENDS }; /* keyholder, resolver, checker */
+enum slot_end { SLOT_KEYS, SLOT_NAMES, SLOT_CHECKS, SLOT_PROGRAMS, SLOT_ENDS }; /* keyholder, resolver, checker, spawner */
 
 struct slot {
 	enum slot_state state;

@@ -16,6 +16,9 @@
 
 struct host;
 struct client;
+struct spawn_spec;
+struct spawned;
+struct stream;
 
 /* What is known in answer to a question to the name service. */
 enum client_knows {
@@ -33,6 +36,8 @@ struct client_work {
 	void (*free)(struct client_work *w);
 	struct client_work *next;               /* the one that was done before, for the same request */
 };
+
+enum { CLIENT_EXPORTS_VARIABLES = 1, CLIENT_EXPORTS_CERTIFICATES = 2 };
 
 struct client_ops {
 	/* An SSL_* (or HTTPS) variable of the connection; absent text where it has no value. */
@@ -71,6 +76,11 @@ struct client_ops {
 	/* SSLOptions of the merged sections: +FakeBasicAuth: the subject of a good certificate, "/C=DE/CN=x"; NULL = none. */
 	const char *(*subject)(struct client *c, void *const *section, struct arena *a);
 	bool (*strict)(struct client *c, void *const *section);         /* +StrictRequire */
+	/* What SSLOptions of these sections lets programs see of TLS: CLIENT_EXPORTS_* bits. */
+	unsigned (*exports)(struct client *c, void *const *section);
+	/* Programs: handler/spawn.h. NULL where there are none. */
+	int (*spawn)(struct stream *s, const struct spawn_spec *spec, struct spawned *p);
+	void (*spawn_over)(struct stream *s, struct spawned *p, bool kill);
 };
 
 struct client {
@@ -136,6 +146,10 @@ static inline const char *client_subject(struct client *c, void *const *section,
 static inline bool client_strict(struct client *c, void *const *section)
 {
 	return c->ops->strict && c->ops->strict(c, section);
+}
+static inline unsigned client_exports(struct client *c, void *const *section)
+{
+	return c->ops->exports ? c->ops->exports(c, section) : 0;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/regex.h"
+#include "request/sections.h"
 #include "request/variables.h"
 
 /* ---------------------------------------------------------------------------------------------- rows */
@@ -376,4 +377,36 @@ void env_sections(struct request *r)
 	const struct row *early = r->host->section[setenvif_module.index];
 
 	steps_run(r, request_config(r, &setenvif_module), early->n);
+}
+
+/* ---------------------------------------------------------------------------------------------- what is set anywhere */
+
+static bool row_names(const struct row *row, const char *name)
+{
+	for (unsigned i = 0; row && i < row->n; i++)
+		for (unsigned k = 0; k < row->at[i]->nassigns; k++)
+			if (row->at[i]->assigns[k].value && strcmp(row->at[i]->assigns[k].name, name) == 0)
+				return true;
+	return false;
+}
+
+static bool structures_name(void *const *section, const char *name)
+{
+	return section && (row_names(section[env_module.index], name) || row_names(section[setenvif_module.index], name));
+}
+
+static bool sections_name(const struct section *first, const char *name)
+{
+	for (const struct section *s = first; s; s = s->next)
+		if (structures_name(s->config, name) || sections_name(s->files, name))
+			return true;
+	return false;
+}
+
+bool env_names(const struct site *s, const char *name)
+{
+	for (const struct host *h = s->main; h; h = h == s->main ? s->hosts : h->next)
+		if (structures_name(h->section, name) || sections_name(h->sections, name))
+			return true;
+	return false;
 }

@@ -19,5 +19,7 @@ void env_early(struct request *r);
 void env_sections(struct request *r);
 /* SetEnv, PassEnv, UnsetEnv. After type, before the handler. */
 void env_late(struct request *r);
+/* Whether a line anywhere in the configuration sets that variable. */
+bool env_names(const struct site *s, const char *name);
 
 #endif

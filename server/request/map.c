@@ -6,6 +6,7 @@
  */
 #include "request/map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/regex.h"
@@ -13,6 +14,7 @@
 #include "http/uri.h"
 #include "log/log.h"
 #include "request/core.h"
+#include "request/handler.h"
 #include "request/phases.h"
 #include "request/response.h"
 #include "request/userdir.h"
@@ -421,13 +423,9 @@ unsigned map_run(struct request *r)
 			return 500;
 		if (rc == 0 || !where)          /* an Alias always has a target */
 			continue;
-		if (rule->script) {
-			log_errorx(&r->client->about, LOG_ALIAS, "BH0400",
-				   "%s denied: %s of %s:%u leads to programs, which this release cannot run, and the source is not sent "
-				   "instead", r->path, rule->directive, rule->pos.file ? rule->pos.file : "-", rule->pos.line);
-			r->refused = "CGI does not exist in this release";
-			return 403;
-		}
+		if (rule->script && !(r->handler = handler_find("cgi-script")))
+			return 403;             /* never the source instead */
+		r->scripted = rule->script;
 		if (rule->regex && climbs(where) && !climbs(rule->target))
 			return 403;             /* pieces of the path have come together as ".." */
 		if (rule->prefix) {
@@ -438,6 +436,42 @@ unsigned map_run(struct request *r)
 		return r->filename ? 0 : 500;
 	}
 	return map_host(r);
+}
+
+/* How much of a target is the same for all requests. */
+static size_t fixed_part(const struct rule *rule)
+{
+	size_t n = strlen(rule->target);
+
+	if (!rule->regex)
+		return n;
+	n = strcspn(rule->target, "$\\");
+	while (n && rule->target[n] && rule->target[n - 1] != '/')
+		n--;
+	return n;
+}
+
+bool map_leads(const struct host *h, const char *path, bool scripts)
+{
+	const struct alias_host *a = host_config(h, &alias_module);
+
+	for (const struct rule *rule = a->aliases.first; rule; rule = rule->next) {
+		size_t n;
+		char *target;
+		const char *rest;
+
+		if ((scripts && !rule->script) || !rule->target)
+			continue;
+		if (!path)
+			return true;
+		n = fixed_part(rule);
+		target = n > 1 ? strndup(rule->target, n) : NULL;
+		rest = target ? behind_prefix(path, target) : NULL;
+		free(target);
+		if (rest)
+			return true;
+	}
+	return false;
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */

@@ -17,6 +17,11 @@ extern struct conf_module alias_module;
  * r->filename stays NULL: only a handler that needs no file can answer (the default handler says 404).
  */
 unsigned map_run(struct request *r);
+/*
+ * Whether a file lies where an Alias or (scripts: only) ScriptAlias of the host may lead; path NULL: whether there is one.
+ * For scripts.c.
+ */
+bool map_leads(const struct host *h, const char *path, bool scripts);
 /* The Redirects of r's merged sections (<Directory>, <Location> …). After access and authentication, before the handler. */
 unsigned map_redirect(struct request *r);
 

@@ -241,6 +241,7 @@ void phases_adopt(struct request *r, struct request *sub)
 	r->filename = sub->filename;
 	r->path_info = sub->path_info;
 	r->folders = sub->folders;
+	r->scripted = sub->scripted;
 	r->context_prefix = sub->context_prefix;
 	r->context_root = sub->context_root;
 	r->type_handler = sub->type_handler;

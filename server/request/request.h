@@ -74,6 +74,7 @@ struct request {
 	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
+	bool scripted;                          /* ScriptAlias leads here: programs run without ExecCGI */
 	bool index;                             /* DirectoryIndex led to it from its folder */
 	bool fd_kept;                           /* the arena closes fd, whatever it is then */
 	bool waits;                             /* its phase said PHASE_WAIT: for the name service, a thread, a certificate */
@@ -94,6 +95,8 @@ struct request {
 
 	/* The response. */
 	unsigned status;                        /* 200 at first */
+	const char *reason;                     /* its phrase where that is not the standard's; NULL = it is */
+	bool raw;                               /* the head is among the bytes that are written: stream_head sends none, and the connection ends */
 	struct fields out;                      /* sent with successes */
 	struct fields always;                   /* sent with every status */
 	int64_t length;                         /* of the body; -1 = not known (chunked, or until close) */

@@ -421,6 +421,7 @@ static void send_html(struct request *r, unsigned status, const char *sentence, 
 static void forget(struct request *r)
 {
 	r->out.n = 0;
+	r->reason = NULL;
 	r->type = r->charset = r->encoding = r->language = r->etag = NULL;
 	r->modified = -1;
 	r->length = -1;

@@ -168,7 +168,18 @@ unsigned vhostalias_run(struct request *r)
 		return 503;
 	if (script && !(r->handler = handler_find("cgi-script")))
 		return 403;
+	r->scripted = script;
 	return 0;
+}
+
+bool vhostalias_runs(const struct host *h, const char *path)
+{
+	const struct place *p = &((const struct vhostalias_host *)host_config(h, &vhost_alias_module))->scripts;
+	size_t n = p->kind > OF_NOTHING ? strcspn(p->pattern, "%") : 0;
+
+	while (n && p->pattern[n - 1] != '/')
+		n--;
+	return p->kind > OF_NOTHING && (!path || (n > 1 && strncmp(path, p->pattern, n) == 0));
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */

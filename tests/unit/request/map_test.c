@@ -139,17 +139,15 @@ static void prefixes_match_any_number_of_slashes(void **state)
 	served_free(v);
 }
 
-static void programs_are_denied(void **state)
+static void programs_are_denied_where_nothing_runs_them(void **state)
 {
 	struct served *v = served_site("ScriptAlias /cgi-bin/ \"@DIR@/cgi-bin/\"\nErrorDocument 403 \"closed here\"\n");
 
 	(void)state;
 	served_folder(v, "cgi-bin");
 	served_file_make(v, "cgi-bin/secret.pl", "source");
-	served_log(v);
 	assert_int_equal(served_get(v, "/cgi-bin/secret.pl"), 403);
 	assert_string_equal(v->body, "closed here");
-	assert_non_null(strstr(served_log(v), "ScriptAlias of test.conf:3"));
 	served_free(v);
 }
 
@@ -204,7 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(redirects_answer_by_prefix_and_pattern), cmocka_unit_test(redirects_in_sections_come_after_access),
 		cmocka_unit_test(aliases_lead), cmocka_unit_test(prefixes_match_any_number_of_slashes),
-		cmocka_unit_test(programs_are_denied), cmocka_unit_test(hosts_come_before_the_main_server),
+		cmocka_unit_test(programs_are_denied_where_nothing_runs_them), cmocka_unit_test(hosts_come_before_the_main_server),
 		cmocka_unit_test(bad_lines_are_refused), cmocka_unit_test(doubtful_aliases_are_told),
 	};
 

@@ -1,0 +1,191 @@
+/*
+ * chan.c - descriptors of programs and backends beside a connection's own: request/chan.h in the child's loop. A descriptor
+ * that became ready is taken out of epoll until its handler has used that up, so that one whose client takes no bytes costs
+ * nothing; what it brings is handled in a turn of its connection (chans_run).
+ */
+#include "conn/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+struct conn_chan {
+	struct chan chan;               /* first: what its owner knows */
+	struct watch watch;
+	struct deadline deadline;
+	struct list item;               /* conn->chans */
+	struct conn *c;
+	const struct stream *stream;
+	unsigned wanted, has;           /* CHAN_* */
+};
+
+static struct conn_chan *chan_of(struct chan *c)
+{
+	return (struct conn_chan *)(void *)c;
+}
+
+/* Waits for what is wanted and not there. A failure of epoll shows as if it were there: read or write then tell. */
+static void arm(struct conn_chan *h)
+{
+	unsigned missing = h->wanted & ~h->has;
+	uint32_t events = (missing & CHAN_READ ? EPOLLIN : 0) | (missing & CHAN_WRITE ? EPOLLOUT : 0);
+
+	if (loop_watch(h->c->server->loop, &h->watch, events) < 0)
+		h->has |= missing;
+}
+
+static void ready(struct watch *w, uint32_t events)
+{
+	struct conn_chan *h = (struct conn_chan *)(void *)((char *)w - offsetof(struct conn_chan, watch));
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		h->has |= CHAN_READ;
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		h->has |= CHAN_WRITE;
+	arm(h);
+	conn_turn(h->c);
+}
+
+static void late(struct deadline *d)
+{
+	struct conn_chan *h = (struct conn_chan *)(void *)((char *)d - offsetof(struct conn_chan, deadline));
+
+	h->has |= CHAN_LATE;
+	conn_turn(h->c);
+}
+
+static void want(struct chan *c, unsigned events)
+{
+	struct conn_chan *h = chan_of(c);
+
+	h->wanted = events & (CHAN_READ | CHAN_WRITE);
+	arm(h);
+}
+
+static void used_up(struct conn_chan *h, unsigned what)
+{
+	h->has &= ~what;
+	arm(h);
+}
+
+/* What is read counts to the connection's share of a turn, whether or not it is sent on. */
+static ssize_t chan_in(struct chan *c, void *p, size_t n)
+{
+	struct conn_chan *h = chan_of(c);
+	struct conn_server *s = h->c->server;
+	ssize_t got;
+
+	if (s->turn_in >= TURN_BYTES) {
+		h->c->again = true;
+		return CHAN_AGAIN;
+	}
+	do
+		got = read(h->watch.fd, p, n);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return CHAN_BROKEN;
+	if (got < 0 || (got > 0 && (size_t)got < n))
+		used_up(h, CHAN_READ);
+	if (got < 0)
+		return CHAN_AGAIN;
+	s->turn_in += (size_t)got;
+	return got;
+}
+
+static ssize_t chan_out(struct chan *c, const void *p, size_t n)
+{
+	struct conn_chan *h = chan_of(c);
+	ssize_t done;
+
+	do
+		done = write(h->watch.fd, p, n);
+	while (done < 0 && errno == EINTR);
+	if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return CHAN_BROKEN;
+	if (done < 0 || (size_t)done < n)
+		used_up(h, CHAN_WRITE);
+	return done < 0 ? CHAN_AGAIN : done;
+}
+
+static void set_deadline(struct chan *c, int64_t ms)
+{
+	struct conn_chan *h = chan_of(c);
+
+	h->has &= ~(unsigned)CHAN_LATE;
+	if (ms == CHAN_TIMEOUT)
+		ms = h->c->settings->timeout;
+	if (deadline_set(h->c->server->loop, &h->deadline, ms < 0 ? INT64_MAX : loop_now(h->c->server->loop) + ms) < 0)
+		conn_break(h->c, "out of memory");
+}
+
+static void shut(struct chan *c)
+{
+	struct conn_chan *h = chan_of(c);
+
+	loop_remove(h->c->server->loop, &h->watch);
+	deadline_clear(h->c->server->loop, &h->deadline);
+	close(h->watch.fd);
+	list_remove(&h->item);
+	free(h);
+}
+
+static const struct chan_ops ops = { .want = want, .read = chan_in, .write = chan_out, .deadline = set_deadline, .close = shut };
+
+struct chan *chan_open(struct stream *s, int fd)
+{
+	struct conn_chan *h = calloc(1, sizeof *h);
+
+	if (!h)
+		return NULL;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		free(h);
+		return NULL;
+	}
+	h->chan.ops = &ops;
+	h->watch = (struct watch){ .fd = fd, .ready = ready };
+	h->deadline = (struct deadline){ .due = late, .at = INT64_MAX };
+	h->c = conn_of(s->request->client);
+	h->stream = s;
+	list_append(&h->c->chans, &h->item);
+	return &h->chan;
+}
+
+bool chans_run(struct conn *c, const struct stream *s)
+{
+	list_each(i, &c->chans) {
+		struct conn_chan *h = list_entry(i, struct conn_chan, item);
+		unsigned events = h->has & (h->wanted | CHAN_LATE);
+
+		if (h->stream != s || !events)
+			continue;
+		/* To the end: one that always has something must not hold the others up. */
+		list_remove(&h->item);
+		list_append(&c->chans, &h->item);
+		h->has &= ~(unsigned)CHAN_LATE;
+		if (h->chan.event)
+			h->chan.event(&h->chan, events);
+		return true;
+	}
+	return spawn_events(c, s);
+}
+
+bool chans_any(const struct conn *c, const struct stream *s)
+{
+	list_each(i, &c->chans)
+		if (list_entry(i, struct conn_chan, item)->stream == s)
+			return true;
+	return false;
+}
+
+void chans_close(struct conn *c, const struct stream *s)
+{
+	list_each(i, &c->chans) {
+		struct conn_chan *h = list_entry(i, struct conn_chan, item);
+
+		if (!s || h->stream == s)
+			shut(&h->chan);
+	}
+	spawn_forget(c, s);
+}

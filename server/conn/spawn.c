@@ -1,0 +1,360 @@
+/*
+ * spawn.c - a child's half of starting programs: makes their pipes, gives the order to the spawner, learns how they do. The
+ * requests they belong to are told in turns of their connections. Runs in the children, and under -X, where there is no
+ * spawner between.
+ *
+ * A record lives until the spawner has been told that it is over, also behind its connection: an order that finds the
+ * socket full must not leave a program alone.
+ */
+#include "conn/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/ipc.h"
+#include "conn/spawnproto.h"
+
+#define TURN_ANSWERS 64
+
+struct run {
+	struct list item;               /* server->programs */
+	struct conn *c;                 /* NULL: over, to be told */
+	const struct stream *stream;
+	struct spawned *p;
+	uint32_t id, pinged;            /* pinged: the PONG that tells whether a dead spawner had taken the order; 0 = none */
+	bool started, kill;
+	bool untold;                    /* failed or ended: still to be told */
+	enum spawn_stage stage;
+	int errnum, status;
+};
+
+static struct run *run_of(const struct conn_server *s, uint32_t id)
+{
+	list_each(i, &s->programs) {
+		struct run *r = list_entry(i, struct run, item);
+		if (r->id == id)
+			return r;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ orders */
+
+static char *put_string(char *to, const char *s)
+{
+	size_t n = strlen(s) + 1;
+
+	memcpy(to, s, n);
+	return to + n;
+}
+
+/* malloc'd; NULL: too long, or no memory. */
+static char *order_of(const struct spawn_spec *spec, size_t *size)
+{
+	struct spawn_order head = { .limits = spec->limits };
+	size_t n = sizeof head + strlen(spec->path) + 1;
+	char *order, *to;
+
+	for (; spec->args[head.nargs]; head.nargs++)
+		n += strlen(spec->args[head.nargs]) + 1;
+	for (; spec->env[head.nenv]; head.nenv++)
+		n += strlen(spec->env[head.nenv]) + 1;
+	if (n > SPAWN_ORDER || head.nargs + head.nenv > SPAWN_WORDS || !(order = malloc(n)))
+		return NULL;
+	memcpy(order, &head, sizeof head);
+	to = put_string(order + sizeof head, spec->path);
+	for (uint32_t i = 0; i < head.nargs; i++)
+		to = put_string(to, spec->args[i]);
+	for (uint32_t i = 0; i < head.nenv; i++)
+		to = put_string(to, spec->env[i]);
+	*size = n;
+	return order;
+}
+
+static int send_order(struct conn_server *s, uint32_t id, const char *order, size_t n, const int *fds)
+{
+	static unsigned char packet[IPC_MAX_DATA];
+	const size_t most = sizeof packet - sizeof(struct spawn_part);
+
+	for (size_t at = 0; at < n;) {
+		struct spawn_part part = { (uint32_t)at, (uint32_t)n };
+		size_t piece = n - at < most ? n - at : most;
+		bool last = at + piece == n;
+
+		memcpy(packet, &part, sizeof part);
+		memcpy(packet + sizeof part, order + at, piece);
+		if (ipc_send(s->spawner.fd, last ? SPAWN_MSG_RUN : SPAWN_MSG_PART, id, packet, sizeof part + piece, fds, last ? 3 : 0) < 0)
+			return -1;
+		at += piece;
+	}
+	return 0;
+}
+
+/* One that could not be told is kept, and told when the spawner is heard of next. */
+static void tell_over(struct conn_server *s, struct run *r)
+{
+	uint32_t kill = r->kill;
+
+	if (s->o.spawn_direct)
+		s->o.spawn_direct->over(r->id, r->kill);
+	else if (s->spawner.fd >= 0 && ipc_send(s->spawner.fd, SPAWN_MSG_OVER, r->id, &kill, sizeof kill, NULL, 0) < 0 && errno == EAGAIN)
+		return;
+	list_remove(&r->item);
+	free(r);
+}
+
+static void tell_overs(struct conn_server *s)
+{
+	list_each(i, &s->programs) {
+		struct run *r = list_entry(i, struct run, item);
+		if (!r->c)
+			tell_over(s, r);
+	}
+}
+
+static void close_all(const int *fds, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void fail(struct run *r, enum spawn_stage stage, int errnum)
+{
+	r->stage = stage;
+	r->errnum = errnum;
+	r->untold = true;
+}
+
+/* Gives the order. 0, or -1: it cannot be given now. */
+static int give(struct conn_server *s, struct run *r, const struct spawn_spec *spec, const int *fds)
+{
+	size_t n;
+	char *order = order_of(spec, &n);
+	enum spawn_stage stage;
+	int rc = -1, errnum = 0;
+
+	if (order && s->o.spawn_direct) {
+		stage = s->o.spawn_direct->run(r->id, order, n, fds, &errnum);
+		r->started = stage == SPAWN_OK;
+		if (stage != SPAWN_OK)
+			fail(r, stage, errnum);
+		deadline_set(s->loop, &s->spawn_poll, loop_now(s->loop) + SPAWN_POLL_MS);
+		rc = 0;
+	} else if (order && s->spawner.fd >= 0) {
+		rc = send_order(s, r->id, order, n, fds);
+	}
+	free(order);
+	return rc;
+}
+
+int spawn_begin(struct stream *stream, const struct spawn_spec *spec, struct spawned *p)
+{
+	struct conn *c = conn_of(stream->request->client);
+	struct conn_server *s = c->server;
+	struct run *r = calloc(1, sizeof *r);
+	int theirs[3] = { -1, -1, -1 }, ours[3] = { -1, -1, -1 }, pair[2];
+	struct chan *chans[3] = { NULL, NULL, NULL };
+
+	tell_overs(s);
+	for (int i = 0; r && i < 3; i++) {
+		if (pipe2(pair, O_CLOEXEC) < 0)
+			goto fail;
+		ours[i] = pair[i == 0];
+		theirs[i] = pair[i != 0];
+		if (!(chans[i] = chan_open(stream, ours[i])))
+			goto fail;
+		ours[i] = -1;
+	}
+	if (!r)
+		goto fail;
+	*r = (struct run){ .c = c, .stream = stream, .p = p, .id = ++s->orders };
+	list_init(&r->item);
+	if (give(s, r, spec, theirs) < 0)
+		goto fail;
+	close_all(theirs, 3);
+	p->in = chans[0];
+	p->out = chans[1];
+	p->err = chans[2];
+	list_append(&s->programs, &r->item);
+	return 0;
+fail:
+	for (int i = 0; i < 3; i++)
+		chan_close(chans[i]);
+	close_all(theirs, 3);
+	close_all(ours, 3);
+	free(r);
+	return -1;
+}
+
+static void over(struct conn_server *s, struct run *r, bool kill)
+{
+	r->c = NULL;
+	r->p = NULL;
+	r->kill = kill;
+	tell_over(s, r);
+}
+
+void spawn_end(struct stream *stream, struct spawned *p, bool kill)
+{
+	struct conn_server *s = conn_of(stream->request->client)->server;
+
+	list_each(i, &s->programs) {
+		struct run *r = list_entry(i, struct run, item);
+		if (r->p == p && r->c) {
+			over(s, r, kill);
+			return;
+		}
+	}
+}
+
+void spawn_forget(struct conn *c, const struct stream *stream)
+{
+	list_each(i, &c->server->programs) {
+		struct run *r = list_entry(i, struct run, item);
+		if (r->c == c && (!stream || r->stream == stream))
+			over(c->server, r, true);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ news */
+
+bool spawn_events(struct conn *c, const struct stream *stream)
+{
+	list_each(i, &c->server->programs) {
+		struct run *r = list_entry(i, struct run, item);
+
+		if (r->c != c || r->stream != stream || !r->untold)
+			continue;
+		r->untold = false;
+		if (r->stage == SPAWN_OK && r->p->ended)
+			r->p->ended(r->p, r->status);
+		else if (r->stage != SPAWN_OK && r->p->failed)
+			r->p->failed(r->p, r->stage, r->errnum);
+		return true;
+	}
+	return false;
+}
+
+/* The connection's turn may end it, and with it other records: who goes through the list begins anew. */
+static void news(struct run *r)
+{
+	if (r->c)
+		conn_turn(r->c);
+}
+
+static void has_ended(struct run *r, int status)
+{
+	r->status = status;
+	r->untold = true;
+	news(r);
+}
+
+/* Another spawner: what ran died with the former one; what was ordered lies in the socket, or died with it too. */
+static void hello(struct conn_server *s)
+{
+	bool again = true;
+	uint32_t ping = ++s->orders;
+
+	for (int i = 0; again; i++) {
+		again = false;
+		list_each(k, &s->programs) {
+			struct run *r = list_entry(k, struct run, item);
+
+			if (!r->c || r->untold || r->stage != SPAWN_OK || !r->started || r->status == -1)
+				continue;
+			has_ended(r, -1);
+			again = true;
+			break;
+		}
+	}
+	if (ipc_send(s->spawner.fd, SPAWN_MSG_PING, ping, NULL, 0, NULL, 0) < 0)
+		return;
+	list_each(k, &s->programs) {
+		struct run *r = list_entry(k, struct run, item);
+		if (!r->started && r->stage == SPAWN_OK)
+			r->pinged = ping;
+	}
+}
+
+static void pong(struct conn_server *s, uint32_t ping)
+{
+	for (bool again = true; again;) {
+		again = false;
+		list_each(k, &s->programs) {
+			struct run *r = list_entry(k, struct run, item);
+
+			if (r->pinged != ping || r->started || r->stage != SPAWN_OK)
+				continue;
+			r->pinged = 0;
+			fail(r, SPAWN_GONE, 0);
+			news(r);
+			again = true;
+			break;
+		}
+	}
+}
+
+static void take(struct conn_server *s, const struct ipc_message *m)
+{
+	struct run *r = run_of(s, m->head.id);
+	struct spawn_failed failed;
+	int32_t status;
+
+	if (ipc_is(m, SPAWN_MSG_HELLO, 0, 0)) {
+		hello(s);
+	} else if (ipc_is(m, SPAWN_MSG_PONG, 0, 0)) {
+		pong(s, m->head.id);
+	} else if (r && ipc_is(m, SPAWN_MSG_STARTED, 0, 0)) {
+		r->started = true;
+	} else if (r && ipc_is(m, SPAWN_MSG_FAILED, sizeof failed, sizeof failed)) {
+		memcpy(&failed, m->data, sizeof failed);
+		fail(r, failed.stage > SPAWN_OK && failed.stage < SPAWN_STAGES ? (enum spawn_stage)failed.stage : SPAWN_GONE, failed.errnum);
+		news(r);
+	} else if (r && ipc_is(m, SPAWN_MSG_ENDED, sizeof status, sizeof status)) {
+		memcpy(&status, m->data, sizeof status);
+		has_ended(r, status);
+	}
+}
+
+void spawn_answers(struct watch *w, uint32_t events)
+{
+	static struct ipc_message m;
+	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, spawner));
+
+	(void)events;
+	for (int i = 0; i < TURN_ANSWERS; i++) {
+		int rc = ipc_recv(w->fd, &m);
+
+		if (rc < 0 && errno == EBADMSG)
+			continue;
+		if (rc < 0)
+			break;
+		if (rc == 0) {                  /* master and spawner are both gone */
+			loop_remove(s->loop, w);
+			w->fd = -1;
+			break;
+		}
+		ipc_drop_fds(&m);
+		take(s, &m);
+	}
+	tell_overs(s);
+}
+
+void spawn_poll(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, spawn_poll));
+	uint32_t id;
+	int status;
+
+	while (s->o.spawn_direct->poll(&id, &status)) {
+		struct run *r = run_of(s, id);
+		if (r && r->c)
+			has_ended(r, status);
+	}
+	deadline_set(s->loop, d, loop_now(s->loop) + SPAWN_POLL_MS);
+}

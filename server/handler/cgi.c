@@ -1,0 +1,723 @@
+/*
+ * cgi.c - the handler "cgi-script": a program for each request, started by the spawner. Runs in the children.
+ *
+ *   CHECK → HEAD → BODY → over            the answer: head gathered, then handed on as it comes
+ *             └→ DRAIN → redirect         a Location without a page: what the program still says is dropped first
+ *             └→ WHY → 500                its output ended within the head: how it ended is waited for, shortly
+ *
+ * The request's body goes the other way at the same time. Each direction holds at most one buffer: while the client takes no
+ * more, the program's output is not read; while the program takes no more, the body is not read.
+ */
+#include "handler/cgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "handler/cgienv.h"
+#include "handler/cgihead.h"
+#include "handler/spawn.h"
+#include "http/uri.h"
+#include "log/log.h"
+#include "request/core.h"
+#include "request/phases.h"
+#include "request/response.h"
+
+#define READ_SIZE 32768
+#define LINE_MOST 2048                  /* of standard error in one line of the log */
+#define WHY_MS 1000                     /* how long the end of a program that said too little is waited for */
+
+enum state { CGI_HEAD, CGI_BODY, CGI_DRAIN, CGI_WHY, CGI_OVER };
+
+struct held { char *p; size_t n, at; };
+
+struct cgi {
+	struct request *r;
+	struct spawned program;
+	enum state state;
+	bool nph;
+	bool gone;                      /* spawn_over was said */
+	bool ended;                     /* `status` tells how */
+	int status;
+	bool body_ended;                /* all of the request's body has come */
+	struct held in;                 /* of it, what the program has not taken */
+	struct held out;                /* of the answer's body, what the client has not taken */
+	char *head;                     /* CGIHEAD_MOST bytes, while it is gathered */
+	size_t head_n;
+	const char *redirect;           /* CGI_DRAIN: where to */
+	char line[LINE_MOST];           /* of standard error, so far */
+	size_t line_n;
+};
+
+static char buffer[READ_SIZE];          /* of the turn at hand */
+
+static void held_free(struct held *h)
+{
+	free(h->p);
+	*h = (struct held){ 0 };
+}
+
+static int held_keep(struct held *h, const char *p, size_t n)
+{
+	h->p = malloc(n);
+	if (!h->p)
+		return -1;
+	memcpy(h->p, p, n);
+	h->n = n;
+	h->at = 0;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the end */
+
+/* Lets go of the program: its pipes, and itself. */
+static void release(struct cgi *c, bool kill)
+{
+	if (c->gone)
+		return;
+	c->gone = true;
+	c->state = CGI_OVER;
+	chan_close(c->program.in);
+	chan_close(c->program.out);
+	chan_close(c->program.err);
+	c->program.in = c->program.out = c->program.err = NULL;
+	spawn_over(c->r, &c->program, kill);
+	held_free(&c->in);
+	held_free(&c->out);
+	free(c->head);
+	c->head = NULL;
+}
+
+static void put_line(struct cgi *c)
+{
+	while (c->line_n && (c->line[c->line_n - 1] == '\r' || c->line[c->line_n - 1] == '\n'))
+		c->line_n--;
+	if (c->line_n)
+		log_errorx(&c->r->client->about, LOG_CGI, "BH0668", "%.*s: said by %s", (int)c->line_n, c->line, c->r->filename);
+	c->line_n = 0;
+}
+
+/* Standard error, line by line. False: it has ended. */
+static bool read_errors(struct cgi *c)
+{
+	char part[2048];
+	ssize_t got;
+
+	while ((got = chan_read(c->program.err, part, sizeof part)) > 0)
+		for (ssize_t i = 0; i < got; i++) {
+			if (part[i] != '\n')
+				c->line[c->line_n++] = part[i];
+			if (part[i] == '\n' || c->line_n == sizeof c->line)
+				put_line(c);
+		}
+	return got == CHAN_AGAIN;
+}
+
+static void last_errors(struct cgi *c)
+{
+	if (c->program.err)
+		read_errors(c);
+	put_line(c);
+}
+
+/* How a program ended, as words; "" where that says nothing. */
+static const char *end_words(const struct cgi *c)
+{
+	struct request *r = c->r;
+
+	if (!c->ended)
+		return "";
+	if (c->status == -1)
+		return ": the process that had started it (the spawner) was killed or crashed, and took it with it";
+	if (WIFSIGNALED(c->status)) {
+		int n = WTERMSIG(c->status);
+		const char *text = arena_printf(r->arena, ": it was ended by signal %d (%s)%s", n, strsignal(n),
+						n == SIGXCPU || n == SIGKILL ? ": look at RLimitCPU, RLimitMEM and the memory of the machine" : "");
+		return text ? text : "";
+	}
+	return WEXITSTATUS(c->status) ? arena_printf(r->arena, ": it ended with exit status %d", WEXITSTATUS(c->status)) : "";
+}
+
+/* Before the head: a page. Behind it: the answer is cut short. */
+static void fail(struct cgi *c, unsigned status)
+{
+	struct request *r = c->r;
+
+	last_errors(c);
+	release(c, true);
+	if (r->head_sent)
+		stream_abort(r->stream, "its program failed");
+	else
+		response_error(r, status);
+}
+
+static void too_short(struct cgi *c)
+{
+	log_errorx(&c->r->client->about, LOG_CGI, "BH0665", "premature end of script headers: %s wrote %zu bytes and no empty line behind its head%s%s",
+		   c->r->filename, c->head_n, end_words(c),
+		   c->head_n ? "" : "; run it by hand as the server's user, it must print \"Content-Type: …\" and an empty line first");
+	fail(c, 500);
+}
+
+static void too_late(struct cgi *c)
+{
+	log_errorx(&c->r->client->about, LOG_CGI, "BH0667",
+		   "timeout waiting for output from %s: it gave and took nothing in that time and is ended; CGIScriptTimeout or Timeout make it longer",
+		   c->r->filename);
+	c->r->keepalive = false;
+	fail(c, 504);
+}
+
+/* ------------------------------------------------------------------------------------------------ time */
+
+/* Silence counts only where it is the program's: not while the client is waited for. */
+static void pace(struct cgi *c)
+{
+	bool client_reads = !c->out.p, client_writes = c->r->has_body && !c->body_ended && !c->in.p;
+
+	if (c->state == CGI_OVER || c->state == CGI_WHY)
+		return;
+	chan_deadline(c->program.out, client_reads && !(client_writes && c->state == CGI_HEAD) ? cgi_timeout(c->r) : CHAN_NEVER);
+}
+
+/* ------------------------------------------------------------------------------------------------ the answer */
+
+static void go_on_reading(struct cgi *c)
+{
+	chan_want(c->program.out, c->out.p ? 0 : CHAN_READ);
+}
+
+static void finish(struct cgi *c)
+{
+	struct request *r = c->r;
+
+	last_errors(c);
+	if (c->ended && c->status == -1) {
+		release(c, true);
+		stream_abort(r->stream, "the spawner died, and its program with it");
+		return;
+	}
+	release(c, false);
+	stream_end(r->stream);
+}
+
+static void redirect(struct cgi *c)
+{
+	struct request *r = c->r;
+	const char *where = c->redirect;
+
+	last_errors(c);
+	release(c, false);
+	if (*where == '/')
+		phases_redirect(r, where, r->status);
+	else
+		response_redirect(r, 302, where);
+}
+
+/* Bytes of the answer's body. False: the client is gone, or all was said. */
+static bool put_body(struct cgi *c, const char *p, size_t n)
+{
+	struct request *r = c->r;
+	struct iovec iov = { (void *)(uintptr_t)p, n };
+	ssize_t took = r->no_body && !r->raw ? (ssize_t)n : n ? stream_write(r->stream, &iov, 1) : 0;
+
+	if (took < 0) {
+		release(c, true);
+		return false;
+	}
+	if ((size_t)took < n && held_keep(&c->out, p + took, n - (size_t)took) < 0) {
+		fail(c, 503);
+		return false;
+	}
+	return true;
+}
+
+static int add(struct fields *f, const char *name, const char *value)
+{
+	return value ? fields_add(f, text_of(name), text_of(value)) : 0;
+}
+
+/* What the head says goes into the response: fields of all statuses, as Apache's, so that they outlive an error page. */
+static int apply(struct cgi *c, const struct cgihead *h)
+{
+	struct request *r = c->r;
+	bool conditional = !h->status && r->status == 200 && (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD);
+	char date[HTTP_DATE];
+	int rc = 0;
+
+	for (unsigned i = 0; i < h->fields.n && rc == 0; i++)
+		rc = fields_add(&r->always, h->fields.at[i].name, h->fields.at[i].value);
+	r->type = h->type;
+	r->charset = r->encoding = r->language = NULL;
+	if (h->status) {
+		r->status = h->status;
+		r->reason = h->reason;
+	}
+	r->length = h->length;
+	if (h->close)
+		r->keepalive = false;
+	rc |= add(&r->out, "Content-Range", h->range);
+	if (conditional) {
+		r->etag = h->etag;
+		r->modified = h->modified;
+	} else {
+		rc |= add(&r->out, "ETag", h->etag);
+		if (h->modified != -1)
+			rc |= fields_add_copy(&r->out, "Last-Modified", http_date(h->modified, date));
+	}
+	return rc;
+}
+
+static void bad_head(struct cgi *c, const struct cgihead *h)
+{
+	log_errorx(&c->r->client->about, LOG_CGI, "BH0666", "malformed header from script %s: %s: \"%s\"; a head is lines of \"Name: value\", then an empty one",
+		   c->r->filename, h->why, h->line ? h->line : "");
+	fail(c, 500);
+}
+
+/* A Location and no Status. True: it is one, and under way. */
+static bool leads_away(struct cgi *c, const struct cgihead *h)
+{
+	struct request *r = c->r;
+
+	if (!h->location || (h->status && h->status != 200))
+		return false;
+	for (unsigned i = 0; i < h->fields.n; i++)
+		fields_add(&r->always, h->fields.at[i].name, h->fields.at[i].value);
+	c->redirect = h->location;
+	c->state = CGI_DRAIN;
+	stream_read(r->stream, false);
+	held_free(&c->in);
+	chan_close(c->program.in);
+	c->program.in = NULL;
+	return true;
+}
+
+/* The head is whole. True: go on with what stands behind it. */
+static bool take_head(struct cgi *c, size_t n)
+{
+	struct request *r = c->r;
+	struct cgihead h;
+	int rc;
+
+	if (cgihead_parse(r->arena, c->head, n, c->nph, &h) != CGIHEAD_DONE) {
+		bad_head(c, &h);
+		return false;
+	}
+	if (leads_away(c, &h))
+		return true;
+	if (apply(c, &h) < 0 || add(&r->out, "Location", h.location) < 0) {
+		fail(c, 503);
+		return false;
+	}
+	rc = response_start(r);
+	if (rc != 0) {
+		last_errors(c);
+		release(c, rc < 0);
+		return false;
+	}
+	c->state = CGI_BODY;
+	return true;
+}
+
+/* nph-: the bytes go out as they come. The status in the first line is for the log. */
+static bool take_raw(struct cgi *c)
+{
+	struct request *r = c->r;
+	struct text line = { c->head, c->head_n }, word;
+	uint64_t status;
+
+	if (text_split(&line, ' ', &word) && text_starts(word, "HTTP/") && line.n >= 3 && text_u64((struct text){ line.p, 3 }, 999, &status) == 0)
+		r->status = (unsigned)status;
+	r->raw = true;
+	r->keepalive = false;
+	if (stream_head(r->stream) < 0) {
+		release(c, true);
+		return false;
+	}
+	c->state = CGI_BODY;
+	return true;
+}
+
+static void gather(struct cgi *c, const char *p, size_t n)
+{
+	size_t seen = c->head_n, part = n < CGIHEAD_MOST - seen ? n : CGIHEAD_MOST - seen, end;
+	char *head;
+
+	memcpy(c->head + seen, p, part);
+	c->head_n += part;
+	if (c->nph && c->r->major < 2)
+		end = memchr(c->head, '\n', c->head_n) || c->head_n == CGIHEAD_MOST ? c->head_n : 0;
+	else
+		end = cgihead_end(c->head, c->head_n, seen);
+	if (!end && c->head_n == CGIHEAD_MOST) {
+		log_errorx(&c->r->client->about, LOG_CGI, "BH0672", "the head that %s writes is longer than 64 KiB, or has no empty line behind it", c->r->filename);
+		fail(c, 500);
+		return;
+	}
+	if (!end || !(c->nph && c->r->major < 2 ? take_raw(c) : take_head(c, end)))
+		return;
+	head = c->head;
+	c->head = NULL;
+	if (c->state == CGI_BODY && (!c->r->raw ? put_body(c, head + end, c->head_n - end) : put_body(c, head, c->head_n)) && part < n && !c->out.p)
+		put_body(c, p + part, n - part);
+	else if (c->state == CGI_BODY && part < n) {    /* as much as one read, behind what is held already */
+		char *grown = realloc(c->out.p, c->out.n + n - part);
+		if (grown) {
+			memcpy(grown + c->out.n, p + part, n - part);
+			c->out.p = grown;
+			c->out.n += n - part;
+		} else {
+			fail(c, 503);
+		}
+	}
+	free(head);
+}
+
+static void output_ended(struct cgi *c)
+{
+	switch (c->state) {
+	case CGI_BODY:
+		finish(c);
+		return;
+	case CGI_DRAIN:
+		redirect(c);
+		return;
+	case CGI_HEAD:
+		if (c->ended) {
+			too_short(c);
+			return;
+		}
+		c->state = CGI_WHY;
+		chan_want(c->program.out, 0);
+		chan_deadline(c->program.out, WHY_MS);
+		return;
+	case CGI_WHY: case CGI_OVER:
+		return;
+	}
+}
+
+static void output_event(struct chan *chan, unsigned events)
+{
+	struct cgi *c = chan->ctx;
+	ssize_t got;
+
+	if (events & CHAN_LATE && c->state == CGI_WHY) {
+		too_short(c);
+		return;
+	}
+	if (!(events & CHAN_READ)) {
+		too_late(c);
+		return;
+	}
+	got = chan_read(chan, buffer, sizeof buffer);
+	if (got == CHAN_AGAIN)
+		return;
+	if (got <= 0) {
+		output_ended(c);
+		return;
+	}
+	if (c->state == CGI_HEAD)
+		gather(c, buffer, (size_t)got);
+	else if (c->state == CGI_BODY)
+		put_body(c, buffer, (size_t)got);
+	if (c->state != CGI_OVER) {
+		go_on_reading(c);
+		pace(c);
+	}
+}
+
+static void error_event(struct chan *chan, unsigned events)
+{
+	struct cgi *c = chan->ctx;
+
+	(void)events;
+	if (read_errors(c))
+		return;
+	chan_close(chan);
+	c->program.err = NULL;
+}
+
+static void writable(struct request *r)
+{
+	struct cgi *c = r->handler_data;
+	struct iovec iov;
+	ssize_t took;
+
+	if (c->state != CGI_BODY || !c->out.p)
+		return;
+	iov = (struct iovec){ c->out.p + c->out.at, c->out.n - c->out.at };
+	took = stream_write(r->stream, &iov, 1);
+	if (took < 0) {
+		release(c, true);
+		return;
+	}
+	c->out.at += (size_t)took;
+	if (c->out.at == c->out.n)
+		held_free(&c->out);
+	go_on_reading(c);
+	pace(c);
+}
+
+/* ------------------------------------------------------------------------------------------------ the request's body */
+
+/* A program that reads no more has what it wanted: the rest is read and dropped, so that the client comes to its answer. */
+static void input_over(struct cgi *c)
+{
+	held_free(&c->in);
+	chan_close(c->program.in);
+	c->program.in = NULL;
+	if (!c->body_ended)
+		stream_read(c->r->stream, true);
+}
+
+/* How many bytes the program took; all, where it reads no more. */
+static size_t give(struct cgi *c, const char *p, size_t n)
+{
+	ssize_t took = chan_write(c->program.in, p, n);
+
+	if (took == CHAN_BROKEN) {
+		input_over(c);
+		return n;
+	}
+	return took < 0 ? 0 : (size_t)took;
+}
+
+static void body(struct request *r, struct text data)
+{
+	struct cgi *c = r->handler_data;
+	size_t took;
+
+	c->body_ended |= !data.p;
+	if (!c->program.in)
+		return;
+	if (!data.p) {
+		if (!c->in.p)
+			input_over(c);
+	} else if ((took = give(c, data.p, data.n)) < data.n) {
+		if (held_keep(&c->in, data.p + took, data.n - took) < 0) {
+			fail(c, 503);
+			return;
+		}
+		stream_read(r->stream, false);
+		chan_want(c->program.in, CHAN_WRITE);
+	}
+	pace(c);
+}
+
+static void input_event(struct chan *chan, unsigned events)
+{
+	struct cgi *c = chan->ctx;
+
+	(void)events;
+	if (c->in.p) {
+		size_t n = c->in.n - c->in.at, took = give(c, c->in.p + c->in.at, n);
+
+		if (!c->program.in)
+			return;
+		c->in.at += took;
+		if (took < n) {
+			pace(c);
+			return;
+		}
+		held_free(&c->in);
+	}
+	chan_want(chan, 0);
+	if (c->body_ended)
+		input_over(c);
+	else
+		stream_read(c->r->stream, true);
+	pace(c);
+}
+
+/* ------------------------------------------------------------------------------------------------ its beginning and end */
+
+/* The interpreter that the first line names, and whether that line ends as Windows writes it. */
+static const char *interpreter_of(struct request *r, bool *carriage_return)
+{
+	char line[256];
+	int fd = open(r->filename, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+	const char *p = line;
+
+	if (fd >= 0)
+		close(fd);
+	*carriage_return = false;
+	if (n < 3 || line[0] != '#' || line[1] != '!')
+		return NULL;
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	*carriage_return = strchr(line, '\r') != NULL;
+	p += 2 + strspn(line + 2, " \t");
+	return arena_strndup(r->arena, p, strcspn(p, " \t\r"));
+}
+
+/* Why a file cannot be executed, and what to do. */
+static const char *why_not_executed(struct request *r, int errnum)
+{
+	bool windows;
+	const char *interpreter;
+
+	switch (errnum) {
+	case EACCES:
+		return "permission denied: the user of the server may not execute it (chmod +x), or may not reach it, or its file system is mounted noexec";
+	case ENOENT:
+		interpreter = interpreter_of(r, &windows);
+		if (windows)
+			return "its first line ends in a carriage return, so that no such interpreter is found: save it with Unix line ends (sed -i 's/\\r$//')";
+		if (interpreter)
+			return arena_printf(r->arena, "the interpreter %s of its first line does not exist here", interpreter);
+		return "its interpreter or a library of it does not exist";
+	case ENOEXEC:
+		return "it is neither a program of this machine nor does it begin with #! and an interpreter, such as #!/bin/sh";
+	case E2BIG:
+		return "its variables are too long together";
+	case EAGAIN:
+	case ENOMEM:
+		return "there is no memory, or RLimitNPROC or RLimitMEM are too low";
+	default:
+		return strerrordesc_np(errnum) ? strerrordesc_np(errnum) : "unknown error";
+	}
+}
+
+static void failed(struct spawned *program, enum spawn_stage stage, int errnum)
+{
+	struct cgi *c = program->ctx;
+	struct request *r = c->r;
+	unsigned status = 500;
+
+	switch (stage) {
+	case SPAWN_EXEC:
+		log_errorx(&r->client->about, LOG_CGI, "BH0663", "couldn't create child process: %s cannot be executed: %s", r->filename, why_not_executed(r, errnum));
+		break;
+	case SPAWN_REFUSED:
+		log_errorx(&r->client->about, LOG_CGI, "BH0662",
+			   "%s is not run: no ScriptAlias leads there, and no <Directory> with Options ExecCGI stands for its folder", r->filename);
+		break;
+	case SPAWN_FOLDER:
+	case SPAWN_LIMITS:
+		log_errorx(&r->client->about, LOG_CGI, "BH0663", "couldn't create child process: %s is not run: its %s: %s", r->filename,
+			   stage == SPAWN_FOLDER ? "folder cannot be entered" : "limits (RLimitCPU, RLimitMEM, RLimitNPROC) cannot be set", strerrordesc_np(errnum));
+		break;
+	case SPAWN_GONE:
+		log_errorx(&r->client->about, LOG_CGI, "BH0669", "%s was not run: the process that starts programs (the spawner) died over it; the next request finds another",
+			   r->filename);
+		break;
+	default:
+		log_errorx(&r->client->about, LOG_CGI, "BH0669", "%s was not run: too many programs run already, or memory ran out", r->filename);
+		status = 503;
+		break;
+	}
+	fail(c, status);
+}
+
+static void ended(struct spawned *program, int status)
+{
+	struct cgi *c = program->ctx;
+
+	c->ended = true;
+	c->status = status;
+	if (c->state == CGI_WHY || (status == -1 && c->state == CGI_HEAD))
+		too_short(c);
+	else if (status == -1)
+		fail(c, 500);
+}
+
+/* Why the file is not run; 0: it is. */
+static unsigned refuses(struct request *r)
+{
+	const struct log_about *about = &r->client->about;
+
+	if (!r->scripted && !(core_options(core_section_of(r)) & CORE_OPT_EXECCGI)) {
+		log_errorx(about, LOG_CGI, "BH0664", "Options ExecCGI is off in this directory: %s is not run, and its source is not sent; say Options +ExecCGI there",
+			   r->filename ? r->filename : r->path);
+		return 403;
+	}
+	if (!r->filename || !r->found) {
+		log_infox(about, LOG_CGI, "BH0670", "script not found: %s", r->filename ? r->filename : r->path);
+		return 404;
+	}
+	if (S_ISDIR(r->st.st_mode)) {
+		log_errorx(about, LOG_CGI, "BH0671", "attempt to invoke directory as script: %s", r->filename);
+		return 403;
+	}
+	if (r->path_info && *r->path_info && core_section_of(r)->path_info == CORE_PATH_INFO_OFF) {
+		log_infox(about, LOG_CGI, "BH0670", "%s: AcceptPathInfo is off, and the path goes on behind the script", r->filename);
+		return 404;
+	}
+	return 0;
+}
+
+static bool is_nph(const char *filename)
+{
+	const char *slash = strrchr(filename, '/');
+
+	return strncmp(slash ? slash + 1 : filename, "nph-", 4) == 0;
+}
+
+static void watch(struct cgi *c)
+{
+	struct spawned *p = &c->program;
+
+	p->in->event = input_event;
+	p->out->event = output_event;
+	p->err->event = error_event;
+	p->in->ctx = p->out->ctx = p->err->ctx = c;
+	chan_want(p->out, CHAN_READ);
+	chan_want(p->err, CHAN_READ);
+	if (c->r->has_body)
+		stream_read(c->r->stream, true);
+	else
+		input_over(c);
+	pace(c);
+}
+
+static void start(struct request *r)
+{
+	struct cgi *c;
+	struct spawn_spec spec;
+	unsigned status = refuses(r);
+
+	if (status) {
+		response_error(r, status);
+		return;
+	}
+	request_close(r);
+	c = arena_zalloc(r->arena, sizeof *c);
+	spec = (struct spawn_spec){ .path = r->filename, .args = cgienv_words(r), .env = cgienv_strings(r), .limits = cgi_limits(r) };
+	if (!c || !spec.args || !spec.env || !(c->head = malloc(CGIHEAD_MOST))) {
+		response_error(r, 503);
+		return;
+	}
+	c->r = r;
+	c->nph = is_nph(r->filename);
+	c->body_ended = !r->has_body;
+	c->program = (struct spawned){ .ctx = c, .failed = failed, .ended = ended };
+	r->handler_data = c;
+	if (spawn_program(r, &spec, &c->program) < 0) {
+		log_errorx(&r->client->about, LOG_CGI, "BH0669",
+			   "%s was not run: the process that starts programs (the spawner) is not there or has too much to do, or its variables are longer than 128 KiB",
+			   r->filename);
+		c->gone = true;
+		c->state = CGI_OVER;
+		free(c->head);
+		c->head = NULL;
+		response_error(r, 503);
+		return;
+	}
+	watch(c);
+}
+
+static void over(struct request *r, enum handler_end how)
+{
+	struct cgi *c = r->handler_data;
+
+	if (c)
+		release(c, how == HANDLER_ABORTED);
+}
+
+const struct handler cgi_handler = { .name = "cgi-script", .start = start, .body = body, .writable = writable, .ended = over };

@@ -1,0 +1,43 @@
+/*
+ * spawnrun.h - programs that run: begun by vfork, ended by group, reaped. In the spawner, and under -X in the one process.
+ */
+#ifndef BULKHEAD_PROCESS_SPAWNRUN_H
+#define BULKHEAD_PROCESS_SPAWNRUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conn/spawnproto.h"
+#include "request/host.h"
+
+#define SPAWN_MOST 1024                 /* programs at a time */
+
+/*
+ * `groups`: SPAWN_MOST process groups that run, for a successor; NULL = kept for nobody. The site tells which programs may
+ * run, and which variables that could lead a program astray it sets itself.
+ */
+void spawnrun_init(const struct site *site, pid_t *groups);
+/* A successor: what a dead spawner left running is killed. */
+void spawnrun_kill_left(void);
+/* `owner`: whose order it is; an order as conn/spawnproto.h has it. Takes none of the descriptors. SPAWN_OK, or where it failed. */
+enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum);
+/* It is needed no longer: handler/spawn.h. */
+void spawnrun_over(int owner, uint32_t id, bool kill);
+/* A child is gone: all its programs are killed. */
+void spawnrun_owner_gone(int owner);
+/* The next that has ended and was not told yet. */
+bool spawnrun_ended(int *owner, uint32_t *id, int *status);
+/* Kills what was told to end and did not; reaps. When it is due again, ms of CLOCK_MONOTONIC; INT64_MAX = at an event. */
+int64_t spawnrun_tick(int64_t now);
+/* Descendants of programs that were left to this process. */
+void spawnrun_reap_adopted(void);
+/* The end of the spawner: kills all, also what has left its group. */
+void spawnrun_kill_all(void);
+/* -X: the same, without waiting. */
+void spawnrun_kill_running(void);
+
+extern const struct spawn_direct spawnrun_direct;
+
+#endif
