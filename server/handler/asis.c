@@ -170,3 +170,7 @@ static void start(struct request *r)
 }
 
 const struct handler asis_handler = { .name = "send-as-is", .start = start };
+
+static const struct conf_directive none[] = { { .name = NULL } };
+
+struct conf_module asis_module = { .name = "asis_module", .source = "mod_asis.c", .directives = none };

@@ -7,6 +7,8 @@
 #include "conf/conf.h"
 #include "request/handler.h"
 
+/* Without directives: for <IfModule> and LoadModule. */
+extern struct conf_module asis_module;
 extern const struct handler asis_handler;
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "base/version.h"
 #include "conn/conn.h"
+#include "handler/asis.h"
 #include "handler/autoindex.h"
 #include "handler/cgi.h"
 #include "process/settings.h"
@@ -70,6 +71,7 @@ struct conf_module *const config_modules[] = {
 	&expires_module,
 	&allowmethods_module,
 	&cgi_module,
+	&asis_module,
 	&harmless_module,
 	NULL
 };

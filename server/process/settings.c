@@ -157,7 +157,7 @@ static const struct {
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },
 };
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
-static const char shipped[] = "asis authn_dbd authn_socache authnz_ldap "
+static const char shipped[] = "authn_dbd authn_socache authnz_ldap "
 	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
 	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
 	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "

@@ -70,7 +70,7 @@ static void add_names(struct candidates *c, const struct filter_names *names)
 		add_one(c, &names->at[i]);
 }
 
-/* In Apache's order: by extension, SetOutputFilter, AddOutputFilterByType; content before codings. */
+/* In Apache's order: by extension, SetOutputFilter, AddOutputFilterByType, then FilterChain. */
 static void collect(struct request *r, const struct filter_section *s, struct candidates *c)
 {
 	struct text type = type_of(r);
@@ -80,6 +80,10 @@ static void collect(struct request *r, const struct filter_section *s, struct ca
 	for (const struct filter_by_type *b = s->by_type; b && type.n; b = b->next)
 		if (text_is_nocase(type, b->type))
 			add_names(c, b->names);
+}
+
+static void by_rank(struct candidates *c)
+{
 	for (unsigned i = 1; i < c->n; i++) {
 		struct filter_name moved = c->at[i];
 		unsigned k = i;
@@ -146,9 +150,12 @@ unsigned filter_choose(struct request *r)
 	if (r->filtered || !s || r->parent)
 		return 0;
 	r->filtered = true;
-	if ((!r->named_filters && !s->set && !s->by_type) || r->status < 200 || r->status == 204 || r->status == 304)
+	if ((!r->named_filters && !s->set && !s->by_type && !s->links) || r->status < 200 || r->status == 204 || r->status == 304)
 		return 0;
 	collect(r, s, &c);
+	if (s->links && filter_links(r, s, &c.n, c.at, sizeof(c.at) / sizeof(c.at[0])) < 0)
+		return 500;
+	by_rank(&c);
 	for (unsigned i = 0; i < c.n; i++) {
 		int joins;
 

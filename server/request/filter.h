@@ -63,7 +63,7 @@ struct filter_names {
 	struct filter_name at[];
 };
 
-/* SetOutputFilter SetInputFilter AddOutputFilterByType */
+/* SetOutputFilter SetInputFilter AddOutputFilterByType FilterDeclare FilterProvider FilterChain FilterProtocol FilterTrace */
 extern struct conf_module filter_module;
 
 /* For setters: never NULL. What is left out since the content is the same without it is told in a notice. */

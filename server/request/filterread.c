@@ -148,11 +148,16 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	m->set = o->set ? o->set : b->set;
 	m->input = o->input ? o->input : b->input;
 	m->by_type = by_type_join(env, b->by_type, o->by_type);
+	filter_merge_chains(env, b, o, m);
 	return m;
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */
 
+static const char by_itself[] = "filters here say by themselves what they do to a response";
+static const char no_trace[] = "LogLevel debug tells what a response is answered with";
+
+#define BY_OPTIONS .contexts = CONF_ALL, .override = CONF_OR_OPTIONS, .scope = CONF_OF_SECTION
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION
 
 static const struct conf_directive directives[] = {
@@ -161,6 +166,13 @@ static const struct conf_directive directives[] = {
 	{ "SetInputFilter", "the filters of all request bodies", NULL, EVERYWHERE, .args = CONF_TAKE, .min = 1, .max = 1, .set = set_filters,
 	  .offset = offsetof(struct filter_section, input), .low = 1 },
 	{ "AddOutputFilterByType", "the filters of media types", NULL, EVERYWHERE, .args = CONF_ITERATE2, .set = set_by_type },
+	{ "FilterDeclare", "a filter under a name of one's own", NULL, BY_OPTIONS, .args = CONF_TAKE, .min = 1, .max = 2, .set = filter_set_declare },
+	{ "FilterProvider", "what it is, and when", NULL, BY_OPTIONS, .args = CONF_TAKE, .min = 3, .max = 3, .set = filter_set_provider },
+	{ "FilterChain", "which of them are in use", NULL, BY_OPTIONS, .args = CONF_ITERATE, .set = filter_set_chain },
+	{ "FilterProtocol", "accepted without effect", NULL, BY_OPTIONS, .args = CONF_TAKE, .min = 1, .max = 3, .set = conf_set_notice,
+	  .extra = by_itself },
+	{ "FilterTrace", "accepted without effect", NULL, .contexts = CONF_RSRC | CONF_SECTIONS, .scope = CONF_OF_SECTION, .args = CONF_TAKE, .min = 2,
+	  .max = 2, .set = conf_set_notice, .extra = no_trace },
 	{ .name = NULL },
 };
 
