@@ -22,7 +22,9 @@
 #include "process/phrases.h"
 #include "process/listen.h"
 #include "process/shared.h"
+#include "request/authn.h"
 #include "request/core.h"
+#include "request/sections.h"
 #include "tls/policy.h"
 
 #define MAX_PATHS 512
@@ -36,12 +38,38 @@ struct wanted_path {
 	struct conf_pos pos;
 	enum conf_severity severity;
 	bool writes;
+	bool file;                      /* to be read; else a folder */
 };
 /* What the looking process found: index, how far it came, and why it stopped there. */
 struct finding {
 	unsigned index, length;
 	int error;
 };
+
+/* One that is wanted already needs no second look. */
+static unsigned want_file(struct wanted_path *out, unsigned n, const char *path, const char *what, const struct section *sec)
+{
+	for (unsigned i = 0; path && i < n; i++)
+		if (!strcmp(out[i].path, path))
+			return n;
+	if (!path || n == MAX_PATHS)
+		return n;
+	out[n] = (struct wanted_path){ .path = path, .what = what, .pos = sec->pos, .severity = CONF_WARNING, .file = true };
+	return n + 1;
+}
+
+/* Files of users and groups, by section. */
+static unsigned collect_users(const struct section *sec, struct wanted_path *out, unsigned n)
+{
+	for (; sec; sec = sec->next) {
+		const struct authn_section *a = sec->config[authn_module.index];
+
+		if (a)
+			n = want_file(out, want_file(out, n, a->user_file, "AuthUserFile", sec), a->group_file, "AuthGroupFile", sec);
+		n = collect_users(sec->files, out, n);
+	}
+	return n;
+}
 
 static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 {
@@ -56,8 +84,10 @@ static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 		for (unsigned i = 0; i < n; i++)
 			again |= !strcmp(out[i].path, core->root) && out[i].pos.line == core->root_pos.line;
 		if (!again)
-			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false };
+			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false, false };
 	}
+	for (const struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next)
+		n = collect_users(h->sections, out, n);
 	return n;
 }
 
@@ -81,6 +111,8 @@ static int look(const struct wanted_path *w, unsigned *length)
 		if (S_ISDIR(st.st_mode) && access(part, X_OK) < 0)
 			return errno;
 	}
+	if (w->file)
+		return S_ISDIR(st.st_mode) ? EISDIR : access(w->path, R_OK) < 0 ? errno : 0;
 	if (!S_ISDIR(st.st_mode))
 		return ENOTDIR;
 	return w->writes && access(w->path, W_OK) < 0 ? errno : 0;
@@ -103,12 +135,30 @@ static void look_at_all(const struct config *cfg, const struct wanted_path *w, u
 	_exit(0);
 }
 
+/* Requests that need it are answered with 500 until it can be read, so that the start may go on. */
+static void tell_file(struct config *cfg, const struct wanted_path *w, const struct finding *f)
+{
+	const char *user = cfg->process->user ? cfg->process->user : "that runs this", *remedy = "mend the path, or name another";
+	bool whole = f->length == strlen(w->path);
+
+	if (f->error == ENOENT)
+		remedy = strcmp(w->what, "AuthUserFile") ? "create it" : "create it: htpasswd -c -B FILE USER";
+	else if (f->error == EACCES)
+		remedy = conf_printf(&cfg->env, "chgrp it to a group of that user and chmod %s %.*s", whole ? "g+r" : "g+x", (int)f->length, w->path);
+	config_report_add(cfg, w->severity, &w->pos, remedy, "%s %s cannot be read by the user %s: %s%s%.*s", w->what, w->path, user,
+			  strerrordesc_np(f->error), whole ? "" : ": ", whole ? 0 : (int)f->length, w->path);
+}
+
 static void tell_path(struct config *cfg, const struct wanted_path *w, const struct finding *f)
 {
 	char remedy[700];
 	struct stat st;
 	int n = (int)f->length;
 
+	if (w->file) {
+		tell_file(cfg, w, f);
+		return;
+	}
 	if (f->error == ENOENT)
 		snprintf(remedy, sizeof remedy, "create it: mkdir -p %s", w->path);
 	else if (f->error == ENOTDIR)

@@ -8,11 +8,12 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import unittest
 
-from server import SANITIZED, ServerTest, wait_for
+from server import SANITIZED, ServerTest, needs_root, wait_for
 
 BASIC = 'AuthType Basic\nAuthName "the realm"\nAuthUserFile "@DIR@/users"\nAuthGroupFile "@DIR@/groups"\n'
 DIGEST = 'AuthType Digest\nAuthName "the realm"\nAuthUserFile "@DIR@/digest"\n'
@@ -150,6 +151,19 @@ class Slow(ServerTest):
                 self.assertTrue(int(status['SigBlk'], 16) & 1 << 14, 'SIGTERM is not blocked in a thread')
 
 
+    @needs_root
+    @unittest.skipIf(SANITIZED, 'the sanitizers take the signal')
+    def test_a_fault_in_a_thread_is_reported(self):
+        s = self.door()
+        child = s.workers()[0]
+        thread = [int(t) for t in os.listdir('/proc/%d/task' % child) if int(t) != child][0]
+        self.assertEqual(ctypes.CDLL(None).tgkill(child, thread, signal.SIGSEGV), 0)
+        s.logged(r'child pid %d exit signal Segmentation fault' % child)
+        s.logged(r'BH012[56]')
+        wait_for(lambda: s.workers() and s.workers() != [child], 'another child serves')
+        self.assertEqual(s.get('/door/x', headers=login('ann', 'secret')).status, 200)
+
+
 class Limits(ServerTest):
     def test_addresses_that_fail_too_often(self):
         s = self.serve('%sAuthFailureLimit 3\n<Location "/door">\n%sRequire valid-user\n</Location>\n' % (ONE_CHILD, BASIC),
@@ -180,6 +194,18 @@ class Limits(ServerTest):
                        {'htdocs/door/x': 'in', 'users': 'ann:%s\nbob:%s\n' % (sha1('a'), sha1('b')), 'staff': 'bob:%s\n' % sha1('c'), 'groups': ''})
         found = [s.get('/door/x', headers=login(*who)).status for who in (('ann', 'a'), ('bob', 'b'), ('bob', 'c'), ('guest', 'me'), ('guest', ''), ('eve', 'x'))]
         self.assertEqual(found, [200, 401, 200, 200, 401, 401])
+
+    @needs_root
+    def test_files_that_children_cannot_read_are_told_at_the_start(self):
+        s = self.configure('<Location "/a">\n%sRequire valid-user\n</Location>\n<Directory "@DIR@/htdocs">\n<Files "x">\nAuthUserFile "@DIR@/shut/x"\n</Files>\n</Directory>\n' % BASIC,
+                           {'users': 'ann:x\n', 'shut/x': ''})
+        os.chmod(s.path('users'), 0o600)
+        os.chmod(s.path('shut'), 0o700)
+        said = s.run('-t').stdout
+        self.assertRegex(said, r'warning: AuthUserFile \S+/users cannot be read by the user \S+: Permission denied')
+        self.assertRegex(said, r'AuthGroupFile \S+/groups cannot be read by the user \S+: No such file')
+        self.assertRegex(said, r'AuthUserFile \S+/shut/x cannot be read by the user \S+: Permission denied: \S+/shut\b')
+        self.assertIn('Syntax OK', said)
 
     def test_what_is_missing_is_said(self):
         s = self.serve('<Location "/a">\n%sAuthUserFile "@DIR@/nowhere"\nRequire valid-user\n</Location>\n'
