@@ -46,6 +46,9 @@ void check_keys(struct config *cfg);
 /* ciphers.c: "bulkhead ciphers [-v] [-ciphersuites list] [string]": the words after "ciphers". The exit code. */
 int ciphers_main(char **words);
 
+/* explain.c: "bulkhead explain URL": what a request meets. The words from "explain" on. The exit code. */
+int explain_main(int argc, char **argv);
+
 /* demo.c: a server that runs from nothing (make run). */
 /*
  * Makes the folder and a certificate where they are missing. The configuration's text of the folder, NULL after it has

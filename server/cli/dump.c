@@ -178,6 +178,7 @@ void dump_help(FILE *to)
 		"                [-v] [-V] [-h] [-l] [-L] [-t] [-T] [-S] [-M] [-X] [-e level] [-E file]\n"
 		"       bulkhead --demo folder\n"
 		"       bulkhead ciphers [-ciphersuites list] [string]\n"
+		"       bulkhead explain [-f file] [--method name] [--header \"Name: value\"] [--from address] URL\n"
 		"Options:\n"
 		"  -D name            : define a name for use in <IfDefine name>; FOREGROUND stays in the foreground\n"
 		"  -d directory       : another ServerRoot to begin with\n"
@@ -196,5 +197,6 @@ void dump_help(FILE *to)
 		"  -e level           : how much to say while starting       -E file : say it to a file\n"
 		"  -v                 : version            -V : version and build              -h : this text\n"
 		"  --demo folder      : serve a welcome page on https://localhost:8443/ from nothing; keeps its certificate in folder\n"
-		"  ciphers            : what a string of SSLCipherSuite comes to, suite by suite, as \"openssl ciphers -V\"\n");
+		"  ciphers            : what a string of SSLCipherSuite comes to, suite by suite, as \"openssl ciphers -V\"\n"
+		"  explain            : what a request meets: host, sections, rules, file, access, handler, fields, each with its line\n");
 }

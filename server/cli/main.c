@@ -262,6 +262,10 @@ int main(int argc, char **argv)
 	handler_register(&autoindex_handler);
 	handler_register(&typemap_handler);
 	handler_register(&welcome_handler);
+	log_settings_init(&settings, o.level);
+	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
+	if (argc > 1 && !strcmp(argv[1], "explain"))
+		return explain_main(argc - 1, argv + 1);
 	if (parse(&o, argc, argv, &code))
 		return code;
 	log_settings_init(&settings, o.level);

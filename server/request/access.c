@@ -90,7 +90,9 @@ static unsigned order_refuses(struct request *r, bool told)
 
 static const char *rule_named(struct request *r, const struct rule *by)
 {
-	return arena_printf(r->arena, "the rule at %s:%u", by->pos.file, by->pos.line);
+	if (!by->pos.file)                      /* the row of a section's own rules: the first of them */
+		by = by->first ? by->first : by;
+	return arena_printf(r->arena, "the rule at %s:%u", by->pos.file ? by->pos.file : "-", by->pos.line);
 }
 
 /* GRANTED, DENIED or NO_USER in *v. 0 or PHASE_WAIT. */
@@ -102,6 +104,9 @@ static unsigned rules_say(struct request *r, const struct authz_section *a, enum
 	*by = asked.by ? asked.by : a->root;
 	if (status == 0 && *v == DENIED)
 		names_missing(r, &asked);
+	if (status == 0 && log_enabled(&r->client->about, LOG_AUTHZ, LOG_L_TRACE1))
+		log_put(&r->client->about, LOG_AUTHZ, LOG_L_TRACE1, NULL, 0, "the rules say %s (%s)", *v == GRANTED ? "granted" :
+			*v == NO_USER ? "denied, unless a user is known" : *v == DENIED ? "denied" : "nothing", rule_named(r, *by));
 	return status;
 }
 

@@ -34,6 +34,7 @@ struct rule {
 	const char *env;                /* env=NAME; NULL = always */
 	bool env_not;
 	const struct expr *condition;   /* expr=…; NULL = always */
+	struct conf_pos pos;
 	struct rule *next;
 };
 
@@ -177,6 +178,7 @@ static int set_words(struct conf_call *call, void *config, int argc, char **argv
 		return conf_fail(call, request ? "use set, append, add, unset, merge, setifempty, edit or edit*" :
 				 "use set, append, add, unset, merge, setifempty, edit, edit*, echo or note",
 				 "\"%s\" is no action", i < argc ? argv[i] : "");
+	r->pos = call->node->pos;
 	r->action = actions[a].action;
 	i++;
 	if (argc - i < actions[a].words || argc - i > actions[a].words + 1)
@@ -303,9 +305,13 @@ static const char *value_of(struct request *r, const struct rule *rule)
 
 static bool wanted(struct request *r, const struct rule *rule)
 {
-	if (rule->condition)
-		return variables_true(r, rule->condition) == 1;
-	return !rule->env || (request_env(r, rule->env).p != NULL) != rule->env_not;
+	bool wants = rule->condition ? variables_true(r, rule->condition) == 1 :
+		     !rule->env || (request_env(r, rule->env).p != NULL) != rule->env_not;
+
+	if (wants && log_enabled(&r->client->about, LOG_HEADERS, LOG_L_TRACE1))
+		log_put(&r->client->about, LOG_HEADERS, LOG_L_TRACE1, NULL, 0, "the line at %s:%u counts for %s", rule->pos.file, rule->pos.line,
+			rule->name ? rule->name : "fields of the request");
+	return wants;
 }
 
 /* The replaced value, or NULL: no match (or no memory, then the value stays). */

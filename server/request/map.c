@@ -323,6 +323,7 @@ static unsigned run_redirects(struct request *r, const struct rules *l, bool bar
 			return 500;
 		if (rc == 0)
 			continue;
+		r->mapped_at = &rule->pos;
 		if (!where)
 			return rule->status;
 		if (r->query && !strchr(where, '?'))
@@ -423,6 +424,7 @@ unsigned map_run(struct request *r)
 			return 500;
 		if (rc == 0 || !where)          /* an Alias always has a target */
 			continue;
+		r->mapped_at = &rule->pos;
 		if (rule->script && !(r->handler = handler_find("cgi-script")))
 			return 403;             /* never the source instead */
 		r->scripted = rule->script;

@@ -309,7 +309,7 @@ static unsigned phase_handler(struct request *r)
 		log_errorx(&r->client->about, LOG_CORE, "BH0306", "%s answered with 500: this program has no default handler", r->path);
 		return 500;
 	}
-	if (r->parent)
+	if (r->parent || r->explained)
 		return 0;
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
@@ -347,6 +347,18 @@ const char *phase_name(enum phase p)
 	return (unsigned)p < PHASES ? phases[p].name : "?";
 }
 
+static phases_watcher *watcher;
+
+void phases_watch(phases_watcher *w)
+{
+	watcher = w;
+}
+
+bool phases_watched(void)
+{
+	return watcher != NULL;
+}
+
 static unsigned run(struct request *r, enum phase from)
 {
 	unsigned status = 0;
@@ -357,6 +369,8 @@ static unsigned run(struct request *r, enum phase from)
 			activity_phase(r->activity, phases[p].name);
 		status = phases[p].run(r);
 		r->waits = status == PHASE_WAIT;        /* what a phase does once it does while this is not set yet */
+		if (watcher)
+			watcher(r, p, status);
 	}
 	return status;
 }
@@ -375,7 +389,7 @@ unsigned phases_from(struct request *r, enum phase from)
 {
 	unsigned status = run(r, from);
 
-	if (!r->parent)
+	if (!r->parent && !r->explained)
 		finish(r, status);
 	return status;
 }

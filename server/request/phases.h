@@ -48,6 +48,14 @@ void phases_adopt(struct request *r, struct request *sub);
 /* For phases.c and redirect.c: the phases from one on; the answer to a status, but for look-ups. What the last phase said. */
 unsigned phases_from(struct request *r, enum phase from);
 void phases_use_host(struct request *r, struct host *h);
+/*
+ * For who explains requests (cli/explain.c): from now on each phase's verdict on each request is told, look-ups too, and r->applied names
+ * the sections that count; a request with `explained` set is not answered: its handler does not start, no error page is made. One watcher a
+ * process; NULL ends it.
+ */
+typedef void phases_watcher(const struct request *r, enum phase p, unsigned status);
+void phases_watch(phases_watcher *w);
+bool phases_watched(void);
 const char *phase_name(enum phase p);
 
 #endif

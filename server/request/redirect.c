@@ -68,6 +68,7 @@ static struct request *made_of(struct request *r)
 	to->parent = r->parent;
 	to->lookups = r->lookups;
 	to->quiet = r->quiet;
+	to->explained = r->explained;
 	to->redirects = r->redirects;
 	to->line = r->line;
 	to->method = r->method;

@@ -22,7 +22,9 @@
 
 struct filter_chain;
 struct filter_names;
+struct conf_pos;
 struct handler;
+struct section;
 struct folder_file;
 struct activity;
 struct code;
@@ -45,6 +47,9 @@ struct request {
 	unsigned redirects;                     /* how many internal redirects led here */
 	struct request *parent;                 /* the one that looks this up (phases_lookup); NULL = it is to be answered */
 	unsigned lookups;                       /* how many such look-ups lie above it */
+	bool explained;                         /* not to be answered: phases_watch */
+	const struct section **applied;         /* the sections that count, in the order of merging, ended by NULL: where phases are watched */
+	const struct conf_pos *mapped_at;       /* PHASE_MAP: the line that led to r->filename; NULL = DocumentRoot, or nothing did */
 	bool quiet;                             /* a look-up that nobody asked for: what it is refused is no news for the log */
 
 	/* As it came: set by conn/ before phases_run. Texts live as long as the arena. */

@@ -13,6 +13,7 @@
 #include "base/regex.h"
 #include "request/core.h"
 #include "request/htaccess.h"
+#include "request/phases.h"
 #include "request/sectionset.h"
 #include "request/variables.h"
 
@@ -365,6 +366,15 @@ static bool has_ifs(const struct request *r, const struct picks *p)
 	return has;
 }
 
+static void note_applied(struct request *r, const struct picks *p)
+{
+	const struct section **all = phases_watched() ? arena_array(r->arena, p->n + 1, sizeof(*all)) : NULL;
+
+	for (unsigned i = 0; all && i < p->n; i++)
+		all[i] = p->at[i];
+	r->applied = all;
+}
+
 /* A condition may look other paths up, which uses the scratch room: the row is copied first. */
 static int apply_ifs(struct request *r, const struct picks *scratch)
 {
@@ -384,6 +394,7 @@ static int apply_ifs(struct request *r, const struct picks *scratch)
 	section = section_set(r, &p);
 	if (!section)
 		return -1;
+	note_applied(r, &p);
 	r->section = section;
 	return 0;
 }
@@ -391,6 +402,8 @@ static int apply_ifs(struct request *r, const struct picks *scratch)
 static int apply_picked(struct request *r, const struct picks *p)
 {
 	void **section = section_set(r, p);
+
+	note_applied(r, p);
 
 	if (!section)
 		return -1;
