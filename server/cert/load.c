@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cert/token.h"
+
 int cert_read(int fd, const char *name, gnutls_datum_t *out, struct err *e)
 {
 	size_t n = 0, cap = 16384;
@@ -129,11 +131,79 @@ static int add_certificates(struct cert_chain *c, const gnutls_datum_t *data, co
 	return err_remedy(e, "see what is in it with: bulkhead-cert show %s", path);
 }
 
+/* Certificates of tokens, by their URI, as the process that may open tokens told them. */
+static struct remembered {
+	char *uri;
+	gnutls_datum_t der;
+	struct remembered *next;
+} *remembered;
+static bool tokens_here;
+
+int cert_remember(const char *uri, const void *der, size_t n)
+{
+	struct remembered *r = remembered;
+	unsigned char *copy = malloc(n ? n : 1);
+
+	while (r && strcmp(r->uri, uri) != 0)
+		r = r->next;
+	if (!r && copy && (r = calloc(1, sizeof *r))) {
+		r->uri = strdup(uri);
+		r->next = remembered;
+		if (r->uri)
+			remembered = r;
+	}
+	if (!copy || !r || !r->uri) {
+		if (r && !r->uri)
+			free(r);
+		free(copy);
+		return -1;
+	}
+	memcpy(copy, der, n);
+	free(r->der.data);
+	r->der = (gnutls_datum_t){ copy, (unsigned)n };
+	return 0;
+}
+
+void cert_open_tokens(bool yes)
+{
+	tokens_here = yes;
+}
+
+static int add_from_token(struct cert_chain *c, const char *uri, struct err *e)
+{
+	char shown[TOKEN_MAX_URI];
+	const struct remembered *r = remembered;
+
+	if (c->n == CERT_MAX_CHAIN)
+		return err_set(e, "%s: more than %d certificates for one host", token_shown(uri, shown), CERT_MAX_CHAIN);
+	while (r && strcmp(r->uri, uri) != 0)
+		r = r->next;
+	if (r) {
+		if (gnutls_x509_crt_init(&c->at[c->n]) < 0)
+			return err_set(e, "out of memory");
+		if (gnutls_x509_crt_import(c->at[c->n], &r->der, GNUTLS_X509_FMT_DER) >= 0) {
+			c->n++;
+			return 0;
+		}
+		gnutls_x509_crt_deinit(c->at[c->n]);
+		return err_set(e, "the certificate %s cannot be read", token_shown(uri, shown));
+	}
+	if (!tokens_here)
+		return err_set(e, "the certificate %s is on a token, which this process does not open", token_shown(uri, shown));
+	if (token_certificate(&c->at[c->n], uri, e) < 0)
+		return -1;
+	c->n++;
+	return 0;
+}
+
 int cert_chain_append(struct cert_chain *c, const char *path, struct err *e)
 {
 	gnutls_datum_t data = { 0 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
+	int fd, r;
 
+	if (token_is_uri(path))
+		return add_from_token(c, path, e);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		err_sys(e, "the certificate file %s cannot be opened", path);
 		return err_remedy(e, errno == ENOENT
@@ -278,7 +348,8 @@ int cert_key_load_with(gnutls_privkey_t *out, int fd, const char *name, const ch
 	r = encrypted(&data) ? GNUTLS_E_DECRYPTION_FAILED : import_key(out, &data, pem, NULL);
 	locked = r == GNUTLS_E_DECRYPTION_FAILED;
 	for (size_t at = 0; locked && r != 0 && at < n; at += strlen(phrases + at) + 1)
-		r = import_key(out, &data, pem, phrases + at);
+		if (phrases[at] != '\001')      /* a token's PIN (tls/key.h) */
+			r = import_key(out, &data, pem, phrases + at);
 	if (r != 0)
 		r = locked ? explain_locked(name, n > 0, r, e) : explain_key(&data, name, pem, r, e);
 	cert_forget(&data);

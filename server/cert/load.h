@@ -7,6 +7,7 @@
 
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -28,6 +29,12 @@ int cert_chain_load(struct cert_chain *c, const char *path, struct err *e);
 /* Appends those of a further file (SSLCertificateChainFile). */
 int cert_chain_append(struct cert_chain *c, const char *path, struct err *e);
 void cert_chain_free(struct cert_chain *c);
+/*
+ * A path may be the URI of a certificate on a token (token.h): it is found where it was remembered (DER, copied; 0 or -1), or
+ * on the token by a process that said that it opens tokens itself.
+ */
+int cert_remember(const char *uri, const void *der, size_t n);
+void cert_open_tokens(bool yes);
 
 /* SHA-256 of the SubjectPublicKeyInfo: equal means that key and certificate match. 0 or GNUTLS_E_*. */
 int cert_spki(gnutls_x509_crt_t crt, unsigned char out[32]);

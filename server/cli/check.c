@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cert/check.h"
+#include "cert/token.h"
 #include "cli/cli.h"
 #include "crashdump/crashdump.h"
 #include "process/cache.h"
@@ -313,6 +314,8 @@ static void check_certificate(struct certificate_check *all, const struct host *
 	struct cert_chain chain = { .n = 0 };
 	struct err e = { 0 };
 
+	if (token_is_uri(file->certificate))
+		return;
 	if (cert_chain_load(&chain, file->certificate, &e) < 0) {
 		if (!strcmp(file->path, file->certificate))
 			config_report_add(all->cfg, CONF_ERROR, &file->pos, e.remedy, "%s", e.text);

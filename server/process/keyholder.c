@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "cert/load.h"
+#include "cert/token.h"
 #include "log/log.h"
 #include "process/generation.h"
 #include "process/keys.h"
@@ -83,18 +85,19 @@ static void unshare(void *p, unsigned n, size_t size)
 static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struct err *e)
 {
 	static struct ipc_message m;
+	char shown[TOKEN_MAX_URI];
 	const struct tls_key_file *f = &k->keys.files[i];
+	const char *name = token_is_uri(f->path) ? token_shown(f->path, shown) : f->path;
 	struct key_ref ref;
 	int rc;
 
 	err_at(e, f->pos.file, f->pos.line);
-	lseek(k->keys.fds[i], 0, SEEK_SET);
-	if (ipc_send(h->control, KEY_MSG_LOAD, i, f->path, strlen(f->path) + 1, &k->keys.fds[i], 1) < 0)
-		return err_sys(e, "the keyholder does not take the key %s", f->path);
+	if (ipc_send(h->control, KEY_MSG_LOAD, i, f->path, strlen(f->path) + 1, &k->keys.fds[i], k->keys.fds[i] >= 0) < 0)
+		return err_sys(e, "the keyholder does not take the key %s", name);
 	rc = ipc_recv_wait(h->control, &m, LOAD_WAIT_MS);
 	if (rc <= 0)
-		return rc == 0 ? err_set(e, "the keyholder died over the key %s", f->path)
-			       : err_sys(e, "the keyholder does not answer about the key %s", f->path);
+		return rc == 0 ? err_set(e, "the keyholder died over the key %s", name)
+			       : err_sys(e, "the keyholder does not answer about the key %s", name);
 	if (ipc_is(&m, KEY_MSG_FAILED, sizeof(struct err), sizeof(struct err))) {
 		struct err why;
 		memcpy(&why, m.data, sizeof why);
@@ -104,15 +107,44 @@ static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struc
 	}
 	if (!ipc_is(&m, KEY_MSG_LOADED, sizeof ref, sizeof ref)) {
 		ipc_drop_fds(&m);
-		return err_set(e, "the keyholder answers nonsense about the key %s", f->path);
+		return err_set(e, "the keyholder answers nonsense about the key %s", name);
 	}
 	memcpy(&ref, m.data, sizeof ref);
 	ref.id = i;
 	if (k->loaded && memcmp(ref.spki, k->keys.refs[i].spki, sizeof ref.spki)) {
-		err_set(e, "the private key in %s is another one now than when the server read it", f->path);
+		err_set(e, "the private key in %s is another one now than when the server read it", name);
 		return err_remedy(e, "run -k graceful, so that key and certificate are read together");
 	}
 	k->keys.refs[i] = ref;
+	return 0;
+}
+
+/* Certificates on tokens: the keyholder reads them, the master remembers them for the hosts that are finished next. */
+static int load_certificates(struct keyholders *k, struct keyholder *h, struct err *e)
+{
+	static struct ipc_message m;
+
+	for (unsigned i = 0; i < k->keys.n; i++) {
+		const struct tls_key_file *f = &k->keys.files[i];
+		struct err why;
+
+		if (!token_is_uri(f->certificate))
+			continue;
+		err_at(e, f->pos.file, f->pos.line);
+		if (ipc_send(h->control, KEY_MSG_CERTIFICATE, i, f->certificate, strlen(f->certificate) + 1, NULL, 0) < 0 ||
+		    ipc_recv_wait(h->control, &m, LOAD_WAIT_MS) != 1)
+			return err_set(e, "the keyholder does not answer about a certificate on a token");
+		if (ipc_is(&m, KEY_MSG_CERTIFICATE, 1, IPC_MAX_DATA) && cert_remember(f->certificate, m.data, m.len) == 0)
+			continue;
+		if (!ipc_is(&m, KEY_MSG_FAILED, sizeof why, sizeof why)) {
+			ipc_drop_fds(&m);
+			return err_set(e, "the keyholder answers nonsense about a certificate on a token");
+		}
+		memcpy(&why, m.data, sizeof why);
+		why.text[sizeof why.text - 1] = why.remedy[sizeof why.remedy - 1] = '\0';
+		err_set(e, "%s", why.text);
+		return *why.remedy ? err_remedy(e, "%s", why.remedy) : -1;
+	}
 	return 0;
 }
 
@@ -137,7 +169,7 @@ static int load_keys(struct keyholders *k, struct keyholder *h, bool report, str
 		else if (e && !*e->text)
 			*e = why;
 	}
-	if (result < 0)
+	if (result < 0 || (!k->loaded && load_certificates(k, h, e) < 0))
 		return -1;
 	if (ipc_send(h->control, KEY_MSG_READY, 0, NULL, 0, NULL, 0) < 0 ||
 	    ipc_recv_wait(h->control, &m, LOAD_WAIT_MS) != 1 || !ipc_is(&m, KEY_MSG_READY, 0, 0))
@@ -215,7 +247,10 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned most, struct er
 	k->boards = share(n, sizeof *k->boards);
 	if (!k->calls || !k->boards)
 		err_sys(e, "no memory that children and keyholders share");
-	else if (keys_collect(&k->keys, cfg) < 0)
+	else if (keys_on_tokens(cfg) && direct) {
+		err_set(e, "SSLPrivateKeyIsolation off, and a key on a token: children open none");
+		err_remedy(e, "take SSLPrivateKeyIsolation out");
+	} else if (keys_collect(&k->keys, cfg) < 0)
 		err_set(e, "no memory for the list of keys");
 	else if (keys_open(&k->keys, cfg) == 0) {
 		unsigned i = 0;
@@ -224,6 +259,9 @@ struct keyholders *keyholders_start(struct config *cfg, unsigned most, struct er
 		if (i == n && keys_finish_hosts(&k->keys, cfg) == 0) {
 			if (direct)
 				end_only_one(k);
+			if (keys_on_tokens(cfg))
+				log_noticex(NULL, LOG_SSL, "BH0703",
+					    "keys on PKCS#11 tokens: the keyholders run the modules' code, and their sandbox lets them open files and connections for it");
 			return k;
 		}
 	}

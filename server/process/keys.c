@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cert/load.h"
+#include "cert/token.h"
 #include "log/log.h"
 #include "process/phrases.h"
 #include "process/seeds.h"
@@ -103,6 +104,36 @@ int keys_collect(struct keys *k, struct config *cfg)
 	return 0;
 }
 
+bool keys_on_tokens(const struct config *cfg)
+{
+	for (const struct host *h = first_host(cfg); h; h = next_host(cfg, h)) {
+		struct tls_key_file files[TLS_MAX_KEYS];
+		unsigned n = tls_policy_enabled(tls_of(h)) ? tls_policy_keys(tls_of(h), files) : 0;
+
+		for (unsigned i = 0; i < n; i++)
+			if (token_is_uri(files[i].path) || token_is_uri(files[i].certificate))
+				return true;
+	}
+	return false;
+}
+
+/* Of a key on a token: the file that its PIN is in, where it names one. */
+static int open_pin(struct keys *k, struct config *cfg, unsigned i)
+{
+	const struct tls_key_file *f = &k->files[i];
+	char path[TOKEN_MAX_URI], shown[TOKEN_MAX_URI];
+
+	k->fds[i] = -1;
+	if (!token_pin_source(f->path, path))
+		return 0;
+	k->fds[i] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (k->fds[i] >= 0)
+		return 0;
+	config_report_add(cfg, CONF_ERROR, &f->pos, "name a file with the PIN alone, that only root can read, or take pin-source out and be asked",
+			  "the file %s with the PIN for %s cannot be opened: %s", path, token_shown(f->path, shown), strerror(errno));
+	return -1;
+}
+
 int keys_open(struct keys *k, struct config *cfg)
 {
 	int result = 0;
@@ -111,6 +142,11 @@ int keys_open(struct keys *k, struct config *cfg)
 		const struct tls_key_file *f = &k->files[i];
 		struct stat st;
 
+		if (token_is_uri(f->path)) {
+			if (open_pin(k, cfg, i) < 0)
+				result = -1;
+			continue;
+		}
 		k->fds[i] = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (k->fds[i] < 0) {
 			int saved = errno;
@@ -143,7 +179,16 @@ void keys_close(struct keys *k)
 	*k = (struct keys){ 0 };
 }
 
-int keys_finish_hosts(struct keys *k, struct config *cfg)
+/* Something of the host lies on a token: a check, which opens none, cannot finish it. */
+static bool on_token(const struct tls_key_file *files, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (token_is_uri(files[i].path) || token_is_uri(files[i].certificate))
+			return true;
+	return false;
+}
+
+static int finish_hosts(struct keys *k, struct config *cfg, bool closed_tokens)
 {
 	int result = 0;
 
@@ -155,12 +200,19 @@ int keys_finish_hosts(struct keys *k, struct config *cfg)
 		if (!tls_policy_enabled(tls_of(h)))
 			continue;
 		n = tls_policy_keys(tls_of(h), files);
+		if (closed_tokens && on_token(files, n))
+			continue;
 		for (unsigned i = 0; i < n; i++)
 			refs[i] = k->refs[find(k, files[i].path)];
 		if (tls_policy_finish(tls_of(h), h->name, refs, n, &cfg->env) < 0)
 			result = -1;
 	}
 	return result;
+}
+
+int keys_finish_hosts(struct keys *k, struct config *cfg)
+{
+	return finish_hosts(k, cfg, false);
 }
 
 /* A key that nobody opens here is taken to be its certificate's: no request will name it. */
@@ -199,6 +251,19 @@ static int load_one(struct config *cfg, struct keys *k, unsigned i, struct key_s
 	return -1;
 }
 
+static int load_token(struct config *cfg, struct keys *k, unsigned i, struct key_store *store, unsigned *locked)
+{
+	char shown[TOKEN_MAX_URI];
+
+	if (!locked)
+		return load_one(cfg, k, i, store, locked);
+	k->refs[i] = (struct key_ref){ .id = UINT32_MAX };
+	config_report_add(cfg, CONF_NOTICE, &k->files[i].pos, "p11tool --login --list-all shows what is on a token",
+			  "the private key %s is on a token, which a check does not open: whether it is there and belongs to its certificate is seen at the start or restart",
+			  token_shown(k->files[i].path, shown));
+	return 0;
+}
+
 /* Each in turn, into a store that was just made. */
 static int load_all(struct config *cfg, struct keys *k, struct key_store *store, unsigned *locked)
 {
@@ -213,7 +278,7 @@ static int load_all(struct config *cfg, struct keys *k, struct key_store *store,
 		key_store_phrases(store, phrases, n);
 	}
 	for (unsigned i = 0; i < k->n; i++)
-		if (k->fds[i] >= 0 && load_one(cfg, k, i, store, locked) < 0)
+		if (token_is_uri(k->files[i].path) ? load_token(cfg, k, i, store, locked) < 0 : k->fds[i] >= 0 && load_one(cfg, k, i, store, locked) < 0)
 			result = -1;
 	key_store_phrases(store, NULL, 0);
 	return result;
@@ -273,10 +338,18 @@ int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *loc
 		return -1;
 	}
 	result = keys_open(&k, cfg);
+	if (!locked && keys_on_tokens(cfg)) {
+		struct err e = { .text = "" };
+		cert_open_tokens(true);
+		if (token_open(&e) < 0) {
+			config_report_add(cfg, CONF_ERROR, NULL, *e.remedy ? e.remedy : NULL, "%s", e.text);
+			result = -1;
+		}
+	}
 	if (load_all(cfg, &k, *store, locked) < 0)
 		result = -1;
 	if (result == 0)
-		result = keys_finish_hosts(&k, cfg);
+		result = finish_hosts(&k, cfg, locked != NULL);
 	if (result == 0 && locked)
 		advise_ecdsa(cfg, &k);
 	keys_close(&k);

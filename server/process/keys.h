@@ -39,6 +39,8 @@ int keys_load_direct(struct config *cfg, struct key_store **store, unsigned *loc
 void keys_prepare(void);
 
 bool keys_tls_wanted(const struct config *cfg);
+/* Some key or certificate is named by the URI of a PKCS#11 token. */
+bool keys_on_tokens(const struct config *cfg);
 const struct tls_cache_settings *keys_cache_settings(const struct config *cfg);
 
 #endif

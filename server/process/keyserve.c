@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "cert/token.h"
+#include "process/keys.h"
 #include "process/phrases.h"
 #include "process/role.h"
 #include "process/shared.h"
@@ -42,6 +44,7 @@ static struct holder {
 	struct asker *askers;
 	int room;                       /* of askers */
 	int64_t price;                  /* ns of a child's time that one question costs; 0 = no limit */
+	bool tokens;
 	struct keyserve_board *board;
 	struct key_store *store;
 	char *phrases;                  /* PHRASES_ROOM bytes of a page of its own, zeros but while keys are loaded */
@@ -94,7 +97,7 @@ static int warm(void *ctx, struct err *e)
 	holder.phrases = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
 	if (holder.epoll < 0 || !holder.askers || !holder.store || !holder.phrases || watch(holder.control) < 0)
 		return err_sys(e, "no memory or no descriptors");
-	return 0;
+	return holder.tokens ? token_open(e) : 0;
 }
 
 static void take_phrases(void)
@@ -137,22 +140,47 @@ static void forget_phrases(void)
 	keyserve_phrases_end();
 }
 
-/* LOAD: one descriptor and the file's name. */
+static bool names_something(void)
+{
+	return message.len >= 2 && message.data[message.len - 1] == '\0';
+}
+
+/* LOAD: one descriptor and the file's name; or the URI of a key on a token, and perhaps the file with its PIN. */
 static void take_key(void)
 {
 	struct key_ref ref = { 0 };
 	struct err e = { .text = "" };
 	int rc = -1;
 
-	if (message.nfds != 1 || message.len < 2 || message.data[message.len - 1] != '\0')
+	if (!names_something() || message.nfds > 1 || (!message.nfds && !token_is_uri((const char *)message.data)))
 		err_set(&e, "the master sent a key without a file");
 	else
-		rc = key_store_add(holder.store, message.fds[0], (const char *)message.data, &ref, &e);
+		rc = key_store_add(holder.store, message.nfds ? message.fds[0] : -1, (const char *)message.data, &ref, &e);
 	ipc_drop_fds(&message);
 	if (rc == 0)
 		ipc_send(holder.control, KEY_MSG_LOADED, message.head.id, &ref, sizeof ref, NULL, 0);
 	else
 		ipc_send(holder.control, KEY_MSG_FAILED, message.head.id, &e, sizeof e, NULL, 0);
+}
+
+static void tell_certificate(void)
+{
+	struct err e = { .text = "" };
+	gnutls_datum_t der = { 0 };
+	gnutls_x509_crt_t crt;
+
+	if (!names_something())
+		err_set(&e, "the master asks for no certificate");
+	else if (token_certificate(&crt, (const char *)message.data, &e) == 0) {
+		if (gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &der) < 0 || der.size > IPC_MAX_DATA)
+			err_set(&e, "the certificate on the token has more than %d bytes", IPC_MAX_DATA);
+		gnutls_x509_crt_deinit(crt);
+	}
+	if (*e.text)
+		ipc_send(holder.control, KEY_MSG_FAILED, message.head.id, &e, sizeof e, NULL, 0);
+	else
+		ipc_send(holder.control, KEY_MSG_CERTIFICATE, message.head.id, der.data, der.size, NULL, 0);
+	gnutls_free(der.data);
 }
 
 /* ATTACH: descriptors, and of each the child's slot. */
@@ -189,6 +217,9 @@ static void from_master(void)
 	switch (message.head.type) {
 	case KEY_MSG_LOAD:
 		take_key();
+		break;
+	case KEY_MSG_CERTIFICATE:
+		tell_certificate();
 		break;
 	case KEY_MSG_PHRASES:
 		take_phrases();
@@ -290,17 +321,21 @@ static void from_child(int fd, uint32_t events)
 static int enter(int control, const struct config *cfg, struct err *e)
 {
 	const struct process_settings *p = cfg->process;
+	const char *user = p->user;
 	uid_t uid = p->uid;
 	gid_t gid = p->gid;
 
 	holder.room = (int)shared.nslots + 64;
 	holder.price = p->key_request_limit ? SECOND / p->key_request_limit : 0;
-	if (shared.root)
-		role_account(p->key_user, "_bulkhead-key", &uid, &gid);
+	holder.tokens = keys_on_tokens(cfg);
+	if (shared.root && role_account(p->key_user, "_bulkhead-key", &uid, &gid))
+		user = p->key_user ? p->key_user : "_bulkhead-key";
 	shared_forget(SHARED_KEEP_NOTHING);
-	return role_enter(ROLE_KEYHOLDER,
+	return role_enter(holder.tokens ? ROLE_TOKENS : ROLE_KEYHOLDER,
 			  &(struct role_wants){ .keep = (const int[]){ control, shared.wake },
 						.nkeep = 2,
+						/* Tokens may be for a group (softhsm). */
+						.user = holder.tokens && user && *user != '#' ? user : NULL,
 						.uid = shared.root ? uid : (uid_t)-1,
 						.gid = gid,
 						.files = (uint64_t)holder.room,

@@ -21,6 +21,7 @@
 #include "base/ipc.h"
 #include "base/secret.h"
 #include "cert/load.h"
+#include "cert/token.h"
 #include "process/daemon.h"
 #include "process/dialog.h"
 #include "process/keys.h"
@@ -239,12 +240,49 @@ static int ask_for(struct dialog *d, const struct prober *b, const struct keys *
 	return refused(d, &q, e);
 }
 
+/* A key on a token whose URI does not lead to the PIN. */
+static bool wants_pin(const struct tls_key_file *f)
+{
+	char buf[TOKEN_MAX_URI];
+	bool told = token_pin_value(f->path, buf) || token_pin_source(f->path, buf);
+
+	secret_wipe(buf, sizeof buf);
+	return token_is_uri(f->path) && !told;
+}
+
+/* One a token. It is not tried here: tokens lock after a few wrong ones, and the keyholder tells of a wrong one soon enough. */
+static int ask_pin(struct dialog *d, const struct keys *k, unsigned i, struct err *e)
+{
+	char label[TOKEN_MAX_URI], shown[TOKEN_MAX_URI], server[300], *at = kept.page + kept.n;
+	struct dialog_question q = { .server = server, .type = "PIN", .path = token_shown(k->files[i].path, shown) };
+	size_t n, room = PHRASES_ROOM - kept.n;
+
+	n = strlen(token_label(k->files[i].path, label)) + 2;
+	for (size_t p = 0; p < kept.n; p += strlen(kept.page + p) + 1)
+		if (kept.page[p] == KEY_PIN_MARK && strncmp(kept.page + p + 1, label, n - 2) == 0 && kept.page[p + n - 1] == '\n')
+			return 0;
+	snprintf(server, sizeof server, "%s:%u", k->hosts[i]->name, k->hosts[i]->port ? k->hosts[i]->port : 443u);
+	if (room < n + 2)
+		return err_set(e, "the pass phrases of all keys are longer than %d bytes together", PHRASES_ROOM);
+	if (dialog_ask(d, &q, at + n, room - n < TOKEN_MAX_PIN ? room - n : TOKEN_MAX_PIN, e) < 0) {
+		secret_wipe(at, room);
+		return -1;
+	}
+	*at = KEY_PIN_MARK;
+	memcpy(at + 1, label, n - 2);
+	at[n - 1] = '\n';
+	kept.n += strlen(at) + 1;
+	return 0;
+}
+
 static int ask_all(const struct config *cfg, struct keys *k, const struct prober *b, struct err *e)
 {
 	struct dialog d = { .how = tls_policy_dialog(host_config(cfg->site->main, &tls_module)), .in = -1, .out = -1 };
 	int r = 0;
 
 	for (unsigned i = 0; i < k->n && r >= 0; i++) {
+		if (wants_pin(&k->files[i]))
+			r = ask_pin(&d, k, i, e);
 		if (k->fds[i] < 0)
 			continue;
 		r = probe(b, k->fds[i], kept.page, kept.n, e);
@@ -263,6 +301,10 @@ static bool open_files(struct keys *k)
 	for (unsigned i = 0; i < k->n; i++) {
 		struct stat st;
 
+		if (token_is_uri(k->files[i].path)) {
+			any |= wants_pin(&k->files[i]);
+			continue;
+		}
 		k->fds[i] = open(k->files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (k->fds[i] >= 0 && (fstat(k->fds[i], &st) < 0 || !S_ISREG(st.st_mode))) {
 			close(k->fds[i]);

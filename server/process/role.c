@@ -52,6 +52,7 @@ static const struct role_row {
 } rows[ROLES] = {
 	[ROLE_CHILD]     = { "child",     "bulkhead-child",  CONFINED,                                             SANDBOX_CHILD,     SIGQUIT },
 	[ROLE_KEYHOLDER] = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_KEYHOLDER, 0 },
+	[ROLE_TOKENS]    = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_TOKENS,    0 },
 	[ROLE_RESOLVER]  = { "resolver",  "bulkhead-names",  CONFINED,                                             SANDBOX_RESOLVER,  0 },
 	[ROLE_CHECKER]   = { "checker",   "bulkhead-ocsp",   CONFINED,                                             SANDBOX_RESOLVER,  0 },
 	/* Programs inherit what it gives up: they get neither filter nor no_new_privs, so that sendmail and its like work. */

@@ -14,6 +14,7 @@
 enum role {
 	ROLE_CHILD,             /* serves */
 	ROLE_KEYHOLDER,         /* holds private keys */
+	ROLE_TOKENS,            /* the same, with keys on PKCS#11 tokens: its modules want more calls */
 	ROLE_RESOLVER,          /* asks the name service */
 	ROLE_CHECKER,           /* asks OCSP responders about clients' certificates */
 	ROLE_SPAWNER,           /* starts programs */

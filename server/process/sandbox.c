@@ -39,6 +39,18 @@ static const char *const keyholder[] = {
 	"geteuid", "getuid", NULL
 };
 
+/*
+ * Keys on tokens: what modules do that keep theirs in files (SoftHSM), in a daemon (pcscd) or in a box on the network. The
+ * modules themselves are loaded before; their threads are clones.
+ */
+static const char *const tokens[] = {
+	"recvmsg", "sendmsg", "epoll_ctl", "epoll_wait", "epoll_pwait", "pread64", "pwrite64", "lseek", "mlock", "mlock2", "munlock", "geteuid",
+	"getuid", "getgid", "getegid", "openat", "open", "stat", "lstat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
+	"getdents64", "fsync", "fdatasync", "ftruncate", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "fchmod",
+	"umask", "flock", "uname", "sysinfo", "statfs", "fstatfs", "connect", "sendto", "recvfrom", "sendmmsg", "setsockopt", "getsockopt",
+	"getsockname", "getpeername", "shutdown", "clone", "clone3", "pipe2", "eventfd2", "select", "pselect6", "sched_getaffinity", "dup", NULL
+};
+
 /* Names: reads files such as /etc/hosts, and asks name servers. The job that asks responders does so, and then connects. */
 static const char *const resolver[] = {
 	"recvmsg", "sendmsg", "sendmmsg", "recvfrom", "sendto", "connect", "bind", "setsockopt", "getsockopt", "getsockname",
@@ -85,6 +97,7 @@ static const struct table {
 } tables[SANDBOXES] = {
 	[SANDBOX_CHILD] = { "child", child },
 	[SANDBOX_KEYHOLDER] = { "keyholder", keyholder },
+	[SANDBOX_TOKENS] = { "keyholder with tokens", tokens },
 	[SANDBOX_RESOLVER] = { "resolver", resolver },
 	[SANDBOX_LOGGER] = { "logger", logger },
 	[SANDBOX_JOB] = { "job", job },
@@ -164,9 +177,12 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 	/* How many bytes an answer has. */
 	if (rc == 0 && (which == SANDBOX_RESOLVER || which == SANDBOX_FETCH))
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
-	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER && which != SANDBOX_FETCH))
+	if (rc == 0 && which == SANDBOX_TOKENS)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_SETLKW));
+	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER && which != SANDBOX_FETCH && which != SANDBOX_TOKENS))
 		return rc;
-	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+	if (which != SANDBOX_TOKENS)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	/* Listen and <VirtualHost> may name hosts: getaddrinfo asks the name service, and the kernel for its addresses. */
 	for (unsigned i = 0; rc == 0 && i < sizeof families / sizeof *families; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));

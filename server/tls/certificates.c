@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cert/token.h"
+
 /* F08. A group that root gave the file to (ssl-cert) is an administrator's deliberate choice. */
 static void check_rights(const struct tls_key_file *f, struct conf_env *env)
 {
@@ -49,7 +51,7 @@ static int pair(struct tls_certificate *c, const struct tls_file *file, const st
 		const struct key_ref *refs, unsigned n, struct conf_env *env)
 {
 	unsigned char id[32];
-	char mine[24], theirs[24];
+	char mine[24], theirs[24], shown[2][TOKEN_MAX_URI];
 	unsigned guess = 0;
 
 	if (cert_spki(c->chain.at[0], id) != 0) {
@@ -74,7 +76,8 @@ static int pair(struct tls_certificate *c, const struct tls_file *file, const st
 			env, CONF_ERROR, &file->pos,
 			"name the key that the certificate was made for, or have the certificate made anew for this key",
 			"the certificate in %s (key id %s) and the private key in %s (key id %s) do not match",
-			file->path, mine, keys[guess].path, cert_key_id_text(refs[guess].spki, theirs));
+			token_is_uri(file->path) ? token_shown(file->path, shown[0]) : file->path, mine,
+			token_is_uri(keys[guess].path) ? token_shown(keys[guess].path, shown[1]) : keys[guess].path, cert_key_id_text(refs[guess].spki, theirs));
 	return -1;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cert/token.h"
 #include "tls/host.h"
 
 const struct tls_group tls_groups[TLS_GROUPS] = {
@@ -221,7 +222,7 @@ static int add_file(struct conf_call *call, struct tls_file *files, unsigned *n,
 {
 	if (*n == TLS_MAX_KEYS)
 		return conf_fail(call, NULL, "more than %d of them in one host", TLS_MAX_KEYS);
-	files[*n].path = conf_path(call->env, path);
+	files[*n].path = token_is_uri(path) ? conf_strdup(call->env, path) : conf_path(call->env, path);
 	files[(*n)++].pos = call->node->pos;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <gnutls/crypto.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 
 #include "base/secret.h"
 #include "cert/load.h"
+#include "cert/token.h"
 #include "tls/keyproto.h"
 
 #define PREMASTER 48                    /* RFC 5246, 7.4.7.1 */
@@ -320,11 +322,8 @@ static int judge_key(gnutls_privkey_t key, const char *name, struct key_ref *ref
 	return 0;
 }
 
-int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e)
+static int make_room(struct key_store *s, struct err *e)
 {
-	gnutls_privkey_t key;
-	int r;
-
 	if (s->n == s->cap) {
 		unsigned cap = s->cap ? s->cap * 2 : 8;
 		struct stored_key *at = reallocarray(s->at, cap, sizeof *at);
@@ -333,7 +332,59 @@ int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref 
 		s->at = at;
 		s->cap = cap;
 	}
-	r = cert_key_load_with(&key, fd, name, s->phrases, s->phrases_n, e);
+	return 0;
+}
+
+/* The PIN of a token: in its URI, in the file that this names (fd), or asked for. NULL: none of these. */
+static const char *pin_of(const struct key_store *s, const char *uri, int fd, char buf[TOKEN_MAX_URI])
+{
+	char label[TOKEN_MAX_URI];
+	ssize_t n;
+
+	if (token_pin_value(uri, buf))
+		return buf;
+	if (fd >= 0) {
+		n = pread(fd, buf, TOKEN_MAX_PIN, 0);
+		buf[n > 0 ? n : 0] = '\0';
+		buf[strcspn(buf, "\r\n")] = '\0';
+		return buf;
+	}
+	token_label(uri, label);
+	for (size_t at = 0; at < s->phrases_n; at += strlen(s->phrases + at) + 1) {
+		const char *p = s->phrases + at;
+		size_t l = strlen(label);
+
+		if (*p == KEY_PIN_MARK && strncmp(p + 1, label, l) == 0 && p[1 + l] == '\n') {
+			snprintf(buf, TOKEN_MAX_URI, "%s", p + 2 + l);
+			return buf;
+		}
+	}
+	return NULL;
+}
+
+static int from_token(gnutls_privkey_t *key, const struct key_store *s, const char *uri, int fd, struct err *e)
+{
+	char buf[TOKEN_MAX_URI];
+	int r = token_key(key, uri, pin_of(s, uri, fd, buf), e);
+
+	secret_wipe(buf, sizeof buf);
+	return r;
+}
+
+int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e)
+{
+	char shown[TOKEN_MAX_URI];
+	gnutls_privkey_t key;
+	int r;
+
+	if (make_room(s, e) < 0)
+		return -1;
+	if (token_is_uri(name)) {
+		r = from_token(&key, s, name, fd, e);
+		name = token_shown(name, shown);
+	} else {
+		r = cert_key_load_with(&key, fd, name, s->phrases, s->phrases_n, e);
+	}
 	if (r != 0)
 		return r;
 	memset(ref, 0, sizeof *ref);

@@ -63,8 +63,11 @@ struct key_store;
 struct key_store *key_store_new(void);
 /* Pass phrases for keys that are added from now on: n bytes of texts, each with its zero. Borrowed; NULL and 0: none. */
 void key_store_phrases(struct key_store *s, const char *phrases, size_t n);
+/* A phrase that is a token's PIN: this, what tells the token (token_label), a line feed, the PIN. */
+#define KEY_PIN_MARK '\001'
 /*
- * Loads a PEM or DER private key from a descriptor (borrowed) as the next id. `name` for messages. 0 and *ref, or -1 with
+ * Loads a PEM or DER private key from a descriptor (borrowed) as the next id. `name` for messages; where it is the URI of a
+ * key on a token, the key is used there, and the descriptor is that of a file with the PIN, or -1. 0 and *ref, or -1 with
  * *e: what is wrong with it, and the mend; CERT_KEY_LOCKED (cert/load.h) with *e: no phrase opens it.
  */
 int key_store_add(struct key_store *s, int fd, const char *name, struct key_ref *ref, struct err *e);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert/token.h"
 #include "tls/certificates.h"
 #include "tls/clientcert.h"
 #include "tls/host.h"
@@ -275,7 +276,7 @@ unsigned tls_policy_keys(const void *host_config, struct tls_key_file out[TLS_MA
 static void name_files(struct tls_named_file *out, unsigned *n, const struct tls_file *files, unsigned count, const char *what, bool secret)
 {
 	for (unsigned i = 0; i < count; i++)
-		if (files[i].path && *n < TLS_MAX_FILES)
+		if (files[i].path && !token_is_uri(files[i].path) && *n < TLS_MAX_FILES)
 			out[(*n)++] = (struct tls_named_file){ files[i].path, what, secret };
 }
 
