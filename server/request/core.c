@@ -9,6 +9,7 @@
 
 #include "http/uri.h"
 #include "request/sections.h"
+#include "request/variables.h"
 
 #define BODY_LIMIT (INT64_C(1) << 30)           /* LimitRequestBody's default */
 #define REDIRECT_LIMIT 10                       /* LimitInternalRecursion's */
@@ -365,6 +366,8 @@ static int set_error_document(struct conf_call *call, void *config, int argc, ch
 		doc->kind = CORE_DOCUMENT_TEXT;
 	if (conf_word(call->env, &rest))
 		return conf_fail(call, "put a text in quotes", "there are words behind \"%s\"", doc->value);
+	if (strpbrk(doc->value, "%$\\") && !(doc->expr = variables_text(call, doc->value)))
+		return -1;
 	if (doc->kind == CORE_DOCUMENT_URL && status == 401) {
 		conf_warn(call, "name a path of this server", "a redirect cannot answer 401, the client would never be asked for a password: "
 			  "this line is left out");

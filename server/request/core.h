@@ -43,10 +43,12 @@ struct core_host {
 };
 
 enum core_document { CORE_DOCUMENT_DEFAULT, CORE_DOCUMENT_TEXT, CORE_DOCUMENT_PATH, CORE_DOCUMENT_URL };
+struct expr;
 struct core_errordoc {
 	unsigned status;
 	enum core_document kind;
 	const char *value;              /* the text, the path (as written, encoded) or the URL */
+	const struct expr *expr;        /* the same where it holds variables: read with variables_string; else NULL */
 	const struct core_errordoc *next;
 };
 

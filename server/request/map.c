@@ -17,6 +17,8 @@
 #include "request/handler.h"
 #include "request/phases.h"
 #include "request/response.h"
+#include "request/sections.h"
+#include "request/variables.h"
 #include "request/userdir.h"
 #include "request/vhostalias.h"
 
@@ -25,6 +27,7 @@ struct rule {
 	const char *prefix;             /* NULL: a pattern, or (with regex NULL) everything in its section */
 	const struct regex *regex;
 	const char *target;
+	const struct expr *text;        /* of a rule without a path: the target where it holds variables */
 	unsigned status;                /* of a Redirect */
 	bool script;                    /* ScriptAlias */
 	struct conf_pos pos;
@@ -42,6 +45,8 @@ struct alias_host {
 
 struct alias_section {
 	struct rules redirects;
+	const struct rule *alias;       /* the innermost Alias of a <Location>; NULL = none */
+	int preserve;                   /* AliasPreservePath */
 };
 
 /* ------------------------------------------------------------------------------------------------ setters */
@@ -81,6 +86,25 @@ static bool match_form(const struct conf_call *call)
 	return strstr(call->directive->name, "Match") != NULL;
 }
 
+static void *create_section(struct conf_env *env);
+
+/* Alias FILE inside a <Location>: for all of it, with variables. */
+static int set_alias_here(struct conf_call *call, const char *file)
+{
+	void **section = &call->target->section[call->module->index];
+	struct rule *r = rule_new(call);
+
+	if (!*section)
+		*section = create_section(call->env);
+	r->script = strncmp(call->directive->name, "Script", 6) == 0;
+	r->target = *file == '%' ? conf_strdup(call->env, file) : conf_path(call->env, file);
+	r->text = variables_text(call, r->target);
+	if (reading_of(call)->section && !reading_of(call)->section->regex)
+		r->prefix = reading_of(call)->section->pattern;
+	((struct alias_section *)*section)->alias = r;
+	return r->text ? 0 : -1;
+}
+
 static int set_alias(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct alias_host *h = config;
@@ -89,8 +113,8 @@ static int set_alias(struct conf_call *call, void *config, int argc, char **argv
 
 	(void)argc;
 	if (call->context & CONF_SECTIONS)
-		return conf_fail(call, "write it outside of the section, with the path as its first word",
-				 "is not available inside a section in this release");
+		return conf_fail(call, "write the file alone, in a <Location>, or both words outside of the section",
+				 "takes no path inside a section");
 	r->script = strncmp(call->directive->name, "Script", 6) == 0;
 	r->target = conf_path(call->env, argv[1]);
 	nt = strlen(r->target);
@@ -143,10 +167,8 @@ static int check_redirect(struct conf_call *call, const struct rule *r)
 		return conf_fail(call, "add the URL to go to", "the URL is missing");
 	if (!moves && r->target)
 		return conf_fail(call, "leave the URL out, or use a status from 300 to 399", "status %u goes to no URL", r->status);
-	if (r->target && *r->target != '/' && !is_url(r->target))
+	if (r->target && *r->target != '/' && !is_url(r->target) && !r->text)
 		return conf_fail(call, "write https://host/path or a path that begins with a slash", "\"%s\" is no URL", r->target);
-	if (r->target && strstr(r->target, "%{"))
-		return conf_fail(call, "write the URL out", "expressions are not available in this release");
 	if (r->target && !http_is_value(text_of(r->target)))
 		return conf_fail(call, NULL, "the URL holds control characters");
 	return 0;
@@ -179,6 +201,8 @@ static int set_redirect(struct conf_call *call, void *config, int argc, char **a
 		if (!in_section || match_form(call))
 			return conf_fail(call, "write: Redirect /path https://host/path", "a path and a URL are needed");
 		r->target = conf_strdup(call->env, argv[i]);
+		if (strpbrk(argv[i], "%$\\") && !(r->text = variables_text(call, argv[i])))
+			return -1;
 	} else if (argc - i == 1) {
 		from = argv[i];
 	} else if (argc - i != 0 || !in_section) {
@@ -186,6 +210,8 @@ static int set_redirect(struct conf_call *call, void *config, int argc, char **a
 	}
 	if (check_redirect(call, r) < 0)
 		return -1;
+	if (from && r->target && strstr(r->target, "%{"))
+		conf_warn(call, "write the URL alone, in a <Location>", "a URL behind a path holds no variables: \"%s\" is sent as it stands", r->target);
 	if (from && match_form(call)) {
 		if (set_regex(call, r, from) < 0)
 			return -1;
@@ -232,7 +258,10 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 
 static void *create_section(struct conf_env *env)
 {
-	return conf_alloc(env, sizeof(struct alias_section));
+	struct alias_section *s = conf_alloc(env, sizeof(*s));
+
+	s->preserve = CONF_UNSET;
+	return s;
 }
 
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
@@ -242,6 +271,8 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 
 	rules_join(env, &m->redirects, &o->redirects);
 	rules_join(env, &m->redirects, &b->redirects);
+	m->alias = o->alias ? o->alias : b->alias;
+	m->preserve = o->preserve != CONF_UNSET ? o->preserve : b->preserve;
 	return m;
 }
 
@@ -272,14 +303,40 @@ static const char *behind_prefix(const char *path, const char *prefix)
 	return *path == '\0' || *path == '/' ? path : NULL;
 }
 
-/* 1 and where it leads, 0 no match, -1 no memory or a pattern's limit. */
-static int rule_apply(const struct request *r, const struct rule *rule, bool escape, const char **where)
+/* What an expression makes a URL of: its path may hold anything, its query and fragment stand as they are. NULL: no answer. */
+static const char *escaped_target(struct request *r, const struct expr *x)
+{
+	const char *url = variables_string(r, x), *path, *end, *escaped;
+
+	if (!url)
+		return NULL;
+	path = strstr(url, "://");
+	path = path && strcspn(url, "/?#") > (size_t)(path - url) ? strpbrk(path + 3, "/?#") : url;
+	if (!path)
+		return url;
+	end = path + strcspn(path, "?#");
+	escaped = arena_strndup(r->arena, path, (size_t)(end - path));
+	escaped = escaped ? uri_escape_path(r->arena, escaped) : NULL;
+	return escaped ? arena_printf(r->arena, "%.*s%s%s", (int)(path - url), url, escaped, end) : NULL;
+}
+
+/* 1 and where it leads, 0 no match, -1 no memory, a pattern's limit, or an expression without an answer. */
+static int rule_apply(struct request *r, const struct rule *rule, bool escape, const char **where)
 {
 	struct regex_match m;
 	const char *rest;
 	int rc;
 
 	*where = NULL;
+	if (rule->text) {
+		*where = escaped_target(r, rule->text);
+		if (*where && **where != '/' && !is_url(*where)) {
+			log_errorx(&r->client->about, LOG_ALIAS, "BH0601", "%s answered with 500: what %s of %s:%u comes to is neither a URL nor a path: %.200s",
+				   r->path, rule->directive, rule->pos.file ? rule->pos.file : "-", rule->pos.line, *where);
+			return -1;
+		}
+		return *where ? 1 : -1;
+	}
 	if (!rule->regex) {
 		rest = rule->prefix ? behind_prefix(r->path, rule->prefix) : "";
 		if (!rest)
@@ -404,6 +461,32 @@ static unsigned map_host(struct request *r)
 	return r->filename ? 0 : 500;
 }
 
+/* The Alias of a <Location>: all of it is one file, or with AliasPreservePath what lies behind the section's path stands behind it. */
+static unsigned map_here(struct request *r, const struct rule *rule, bool preserve)
+{
+	const char *where = variables_string(r, rule->text), *rest = preserve && rule->prefix ? behind_prefix(r->path, rule->prefix) : NULL;
+
+	if (!where)
+		return 500;
+	if (*where != '/') {
+		log_errorx(&r->client->about, LOG_ALIAS, "BH0601", "%s answered with 500: what %s of %s:%u comes to is no absolute path: %.200s",
+			   r->path, rule->directive, rule->pos.file ? rule->pos.file : "-", rule->pos.line, where);
+		return 500;
+	}
+	if (climbs(where) && !climbs(rule->target))
+		return 403;                     /* pieces of the request have come together as ".." */
+	if (rule->script && !(r->handler = handler_find("cgi-script")))
+		return 403;                     /* never the source instead */
+	r->scripted = rule->script;
+	if (rest) {
+		r->context_prefix = rule->prefix;
+		r->context_root = where;
+		where = arena_join(r->arena, where, rest);
+	}
+	r->filename = where ? tidy(r, where) : NULL;
+	return r->filename ? 0 : 500;
+}
+
 unsigned map_run(struct request *r)
 {
 	const struct alias_host *h = host_config(r->host, &alias_module);
@@ -416,6 +499,8 @@ unsigned map_run(struct request *r)
 		return status;
 	if (h->redirects.first && (status = run_redirects(r, &h->redirects, false)) != 0)
 		return status;
+	if (s->alias)
+		return map_here(r, s->alias, s->preserve == 1);
 	for (const struct rule *rule = h->aliases.first; rule; rule = rule->next) {
 		const char *where;
 		int rc = rule_apply(r, rule, false, &where);
@@ -484,8 +569,11 @@ bool map_leads(const struct host *h, const char *path, bool scripts)
 
 static int set_alias_words(struct conf_call *call, void *config, int argc, char **argv)
 {
-	if (argc < 2 && !(call->context & CONF_SECTIONS))
-		return conf_fail(call, "write: Alias /path /folder", "a path and a folder are needed");
+	if (argc < 2 && call->context == CONF_LOCATION && !match_form(call))
+		return set_alias_here(call, argv[0]);
+	if (argc < 2)
+		return conf_fail(call, "write: Alias /path /folder", call->context & CONF_SECTIONS ? "without a path it works in <Location> alone" :
+				 "a path and a folder are needed");
 	return set_alias(call, config, argc, argv);
 }
 
@@ -494,6 +582,8 @@ static const struct conf_directive directives[] = {
 	{ "AliasMatch", "leads what matches a regular expression to a file or folder", NULL, ALIAS },
 	{ "ScriptAlias", "leads a path to a folder of programs", NULL, ALIAS },
 	{ "ScriptAliasMatch", "leads what matches a regular expression to programs", NULL, ALIAS },
+	{ "AliasPreservePath", "whether Alias of a <Location> keeps what lies behind the section's path", "Off", .contexts = CONF_RSRC | CONF_SECTIONS,
+	  .args = CONF_FLAG, .scope = CONF_OF_SECTION, .set = conf_set_flag, .offset = offsetof(struct alias_section, preserve) },
 	{ "Redirect", "answers a path with a redirect or a status", NULL, REDIRECT(1, 3) },
 	{ "RedirectMatch", "answers what matches a regular expression with a redirect or a status", NULL, REDIRECT(1, 3) },
 	{ "RedirectPermanent", "Redirect 301", NULL, REDIRECT(2, 2) },

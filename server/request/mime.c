@@ -18,6 +18,7 @@
 #include "log/log.h"
 #include "request/filter.h"
 #include "request/handler.h"
+#include "request/variables.h"
 #include "request/mimemap.h"
 #include "request/mimetable.h"
 
@@ -113,23 +114,44 @@ static void by_name(struct request *r, const struct mime_section *s, const struc
 	}
 }
 
+/* SetHandler, where variables name it: *none where they say so. NULL: they have no answer, or no memory. */
+static const struct code *handler_asked(struct request *r, const struct code *c, bool *none)
+{
+	const char *name = variables_string(r, c->expr);
+	struct code *made = name ? arena_memdup(r->arena, c, sizeof *c) : NULL;
+	char *folded = made ? arena_strdup(r->arena, name) : NULL;
+
+	if (!folded)
+		return NULL;
+	for (char *p = folded; *p && strncmp(name, "proxy:unix", 10) != 0; p++)
+		*p = (char)ascii_lower((unsigned char)*p);
+	*none = strcmp(folded, "none") == 0;
+	made->name = folded;
+	made->handler = handler_find(folded);
+	return made;
+}
+
 unsigned mime_run(struct request *r)
 {
 	const struct mime_section *s = request_config(r, &mime_module);
 	const struct mime_host *h = host_config(r->host, &mime_module);
 	bool directory = r->found && S_ISDIR(r->st.st_mode);
+	const struct code *handler = s->handler;
+	bool none = handler && handler->none;
 	struct found f = { 0 };
 
 	if (r->filename && !directory)
 		by_name(r, s, h->types->map, &f);
 	if (f.failed)
 		return 503;
+	if (handler && handler->expr && !(handler = handler_asked(r, handler, &none)))
+		return 500;
 	if (s->force_type && *s->force_type && !directory) {
 		r->type = s->force_type;
 		r->charset = s->force_charset;
 	}
-	if (s->handler && !s->handler->none)
-		f.handler = s->handler;
+	if (handler && !none)
+		f.handler = handler;
 	if (!r->language && s->language && r->filename && !directory)
 		r->language = s->language;
 	r->type_handler = f.handler;

@@ -10,6 +10,7 @@
 
 #include "request/filter.h"
 #include "request/handler.h"
+#include "request/variables.h"
 #include "request/mimemap.h"
 #include "request/mimetable.h"
 
@@ -216,8 +217,11 @@ static const struct code *handler_code(struct conf_call *call, const char *name)
 static int set_handler(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)argc;
-	if (strncmp(argv[0], "expr=", 5) == 0 || strstr(argv[0], "%{"))
-		return conf_fail(call, "name the handler itself", "expressions are not available in this release");
+	if (strpbrk(argv[0], "%$\\")) {
+		struct code *c = code_new(call, argv[0]);
+		((struct mime_section *)config)->handler = c;
+		return (c->expr = variables_text(call, argv[0])) ? 0 : -1;
+	}
 	((struct mime_section *)config)->handler = handler_code(call, argv[0]);
 	return 0;
 }

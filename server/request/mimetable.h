@@ -22,11 +22,14 @@ struct mime_host {
 	struct types *types;
 };
 
+struct expr;
+
 /* A handler as a directive named it. */
 struct code {
 	const char *directive, *name;
 	struct conf_pos pos;
 	const struct handler *handler;  /* NULL: does not exist here, so that what it is set for is denied */
+	const struct expr *expr;        /* SetHandler with variables: names the handler of a request; `handler` is NULL */
 	bool none;                      /* SetHandler none */
 };
 

@@ -23,6 +23,7 @@
 #include "request/headers.h"
 #include "request/mime.h"
 #include "request/phases.h"
+#include "request/variables.h"
 
 /* ------------------------------------------------------------------------------------------------ small things */
 
@@ -449,6 +450,7 @@ static unsigned first_error(const struct request *r, unsigned status)
 static void fail(struct request *r, unsigned status, const char *sentence)
 {
 	const struct core_errordoc *doc;
+	const char *value;
 	char buf[96];
 
 	if (r->head_sent) {
@@ -464,19 +466,22 @@ static void fail(struct request *r, unsigned status, const char *sentence)
 	if (status == 405 && !fields_get(&r->always, "Allow").p)
 		fields_add(&r->always, TEXT("Allow"), TEXT("GET,POST,OPTIONS,HEAD"));
 	doc = r->section && !sentence ? core_error_document(r, status) : NULL;
+	value = !doc ? NULL : doc->expr ? variables_string(r, doc->expr) : doc->value;
+	if (!value)                             /* an expression without an answer: the built-in page */
+		doc = NULL;
 	if (doc && doc->kind == CORE_DOCUMENT_PATH) {
-		phases_redirect(r, doc->value, status);
+		phases_redirect(r, value, status);
 		return;
 	}
 	if (doc && doc->kind == CORE_DOCUMENT_URL && status != 401) {   /* a redirect would hide the challenge */
-		response_redirect(r, 302, doc->value);
+		response_redirect(r, 302, value);
 		return;
 	}
 	r->status = status = first_error(r, status);
 	if (status == 503 && !fields_get(&r->always, "Retry-After").p)
 		fields_add(&r->out, TEXT("Retry-After"), TEXT("10"));
 	if (doc && doc->kind == CORE_DOCUMENT_TEXT)
-		send_page(r, "text/html; charset=utf-8", doc->value, strlen(doc->value), true);
+		send_page(r, "text/html; charset=utf-8", value, strlen(value), true);
 	else
 		send_html(r, status, sentence ? sentence : sentence_of(r, status, buf, sizeof(buf)), NULL);
 }

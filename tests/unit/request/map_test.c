@@ -169,8 +169,9 @@ static void bad_lines_are_refused(void **state)
 		{ "Redirect 999 /x /y", "999" }, { "Redirect 200 /x /y", "200" }, { "Redirect /x", "path and a URL" },
 		{ "Redirect permanent /x", "URL" }, { "Redirect gone /x /y", "410" }, { "Redirect /x nowhere", "nowhere" },
 		{ "Redirect sometimes /x /y", "sometimes" }, { "RedirectMatch ^/( /y", "regular" }, { "Alias /x", "folder" },
-		{ "AliasMatch ( /x", "regular" }, { "<Location /x>\nAlias /folder\n</Location>", "section" },
-		{ "Redirect /x /%{HTTP_HOST}", "expressions" },
+		{ "AliasMatch ( /x", "regular" }, { "<Location /x>\nAlias /a /folder\n</Location>", "section" },
+		{ "<Directory /x>\nAlias /folder\n</Directory>", "<Location>" }, { "<Location /x>\nAlias /%{NOBODY}\n</Location>", "column 4" },
+		{ "<Location /x>\nRedirect https://%{HTTP_HOST\n</Location>", "column 9" },
 	};
 
 	(void)state;
@@ -183,6 +184,41 @@ static void bad_lines_are_refused(void **state)
 			fail_msg("%s: %s", rows[i].line, v->said);
 		served_free(v);
 	}
+}
+
+/* Targets that are expressions, where the section's path stands for the rule's. */
+static void expressions_lead(void **state)
+{
+	static const struct { const char *target; unsigned status; const char *where; } rows[] = {
+		{ "/go/a%20b?x=1", 302, "https://www.test/go/a%20b?x=1" }, { "/to?q=1", 301, "http://other.test/?from=/to" }, { "/bad", 500, NULL },
+		{ "/file", 200, NULL }, { "/file/any/thing", 200, NULL }, { "/kept/a.txt", 200, NULL }, { "/kept", 301, "http://www.test/kept/" }, { "/match/b/x", 200, NULL },
+		{ "/named/x", 404, NULL }, { "/none", 500, NULL }, { "/up?..", 403, NULL },
+	};
+	struct served *v = served_site(
+		"<Location /go>\nRedirect \"https://%{HTTP_HOST}%{REQUEST_URI}\"\n</Location>\n"
+		"<Location /to>\nRedirect permanent \"http://other.test/?from=%{REQUEST_URI}\"\n</Location>\n"
+		"<Location /bad>\nRedirect \"%{REQUEST_METHOD}\"\n</Location>\n"
+		"<Location /file>\nAlias \"%{DOCUMENT_ROOT}/one.txt\"\n</Location>\n"
+		"<Location /kept>\nAliasPreservePath On\nAlias \"@DIR@/%{tolower:KEEP}\"\n</Location>\n"
+		"<LocationMatch ^/match/>\nAlias \"@DIR@/htdocs/%{:sub(s#^/match/(.).*#$1#, %{REQUEST_URI}):}.txt\"\n</LocationMatch>\n"
+		"<Location /named>\nAlias \"@DIR@/%{env:NOBODY}.txt\"\n</Location>\n<Location /none>\nAlias \"%{env:NOBODY}\"\n</Location>\n"
+		"<Location /up>\nAlias \"@DIR@/%{QUERY_STRING}/x\"\n</Location>\n"
+		"<Directory @DIR@>\nRequire all granted\n</Directory>\n");
+
+	(void)state;
+	served_folder(v, "keep");
+	served_file_make(v, "htdocs/one.txt", "one");
+	served_file_make(v, "htdocs/b.txt", "b");
+	served_file_make(v, "keep/a.txt", "a");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		unsigned status = served_ask(v, "GET", rows[i].target, "Host: www.test\r\n");
+
+		if (status != rows[i].status)
+			fail_msg("%s: %u", rows[i].target, status);
+		if (rows[i].where)
+			assert_field(v, "Location", rows[i].where);
+	}
+	served_free(v);
 }
 
 static void doubtful_aliases_are_told(void **state)
@@ -203,7 +239,7 @@ int main(void)
 		cmocka_unit_test(redirects_answer_by_prefix_and_pattern), cmocka_unit_test(redirects_in_sections_come_after_access),
 		cmocka_unit_test(aliases_lead), cmocka_unit_test(prefixes_match_any_number_of_slashes),
 		cmocka_unit_test(programs_are_denied_where_nothing_runs_them), cmocka_unit_test(hosts_come_before_the_main_server),
-		cmocka_unit_test(bad_lines_are_refused), cmocka_unit_test(doubtful_aliases_are_told),
+		cmocka_unit_test(bad_lines_are_refused), cmocka_unit_test(doubtful_aliases_are_told), cmocka_unit_test(expressions_lead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,15 +146,19 @@ static void what_would_run_is_denied(void **state)
 		"AddOutputFilter DEFLATE .txt\nAddOutputFilterByType INCLUDES application/pdf\nAddOutputFilterByType DEFLATE text/html\n"
 		"AddHandler own .own\n"
 		"<Location /script>\nSetHandler cgi-script\n</Location>\n<Location /script/plain>\nSetHandler None\n</Location>\n"
+		"<Location /asked>\nSetHandler %{tolower:OWN}\n</Location>\n<Location /asked/none>\nSetHandler \"%{tolower:NO}ne\"\n</Location>\n"
+		"<Location /asked/nobody>\nSetHandler %{env:NOBODY}\n</Location>\n"
 		"<Location /filter>\nSetOutputFilter DEFLATE;INCLUDES\n</Location>\n<Location /filter/plain>\nSetOutputFilter none\n</Location>\n");
 	static const struct { const char *name; unsigned status; } rows[] = {
 		{ "a.cgi", 403 }, { "a.cgi.txt", 403 }, { "a.php", 403 }, { "a.php.txt", 200 }, { "a.shtml", 403 }, { "a.txt", 200 },
 		{ "a.html", 200 }, { "a.pdf", 403 }, { "a.own", 200 }, { "script/x.txt", 403 }, { "script/plain/x.txt", 200 },
 		{ "filter/x.txt", 403 }, { "filter/plain/x.txt", 200 }, { "cgi", 200 },
+		{ "asked/none/x.txt", 200 }, { "asked/nobody/x.txt", 403 }, { "asked/x.txt", 200 },
 	};
 
 	(void)state;
-	for (const char *const *d = (const char *const[]){ "script", "script/plain", "filter", "filter/plain", NULL }; *d; d++) {
+	for (const char *const *d = (const char *const[]){ "script", "script/plain", "filter", "filter/plain", "asked", "asked/none",
+	     "asked/nobody", NULL }; *d; d++) {
 		char at[64];
 
 		snprintf(at, sizeof at, "htdocs/%s", *d);
@@ -167,6 +171,7 @@ static void what_would_run_is_denied(void **state)
 		if (status != rows[i].status)
 			fail_msg("%s: %u", rows[i].name, status);
 	}
+	assert_string_equal(v->last->handler->name, "own");
 	assert_non_null(strstr(served_log(v), "\"cgi-script\" of test.conf:4"));
 	assert_non_null(strstr(v->said, "N 4: "));
 	assert_non_null(strstr(v->said, "N 6: "));

@@ -116,7 +116,10 @@ static void error_documents(void **state)
 		"<Location /far>\nErrorDocument 404 http://elsewhere.test/lost\n</Location>\n"
 		"<Location /loop>\nErrorDocument 404 /absent.html\n</Location>\n<Location /absent.html>\nErrorDocument 404 /absent.html\n</Location>\n"
 		"<Location /default>\nErrorDocument 404 default\n</Location>\n"
-		"<Location /closed>\nRequire all denied\nErrorDocument 403 /none-of-it\n</Location>\n");
+		"<Location /closed>\nRequire all denied\nErrorDocument 403 /none-of-it\n</Location>\n"
+		"<Location /told>\nErrorDocument 404 \"no %{escape:%{REQUEST_URI}} (%{REQUEST_STATUS})\"\n</Location>\n"
+		"<Location /to>\nErrorDocument 404 /%{tolower:SORRY}.html\n</Location>\n"
+		"<Location /dumb>\nErrorDocument 404 \"%{file:/none/such}\"\n</Location>\n");
 	struct request *r;
 
 	(void)state;
@@ -132,6 +135,12 @@ static void error_documents(void **state)
 	assert_int_equal(served_get(v, "/far/none"), 302);
 	assert_field(v, "Location", "http://elsewhere.test/lost");
 	assert_int_equal(served_get(v, "/loop/none"), 404);
+	assert_int_equal(served_get(v, "/told/a%20b"), 404);
+	assert_string_equal(v->body, "no /told/a%20b (404)");
+	assert_int_equal(served_get(v, "/to/x"), 404);
+	assert_string_equal(v->last->path, "/sorry.html");
+	assert_int_equal(served_get(v, "/dumb/x"), 404);        /* no answer: the built-in page */
+	assert_non_null(strstr(v->body, "404 Not Found"));
 	assert_int_equal(served_get(v, "/default/none"), 404);
 	assert_null(strstr(v->body, "nothing"));
 	assert_int_equal(served_get(v, "/closed/x"), 403);      /* not the 404 of its document */
