@@ -110,8 +110,12 @@ static void print_host(void *ctx, const char *address, const struct host *h, boo
 	}
 	for (const char *const *a = (const char *const *)h->aliases; a && *a; a++)
 		printf("                 %s %s\n", strpbrk(*a, "*?") ? "wild alias" : "alias", *a);
-	if (tls_policy_enabled(host_config(h, &tls_module)))
-		printf("                 TLS: %s\n", tls_policy_summary(host_config(h, &tls_module), &((struct config *)(uintptr_t)cfg)->env));
+	if (tls_policy_enabled(host_config(h, &tls_module))) {
+		struct conf_env *env = &((struct config *)(uintptr_t)cfg)->env;
+
+		printf("                 TLS: %s\n", tls_policy_summary(host_config(h, &tls_module), env));
+		printf("                 TLS %s\n", tls_policy_clients(host_config(h, &tls_module), host_config(cfg->site->main, &tls_module), env));
+	}
 }
 
 void dump_hosts(const struct config *cfg)
@@ -124,6 +128,7 @@ void dump_hosts(const struct config *cfg)
 static void print_cache(const struct config *cfg)
 {
 	struct cache_wish w;
+	struct cache_counts counts;
 	const char *slash;
 
 	cache_wish(cfg, &w);
@@ -137,6 +142,9 @@ static void print_cache(const struct config *cfg)
 	else
 		printf("SSLSessionCache: shmcb size=%zu sessions=%zu timeout=%llds segment=\"/dev/shm%s\"\n", w.bytes, w.sessions,
 		       (long long)keys_cache_settings(cfg)->timeout_s, w.name);
+	if (cache_look(cfg, &counts))
+		printf("SSLSessionCache: the running server resumed %llu sessions by ID, did not find %llu, stored %llu; %llu are there now (tickets are not counted here)\n",
+		       (unsigned long long)counts.resumed, (unsigned long long)counts.missed, (unsigned long long)counts.kept, (unsigned long long)counts.live);
 }
 
 void dump_settings(const struct config *cfg)

@@ -4,10 +4,13 @@
  */
 #include "process/cache.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "log/log.h"
 #include "process/job.h"
@@ -118,6 +121,27 @@ char *cache_words(const struct config *cfg, char *buf, size_t n)
 		snprintf(buf, n, "SSLSessionCache: %zu bytes hold about %zu sessions (TLS 1.2, %zu bytes each)", w.bytes,
 			 about(w.sessions), w.each);
 	return buf;
+}
+
+bool cache_look(const struct config *cfg, struct cache_counts *out)
+{
+	struct shmcache_counters counters;
+	struct shmcache_err why;
+	struct shmcache *c;
+	struct cache_wish w;
+	int fd;
+
+	cache_wish(cfg, &w);
+	fd = w.tls && w.bytes ? shm_open(w.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0) : -1;
+	c = fd >= 0 ? shmcache_attach(fd, &why) : NULL;
+	if (c) {
+		shmcache_counters(c, &counters);
+		*out = (struct cache_counts){ counters.hits, counters.misses, counters.stores, counters.live };
+		shmcache_close(c);
+	}
+	if (fd >= 0)
+		close(fd);
+	return c != NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ making */

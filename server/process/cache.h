@@ -37,6 +37,12 @@ void cache_wish(const struct config *cfg, struct cache_wish *w);
 /* "SSLSessionCache: 512000 bytes hold about 1100 sessions (TLS 1.2, 356 bytes each)"; "" where there is none. Returns buf. */
 char *cache_words(const struct config *cfg, char *buf, size_t n);
 
+/* What a running server with that configuration has counted. False: there is none, or its cache may not be looked at. */
+struct cache_counts {
+	uint64_t resumed, missed, kept, live;   /* sessions found, not found, stored; there now */
+};
+bool cache_look(const struct config *cfg, struct cache_counts *out);
+
 /* -------------------------------------------------------------------------------------------- master */
 
 /* Makes the cache (shared.cache) if the configuration wants one and there is none. 0 or -1 with *e. */

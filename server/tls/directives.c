@@ -42,7 +42,7 @@ static const struct { const char *word; unsigned bits; } protocol_words[] = {
 	{ "SSLv2", 0 }, { "SSLv3", 0 },
 };
 
-static int set_protocol(struct conf_call *call, void *config, int argc, char **argv)
+int tls_set_protocol(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct tls_policy *p = config;
 	unsigned all = 0;
@@ -118,7 +118,7 @@ static int set_section_ciphers(struct conf_call *call, struct tls_section *s, co
 	return 0;
 }
 
-static int set_ciphers(struct conf_call *call, void *config, int argc, char **argv)
+int tls_set_ciphers(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct tls_policy *p = in_host(call) ? host_around(call) : NULL;
 	struct suite_list list;
@@ -168,7 +168,7 @@ static const struct tls_group *find_group(struct text name)
 	return NULL;
 }
 
-static int set_groups(struct conf_call *call, struct tls_policy *p, const char *value)
+int tls_set_groups(struct conf_call *call, struct tls_policy *p, const char *value)
 {
 	struct text rest = text_of(value), name;
 	const struct tls_group *groups[TLS_GROUPS];
@@ -192,28 +192,6 @@ static int set_groups(struct conf_call *call, struct tls_policy *p, const char *
 	memcpy(p->groups, groups, n * sizeof *groups);
 	p->ngroups = n;
 	return 0;
-}
-
-static int set_openssl_command(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct tls_policy *p = config;
-	bool dh = !strcasecmp(argv[0], "DHParameters");
-
-	(void)argc;
-	if (!strcasecmp(argv[0], "Curves") || !strcasecmp(argv[0], "Groups"))
-		return set_groups(call, p, argv[1]);
-	if (!strcasecmp(argv[0], "ECDHParameters") && strcasecmp(argv[1], "Automatic")
-	    && strcasecmp(argv[1], "Auto"))
-		return set_groups(call, p, argv[1]);
-	if (dh || !strcasecmp(argv[0], "ECDHParameters")) {
-		conf_note(call, NULL, "without effect here: %s",
-			  dh ? "the standard groups of RFC 7919 are used" : "this is so anyway");
-		return 0;
-	}
-	return conf_fail(
-		call,
-		"write SSLProtocol, SSLCipherSuite and SSLHonorCipherOrder; Groups and Curves can be set here",
-		"the OpenSSL command \"%s\" has no counterpart", argv[0]);
 }
 
 /* ------------------------------------------------------------------------------------------------ files */
@@ -437,6 +415,7 @@ static const char no_proxy[] = "nothing is fetched from other servers over TLS i
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_AUTHCONFIG, .scope = CONF_OF_SECTION
 #define ONE .args = CONF_TAKE, .min = 1, .max = 1
 #define NOTICE(why) .set = conf_set_notice, .extra = (why)
+#define OLD(instead) "refused: of an old release", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = "write in its place: " instead
 #define PROXY                                                                                                \
 	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy),                      \
 	.help = "checked by name only: TLS to other servers"
@@ -444,13 +423,17 @@ static const char no_proxy[] = "nothing is fetched from other servers over TLS i
 const struct conf_directive tls_directives[] = {
 	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },
 	{ "SSLProtocol", "protocol versions: all, TLSv1.3, TLSv1.2, TLSv1.1, TLSv1, with + and -", "all", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1,
-	  .set = set_protocol },
+	  .set = tls_set_protocol },
 	{ "SSLCipherSuite", "cipher suites, as OpenSSL writes them; after the word TLSv1.3 those of TLS 1.3", NULL, EVERYWHERE, .args = CONF_TAKE,
-	  .min = 1, .max = 2, .set = set_ciphers },
+	  .min = 1, .max = 2, .set = tls_set_ciphers },
 	{ "SSLHonorCipherOrder", "the order of SSLCipherSuite counts, not the client's", "off (on while SSLCipherSuite is not given)", .contexts = CONF_RSRC,
 	  .args = CONF_FLAG, .set = conf_set_flag, AT(honor_order) },
-	{ "SSLOpenSSLConfCmd", "Groups or Curves: those for the key exchange, in order", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 2,
-	  .set = set_openssl_command },
+	{ "SSLPolicy", "protocols and suites by name: modern, intermediate or old (Mozilla's)", NULL, .contexts = CONF_RSRC, ONE, .set = tls_set_policy },
+	{ "GnuTLSPriorities", "protocols, suites and groups as a priority string of GnuTLS", NULL, .contexts = CONF_RSRC, ONE, .set = tls_set_priorities },
+	{ "SSLVHostSNIPolicy", "how alike hosts must be that share a connection: strict, secure, authonly or insecure", "secure", .contexts = CONF_GLOBAL, ONE,
+	  .set = tls_set_sni_policy },
+	{ "SSLOpenSSLConfCmd", "a command of OpenSSL's: MinProtocol, MaxProtocol, CipherString, Groups, SignatureAlgorithms, Options …", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 2,
+	  .set = tls_set_openssl_command },
 	{ "SSLCertificateFile", "the host's certificate, with its chain behind it; several for several kinds of keys", NULL, .contexts = CONF_RSRC, ONE,
 	  .set = set_certificate },
 	{ "SSLCertificateKeyFile", "the private key, where it is not in the certificate's file", NULL, .contexts = CONF_RSRC, ONE, .set = set_key },
@@ -474,6 +457,8 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLMutex", "as Mutex, of Apache 2.2: file:PATH names the lockfile itself", NULL, .contexts = CONF_GLOBAL, ONE, .set = tls_set_old_mutex },
 	{ "MutexTimeout", "how long storing a session waits for the lock", "50ms", .contexts = CONF_GLOBAL, ONE, .set = conf_set_seconds,
 	  AT(cache.mutex_timeout_ms), .low = 0, .high = 10 },
+	{ "SSLFailureLines", "how many lines about failed handshakes of one kind a minute, from each child", "10", .contexts = CONF_GLOBAL, ONE,
+	  .set = conf_set_number, AT(cache.failure_lines), .low = 0, .high = 10000 },
 	{ "SSLOptions", "what requests in TLS bring along: StdEnvVars, ExportCertData …, with + and -", NULL, .contexts = CONF_ALL, .override = CONF_OR_OPTIONS,
 	  .scope = CONF_OF_SECTION, .args = CONF_TAKE, .min = 1, .set = set_options },
 
@@ -536,6 +521,7 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLStaplingFakeTryLater", "staple \"try later\" while the responder does not answer", "on", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_flag,
 	  AT(staple.try_later) },
 
+	{ "SSLLog", OLD("ErrorLog, and LogLevel ssl:info") }, { "SSLLogLevel", OLD("LogLevel ssl:info") }, { "SSLMute", OLD("LogLevel ssl:error") },
 	{ "SSLUserName", "the variable whose value is the user's name", NULL, EVERYWHERE, ONE, .set = set_user_name },
 	{ "SSLSRPVerifierFile", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
 	{ "SSLSRPUnknownUserSeed", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },

@@ -22,6 +22,12 @@ static int64_t begun = INT64_MIN;       /* the window */
 static unsigned told[TLS_REASONS], untold[TLS_REASONS];
 static bool some_untold;
 static enum log_level gravest;
+static unsigned most = TLS_FAILURES_TOLD;
+
+void tls_failures_limit(unsigned lines)
+{
+	most = lines;
+}
 
 const char *tls_reason_name(enum tls_reason why)
 {
@@ -34,7 +40,7 @@ bool tls_failure_told(enum tls_reason why, enum log_level level, int64_t now_ms)
 		begun = now_ms;
 		memset(told, 0, sizeof told);
 	}
-	if (told[why] < TLS_FAILURES_TOLD) {
+	if (told[why] < most) {
 		told[why]++;
 		return true;
 	}

@@ -30,9 +30,11 @@ enum tls_reason {
 	TLS_REASONS
 };
 
-#define TLS_FAILURES_TOLD 10            /* lines of one reason … */
+#define TLS_FAILURES_TOLD 10            /* lines of one reason, unless SSLFailureLines says otherwise, … */
 #define TLS_FAILURES_MS 60000           /* … in this time, by each process */
 
+/* Before the first. */
+void tls_failures_limit(unsigned lines);
 /* Takes a line of a level that the log lets through. Whether it may be written; if not, tls_failures_due tells when the summary is. */
 bool tls_failure_told(enum tls_reason why, enum log_level level, int64_t now_ms);
 /* When lines that were not written should be summed up; INT64_MAX: none were. */

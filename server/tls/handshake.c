@@ -35,6 +35,7 @@ void tls_child_init(struct shmcache *cache, const struct tls_cache_settings *set
 	unsigned char byte;
 
 	resume_init(cache, settings);
+	tls_failures_limit((unsigned)settings->failure_lines);
 	tickets_init(cache, resume_timeout());
 	gnutls_rnd(GNUTLS_RND_NONCE, &byte, 1);         /* a fork's generator seeds itself anew: now, not in the first handshake */
 }

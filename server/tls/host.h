@@ -43,6 +43,8 @@ struct tls_certificate {
 
 /* From lax to strict; each may be compared with the others. */
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL_NO_CA, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRE };
+/* SSLVHostSNIPolicy: how alike hosts must be for requests to one over a connection to the other. */
+enum tls_sni_policy { SNI_SECURE, SNI_STRICT, SNI_AUTHONLY, SNI_INSECURE };
 enum tls_crl_check { CRL_CHECK_NONE, CRL_CHECK_LEAF, CRL_CHECK_CHAIN };
 #define TLS_VERIFY_DEPTH 1              /* as mod_ssl */
 
@@ -76,6 +78,11 @@ struct tls_policy {
 	struct conf_pos verify_pos, crl_check_pos;
 	struct tls_file ca_file, ca_path, names_file, names_path, crl_file, crl_path;
 	struct tls_ocsp_settings ocsp;
+	int min_protocol, max_protocol; /* MinProtocol, MaxProtocol of SSLOpenSSLConfCmd: a bit; 0 = none */
+	const char *signatures;         /* SignatureAlgorithms, as words of a priority string: "SIGN-…:+SIGN-…"; NULL = all */
+	const struct tls_named_policy *named;   /* SSLPolicy */
+	struct conf_pos named_pos;
+	int sni_policy;                 /* SSLVHostSNIPolicy: the main server's counts */
 	struct tls_staple_settings staple;
 	const struct tls_place *places, *base_places;   /* of the host, of the main server */
 	bool merged;                            /* a virtual host: what is the main server's alone was looked at there */
@@ -104,12 +111,20 @@ int tls_policy_fault(struct conf_env *env, const struct conf_pos *pos, const str
 /* "TLSv1.2 TLSv1.3" of a set of bits. buf has 48 bytes; returns buf. */
 char *tls_protocol_words(unsigned protocols, char *buf);
 
+/* commands.c */
+conf_setter tls_set_openssl_command, tls_set_priorities, tls_set_policy, tls_set_sni_policy;
+/* What SSLPolicy says of suites where no line of the host's does. The protocols that all lines together mean. */
+void tls_take_policy(struct tls_policy *p);
+int tls_protocols_meant(const struct tls_policy *p);
+
 /* sessions.c */
 conf_setter tls_set_session_cache, tls_set_session_timeout, tls_set_mutex, tls_set_old_mutex, tls_set_ticket_file;
 /* Whether the lockfile can lie where it is to. 0, or -1 and reported. */
 int tls_check_mutex(const struct tls_cache_settings *c, struct conf_env *env);
 
 /* directives.c */
+conf_setter tls_set_protocol, tls_set_ciphers;
+int tls_set_groups(struct conf_call *call, struct tls_policy *p, const char *value);
 extern const struct conf_directive tls_directives[];
 struct tls_section {
 	unsigned add, del;              /* bits of tls_option */

@@ -11,6 +11,7 @@
 #include "cert/token.h"
 #include "tls/certificates.h"
 #include "tls/clientcert.h"
+#include "tls/failures.h"
 #include "tls/host.h"
 #include "tls/priorities.h"
 
@@ -29,11 +30,12 @@ static void *create_host(struct conf_env *env)
 	struct tls_policy *p = conf_alloc(env, sizeof *p);
 
 	p->engine = p->tickets = p->honor_order = p->strict_sni = p->protocols = CONF_UNSET;
-	p->verify = p->depth = p->crl_check = CONF_UNSET;
+	p->verify = p->depth = p->crl_check = p->min_protocol = p->max_protocol = CONF_UNSET;
 	staple_create(&p->staple);
 	ocsp_create(&p->ocsp);
 	p->cache = (struct tls_cache_settings){
-		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50
+		.enabled = true, .bytes = TLS_CACHE_DEFAULT, .timeout_s = 300, .ticket_lifetime_ms = 86400000, .mutex_timeout_ms = 50,
+		.failure_lines = TLS_FAILURES_TOLD,
 	};
 	return p;
 }
@@ -71,6 +73,17 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 		p->honor_order = base->honor_order;
 	if (over->strict_sni == CONF_UNSET)
 		p->strict_sni = base->strict_sni;
+	if (over->min_protocol == CONF_UNSET)
+		p->min_protocol = base->min_protocol;
+	if (over->max_protocol == CONF_UNSET)
+		p->max_protocol = base->max_protocol;
+	if (!over->signatures)
+		p->signatures = base->signatures;
+	if (!over->named) {
+		p->named = base->named;
+		p->named_pos = base->named_pos;
+	}
+	p->sni_policy = base->sni_policy;
 	if (over->protocols == CONF_UNSET)
 		p->protocols = base->protocols;
 	if (!over->ciphers) {
@@ -211,10 +224,24 @@ const unsigned char *tls_policy_label(const struct tls_policy *p)
 	return p->label;
 }
 
+/* Whether both ask for certificates of clients alike. */
+static bool same_clients(const struct tls_policy *a, const struct tls_policy *b)
+{
+	if (a->verify != b->verify || !a->clients != !b->clients)
+		return false;
+	return !a->clients || (a->depth == b->depth && a->crl_check == b->crl_check && a->crl_lenient == b->crl_lenient
+			       && memcmp(a->clients->ca_hash, b->clients->ca_hash, 32) == 0 && memcmp(a->clients->crl_hash, b->clients->crl_hash, 32) == 0
+			       && (tls_policy_ocsp(a) ? a->ocsp.enable : 0) == (tls_policy_ocsp(b) ? b->ocsp.enable : 0) && a->ocsp.lenient == b->ocsp.lenient);
+}
+
 bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked)
 {
-	if (shown == asked)
+	if (shown == asked || asked->sni_policy == SNI_INSECURE)
 		return true;
+	if (asked->sni_policy == SNI_STRICT)
+		return false;
+	if (asked->sni_policy == SNI_AUTHONLY)
+		return same_clients(shown, asked);
 	/* A certificate that was checked for one host is good for another that trusts the same; where none is asked for, none is to be seen. */
 	return shown->n && asked->n && memcmp(shown->rules, asked->rules, sizeof shown->rules) == 0
 	       && (shown->verify == asked->verify || (shown->verify == TLS_VERIFY_REQUIRE && asked->verify == TLS_VERIFY_OPTIONAL));
@@ -243,12 +270,31 @@ const char *tls_policy_summary(const void *host_config, struct conf_env *env)
 	if (!tls_policy_enabled(p))
 		return "off";
 	buf_init(&b, text, sizeof text);
-	buf_puts(&b, tls_protocol_words((unsigned)p->protocols, (char[48]){ 0 }));
+	buf_puts(&b, tls_protocol_words((unsigned)tls_protocols_meant(p), (char[48]){ 0 }));
 	for (unsigned i = 0; i < p->suites13.n; i++)
 		buf_printf(&b, "%c%s", i ? ':' : ' ', p->suites13.at[i]->openssl);
 	for (unsigned i = 0; i < p->suites.n; i++)
 		buf_printf(&b, "%c%s", i || p->suites13.n ? ':' : ' ', p->suites.at[i]->openssl);
+	if (!p->n && p->ciphers)                /* not finished: as written */
+		buf_printf(&b, " %s", p->ciphers);
+	if (!p->n && p->ciphers13)
+		buf_printf(&b, " TLSv1.3 %s", p->ciphers13);
 	return conf_strdup(env, text);
+}
+
+const char *tls_policy_clients(const void *host_config, const void *main_host_config, struct conf_env *env)
+{
+	static const char *const verify[] = {
+		[TLS_VERIFY_NONE] = "none", [TLS_VERIFY_OPTIONAL_NO_CA] = "optional_no_ca", [TLS_VERIFY_OPTIONAL] = "optional", [TLS_VERIFY_REQUIRE] = "require",
+	};
+	static const char *const ocsp[] = { "", ", responders are asked (leaf)", ", responders are asked (chain)" };
+	const struct tls_policy *p = host_config;
+	const struct tls_cache_settings *c = tls_cache_settings(main_host_config);
+
+	return conf_printf(env, "client certificates: %s%s%s%s; sessions: %s and %s, %lld s", verify[p->verify > 0 ? p->verify : 0],
+			   p->verify <= TLS_VERIFY_NONE && (p->places || p->base_places || p->ca_file.path || p->ca_path.path) ? ", sections may ask" : "",
+			   p->crl_check > CRL_CHECK_NONE ? ", lists of revoked ones" : "", ocsp[p->ocsp.enable > OCSP_OFF ? p->ocsp.enable : OCSP_OFF],
+			   c->enabled ? "shared cache" : "no cache", p->tickets == 0 ? "no tickets" : "tickets", (long long)c->timeout_s);
 }
 
 /* ------------------------------------------------------------------------------------------------ key files */
@@ -436,6 +482,8 @@ static int make_label(struct tls_policy *p, struct conf_env *env)
 		if (tls_policy_ocsp(p))
 			buf_printf(&b, "responders %d %d\n", p->ocsp.enable, p->ocsp.lenient);
 	}
+	if (p->signatures)
+		buf_printf(&b, "signatures %s\n", p->signatures);
 	buf_puts(&b, "suites");
 	for (unsigned i = 0; i < p->suites.n; i++)
 		buf_printf(&b, " %04x", p->suites.at[i]->id);
@@ -461,8 +509,8 @@ int tls_policy_finish(void *host_config, const char *name, const struct key_ref 
 		return 0;
 	p->name = conf_strdup(env, name);
 	p->ticket_group = tls_policy_ticket_group(p);
-	if (p->protocols == CONF_UNSET)
-		p->protocols = PROTO_ALL;
+	tls_take_policy(p);
+	p->protocols = tls_protocols_meant(p);
 	if (authorities_load(p, env) != 0)
 		return -1;
 	asks_later |= p->clients && p->verify < TLS_VERIFY_REQUIRE && p->protocols & PROTO_TLS13;

@@ -73,6 +73,8 @@ const unsigned char *tls_policy_label(const struct tls_policy *p);
 bool tls_policy_covers(const struct tls_policy *shown, const struct tls_policy *asked);
 /* The suites a host allows, in order, as OpenSSL names: for -S and messages. Of env's memory. */
 const char *tls_policy_summary(const void *host_config, struct conf_env *env);
+/* Whom it asks for certificates, and how sessions are kept: for -S. Of env's memory. */
+const char *tls_policy_clients(const void *host_config, const void *main_host_config, struct conf_env *env);
 
 /*
  * SSLSessionTicketKeyFile: files of a host (or, where it has none, of the main server) from which its ticket keys are made;
@@ -120,6 +122,7 @@ struct tls_cache_settings {
 	struct conf_pos mutex_pos;      /* of the line that named either */
 	int64_t mutex_timeout_ms;       /* MutexTimeout; default 50 */
 	struct conf_pos pos;            /* of SSLSessionCache; file NULL = not written */
+	int64_t failure_lines;          /* SSLFailureLines */
 };
 const struct tls_cache_settings *tls_cache_settings(const void *main_host_config);
 

@@ -101,13 +101,13 @@ static void put_groups(struct buf *b, const struct tls_policy *p, unsigned first
  */
 gnutls_priority_t priority_of_suite(const struct tls_policy *p, const struct suite *s, struct err *e)
 {
-	char text[768];
+	char text[2048];
 	struct buf b;
 
 	buf_init(&b, text, sizeof text);
 	buf_puts(&b, "NONE");
 	put_versions(&b, (unsigned)p->protocols);
-	buf_puts(&b, ":+COMP-NULL:+CTYPE-X509:+SIGN-ALL");
+	buf_printf(&b, ":+COMP-NULL:+CTYPE-X509:+%s", p->signatures ? p->signatures : "SIGN-ALL");
 	put_groups(&b, p, 0);
 	if (s->kx == KX_DHE)
 		buf_puts(&b, ":+GROUP-FFDHE2048:+GROUP-FFDHE3072:+GROUP-FFDHE4096");
@@ -119,11 +119,11 @@ gnutls_priority_t priority_of_suite(const struct tls_policy *p, const struct sui
 gnutls_priority_t priority_of_tls13(const struct tls_policy *p, unsigned first_suite, unsigned first_group,
 				    struct err *e)
 {
-	char text[768];
+	char text[2048];
 	struct buf b;
 
 	buf_init(&b, text, sizeof text);
-	buf_puts(&b, "NONE:+VERS-TLS1.3:+COMP-NULL:+CTYPE-X509:+SIGN-ALL");
+	buf_printf(&b, "NONE:+VERS-TLS1.3:+COMP-NULL:+CTYPE-X509:+%s", p->signatures ? p->signatures : "SIGN-ALL");
 	put_groups(&b, p, first_group);
 	buf_printf(&b, ":+%s", suite_gnutls_cipher(p->suites13.at[first_suite]));
 	for (unsigned i = 0; i < p->suites13.n; i++)    /* a ticket needs a suite of its hash */
