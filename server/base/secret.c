@@ -6,6 +6,7 @@
 #include "base/secret.h"
 
 #include <errno.h>
+#include <gcrypt.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -83,4 +84,13 @@ int secret_random(void *p, size_t n)
 		n -= (size_t)got;
 	}
 	return 0;
+}
+
+void secret_hash_init(void)
+{
+	if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P))
+		return;
+	gcry_check_version(NULL);
+	gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
+	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
 }

@@ -18,5 +18,10 @@ void secret_free(void *p, size_t n);    /* wipes; n as allocated; NULL is fine *
 void secret_wipe(void *p, size_t n);    /* not optimised away */
 /* n bytes from the kernel's generator, never blocking once its pool is ready. 0 or -1. */
 int secret_random(void *p, size_t n);
+/*
+ * Makes libgcrypt ready where nobody has: without it the first hash writes to syslog, for which a sandbox kills the process.
+ * Not in the master before the session cache, which wants more of it (shmcache/seal.c). From the main thread.
+ */
+void secret_hash_init(void);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include <gcrypt.h>
 
+#include "base/secret.h"
 #include "expr/node.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -197,6 +198,7 @@ static struct text unbase64(struct expr_ctx *x, struct text *a, unsigned n)
 
 static struct text hash(struct expr_ctx *x, struct text t, int algorithm)
 {
+	secret_hash_init();
 	unsigned n = gcry_md_get_algo_dlen(algorithm);
 	char *p = expr_room(x, (size_t)2 * n);
 	const unsigned char *digest = NULL;

@@ -94,8 +94,8 @@ static const char no_socket[] = "programs are started by a process of the server
 static const char no_suexec[] = "programs run as the User of the server: for others run a pool of their own (FastCGI), or leave this line out";
 
 #define SECTION .scope = CONF_OF_SECTION
-#define LIMIT CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_TAKE, .min = 1, .max = 2, SECTION, .set = set_limit
-#define TIMEOUT CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_TAKE, .min = 1, .max = 1, SECTION, .set = conf_set_seconds, \
+#define LIMIT CONF_ALL, .override = CONF_OR_ANY, .args = CONF_TAKE, .min = 1, .max = 2, SECTION, .set = set_limit
+#define TIMEOUT CONF_ALL, .override = CONF_OR_ANY, .args = CONF_TAKE, .min = 1, .max = 1, SECTION, .set = conf_set_seconds, \
 	.offset = offsetof(struct cgi_section, timeout), .high = 2147483
 #define NOTICE(text) CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_notice, .extra = (text)
 

@@ -18,6 +18,7 @@
 #include "http/range.h"
 #include "log/log.h"
 #include "request/core.h"
+#include "request/filedigest.h"
 #include "request/filter.h"
 #include "request/handler.h"
 #include "request/mime.h"
@@ -32,7 +33,14 @@ static const char *etag_of(struct request *r, const struct stat *st)
 	char text[64];
 	struct buf b;
 
-	if (!(parts & (CORE_ETAG_INODE | CORE_ETAG_MTIME | CORE_ETAG_SIZE)))
+	if (parts & CORE_ETAG_DIGEST) {
+		const char *digest = filedigest_tag(r);
+
+		if (digest)
+			return digest;
+		parts = CORE_ETAG_DEFAULT;
+	}
+	if (!parts)
 		return NULL;
 	buf_init(&b, text, sizeof(text));
 	if (st->st_mtim.tv_sec >= r->received.tv_sec)

@@ -280,7 +280,7 @@ static int set_allow_override(struct conf_call *call, void *config, int argc, ch
 {
 	static const struct conf_choice words[] = {
 		{ "None", CONF_OR_NONE },
-		{ "All", CONF_OR_AUTHCONFIG | CONF_OR_FILEINFO | CONF_OR_INDEXES | CONF_OR_LIMIT | CONF_OR_OPTIONS },
+		{ "All", CONF_OR_ANY },
 		{ "AuthConfig", CONF_OR_AUTHCONFIG }, { "FileInfo", CONF_OR_FILEINFO }, { "Indexes", CONF_OR_INDEXES }, { "Limit", CONF_OR_LIMIT },
 		{ "Options", CONF_OR_OPTIONS }, { NULL, 0 },
 	};
@@ -327,10 +327,17 @@ static int set_override_list(struct conf_call *call, void *config, int argc, cha
 	unsigned n = 0;
 
 	for (int i = 0; i < argc; i++) {
-		if (strcasecmp(argv[i], "None") != 0)
-			list[n++] = conf_strdup(call->env, argv[i]);
-		else if (argc > 1)
-			return conf_fail(call, "write None alone, or the names alone", "None cannot stand beside names");
+		const struct conf_directive *named = conf_find(call->modules, argv[i], NULL);
+		if (strcasecmp(argv[i], "None") == 0) {
+			if (argc > 1)
+				return conf_fail(call, "write None alone, or the names alone", "None cannot stand beside names");
+		} else if (!named) {
+			conf_warn(call, NULL, "%s is no directive: left out", argv[i]);
+		} else if (!(named->contexts & CONF_HTACCESS)) {
+			conf_warn(call, NULL, "%s can never stand in per-directory files: left out", argv[i]);
+		} else {
+			list[n++] = named->name;
+		}
 	}
 	c->override_list = list;
 	may_ask(call, n > 0, n > 0);
@@ -411,9 +418,7 @@ static int set_etag(struct conf_call *call, void *config, int argc, char **argv)
 		char how = argv[i][0] == '+' || argv[i][0] == '-' ? argv[i][0] : '\0';
 		const struct conf_choice *word = word_find(words, argv[i] + (how != 0));
 		if (!word || (how && (word->value == 0 || word == &words[1])))
-			return conf_fail(call, "write All, None, or some of INode, MTime, Size with or without a sign", "\"%s\" is not known here", argv[i]);
-		if (word->value & CORE_ETAG_DIGEST)
-			conf_note(call, "use MTime and Size", "Digest is without effect here: no file is read through for its tag");
+			return conf_fail(call, "write All, None, or some of INode, MTime, Size, Digest with or without a sign", "\"%s\" is not known here", argv[i]);
 		if (!how) {
 			c->etag = (i && c->etag != CONF_UNSET ? c->etag : 0) | word->value;
 		} else if (how == '+') {
@@ -453,7 +458,6 @@ static const struct conf_choice path_info_words[] = {
 #define OF_HOST(field) .scope = CONF_OF_HOST, .offset = offsetof(struct core_host, field)
 #define OF_SECTION(field) .scope = CONF_OF_SECTION, .offset = offsetof(struct core_section, field)
 #define EVERYWHERE(group) .contexts = CONF_ALL, .override = CONF_OR_##group, .scope = CONF_OF_SECTION
-#define ANY_GROUP CONF_OR_AUTHCONFIG | CONF_OR_FILEINFO | CONF_OR_INDEXES | CONF_OR_LIMIT | CONF_OR_OPTIONS
 #define NOTICE(why) .set = conf_set_notice, .extra = why
 
 static const struct conf_directive directives[] = {
@@ -474,16 +478,16 @@ static const struct conf_directive directives[] = {
 
 	{ "<Directory", "for a folder and all below it", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_directory },
 	{ "<DirectoryMatch", "for folders that match a regular expression", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_directory },
-	{ "<Files", "for files of this name", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_files },
-	{ "<FilesMatch", "for files whose name matches a regular expression", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_files },
+	{ "<Files", "for files of this name", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_files },
+	{ "<FilesMatch", "for files whose name matches a regular expression", NULL, CONF_RSRC | CONF_DIRECTORY | CONF_HTACCESS, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_files },
 	{ "<Location", "for a URL path and all below it", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
 	{ "<LocationMatch", "for URL paths that match a regular expression", NULL, CONF_RSRC, .args = CONF_SECTION, .set = sections_set_location },
-	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
-	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS | CONF_HTACCESS, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<Limit", "access rules for these methods", NULL, CONF_SECTIONS | CONF_HTACCESS, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_limit },
+	{ "<LimitExcept", "access rules for all methods but these", NULL, CONF_SECTIONS | CONF_HTACCESS, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_limit },
 
-	{ "<If", "for requests for which an expression is true", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
-	{ "<ElseIf", "the same, where those before it are not", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
-	{ "<Else", "where no condition before it is true", NULL, CONF_ALL, ANY_GROUP, .args = CONF_SECTION, .set = sections_set_if },
+	{ "<If", "for requests for which an expression is true", NULL, CONF_ALL, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_if },
+	{ "<ElseIf", "the same, where those before it are not", NULL, CONF_ALL, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_if },
+	{ "<Else", "where no condition before it is true", NULL, CONF_ALL, CONF_OR_ANY, .args = CONF_SECTION, .set = sections_set_if },
 
 	{ "Options", "what a folder allows", "FollowSymLinks", EVERYWHERE(OPTIONS), .args = CONF_TAKE, .min = 1, .set = set_options },
 	{ "AllowOverride", "which directives per-directory files may hold", "None", CONF_SECTIONS, .scope = CONF_OF_SECTION, .args = CONF_TAKE,
@@ -491,14 +495,14 @@ static const struct conf_directive directives[] = {
 	{ "AllowOverrideList", "directives that per-directory files may hold, by name", "None", CONF_DIRECTORY, .scope = CONF_OF_SECTION, .args = CONF_TAKE,
 	  .min = 1, .set = set_override_list },
 	{ "ErrorDocument", "what answers an error: a path, a URL or a text", "default", EVERYWHERE(FILEINFO), .args = CONF_RAW, .set = set_error_document },
-	{ "LimitRequestBody", "the most bytes of a request's body; 0 = no limit", "1073741824", CONF_ALL, ANY_GROUP, ONE, OF_SECTION(limit_body),
+	{ "LimitRequestBody", "the most bytes of a request's body; 0 = no limit", "1073741824", CONF_ALL, CONF_OR_ANY, ONE, OF_SECTION(limit_body),
 	  .set = conf_set_number, .low = 0, .high = INT64_MAX },
-	{ "LimitXMLRequestBody", "the most bytes of an XML body", NULL, EVERYWHERE(AUTHCONFIG), ONE, NOTICE("nothing here reads XML bodies") },
+	{ "LimitXMLRequestBody", "the most bytes of an XML body", NULL, EVERYWHERE(ANY), ONE, NOTICE("nothing here reads XML bodies") },
 	{ "UseCanonicalName", "whether links name ServerName or what the client asked for", "Off", CONF_ANY, ONE,
 	  OF_SECTION(canonical_name), .set = conf_set_choice, .extra = canonical_words },
 	{ "UseCanonicalPhysicalPort", "whether links name the port of the connection", "Off", CONF_ANY, .args = CONF_FLAG,
 	  OF_SECTION(canonical_port), .set = conf_set_flag },
-	{ "ServerSignature", "a line about the server on its own pages", "Off", CONF_ALL, ANY_GROUP, ONE, OF_SECTION(signature),
+	{ "ServerSignature", "a line about the server on its own pages", "Off", CONF_ALL, CONF_OR_ANY, ONE, OF_SECTION(signature),
 	  .set = conf_set_choice, .extra = signature_words },
 	{ "AcceptPathInfo", "whether a path may go on behind a file", "Default", CONF_ALL, CONF_OR_FILEINFO, ONE, OF_SECTION(path_info),
 	  .set = conf_set_choice, .extra = path_info_words },
@@ -539,7 +543,7 @@ unsigned core_etag(const struct core_section *c)
 {
 	int bits = c->etag != CONF_UNSET ? c->etag : (CORE_ETAG_DEFAULT & ~c->etag_remove) | c->etag_add;
 
-	return (unsigned)bits & (CORE_ETAG_INODE | CORE_ETAG_MTIME | CORE_ETAG_SIZE);
+	return (unsigned)bits;
 }
 
 bool core_htaccess_wanted(const struct core_section *c)

@@ -256,7 +256,7 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 #define OF_HOST .contexts = CONF_RSRC, .scope = CONF_OF_HOST
 #define ONE .args = CONF_TAKE, .min = 1, .max = 1
 #define NUMBER(member, least, most) ONE, .set = conf_set_number, .offset = offsetof(struct deflate_host, member), .low = least, .high = most
-#define OF_BODY(member, least) .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .scope = CONF_OF_SECTION, ONE, .set = conf_set_number, \
+#define OF_BODY(member, least) .contexts = CONF_ALL, .override = CONF_OR_ANY, .scope = CONF_OF_SECTION, ONE, .set = conf_set_number, \
 	.offset = offsetof(struct inflate_limits, member), .low = least, .high = INT64_MAX
 
 static const struct conf_directive directives[] = {

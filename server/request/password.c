@@ -24,11 +24,7 @@ static const char alphabet[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij
 /* A process that keeps sessions has done so before (shmcache/seal.c). */
 void password_init(void)
 {
-	if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P))
-		return;
-	gcry_check_version(NULL);
-	gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
-	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
+	secret_hash_init();
 }
 
 static bool is(const char *hash, const char *prefix)

@@ -92,7 +92,7 @@ static void say_of_word(void *ctx, const char *word, const char *why)
 /* The policy of the host around a line that may stand in sections, too; NULL in .htaccess. */
 static struct tls_policy *host_around(struct conf_call *call)
 {
-	void **host = call->target->host && call->context != CONF_HTACCESS ? &call->target->host[call->module->index] : NULL;
+	void **host = call->target->host && !((unsigned)call->context & CONF_HTACCESS) ? &call->target->host[call->module->index] : NULL;
 
 	if (host && !*host)
 		*host = call->module->create_host(call->env);
@@ -111,7 +111,7 @@ static int set_section_ciphers(struct conf_call *call, struct tls_section *s, co
 
 	*own = *list;
 	*(tls13 ? &s->suites13 : &s->suites) = own;
-	if (call->context != CONF_HTACCESS)
+	if (!((unsigned)call->context & CONF_HTACCESS))
 		conf_note(call, "suites are chosen in the handshake, by the host's own SSLCipherSuite",
 			  "no other suite is negotiated for a section: requests over connections %s with a suite that is not in this list get 403",
 			  tls13 ? "of TLS 1.3" : "before TLS 1.3");

@@ -49,7 +49,7 @@ static void options_merge_as_apaches(void **state)
 static void per_directory_files_are_wanted_where_allowed(void **state)
 {
 	struct world *w = world_good(modules, "AccessFileName .acl .htaccess\n<Directory /a>\nAllowOverride None\n</Directory>\n<Directory /b>\nAllowOverride FileInfo\n"
-					      "</Directory>\n<Directory /c>\nAllowOverride Options=Indexes,MultiViews\n</Directory>\n<Directory /d>\nAllowOverrideList Header\n"
+					      "</Directory>\n<Directory /c>\nAllowOverride Options=Indexes,MultiViews\n</Directory>\n<Directory /d>\nAllowOverrideList Options\n"
 					      "</Directory>\n<Directory /e>\nAllowOverrideList None\nAllowOverride None\n</Directory>\n<Directory /b/n>\nAllowOverride None\n</Directory>\n");
 	static const struct { const char *dir; bool wanted; } rows[] = {
 		{ "/", false }, { "/a", false }, { "/b", true }, { "/c", true }, { "/d", true }, { "/e", false }, { "/b/n", false },
@@ -147,6 +147,8 @@ static void faults_are_named(void **state)
 		{ "Options FollowSymLinks -Indexes\n", "E t.conf:1|cannot be mixed" },
 		{ "Options +All\n", "E t.conf:1|first" }, { "Options -None\n", "E t.conf:1|first" }, { "Options Indexes All\n", "E t.conf:1|first" },
 		{ "<Limit GET>\n</Limit>\n", "E t.conf:1|not allowed" }, { "<VirtualHost *:80>\n<LimitExcept GET>\n</LimitExcept>\n</VirtualHost>\n", "E t.conf:2|not allowed" },
+		{ "<Directory /x>\nAllowOverrideList Options Frob ServerName\n</Directory>\n", "W t.conf:2|Frob is no directive|ServerName can never stand" },
+		{ "<Directory /x>\nAllowOverride Nonfatal=Frob\n</Directory>\n", "E t.conf:2|Frob" },
 		{ "<Directory /x>\nAllowOverrideList None Redirect\n</Directory>\n", "E t.conf:2|beside names" },
 		{ "Options\n", "E t.conf:1" },
 		{ "<Directory /x>\nAllowOverride Some\n</Directory>\n", "E t.conf:2|Some" }, { "AllowOverride All\n", "E t.conf:1|not allowed" },
