@@ -124,7 +124,7 @@ int work_ask(struct client *client, struct client_work *w, unsigned most)
 	struct work_item *i;
 	bool full;
 
-	errno = !p ? ENOSYS : c->work_late ? ETIMEDOUT : EAGAIN;
+	errno = !p ? ENOSYS : c->work_late ? ETIMEDOUT : EBUSY;
 	if (!p || c->work_late || c->working)
 		return -1;
 	i = calloc(1, sizeof *i);

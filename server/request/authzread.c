@@ -250,6 +250,56 @@ static const struct provider {
 	{ NULL, 0, NULL, NULL },
 };
 
+/* <AuthzProviderAlias ip office "192.0.2.0/24 …">: a rule under another name, with its words. */
+struct authz_alias {
+	const char *name, *provider, *words;
+	struct authz_alias *next;
+};
+struct authz_host {
+	struct authz_alias *aliases;
+};
+
+static int set_alias(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const char *rest = argc ? argv[0] : "";
+	struct authz_host *h = config;
+	struct authz_alias *a = conf_alloc(call->env, sizeof *a);
+	const struct provider *p = providers;
+
+	a->provider = conf_word(call->env, &rest);
+	a->name = conf_word(call->env, &rest);
+	a->words = conf_word(call->env, &rest);
+	if (!a->provider || !a->name || !*a->name || conf_word(call->env, &rest))
+		return conf_fail(call, "for example: <AuthzProviderAlias ip office \"192.0.2.0/24 2001:db8::/32\">", "a rule, a new name and its words are wanted");
+	if (call->node->child)
+		return conf_fail(call, "leave the section empty, and write such lines where the name is used", "no rule here has settings of its own");
+	while (p->name && strcmp(p->name, a->provider) != 0)
+		p++;
+	if (!p->parse)
+		return conf_fail(call, p->remedy, "there is no rule named \"%s\"", a->provider);
+	a->next = h->aliases;
+	h->aliases = a;
+	return 0;
+}
+
+/* What a name of one's own stands for: *rest becomes its words. */
+static const char *alias_of(struct conf_call *call, const char *word, const char **rest)
+{
+	const struct authz_host *h = reading_of(call)->site->main->config[authz_core_module.index];
+
+	for (const struct authz_alias *a = h ? h->aliases : NULL; a; a = a->next)
+		if (strcmp(a->name, word) == 0) {
+			*rest = conf_strdup(call->env, a->words ? a->words : "");
+			return a->provider;
+		}
+	return word;
+}
+
+static void *create_host(struct conf_env *env)
+{
+	return conf_alloc(env, sizeof(struct authz_host));
+}
+
 static int set_require(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct rule *rule = conf_alloc(call->env, sizeof *rule);
@@ -263,6 +313,7 @@ static int set_require(struct conf_call *call, void *config, int argc, char **ar
 	}
 	if (!word || !*word)
 		return conf_fail(call, "write Require all granted, Require all denied or Require ip ADDRESS", "nothing is required");
+	word = alias_of(call, word, &rest);
 	while (p->name && strcmp(p->name, word) != 0)
 		p++;
 	if (!p->name)
@@ -359,6 +410,7 @@ static const struct conf_directive directives[] = {
 	{ "<RequireAll", "none of these rules denies, and one grants", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireAny", "one of these rules is enough", NULL, RULES, .args = CONF_SECTION, .set = set_container },
 	{ "<RequireNone", "none of these rules may hold", NULL, RULES, .args = CONF_SECTION, .set = set_container },
+	{ "<AuthzProviderAlias", "a rule with its words under another name", NULL, .contexts = CONF_SERVER, .args = CONF_SECTION, .set = set_alias },
 	{ "AuthMerging", "how rules join those of outer sections", "Off", RULES, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_choice,
 	  .offset = offsetof(struct authz_section, merging), .extra = merging_words },
 	{ "SSLRequireSSL", "refuses plain HTTP", NULL, RULES, .args = CONF_NO_ARGS, .set = set_require_ssl },
@@ -374,6 +426,7 @@ struct conf_module authz_core_module = {
 	.aka = "authz_host_module mod_authz_host.c authz_user_module mod_authz_user.c authz_groupfile_module mod_authz_groupfile.c "
 	       "authz_owner_module mod_authz_owner.c",
 	.directives = directives,
+	.create_host = create_host,
 	.create_section = create_section,
 	.merge_section = merge_section,
 };

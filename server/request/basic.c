@@ -164,6 +164,8 @@ static enum found by_thread(struct request *r, const char *password, const char 
 	if (client_work(r->client, &j->work, waiting) == 0)
 		return FOUND_LATER;
 	job_free(&j->work);
+	if (errno == EBUSY)             /* another look-up of this request is first */
+		return FOUND_LATER;
 	if (errno == ENOSYS)            /* there are no threads: nobody else would wait for it */
 		return password_matches(password, hash) ? FOUND_GOOD : FOUND_WRONG;
 	log_errorx(&r->client->about, LOG_AUTHZ, "BH0635", "%s answered with 503: %s", r->path,
@@ -339,10 +341,14 @@ static unsigned fake_by_certificate(struct request *r)
 {
 	const char *subject = client_subject(r->client, r->section, r->arena);
 	struct login l = { NULL };
+	bool forged;
 
 	if (r->original || r->parent || r->waits)
 		return 0;
-	if (login_read(r, fields_get(&r->in, "Authorization"), &l) == 0 && l.user[0] == '/' && strcmp(l.password, "password") == 0) {
+	forged = login_read(r, fields_get(&r->in, "Authorization"), &l) == 0 && l.user[0] == '/' && strcmp(l.password, "password") == 0;
+	if (l.all)
+		secret_wipe(l.all, l.n);
+	if (forged) {
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0644", "%s answered with 403: a client wrote down a certificate's subject as its name", r->path);
 		r->refused = "the name is that of a certificate";
 		return 403;

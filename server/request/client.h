@@ -67,7 +67,8 @@ struct client_ops {
 	bool (*ask)(struct client *c, const char *question);
 	/*
 	 * Hands slow work to a thread: 0 = *w is taken, and the request has to wait (PHASE_WAIT, once a phase). Else -1, *w is
-	 * the caller's, and errno says why: EAGAIN (`most` works wait already), ETIMEDOUT (this request has waited long enough),
+	 * the caller's, and errno says why: EAGAIN (`most` works wait already), EBUSY (this request
+	 * waits for another: PHASE_WAIT), ETIMEDOUT (this request has waited long enough),
 	 * ENOSYS (there are no threads: do it yourself).
 	 */
 	int (*work)(struct client *c, struct client_work *w, unsigned most);

@@ -220,13 +220,20 @@ static int given_read(struct request *r, struct text rest, struct given *g)
 	return 0;
 }
 
+/* The request that the client signed: look-ups and redirects inside the server have other methods. */
+static const struct request *as_it_came(const struct request *r)
+{
+	while (r->parent || r->original)
+		r = r->parent ? r->parent : r->original;
+	return r;
+}
+
 /* The target of the request, or what stands behind host and port in it, must be what was signed. */
 static bool uri_is_ours(const struct request *r, const char *uri)
 {
 	struct text t;
 
-	while (r->parent)
-		r = r->parent;
+	r = as_it_came(r);
 	t = r->target;
 	if (text_is(t, uri))
 		return true;
@@ -283,7 +290,8 @@ static void response_of(char out[HEX + 1], const char *hash, const struct given 
 
 static bool response_matches(struct request *r, const struct given *g, const char *hash)
 {
-	const char *method = arena_strndup(r->arena, r->method.p, r->method.n);
+	struct text came = as_it_came(r)->method;
+	const char *method = arena_strndup(r->arena, came.p, came.n);
 	char wanted[HEX + 1];
 
 	if (!method)

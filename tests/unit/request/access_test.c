@@ -141,6 +141,19 @@ static void inner_sections_override_or_join(void **state)
 	world_free(w);
 }
 
+static void rules_have_names_of_their_own(void **state)
+{
+	struct world *w = world_good(modules, "<AuthzProviderAlias ip office \"198.51.100.0/24 10.1\">\n</AuthzProviderAlias>\n<Location />\nRequire office\n</Location>\n"
+					      "<Location /not>\n<RequireAll>\nRequire all granted\nRequire not office\n</RequireAll>\n</Location>\n");
+
+	(void)state;
+	assert_int_equal(ask(w, "/", "GET", 0), 0);
+	assert_int_equal(ask(w, "/", "GET", V6), 403);
+	assert_int_equal(ask(w, "/not", "GET", 0), 403);
+	assert_int_equal(ask(w, "/not", "GET", V6), 0);
+	world_free(w);
+}
+
 /* Two merged sets that share an outer tree must not change each other. */
 static void joined_trees_stay_apart(void **state)
 {
@@ -348,6 +361,7 @@ static void what_would_restrict_is_refused(void **state)
 		{ IN("Deny all"), "E t.conf:2" }, { IN("Allow to all"), "E t.conf:2|from" }, { IN("Deny from 10.0.0.0/40"), "E t.conf:2|10.0.0.0/40" },
 		{ IN("Allow from 300.1.1.1"), "E t.conf:2|300.1.1.1" }, { IN("Allow from env="), "E t.conf:2|env=" }, { IN("Satisfy some"), "E t.conf:2|some" },
 		{ IN("<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>"), "E t.conf:3|Options is not allowed in <RequireAll>" },
+		{ "<AuthzProviderAlias ldap-user x \"y\">\n</AuthzProviderAlias>\n", "E t.conf:1|ldap-user" }, { "<AuthzProviderAlias ip>\n</AuthzProviderAlias>\n", "E t.conf:1|name" },
 		{ "Require all denied\n", "E t.conf:1|not allowed" }, { IN("AuthMerging maybe"), "E t.conf:2|maybe" },
 	};
 
@@ -358,7 +372,7 @@ static void what_would_restrict_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules_grant_and_deny), cmocka_unit_test(inner_sections_override_or_join), cmocka_unit_test(joined_trees_stay_apart), cmocka_unit_test(operators_stand_alone),
+		cmocka_unit_test(rules_grant_and_deny), cmocka_unit_test(inner_sections_override_or_join), cmocka_unit_test(joined_trees_stay_apart), cmocka_unit_test(rules_have_names_of_their_own), cmocka_unit_test(operators_stand_alone),
 		cmocka_unit_test(names_match_by_components), cmocka_unit_test(forward_names_lead_to_the_client), cmocka_unit_test(names_are_asked_for_where_they_decide),
 		cmocka_unit_test(what_would_restrict_is_refused),
 	};
