@@ -14,7 +14,8 @@ static void *create_host(struct conf_env *env)
 {
 	struct conn_settings *s = conf_alloc(env, sizeof *s);
 
-	memset(s, 0xff, sizeof *s);             /* every field: -1 = unset */
+	memset(s, 0xff, sizeof *s);             /* every number: -1 = unset */
+	s->methods = NULL;
 	return s;
 }
 
@@ -32,6 +33,10 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	INHERIT(limit_line);
 	INHERIT(limit_fields);
 	INHERIT(limit_field);
+	INHERIT(unsafe);
+	INHERIT(old);
+	INHERIT(registered);
+	s->methods = b->methods;                /* outside of hosts alone */
 	INHERIT(read_handshake);
 	INHERIT(read_header);
 	INHERIT(read_header_max);
@@ -57,6 +62,9 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	DEFAULT(limit_line, 8190);
 	DEFAULT(limit_fields, 100);
 	DEFAULT(limit_field, 8190);
+	DEFAULT(unsafe, 0);
+	DEFAULT(old, 0);
+	DEFAULT(registered, 0);
 	DEFAULT(read_handshake, 10000);
 	if (s->read_header == -1) {
 		s->read_header = 20000;
@@ -139,21 +147,35 @@ static int set_protocols(struct conf_call *call, void *config, int argc, char **
 
 static int set_http_options(struct conf_call *call, void *config, int argc, char **argv)
 {
-	static const char *const words[] = { "Strict", "Unsafe", "LenientMethods", "RegisteredMethods", "Allow0.9", "Require1.0" };
+	struct conn_settings *s = config;
+	const struct { const char *word; int *to, value; } words[] = {
+		{ "Strict", &s->unsafe, 0 }, { "Unsafe", &s->unsafe, 1 }, { "LenientMethods", &s->registered, 0 },
+		{ "RegisteredMethods", &s->registered, 1 }, { "Require1.0", &s->old, 0 }, { "Allow0.9", &s->old, 1 },
+	};
 
-	(void)config;
 	for (int i = 0; i < argc; i++) {
-		unsigned w = 0;
+		size_t w = 0;
 
-		while (w < 6 && strcasecmp(argv[i], words[w]))
+		while (w < sizeof words / sizeof words[0] && strcasecmp(argv[i], words[w].word) != 0)
 			w++;
-		if (w == 6)
+		if (w == sizeof words / sizeof words[0])
 			return conf_fail(call, "the options are Strict Unsafe LenientMethods RegisteredMethods Allow0.9 Require1.0", "\"%s\" is no option", argv[i]);
-		if (w == 1 || w == 4)
-			conf_note(call, NULL, "%s is not available in this release: requests are read strictly, and HTTP/0.9 is refused", words[w]);
-		if (w == 3)
-			return conf_fail(call, "leave it out, and restrict methods with <LimitExcept>", "%s is not available in this release", words[w]);
+		*words[w].to = words[w].value;
 	}
+	return 0;
+}
+
+/* For RegisteredMethods: a name that counts as registered. */
+static int set_register_method(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct conn_settings *s = config;
+	struct method_name *m = conf_alloc(call->env, sizeof *m);
+
+	(void)argc;
+	if (!http_is_token(text_of(argv[0])) || strlen(argv[0]) > 32)
+		return conf_fail(call, "write a method such as REPORT, of at most 32 letters", "\"%s\" is no method", argv[0]);
+	*m = (struct method_name){ conf_strdup(call->env, argv[0]), s->methods };
+	s->methods = m;
 	return 0;
 }
 
@@ -183,6 +205,7 @@ static const struct conf_directive directives[] = {
 	  .set = conf_set_notice, .extra = h2_reason },
 	{ .name = "HttpProtocolOptions", .help = "How strictly requests are read", .value = "Strict LenientMethods Require1.0", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3,
 	  .set = set_http_options },
+	{ .name = "RegisterHttpMethod", .help = "Methods that count as registered", .contexts = CONF_GLOBAL, .args = CONF_ITERATE, .set = set_register_method },
 	H2("H2Direct"), H2("H2Push"), H2("H2Upgrade"), H2("H2ModernTLSOnly"), H2("H2MaxSessionStreams"), H2("H2WindowSize"), H2("H2EarlyHints"),
 	{ 0 }
 };

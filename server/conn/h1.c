@@ -159,6 +159,15 @@ static bool wants_keepalive(const struct request *r)
 	return r->minor >= 1 || fields_has_token(&r->in, "Connection", "keep-alive");
 }
 
+static bool is_registered(const struct conn_settings *s, const struct request *r)
+{
+	bool found = r->method_id != HTTP_OTHER || !s->registered;
+
+	for (const struct method_name *m = s->methods; m && !found; m = m->next)
+		found = text_is(r->method, m->name);
+	return found;
+}
+
 static void start_request(struct h1 *h, enum head_result result)
 {
 	struct conn *c = h->c;
@@ -179,6 +188,14 @@ static void start_request(struct h1 *h, enum head_result result)
 		return;
 	}
 	r->keepalive = h->client_stays = wants_keepalive(r);
+	if (r->major == 0) {                    /* HTTP/0.9: the content alone, then the end */
+		r->raw = true;
+		r->keepalive = h->client_stays = false;
+	}
+	if (!is_registered(c->settings, r)) {
+		refuse(h, r, 501, "its method is not registered, and HttpProtocolOptions has RegisteredMethods");
+		return;
+	}
 	if (body_framing(&h->head, &framing) < 0) {
 		refuse(h, r, framing.status, framing.reason);
 		return;
@@ -452,7 +469,9 @@ static enum head_result parse_head(struct h1 *h, const char *p, size_t n, size_t
 
 	if (head_grew(h, p, n)) {
 		fields_init(&h->head.fields, h->arena);
-		result = head_parse_request(p, n, &limits, &h->head, used);
+		result = set->unsafe || set->old ? head_parse_lenient(h->arena, p, n, &limits, (set->unsafe ? HEAD_UNSAFE : 0u) | (set->old ? HEAD_OLD : 0u),
+								      &h->head, used) :
+			 head_parse_request(p, n, &limits, &h->head, used);
 		h->head_seen = n;
 	}
 	if (result == HEAD_MORE && n == IN_SIZE) {

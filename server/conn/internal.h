@@ -29,11 +29,14 @@
 #define WIRE_SIZE (96 * 1024)   /* gathers 64 KiB, and then the record that was being filled */
 #define WIRE_FULL (64 * 1024)
 
+struct method_name { const char *name; const struct method_name *next; };
 struct conn_settings {          /* conn_module's host structure; milliseconds */
 	int64_t timeout, keepalive_timeout;
 	int keepalive;
 	int64_t max_requests;
 	int64_t limit_line, limit_fields, limit_field;
+	int unsafe, old, registered;            /* HttpProtocolOptions: Unsafe, Allow0.9, RegisteredMethods; -1 = unset */
+	const struct method_name *methods;      /* RegisterHttpMethod */
 	int64_t read_handshake, read_header, read_header_max, read_header_rate, read_body, read_body_max, read_body_rate;
 };
 

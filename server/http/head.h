@@ -55,6 +55,15 @@ struct request_head {
 enum head_result head_parse_request(const char *p, size_t n, const struct head_limits *limits,
 	struct request_head *h, size_t *used);
 
+/*
+ * headlenient.c. HEAD_UNSAFE: lines may end in LF alone, words stand further apart, fields be folded or hold control bytes but NUL.
+ * HEAD_OLD: a line without a version is a whole request of HTTP/0.9 (major 0, minor 9). Without either as head_parse_request.
+ * What is rewritten lies in `a`.
+ */
+enum { HEAD_UNSAFE = 1, HEAD_OLD = 2 };
+enum head_result head_parse_lenient(struct arena *a, const char *p, size_t n, const struct head_limits *limits, unsigned flags,
+	struct request_head *h, size_t *used);
+
 /* The status's standard phrase ("Not Found"); "Unknown" for what is not registered. */
 const char *http_phrase(unsigned status);
 bool http_is_token(struct text t);

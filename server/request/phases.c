@@ -79,12 +79,17 @@ static const char *name_of(struct request *r, struct text host)
 	return name;
 }
 
+static bool wants_host(const struct request *r)
+{
+	return r->major > 1 || (r->major == 1 && r->minor >= 1);
+}
+
 /* An empty Host, of HTTP/1.1, or a colon without a port: legal in RFC 9110, but Apache refuses them. */
 static bool names_nothing(const struct request *r)
 {
 	struct text field = fields_get(&r->in, "Host");
 
-	return field.n ? field.p[field.n - 1] == ':' : r->major > 1 || r->minor >= 1;
+	return field.n ? field.p[field.n - 1] == ':' : wants_host(r);
 }
 
 /* RFC 9112, 3.2 and 3.3: one Host field; the target's own name goes before it. */
@@ -97,7 +102,7 @@ static unsigned phase_host(struct request *r)
 		return bad(r, "its target is no origin-form, absolute-form or \"*\"");
 	if (fields > 1)
 		return bad(r, "it has several Host fields");
-	if (fields == 0 && (r->major > 1 || r->minor >= 1))
+	if (fields == 0 && wants_host(r))
 		return bad(r, "it has no Host field");
 	if (fields && uri_parse_host(fields_get(&r->in, "Host"), &host, &port) != 0)
 		return bad(r, "its Host field is no host name");

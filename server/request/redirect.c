@@ -76,6 +76,7 @@ static struct request *made_of(struct request *r)
 	to->target = r->target;
 	to->major = r->major;
 	to->minor = r->minor;
+	to->raw = r->major == 0;
 	to->received = r->received;
 	to->started_us = r->started_us;
 	to->keepalive = r->keepalive;
