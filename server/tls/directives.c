@@ -8,6 +8,7 @@
 
 #include "cert/token.h"
 #include "tls/host.h"
+#include "tls/variables.h"
 
 const struct tls_group tls_groups[TLS_GROUPS] = {
 	{ 0x001d, "X25519", { "X25519", "x25519", "x25519" } },
@@ -385,6 +386,8 @@ static int set_user_name(struct conf_call *call, void *config, int argc, char **
 	(void)argc;
 	if (strncmp(argv[0], "SSL_", 4) != 0)
 		return conf_fail(call, "write: SSLUserName SSL_CLIENT_S_DN_CN", "\"%s\" is no variable of TLS", argv[0]);
+	if (!tls_variable_known(argv[0]))
+		conf_warn(call, "write: SSLUserName SSL_CLIENT_S_DN_CN", "there is no variable %s here: no user will have a name by it", argv[0]);
 	((struct tls_section *)config)->user = argv[0];
 	return 0;
 }

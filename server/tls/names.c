@@ -135,30 +135,50 @@ struct text name_whole(gnutls_x509_crt_t crt, bool issuer, bool old, struct aren
 	return text_of(arena_strndup(a, text, b.n));
 }
 
-struct text name_part(gnutls_x509_crt_t crt, bool issuer, struct text part, struct arena *a)
+/* "CN", "OU_1", "CN_RAW": which row of attributes, ATTRIBUTES if none. */
+static size_t part_of(struct text part, uint64_t *wanted, enum escapes *how)
 {
-	enum escapes how = ESC_CONTROLS;
-	char text[NAME_LONGEST];
 	const char *underscore;
-	uint64_t wanted = 0;
-	gnutls_x509_dn_t dn;
-	gnutls_x509_ava_st v;
-	struct buf b;
 	size_t i;
 
+	*how = ESC_CONTROLS;
+	*wanted = 0;
 	if (part.n > 4 && memcmp(part.p + part.n - 4, "_RAW", 4) == 0) {
-		how = ESC_NONE;
+		*how = ESC_NONE;
 		part.n -= 4;
 	}
 	underscore = memchr(part.p, '_', part.n);
 	if (underscore) {
 		struct text number = { underscore + 1, part.n - (size_t)(underscore + 1 - part.p) };
-		if (text_u64(number, 1000, &wanted) != 0)
-			return (struct text){ 0 };
+		if (text_u64(number, 1000, wanted) != 0)
+			return ATTRIBUTES;
 		part.n = (size_t)(underscore - part.p);
 	}
+	if (text_is(part, "SP"))                /* SSLeay's name */
+		part = TEXT("ST");
 	for (i = 0; i < ATTRIBUTES && !(attributes[i].part && text_is(part, attributes[i].part)); i++)
 		;
+	return i;
+}
+
+bool name_part_known(struct text part)
+{
+	enum escapes how;
+	uint64_t wanted;
+
+	return part_of(part, &wanted, &how) < ATTRIBUTES;
+}
+
+struct text name_part(gnutls_x509_crt_t crt, bool issuer, struct text part, struct arena *a)
+{
+	enum escapes how;
+	char text[NAME_LONGEST];
+	uint64_t wanted;
+	gnutls_x509_dn_t dn;
+	gnutls_x509_ava_st v;
+	struct buf b;
+	size_t i = part_of(part, &wanted, &how);
+
 	if (i == ATTRIBUTES || get(crt, issuer, &dn) < 0)
 		return (struct text){ 0 };
 	for (int s = 0; gnutls_x509_dn_get_rdn_ava(dn, s, 0, &v) >= 0; s++)

@@ -15,4 +15,7 @@ struct text name_whole(gnutls_x509_crt_t crt, bool issuer, bool old, struct aren
 /* The value of "CN", of "CN_1", the second one, or of "CN_RAW", without escapes. Absent if there is none. */
 struct text name_part(gnutls_x509_crt_t crt, bool issuer, struct text part, struct arena *a);
 
+/* Whether name_part knows such a part. */
+bool name_part_known(struct text part);
+
 #endif

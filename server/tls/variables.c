@@ -312,6 +312,41 @@ static struct text client_variable(struct tls *t, struct text name, struct arena
 	return pem(p->chain.at[i + 1], a);
 }
 
+/* Names of certificates; `row`: a number follows; `client`: the client's only. */
+static const struct { const char *name; bool row, client; } certificate_names[] = {
+	{ "M_VERSION", false, false }, { "M_SERIAL", false, false }, { "S_DN", false, false }, { "I_DN", false, false }, { "V_START", false, false }, { "V_END", false, false },
+	{ "V_REMAIN", false, false }, { "A_KEY", false, false }, { "A_SIG", false, false }, { "CERT", false, false }, { "CERT_RFC4523_CEA", false, false },
+	{ "CERT_CHAIN_", true, true }, { "SAN_DNS_", true, false }, { "SAN_Email_", true, false }, { "SAN_OTHER_msUPN_", true, false }, { "SAN_OTHER_dnsSRV_", true, false },
+};
+
+static bool certificate_known(struct text name, bool client)
+{
+	uint64_t n;
+
+	if (text_starts(name, "S_DN_") || text_starts(name, "I_DN_"))
+		return name_part_known((struct text){ name.p + 5, name.n - 5 });
+	for (size_t i = 0; i < sizeof certificate_names / sizeof *certificate_names; i++) {
+		if (certificate_names[i].client && !client)
+			continue;
+		if (certificate_names[i].row ? text_starts(name, certificate_names[i].name) && text_u64(rest_after(name, certificate_names[i].name), 1000, &n) == 0 :
+					       text_is(name, certificate_names[i].name))
+			return true;
+	}
+	return false;
+}
+
+bool tls_variable_known(const char *name)
+{
+	struct text asked = text_of(name);
+
+	for (size_t i = 0; i < sizeof session_variables / sizeof *session_variables; i++)
+		if (text_is(asked, session_variables[i].name))
+			return true;
+	if (text_starts(asked, "SSL_SERVER_"))
+		return certificate_known(rest_after(asked, "SSL_SERVER_"), false);
+	return text_starts(asked, "SSL_CLIENT_") && certificate_known(rest_after(asked, "SSL_CLIENT_"), true);
+}
+
 void tls_use_options(struct tls *t, unsigned options)
 {
 	t->legacy_dn = options & TLS_OPT_LEGACYDN;

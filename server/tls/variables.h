@@ -13,6 +13,8 @@ struct text tls_variable(struct tls *t, const char *name, struct arena *a);
  * text: strings as they are, names and usages as OpenSSL prints them. Absent behind the last, and for what is no text.
  */
 struct text tls_extension(struct tls *t, const char *oid, unsigned at, struct arena *a);
+/* Whether there is such a variable: any process, to say so where a configuration names another (SSL_SRP_USER, a misspelling). */
+bool tls_variable_known(const char *name);
 /* SSLOptions (enum tls_option) of the place that is asked for: how the variables after this look. */
 void tls_use_options(struct tls *t, unsigned options);
 
