@@ -56,12 +56,31 @@ unsigned coding_accepted(const struct fields *in, const char *name, const char *
 
 /* ------------------------------------------------------------------------------------------------ the fields */
 
+/* Programs' fields are among those for every status (r->always), a handler's own in r->out. */
+static bool has_token(const struct request *r, const char *name, const char *token)
+{
+	return fields_has_token(&r->out, name, token) || fields_has_token(&r->always, name, token);
+}
+
+static struct text field_of(const struct request *r, const char *name)
+{
+	struct text own = fields_combined(&r->out, name);
+
+	return own.p ? own : fields_combined(&r->always, name);
+}
+
+static void remove_field(struct request *r, const char *name)
+{
+	fields_remove(&r->out, name);
+	fields_remove(&r->always, name);
+}
+
 static int vary(struct request *r)
 {
 	struct text old = fields_combined(&r->out, "Vary");
 	const char *both;
 
-	if (fields_has_token(&r->out, "Vary", "Accept-Encoding") || fields_has_token(&r->out, "Vary", "*"))
+	if (has_token(r, "Vary", "Accept-Encoding") || has_token(r, "Vary", "*"))
 		return 0;
 	if (!old.p || !old.n)
 		return fields_add(&r->out, TEXT("Vary"), TEXT("Accept-Encoding"));
@@ -92,17 +111,16 @@ int coding_alter_etag(struct request *r, const char *suffix, enum coding_etag ho
 
 void coding_forget(struct request *r)
 {
-	static const char *const gone[] = { "Content-Length", "Content-MD5", "Accept-Ranges", "Content-Digest", "Digest" };
+	static const char *const gone[] = { "Content-Encoding", "Content-Length", "Content-MD5", "Accept-Ranges", "Content-Digest", "Digest" };
 
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
-		fields_remove(&r->out, gone[i]);
+		remove_field(r, gone[i]);
 	r->length = -1;
 }
 
-/* The coding that the content has already; "identity" is none. */
-static struct text coded_as(const struct request *r)
+struct text coding_of(const struct request *r)
 {
-	struct text own = fields_combined(&r->out, "Content-Encoding");
+	struct text own = field_of(r, "Content-Encoding");
 
 	if (!own.p)
 		own = text_of(r->encoding);
@@ -123,9 +141,9 @@ static bool suits(const struct request *r, const struct coding *c)
 {
 	struct text html = c->html_only ? request_env(r, c->html_only) : (struct text){ NULL, 0 };
 
-	if (r->status == 206 || r->length == 0 || fields_get(&r->out, "Content-Range").p || coded_as(r).n)
+	if (r->status == 206 || r->length == 0 || field_of(r, "Content-Range").p || coding_of(r).n)
 		return false;
-	if (request_env(r, c->off).p || fields_has_token(&r->out, "Cache-Control", "no-transform"))
+	if (request_env(r, c->off).p || has_token(r, "Cache-Control", "no-transform"))
 		return false;
 	return !text_is(html, "1") || is_html(r);
 }
@@ -138,7 +156,6 @@ int coding_joins(struct request *r, const struct coding *c, enum coding_etag eta
 		return -1;
 	if (!(c->force && request_env(r, c->force).p) && !coding_accepted(&r->in, c->name, c->alias))
 		return 0;
-	fields_remove(&r->out, "Content-Encoding");
 	r->encoding = c->name;
 	coding_forget(r);
 	return coding_alter_etag(r, c->suffix, etag) < 0 ? -1 : 1;

@@ -31,7 +31,9 @@ struct coding {
 int coding_joins(struct request *r, const struct coding *c, enum coding_etag etag);
 /* The entity tag of content that is no longer the file's. 0 or -1 (no memory). */
 int coding_alter_etag(struct request *r, const char *suffix, enum coding_etag how);
-/* Fields that no longer hold once the content is another one: lengths, digests, ranges. */
+/* The coding that the content has already; "identity" is none. */
+struct text coding_of(const struct request *r);
+/* Fields that no longer hold once the content is another one: codings, lengths, digests, ranges. */
 void coding_forget(struct request *r);
 /* What stands in Accept-Encoding about a coding: in thousandths, 0 = not acceptable, or not named. */
 unsigned coding_accepted(const struct fields *in, const char *name, const char *alias);

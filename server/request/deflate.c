@@ -186,16 +186,15 @@ const struct filter_type deflate_filter = {
 
 static int gunzip_joins(struct request *r)
 {
-	struct text own = fields_combined(&r->out, "Content-Encoding"), coded = own.p ? own : text_of(r->encoding), left;
+	struct text left;
 
 	if (r->status == 206 || r->length == 0 || fields_get(&r->out, "Content-Range").p)
 		return 0;
-	if (inflate_last_coding(coded, &left) != INFLATE_GZIP)
+	if (inflate_last_coding(coding_of(r), &left) != INFLATE_GZIP)
 		return 0;
 	r->encoding = NULL;
 	if (left.n && !(r->encoding = arena_strndup(r->arena, left.p, left.n)))
 		return -1;
-	fields_remove(&r->out, "Content-Encoding");
 	coding_forget(r);
 	return coding_alter_etag(r, "-gunzip", etag_of(r)) < 0 ? -1 : 1;
 }
