@@ -313,7 +313,7 @@ static struct node *piece(struct parser *ps)
 	if (*at == '\'' || *at == '"') {
 		ps->p++;
 		n = parse_text(ps, *at, at);
-		ps->p++;
+		ps->p += n != NULL;             /* a fault may stand at the end of all */
 		return n;
 	}
 	if (at[0] == '%' && at[1] == '{')
