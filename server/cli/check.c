@@ -25,6 +25,7 @@
 #include "process/shared.h"
 #include "request/authn.h"
 #include "request/core.h"
+#include "request/rewrite.h"
 #include "request/sections.h"
 #include "tls/policy.h"
 
@@ -72,6 +73,22 @@ static unsigned collect_users(const struct section *sec, struct wanted_path *out
 	return n;
 }
 
+struct map_list {
+	struct wanted_path *out;
+	unsigned n;
+};
+
+/* A rule that reads it may be one that refuses: without it the start is refused. */
+static void collect_map(void *ctx, const char *file, const struct conf_pos *pos)
+{
+	struct map_list *l = ctx;
+	unsigned n = l->n;
+
+	l->n = want_file(l->out, n, file, "RewriteMap", &(struct section){ .pos = *pos });
+	if (l->n > n)
+		l->out[n].severity = CONF_ERROR;
+}
+
 static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 {
 	unsigned n = 0;
@@ -89,7 +106,9 @@ static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 	}
 	for (const struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next)
 		n = collect_users(h->sections, out, n);
-	return n;
+	struct map_list maps = { out, n };
+	rewrite_visit_maps(cfg->site, collect_map, &maps);
+	return maps.n;
 }
 
 /* Looks at each part of a path from the left. 0, or the errno with *length of the part that stopped it. */

@@ -30,10 +30,10 @@ struct entry { uint32_t key, value; uint16_t key_length, value_length; };       
 
 /* What the process holds of a text: made anew when the file is another one. */
 struct rewrite_mapped {
-	struct stat st;                         /* of the file that was read; st_ino 0 = none */
+	struct stat st;                         /* of the file that was read */
 	bool told;                              /* that it cannot be read: once, until it can */
 	char *text;
-	struct entry *at;
+	struct entry *at;                       /* NULL: it was never read */
 	size_t size, n;                         /* places (a power of two), words */
 };
 
@@ -198,7 +198,6 @@ static void forget(void *mapped)
 	t->text = NULL;
 	t->at = NULL;
 	t->size = t->n = 0;
-	t->st.st_ino = 0;
 }
 
 static int read_whole(struct rewrite_mapped *t, int fd, size_t size)
@@ -238,48 +237,58 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static void cannot(const struct request *r, const struct rewrite_map *m, int err)
 {
 	if (!m->mapped->told)
-		log_errorx(&r->client->about, LOG_REWRITE, "BH0612", "the RewriteMap %s of %s:%u cannot be read: %s: %s; its rules have the default until it can",
-			   m->name, m->pos.file ? m->pos.file : "-", m->pos.line, m->file, err == EFBIG ? "it is larger than 16 MiB" : strerror(err));
+		log_errorx(&r->client->about, LOG_REWRITE, "BH0612", "the RewriteMap %s of %s:%u cannot be read: %s: %s; %s",
+			   m->name, m->pos.file ? m->pos.file : "-", m->pos.line, m->file, err == EFBIG ? "it is larger than 16 MiB" : strerror(err),
+			   m->mapped->at ? "what was read before counts until it can" : "requests whose rules need it are answered with 500");
 	m->mapped->told = true;
 }
 
-/* The file as it is now. 0 or -1. */
-static int text_renew(struct request *r, struct rewrite_map *m)
+/* Reads the file into *t. 0, or an errno. */
+static int text_read(const char *file, struct rewrite_mapped *t)
 {
-	struct rewrite_mapped *t = m->mapped;
-	struct stat st;
-	int fd, err = 0;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
 
-	if (stat(m->file, &st) == 0 && t->st.st_ino && same_file(&st, &t->st))
-		return 0;
-	forget(t);
-	fd = open(m->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) != 0)
+	if (fd < 0 || fstat(fd, &t->st) != 0)
 		err = errno;
-	else if (!S_ISREG(st.st_mode))
+	else if (!S_ISREG(t->st.st_mode))
 		err = EINVAL;
-	else if (st.st_size > TEXT_LIMIT)
+	else if (t->st.st_size > TEXT_LIMIT)
 		err = EFBIG;
-	else if (read_whole(t, fd, (size_t)st.st_size) != 0)
+	else if (read_whole(t, fd, (size_t)t->st.st_size) != 0)
 		err = errno;
 	if (fd >= 0)
 		close(fd);
-	if (err) {
+	if (err)
 		forget(t);
+	return err;
+}
+
+/* The file as it is now, or where it cannot be read as it was. 0, or -1: it could never be read. */
+static int text_renew(struct request *r, struct rewrite_map *m)
+{
+	struct rewrite_mapped *t = m->mapped, new = { .told = false };
+	struct stat st;
+	int err;
+
+	if (t->at && stat(m->file, &st) == 0 && same_file(&st, &t->st))
+		return 0;
+	err = text_read(m->file, &new);
+	if (err) {
 		cannot(r, m, err);
-		return -1;
+		return t->at ? 0 : -1;
 	}
-	t->st = st;
-	t->told = false;
+	forget(t);
+	*t = new;
 	return 0;
 }
 
-static struct text of_text(struct request *r, struct rewrite_map *m, struct text key)
+static struct text of_text(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
 {
 	const struct entry *e;
 	char *copy;
 
-	if (!key.n || text_renew(r, m) != 0)
+	*failed = text_renew(r, m) != 0;
+	if (*failed || !key.n)
 		return (struct text){ NULL, 0 };
 	e = place_of(m->mapped, key.p, key.n);
 	if (!e->key_length)
@@ -312,7 +321,7 @@ static void broken(const char *why)
 	log_errorx(NULL, LOG_REWRITE, "BH0612", "a gdbm file of a RewriteMap is damaged: %s", why);
 }
 
-static struct text of_database(struct request *r, struct rewrite_map *m, struct text key)
+static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
 {
 	struct text none = { NULL, 0 }, t;
 	datum value;
@@ -323,6 +332,7 @@ static struct text of_database(struct request *r, struct rewrite_map *m, struct 
 	db = gdbm_open(m->file, 0, GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC | GDBM_NOMMAP, 0, broken);
 	if (!db) {
 		cannot(r, m, errno ? errno : EINVAL);
+		*failed = true;
 		return none;
 	}
 	m->mapped->told = false;
@@ -336,9 +346,9 @@ static struct text of_database(struct request *r, struct rewrite_map *m, struct 
 	return t;
 }
 #else
-static struct text of_database(struct request *r, struct rewrite_map *m, struct text key)
+static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
 {
-	(void)r, (void)m, (void)key;            /* refused when the configuration was read */
+	(void)r, (void)m, (void)key, (void)failed;      /* refused when the configuration was read */
 	return (struct text){ NULL, 0 };
 }
 #endif
@@ -397,15 +407,15 @@ static struct text of_function(struct request *r, enum rewrite_map_kind kind, st
 	}
 }
 
-struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key)
+struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
 {
 	switch (m->kind) {
 	case REWRITE_MAP_TXT:
-		return of_text(r, m, key);
+		return of_text(r, m, key, failed);
 	case REWRITE_MAP_RND:
-		return any_of(of_text(r, m, key));
+		return any_of(of_text(r, m, key, failed));
 	case REWRITE_MAP_DBM:
-		return of_database(r, m, key);
+		return of_database(r, m, key, failed);
 	default:
 		return of_function(r, m->kind, key);
 	}

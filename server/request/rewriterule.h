@@ -64,8 +64,11 @@ struct rewrite_map {
 	struct rewrite_map *next;
 };
 conf_setter rewrite_set_map;
-/* What a key leads to; absent where it leads nowhere. Lives as long as the request's arena. */
-struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key);
+/*
+ * What a key leads to; absent where it leads nowhere, and with *failed where the map cannot be read: a rule may be one that
+ * refuses. Lives as long as the request's arena.
+ */
+struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key, bool *failed);
 
 /* ---------------------------------------------------------------------------------------------- conditions and rules */
 

@@ -299,11 +299,21 @@ static void maps(void **state)
 	assert_int_equal(unlink(served_path(v, "t.map")), 0);
 	served_log(v);
 	served_get(v, "/t/one");
-	assert_field(v, "Location", "http://t.test/no-one");
+	assert_field(v, "Location", "http://t.test/changed");
+	assert_int_equal(unlink(served_path(v, "r.map")), 0);
+	assert_int_equal(served_get(v, "/r/x"), 302);
 	served_get(v, "/t/one");
 	const char *log = served_log(v), *told = strstr(log, "BH0612");
 	assert_non_null(told);
+	told = strstr(told + 1, "BH0612");      /* of the other map */
+	assert_non_null(told);
 	assert_null(strstr(told + 1, "BH0612"));
+	served_free(v);
+	v = served_new();
+	served_file_make(v, "t.map", "one 1\n");
+	assert_int_equal(served_configure(v, "ServerName main.test\n" ON "RewriteMap t txt:@DIR@/t.map\nRewriteCond ${t:x|ok} !ok\nRewriteRule . - [F]\n"), 0);
+	assert_int_equal(unlink(served_path(v, "t.map")), 0);
+	assert_int_equal(served_get(v, "/x"), 500);
 	served_free(v);
 }
 
