@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,20 +151,25 @@ static uint32_t deaths(const struct key_link *l)
 	return l->calls ? atomic_load_explicit(&l->calls->deaths, memory_order_acquire) : 0;
 }
 
-/* Puts the question; waits for room first, but not long: a keyholder that is stopped must not stop us for good. */
+/*
+ * Puts the question; never waits for long: a keyholder that is stopped must not stop us for good. Not by ipc_send, which would
+ * wait where there is no room; asking for room before costs a call that is needed only then.
+ */
 static int put(struct wait *w, int64_t until)
 {
+	struct ipc_head head = { KEY_MSG_RUN, w->id };
+	struct iovec iov[2] = { { &head, sizeof head }, { (void *)(uintptr_t)w->request, w->n } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	struct pollfd p = { .fd = w->link->fd, .events = POLLOUT };
 	int64_t left = until - now_ms();
 	struct timespec t = { .tv_sec = left > 0 ? left / 1000 : 0, .tv_nsec = left > 0 ? left % 1000 * 1000000 : 0 };
-	int ready = ppoll(&p, 1, &t, NULL);
-	uint32_t died;
+	uint32_t died = deaths(w->link);
 
-	if (ready == 0 || (ready < 0 && errno == EINTR))
-		return 0;
-	died = deaths(w->link);
-	if (ready < 0 || ipc_send(w->link->fd, KEY_MSG_RUN, w->id, w->request, w->n, NULL, 0) < 0)
-		return ready > 0 && errno == EAGAIN ? 0 : -1;
+	if (sendmsg(w->link->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -1;
+		return ppoll(&p, 1, &t, NULL) < 0 && errno != EINTR ? -1 : 0;
+	}
 	w->deaths = died;
 	w->again = now_ms() + KEY_RESEND_MS;
 	return 1;
@@ -179,21 +187,32 @@ static void complain(struct wait *w)
 		errno = 0;              /* its count is full: it has been woken */
 }
 
-/* 1 the answer is in *m, 0 not yet, -1 there will be none. Answers to questions that were given up may come first. */
+/*
+ * 1 the answer is in *m, 0 not yet, -1 there will be none. Answers to questions that were given up may come first. The socket
+ * itself gives up a receive after KEY_STEP_MS: one call where looking first and then waiting would be three.
+ */
 static int take(struct wait *w, struct ipc_message *m, int64_t until)
 {
-	int64_t left;
-
-	while ((left = until - now_ms()) > 0) {
-		int got = ipc_recv_wait(w->link->fd, m, (int)left);
+	do {
+		int got = ipc_recv(w->link->fd, m);
 
 		if (got == 1 && m->head.id == w->id)
 			return 1;
-		if (got == 0 || (got < 0 && errno != ETIMEDOUT && errno != EBADMSG))
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EBADMSG))
 			return -1;
 		if (got == 1)
 			ipc_drop_fds(m);
-	}
+	} while (now_ms() < until);
+	return 0;
+}
+
+static int set_step(struct key_link *l)
+{
+	static const struct timeval step = { .tv_usec = KEY_STEP_MS * 1000 };
+
+	if (!l->steps && setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof step) < 0)
+		return -1;
+	l->steps = true;
 	return 0;
 }
 
@@ -248,6 +267,8 @@ static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigne
 
 	if (len > sizeof request - sizeof head)
 		return GNUTLS_E_INVALID_REQUEST;
+	if (set_step(ctx) < 0)
+		return code;
 	memcpy(request, &head, sizeof head);
 	if (len)
 		memcpy(request + sizeof head, in, len);

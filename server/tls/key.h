@@ -12,6 +12,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -47,6 +48,7 @@ struct key_link {
 	int wake;                       /* the master's eventfd, for complaints; -1 = none */
 	int64_t timeout_ms;             /* until a handshake is given up; 0 = KEY_TIMEOUT_MS */
 	struct key_calls *calls;        /* NULL = none */
+	bool steps;                     /* key.c's own: false at first */
 };
 extern const struct key_ops key_ops_keyholder;          /* ctx = struct key_link * */
 /* Direct: ctx = struct key_store * (below). */
