@@ -196,6 +196,17 @@ class Limits(ServerTest):
         self.assertEqual(found, [200, 401, 200, 200, 401, 401])
 
     @needs_root
+    def test_owners_of_files(self):
+        door = BASIC + 'Require file-%s\n'
+        s = self.serve('<Location "/owner">\n%s</Location>\n<Location "/group">\n%s</Location>\n' % (door % 'owner', door % 'group'),
+                       {'htdocs/owner/x': 'x', 'htdocs/group/x': 'x', 'users': ''.join('%s:%s\n' % (u, sha1('p')) for u in ('root', 'daemon', 'ann')), 'groups': 'root: ann\n'})
+        def statuses(path):
+            return [s.get(path, headers=login(u, 'p')).status for u in ('root', 'daemon', 'ann')]
+        self.assertEqual([statuses('/owner/x'), statuses('/group/x'), statuses('/owner/none')], [[200, 401, 401], [401, 401, 200], [401] * 3])
+        os.chown(s.path('htdocs/owner/x'), 1, 1)
+        self.assertEqual(statuses('/owner/x'), [401, 200, 401])
+
+    @needs_root
     def test_files_that_children_cannot_read_are_told_at_the_start(self):
         s = self.configure('<Location "/a">\n%sRequire valid-user\n</Location>\n<Directory "@DIR@/htdocs">\n<Files "x">\nAuthUserFile "@DIR@/shut/x"\n</Files>\n</Directory>\n' % BASIC,
                            {'users': 'ann:x\n', 'shut/x': ''})
