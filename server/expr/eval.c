@@ -218,7 +218,7 @@ static int in_list(const struct node *n, struct expr_ctx *x)
 
 static struct text call(const struct node *n, struct expr_ctx *x)
 {
-	struct text arguments[ARGUMENTS];
+	struct text arguments[ARGUMENTS] = { { NULL, 0 } };
 	unsigned count = 0;
 
 	for (const struct node *c = n->child; c && count < ARGUMENTS; c = c->next) {

@@ -77,6 +77,7 @@ static struct text now(struct request *r, const struct variable *v)
 VALUE(scheme) { return text_of(response_scheme(r)); }
 VALUE(server_port) { return number(r, response_port(r)); }
 VALUE(document_root) { return r->host ? text_of(core_document_root(r->host)) : nothing; }
+VALUE(context_root) { return r->context_root ? text_of(r->context_root) : document_root(r, v); }
 VALUE(software) { return text_of(response_server(r->site ? r->site->main : r->host)); }
 VALUE(api) { (void)r; return TEXT(API_VERSION); }
 VALUE(filename) { return text_of(r->filename ? r->filename : r->path); }
@@ -133,24 +134,32 @@ VALUE(ipv6)
 #define OWN 0, NULL
 
 static const struct variable variables[] = {
-	{ "HTTP_ACCEPT", field, WORD("Accept") }, { "HTTP_COOKIE", field, WORD("Cookie") }, { "HTTP_FORWARDED", field, WORD("Forwarded") },
-	{ "HTTP_HOST", field, WORD("Host") }, { "HTTP_PROXY_CONNECTION", field, WORD("Proxy-Connection") },
+	{ "HTTP_ACCEPT", field, WORD("Accept") }, { "HTTP_COOKIE", field, WORD("Cookie") },
+	{ "HTTP_FORWARDED", field, WORD("Forwarded") }, { "HTTP_HOST", field, WORD("Host") },
+	{ "HTTP_PROXY_CONNECTION", field, WORD("Proxy-Connection") },
 	{ "HTTP_REFERER", field, WORD("Referer") }, { "HTTP_USER_AGENT", field, WORD("User-Agent") },
-
-	{ "REQUEST_METHOD", bytes, OF(method) }, { "REQUEST_SCHEME", scheme, OWN }, { "REQUEST_URI", string, OF(path) }, { "DOCUMENT_URI", document_uri, OWN },
-	{ "REQUEST_FILENAME", filename, OWN }, { "SCRIPT_FILENAME", filename, OWN }, { "LAST_MODIFIED", modified, OWN }, { "SCRIPT_USER", owner, OWN },
-	{ "SCRIPT_GROUP", group, OWN }, { "PATH_INFO", string, OF(path_info) }, { "QUERY_STRING", string, OF(query) }, { "IS_SUBREQ", is_subrequest, OWN },
-	{ "THE_REQUEST", bytes, OF(line) }, { "REMOTE_ADDR", remote_address, OWN }, { "REMOTE_PORT", remote_port, OWN }, { "REMOTE_HOST", remote_address, OWN },
-	{ "REMOTE_USER", string, OF(user) }, { "REMOTE_IDENT", none, OWN }, { "SERVER_NAME", server_name, OWN }, { "SERVER_PORT", server_port, OWN },
-	{ "SERVER_ADMIN", server_admin, OWN }, { "SERVER_PROTOCOL", protocol, OWN }, { "SERVER_PROTOCOL_VERSION", protocol_version, OWN },
-	{ "SERVER_PROTOCOL_VERSION_MAJOR", protocol_major, OWN }, { "SERVER_PROTOCOL_VERSION_MINOR", protocol_minor, OWN }, { "DOCUMENT_ROOT", document_root, OWN },
-	{ "AUTH_TYPE", string, OF(auth_type) }, { "CONTENT_TYPE", string, OF(type) }, { "HANDLER", handler, OWN }, { "REQUEST_STATUS", status, OWN },
-	{ "REQUEST_LOG_ID", log_id, OWN }, { "CONN_LOG_ID", log_id, OWN }, { "CONN_REMOTE_ADDR", connected, OWN }, { "CONTEXT_PREFIX", none, OWN },
-	{ "CONTEXT_DOCUMENT_ROOT", document_root, OWN }, { "HTTPS", https, OWN }, { "HTTP2", http2, OWN }, { "IPV6", ipv6, OWN },
-
-	{ "TIME_YEAR", now, WORD("%Y") }, { "TIME_MON", now, WORD("%m") }, { "TIME_DAY", now, WORD("%d") }, { "TIME_HOUR", now, WORD("%H") },
-	{ "TIME_MIN", now, WORD("%M") }, { "TIME_SEC", now, WORD("%S") }, { "TIME_WDAY", now, WORD("%w") },
-	{ "TIME", now, WORD("%Y%m%d%H%M%S") }, { "SERVER_SOFTWARE", software, OWN }, { "API_VERSION", api, OWN },
+	{ "REQUEST_METHOD", bytes, OF(method) }, { "REQUEST_SCHEME", scheme, OWN },
+	{ "REQUEST_URI", string, OF(path) }, { "DOCUMENT_URI", document_uri, OWN },
+	{ "REQUEST_FILENAME", filename, OWN }, { "SCRIPT_FILENAME", filename, OWN },
+	{ "LAST_MODIFIED", modified, OWN }, { "SCRIPT_USER", owner, OWN }, { "SCRIPT_GROUP", group, OWN },
+	{ "PATH_INFO", string, OF(path_info) }, { "QUERY_STRING", string, OF(query) },
+	{ "IS_SUBREQ", is_subrequest, OWN }, { "THE_REQUEST", bytes, OF(line) },
+	{ "REMOTE_ADDR", remote_address, OWN }, { "REMOTE_PORT", remote_port, OWN },
+	{ "REMOTE_HOST", remote_address, OWN }, { "REMOTE_USER", string, OF(user) },
+	{ "REMOTE_IDENT", none, OWN }, { "SERVER_NAME", server_name, OWN },
+	{ "SERVER_PORT", server_port, OWN }, { "SERVER_ADMIN", server_admin, OWN },
+	{ "SERVER_PROTOCOL", protocol, OWN }, { "SERVER_PROTOCOL_VERSION", protocol_version, OWN },
+	{ "SERVER_PROTOCOL_VERSION_MAJOR", protocol_major, OWN },
+	{ "SERVER_PROTOCOL_VERSION_MINOR", protocol_minor, OWN }, { "DOCUMENT_ROOT", document_root, OWN },
+	{ "AUTH_TYPE", string, OF(auth_type) }, { "CONTENT_TYPE", string, OF(type) },
+	{ "HANDLER", handler, OWN }, { "REQUEST_STATUS", status, OWN }, { "REQUEST_LOG_ID", log_id, OWN },
+	{ "CONN_LOG_ID", log_id, OWN }, { "CONN_REMOTE_ADDR", connected, OWN },
+	{ "CONTEXT_PREFIX", string, OF(context_prefix) }, { "CONTEXT_DOCUMENT_ROOT", context_root, OWN },
+	{ "HTTPS", https, OWN }, { "HTTP2", http2, OWN }, { "IPV6", ipv6, OWN },
+	{ "TIME_YEAR", now, WORD("%Y") }, { "TIME_MON", now, WORD("%m") }, { "TIME_DAY", now, WORD("%d") },
+	{ "TIME_HOUR", now, WORD("%H") }, { "TIME_MIN", now, WORD("%M") }, { "TIME_SEC", now, WORD("%S") },
+	{ "TIME_WDAY", now, WORD("%w") }, { "TIME", now, WORD("%Y%m%d%H%M%S") },
+	{ "SERVER_SOFTWARE", software, OWN }, { "API_VERSION", api, OWN },
 };
 
 static const struct variable *find(const char *name)
@@ -353,7 +362,8 @@ static void prepare(struct expr_ctx *x, struct asking *a)
 
 static void tell(struct request *r, const struct expr *x, const char *why)
 {
-	log_errorx(&r->client->about, LOG_CORE, "BH0600", "the expression \"%.200s\" has no answer for %.200s: %s", expr_text(x), r->path ? r->path : "-", why);
+	log_errorx(&r->client->about, LOG_CORE, "BH0600", "the expression \"%.200s\" has no answer for %.200s: %s", expr_text(x),
+		   r->path ? r->path : "-", why);
 }
 
 int variables_match(struct request *r, const struct expr *x, struct regex_match *m)

@@ -79,7 +79,11 @@ static void names(void **state)
 	assert_int_equal(truth_of(v, r, "-n %{SERVER_SOFTWARE} && -n %{REQUEST_LOG_ID} && -n %{REMOTE_PORT} && %{REMOTE_ADDR} == %{CONN_REMOTE_ADDR}"), 1);
 	assert_true(variables_known("SSL_ANYTHING") && variables_known("request_uri") && !variables_known("SSL_") && !variables_known("HTTP_X_A"));
 	assert_null(variables_get(r, "NOBODY").p);
-	assert_int_equal(served_ask(v, "GET", "/a%20b.txt", "Host: x\r\n"), 200);
+	served_folder(v, "other");
+	served_file_make(v, "other/x.txt", "x");
+	assert_int_equal(served_ask(v, "GET", "/led/x.txt", "Host: www.test\r\n"), 200);
+	snprintf(root, sizeof root, "/led %s/other", v->dir);
+	assert_string_equal(text_for(v, v->last, "%{CONTEXT_PREFIX} %{CONTEXT_DOCUMENT_ROOT}"), root);
 	served_free(v);
 }
 
