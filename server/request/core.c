@@ -21,7 +21,7 @@ static void *create_host(struct conf_env *env)
 {
 	struct core_host *h = conf_alloc(env, sizeof *h);
 
-	h->tokens = h->trace = h->slashes = h->merge_slashes = CONF_UNSET;
+	h->tokens = h->trace = h->slashes = h->merge_slashes = h->strict_host = CONF_UNSET;
 	h->redirects = h->subrequests = CONF_UNSET;
 	return h;
 }
@@ -46,6 +46,7 @@ static void *merge_host(struct conf_env *env, const void *pbase, const void *pov
 	INHERIT(trace);
 	INHERIT(slashes);
 	INHERIT(merge_slashes);
+	INHERIT(strict_host);
 	INHERIT(redirects);
 	INHERIT(subrequests);
 	return m;
@@ -57,7 +58,7 @@ static void *create_section(struct conf_env *env)
 
 	c->override = CONF_UNSET;
 	c->limit_body = CONF_UNSET;
-	c->canonical_name = c->canonical_port = c->signature = c->path_info = c->etag = CONF_UNSET;
+	c->canonical_name = c->canonical_port = c->signature = c->path_info = c->qualify_url = c->etag = CONF_UNSET;
 	c->max_ranges = c->max_overlaps = c->max_reversals = CONF_UNSET;
 	return c;
 }
@@ -128,6 +129,7 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	INHERIT(canonical_port);
 	INHERIT(signature);
 	INHERIT(path_info);
+	INHERIT(qualify_url);
 	INHERIT(max_ranges);
 	INHERIT(max_overlaps);
 	INHERIT(max_reversals);
@@ -473,6 +475,8 @@ static const struct conf_directive directives[] = {
 	{ "TraceEnable", "whether TRACE is answered", "On", CONF_RSRC, ONE, OF_HOST(trace), .set = conf_set_choice, .extra = trace_words },
 	{ "AllowEncodedSlashes", "whether a path may hold %2F", "Off", CONF_RSRC, ONE, OF_HOST(slashes), .set = conf_set_choice, .extra = slash_words },
 	{ "MergeSlashes", "whether // in a path counts as /", "On", CONF_RSRC, .args = CONF_FLAG, OF_HOST(merge_slashes), .set = conf_set_flag },
+	{ "StrictHostCheck", "whether requests for names that no host here has are refused", "Off", CONF_RSRC, .args = CONF_FLAG, OF_HOST(strict_host),
+	  .set = conf_set_flag },
 	{ "LimitInternalRecursion", "internal redirects and sub-requests allowed in one request", "10", CONF_RSRC, .args = CONF_TAKE, .min = 1,
 	  .max = 2, .set = set_recursion },
 
@@ -506,6 +510,8 @@ static const struct conf_directive directives[] = {
 	  .set = conf_set_choice, .extra = signature_words },
 	{ "AcceptPathInfo", "whether a path may go on behind a file", "Default", CONF_ALL, CONF_OR_FILEINFO, ONE, OF_SECTION(path_info),
 	  .set = conf_set_choice, .extra = path_info_words },
+	{ "QualifyRedirectURL", "whether REDIRECT_URL holds scheme and host, too", "Off", EVERYWHERE(FILEINFO), .args = CONF_FLAG,
+	  .offset = offsetof(struct core_section, qualify_url), .set = conf_set_flag },
 	{ "FileETag", "what an entity tag is made of", "MTime Size", EVERYWHERE(FILEINFO), .args = CONF_TAKE, .min = 1, .set = set_etag },
 	{ "MaxRanges", "ranges in one request; more are answered with the whole file", "200", CONF_RSRC | CONF_SECTIONS, ONE, OF_SECTION(max_ranges),
 	  .set = set_range_limit },

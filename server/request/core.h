@@ -39,6 +39,7 @@ struct core_host {
 	int trace;                      /* enum core_trace */
 	int slashes;                    /* enum core_slashes: AllowEncodedSlashes */
 	int merge_slashes;              /* MergeSlashes */
+	int strict_host;                /* StrictHostCheck */
 	int64_t redirects, subrequests; /* LimitInternalRecursion */
 };
 
@@ -65,6 +66,7 @@ struct core_section {
 	int canonical_name, canonical_port;     /* enum core_canonical; flag */
 	int signature;                  /* enum core_signature */
 	int path_info;                  /* enum core_path_info */
+	int qualify_url;                /* QualifyRedirectURL */
 	int etag, etag_add, etag_remove;        /* FileETag: read with core_etag */
 	int64_t max_ranges, max_overlaps, max_reversals;        /* MaxRanges and its like: read with core_limit */
 };

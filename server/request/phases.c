@@ -121,6 +121,8 @@ static unsigned phase_host(struct request *r)
 	if (!r->hostname)
 		return 503;
 	phases_use_host(r, host_of(r));
+	if (core_host_of(r->host)->strict_host == 1 && *r->hostname && !host_has_name(r->host, text_of(r->hostname)))
+		return bad(r, "no host at this address has the name that it asks for (StrictHostCheck)");
 	if (remoteip_run(r) != 0)
 		return 503;
 	unsigned refused = r->client->secure ? client_refuses(r->client, r->host) : 0;

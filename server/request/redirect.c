@@ -14,6 +14,17 @@
 
 /* ---------------------------------------------------------------------------------------------- internal redirects */
 
+/* REDIRECT_URL: the path, or by QualifyRedirectURL the whole address. */
+static int url_handed_on(const struct request *from, struct request *to)
+{
+	const char *path = from->path ? from->path : "", *origin = "", *url;
+
+	if (core_section_of(from)->qualify_url == 1 && !(origin = response_origin((struct request *)(uintptr_t)from)))
+		return -1;
+	url = arena_printf(to->arena, "%s%s", origin, path);
+	return url ? fields_add_copy(&to->env, "REDIRECT_URL", url) : -1;
+}
+
 /* What the first request knew is handed on as REDIRECT_…, as Apache does. */
 static int env_handed_on(const struct request *from, struct request *to)
 {
@@ -29,7 +40,7 @@ static int env_handed_on(const struct request *from, struct request *to)
 	buf_init(&b, status, sizeof status);
 	buf_printf(&b, "%u", to->status);
 	failed |= fields_add_copy(&to->env, "REDIRECT_STATUS", status);
-	failed |= fields_add_copy(&to->env, "REDIRECT_URL", from->path ? from->path : "");
+	failed |= url_handed_on(from, to);
 	if (from->query)
 		failed |= fields_add_copy(&to->env, "REDIRECT_QUERY_STRING", from->query);
 	return failed ? -1 : 0;
