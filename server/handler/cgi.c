@@ -175,20 +175,30 @@ static void too_late(struct cgi *c)
 /* ------------------------------------------------------------------------------------------------ time */
 
 /* Silence counts only where it is the program's: not while the client is waited for. */
+static void go_on_reading(struct cgi *c);
+
 static void pace(struct cgi *c)
 {
 	bool client_reads = !c->out.p, client_writes = c->r->has_body && !c->body_ended && !c->in.p;
 
 	if (c->state == CGI_OVER || c->state == CGI_WHY)
 		return;
+	go_on_reading(c);
 	chan_deadline(c->program.out, client_reads && !(client_writes && c->state == CGI_HEAD) ? cgi_timeout(c->r) : CHAN_NEVER);
 }
 
 /* ------------------------------------------------------------------------------------------------ the answer */
 
+/*
+ * The answer is not begun while the request's body still comes and is taken: so that a body that breaks off, or is too long,
+ * still has its own status. A program that takes no more may wait for its output to be read.
+ */
 static void go_on_reading(struct cgi *c)
 {
-	chan_want(c->program.out, c->out.p ? 0 : CHAN_READ);
+	bool body_first = c->state == CGI_HEAD && c->program.in && !c->body_ended && !c->in.p;
+
+	if (c->state != CGI_OVER && c->state != CGI_WHY)
+		chan_want(c->program.out, c->out.p || body_first ? 0 : CHAN_READ);
 }
 
 static void finish(struct cgi *c)
@@ -252,7 +262,8 @@ static int apply(struct cgi *c, const struct cgihead *h)
 	for (unsigned i = 0; i < h->fields.n && rc == 0; i++)
 		rc = fields_add(&r->always, h->fields.at[i].name, h->fields.at[i].value);
 	r->type = h->type;
-	r->charset = r->encoding = r->language = NULL;
+	r->charset = r->language = NULL;
+	r->encoding = h->encoding;
 	if (h->status) {
 		r->status = h->status;
 		r->reason = h->reason;
@@ -314,7 +325,12 @@ static bool take_head(struct cgi *c, size_t n)
 		fail(c, 503);
 		return false;
 	}
+	/* The head promises a connection that stays open only if the body will be read, which it is also where it waits now. */
+	if (!c->body_ended)
+		stream_read(r->stream, true);
 	rc = response_start(r);
+	if (rc == 0 && c->in.p)
+		stream_read(r->stream, false);
 	if (rc != 0) {
 		last_errors(c);
 		release(c, rc < 0);
@@ -425,10 +441,7 @@ static void output_event(struct chan *chan, unsigned events)
 		gather(c, buffer, (size_t)got);
 	else if (c->state == CGI_BODY)
 		put_body(c, buffer, (size_t)got);
-	if (c->state != CGI_OVER) {
-		go_on_reading(c);
-		pace(c);
-	}
+	pace(c);
 }
 
 static void error_event(struct chan *chan, unsigned events)
@@ -459,7 +472,6 @@ static void writable(struct request *r)
 	c->out.at += (size_t)took;
 	if (c->out.at == c->out.n)
 		held_free(&c->out);
-	go_on_reading(c);
 	pace(c);
 }
 
@@ -667,7 +679,6 @@ static void watch(struct cgi *c)
 	p->out->event = output_event;
 	p->err->event = error_event;
 	p->in->ctx = p->out->ctx = p->err->ctx = c;
-	chan_want(p->out, CHAN_READ);
 	chan_want(p->err, CHAN_READ);
 	if (c->r->has_body)
 		stream_read(c->r->stream, true);

@@ -56,11 +56,11 @@ static int take_status(struct arena *a, struct cgihead *h, struct text value, st
 }
 
 /* Fields that are not handed on as they are. What has no place here is the server's own: how the connection goes on. */
-enum known { TYPE, LOCATION, ETAG, RANGE, LENGTH, MODIFIED, STATUS, CONNECTION, DROPPED, OTHER };
+enum known { TYPE, ENCODING, LOCATION, ETAG, RANGE, LENGTH, MODIFIED, STATUS, CONNECTION, DROPPED, OTHER };
 static enum known known(struct text name)
 {
 	static const struct { const char *name; enum known known; } names[] = {
-		{ "Content-Type", TYPE }, { "Location", LOCATION }, { "ETag", ETAG }, { "Content-Range", RANGE }, { "Content-Length", LENGTH },
+		{ "Content-Type", TYPE }, { "Content-Encoding", ENCODING }, { "Location", LOCATION }, { "ETag", ETAG }, { "Content-Range", RANGE }, { "Content-Length", LENGTH },
 		{ "Last-Modified", MODIFIED }, { "Status", STATUS }, { "Connection", CONNECTION }, { "Keep-Alive", DROPPED },
 		{ "Transfer-Encoding", DROPPED }, { "Trailer", DROPPED }, { "Upgrade", DROPPED }, { "Date", DROPPED }, { "Server", DROPPED },
 	};
@@ -81,6 +81,9 @@ static int take_field(struct arena *a, struct cgihead *h, struct text name, stru
 	switch (known(name)) {
 	case TYPE:
 		h->type = copy;
+		return 0;
+	case ENCODING:
+		h->encoding = copy;
 		return 0;
 	case LOCATION:
 		h->location = copy;

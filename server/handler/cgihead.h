@@ -24,6 +24,7 @@ struct cgihead {
 	unsigned status;                /* of Status, or of a status line where that is taken; 0 = none was given */
 	const char *reason;             /* behind it; NULL = none */
 	const char *type;               /* Content-Type as it came; NULL = none */
+	const char *encoding;           /* Content-Encoding */
 	const char *location;
 	const char *etag, *range;       /* ETag, Content-Range */
 	int64_t length;                 /* Content-Length; -1 = none */

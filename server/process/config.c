@@ -20,6 +20,7 @@
 #include "handler/cgi.h"
 #include "process/settings.h"
 #include "request/access.h"
+#include "request/actions.h"
 #include "request/authn.h"
 #include "request/compat.h"
 #include "request/coding.h"
@@ -72,6 +73,7 @@ struct conf_module *const config_modules[] = {
 	&allowmethods_module,
 	&cgi_module,
 	&asis_module,
+	&actions_module,
 	&harmless_module,
 	NULL
 };

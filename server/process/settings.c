@@ -153,7 +153,6 @@ static const struct {
 	{ "status", "", "the status page is not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },
-	{ "actions", "Action Script", "CGI is not available in this release" },
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },
 };
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */

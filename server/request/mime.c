@@ -160,6 +160,11 @@ unsigned mime_run(struct request *r)
 	return 0;
 }
 
+const char *mime_handler_name(const struct request *r)
+{
+	return r->type_handler ? r->type_handler->name : NULL;
+}
+
 unsigned mime_check(struct request *r)
 {
 	if (r->type_handler && !r->type_handler->handler)

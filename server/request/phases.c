@@ -10,6 +10,7 @@
 #include "crashdump/activity.h"
 #include "log/target.h"
 #include "request/access.h"
+#include "request/actions.h"
 #include "request/authn.h"
 #include "request/core.h"
 #include "request/env.h"
@@ -296,9 +297,9 @@ static unsigned phase_type(struct request *r)
 
 static unsigned phase_handler(struct request *r)
 {
-	unsigned status;
+	const struct action *action = actions_find(r);
+	unsigned status = action ? 0 : mime_check(r);
 
-	status = mime_check(r);
 	if (!status)
 		status = filter_check(r);
 	if (status)
@@ -308,6 +309,8 @@ static unsigned phase_handler(struct request *r)
 	status = map_redirect(r);
 	if (!status)
 		status = walk_index(r);
+	if (!status && action && !r->parent)
+		status = actions_run(r, action);
 	if (status)
 		return status;
 	if (!r->handler)

@@ -10,6 +10,7 @@
 
 #include "log/target.h"
 #include "request/access.h"
+#include "request/actions.h"
 #include "request/authn.h"
 #include "request/compat.h"
 #include "request/coding.h"
@@ -35,7 +36,7 @@
 
 static struct conf_module *const modules[] = {
 	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &negotiation_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
-	&filter_module, &deflate_module, &brotli_module, &zstd_module, &expires_module, &allowmethods_module,
+	&filter_module, &deflate_module, &brotli_module, &zstd_module, &expires_module, &allowmethods_module, &actions_module,
 	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
 };
 

@@ -23,6 +23,7 @@
 #include "http/head.h"
 #include "log/log.h"
 #include "request/access.h"
+#include "request/actions.h"
 #include "request/authn.h"
 #include "request/compat.h"
 #include "request/coding.h"
@@ -75,6 +76,7 @@ static struct conf_module *const served_modules[] = {
 	&zstd_module,
 	&expires_module,
 	&allowmethods_module,
+	&actions_module,
 	SERVED_MORE_MODULES
 	NULL
 };

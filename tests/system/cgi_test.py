@@ -1,0 +1,204 @@
+"""Programs through the spawner: what they start with, how they fail, and what happens when a process between dies."""
+import os
+import signal
+import socket
+import time
+import unittest
+
+from server import ServerTest, alive, wait_for
+
+TEXT = '#!/bin/sh\necho "Content-Type: text/plain"\necho\n'
+CONF = '''\
+StartServers 1
+ServerLimit 1
+SetEnv LD_TEST_WORD named
+ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"
+<Location /cgi-bin/late>
+  CGIScriptTimeout 1
+</Location>
+<Location /cgi-bin/busy>
+  RLimitCPU 1 2
+</Location>
+'''
+SCRIPTS = {
+    'env': TEXT + 'env\n',
+    'start': TEXT + 'grep -E "^SigIgn|^NoNewPrivs|^Seccomp:" /proc/$$/status\numask\nls -m /proc/$$/fd\nps -o sid= -p $$\necho $$\n',
+    'echo': TEXT + 'cat\n',
+    'deaf': TEXT + 'exec 0<&-\necho heard\n',
+    'sleeps': '#!/bin/sh\necho $$ >@DIR@/pids/$1\nexec sleep 60\n',
+    'late': '#!/bin/sh\necho $$ >@DIR@/pids/late\nsetsid sleep 60 &\necho $! >@DIR@/pids/gone\nwait\n',
+    'busy': '#!/bin/sh\nwhile :; do :; done\n',
+    'much': TEXT + 'echo $$ >@DIR@/pids/much\nexec head -c 100000000 /dev/zero\n',
+    'tagged': '#!/bin/sh\nprintf "Content-Type: text/plain\\nETag: \\"e\\"\\n\\nbody"\n',
+    'words': TEXT + 'printf "%s|" "$@"\n',
+    'windows': '#!/bin/sh\r\necho\r\n',
+    'lost': '#!/no/such/thing\n',
+    'plain': 'echo no first line\n',
+    'closed': TEXT,
+    'short': '#!/bin/sh\necho "the reason" >&2\nexit 3\n',
+    'broken': '#!/bin/sh\necho "Content-Type: text/plain"\necho "no colon here"\necho\n',
+    'nph-own': '#!/bin/sh\nprintf "HTTP/1.1 201 Mine\\r\\n\\r\\n"\n',
+}
+
+
+def rss(pid):
+    with open('/proc/%d/status' % pid) as f:
+        return int(next(line for line in f if line.startswith('VmRSS')).split()[1])
+
+
+class Programs(ServerTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.s = cls.configure(cls, CONF, {'cgi-bin/' + name: text for name, text in SCRIPTS.items()})
+        os.makedirs(cls.s.path('pids'))
+        os.chmod(cls.s.path('pids'), 0o777)
+        for name in SCRIPTS:
+            os.chmod(cls.s.path('cgi-bin/' + name), 0o644 if name == 'closed' else 0o755)
+        cls.s.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.doClassCleanups()
+
+    @classmethod
+    def addCleanup(cls, *args):
+        cls.addClassCleanup(*args)
+
+    def pid(self, name):
+        return int(wait_for(lambda: os.path.exists(self.s.path('pids/' + name)) and self.s.read('pids/' + name).strip(), 'the program says its number'))
+
+    def spawner(self):
+        return wait_for(lambda: self.s.roles('spawn'), 'there is a spawner')[0]
+
+    def hanging(self, name):
+        """A connection whose program sleeps, and its pid."""
+        path = self.s.path('pids/' + name)
+        if os.path.exists(path):
+            os.remove(path)
+        c = self.s.connect()
+        self.addClassCleanup(c.__exit__)
+        c.send('GET /cgi-bin/sleeps?%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' % name)
+        return c, self.pid(name)
+
+    def test_starts_with_nothing_of_the_servers(self):
+        lines = self.s.get('/cgi-bin/start').body.decode().replace(':\t', '\n').replace(' ', '').split()
+        told = dict(zip(lines[0:6:2], lines[1:6:2]))
+        self.assertEqual([int(told['SigIgn'], 16), told['NoNewPrivs'], told['Seccomp']], [0, '0', '0'])
+        self.assertEqual(lines[6:8], ['0022', '0,1,10,2'])      # 10 is the shell's own: the script
+        self.assertEqual(lines[8], lines[9])
+
+    def test_variables_that_lead_astray(self):
+        text = self.s.get('/cgi-bin/env').body.decode()
+        self.assertIn('\nLD_TEST_WORD=named\n', text)
+        self.assertRegex(text, r'(?m)^PATH=/')
+        self.assertNotIn('BULKHEAD=', text)
+
+    def test_words_of_a_query(self):
+        self.assertEqual(self.s.get('/cgi-bin/words?a+b%20c+$d').body, b'a|b c|\\$d|')
+        self.assertEqual(self.s.get('/cgi-bin/words?a=b').body, b'|')
+
+    def test_bodies(self):
+        with self.s.connect() as c:
+            big = b'x' * 3000000
+            self.assertEqual(c.request('/cgi-bin/echo', 'POST', body=big).body, big)
+            self.assertEqual(c.request('/cgi-bin/deaf', 'POST', body=big).body, b'heard\n')
+            self.assertEqual(c.request('/cgi-bin/echo', 'POST', body=b'again').body, b'again')
+
+    def test_validators(self):
+        self.assertEqual(self.s.get('/cgi-bin/tagged').body, b'body')
+        self.assertEqual(self.s.get('/cgi-bin/tagged', headers='If-None-Match: "e"\r\n').status, 304)
+
+    def test_why_they_fail(self):
+        for name, status, why in (('windows', 500, 'carriage return'), ('lost', 500, '/no/such/thing'), ('plain', 500, 'neither a program of this machine'),
+                                  ('closed', 500, 'chmod'), ('short', 500, 'exit status 3'), ('broken', 500, 'no colon'),
+                                  ('none', 404, 'script not found')):
+            with self.subTest(name):
+                self.assertEqual(self.s.get('/cgi-bin/' + name).status, status)
+                self.s.logged(r'%s.*%s|%s.*%s' % (name, why, why, name))
+        self.s.logged('the reason: said by .*short')
+
+    def test_limit_of_the_processor(self):
+        self.assertEqual(self.s.get('/cgi-bin/busy').status, 500)
+        self.s.logged('busy.*signal.*RLimitCPU')
+
+    def test_time_limit_ends_what_left_its_group(self):
+        self.assertEqual(self.s.get('/cgi-bin/late').status, 504)
+        for name in ('late', 'gone'):
+            pid = self.pid(name)
+            wait_for(lambda: not alive(pid), name + ' is ended', 10)
+        self.s.logged('timeout waiting for output.*late')
+
+    def test_slow_client_holds_the_program(self):
+        child = self.s.workers()[0]
+        before = rss(child)
+        with self.s.connect() as c:
+            c.send('GET /cgi-bin/much HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            pid = self.pid('much')
+            time.sleep(1)
+            self.assertTrue(alive(pid))
+            self.assertLess(rss(child) - before, 4096)
+        wait_for(lambda: not alive(pid), 'the program goes with its client', 10)
+
+    def test_spawner_killed(self):
+        c, pid = self.hanging('one')
+        old = self.spawner()
+        os.kill(old, signal.SIGKILL)
+        self.assertEqual(c.response().status, 500)
+        wait_for(lambda: not alive(pid), 'the program dies with it')
+        self.s.logged('spawner pid %d .*replaced' % old)
+        self.s.logged('sleeps.*the spawner')
+        self.assertEqual(self.s.get('/cgi-bin/words').status, 200)
+        self.assertNotEqual(self.spawner(), old)
+
+    def test_spawner_stopped_and_killed(self):
+        """What was ordered and not taken is run by its successor."""
+        old = self.spawner()
+        os.kill(old, signal.SIGSTOP)
+        with self.s.connect() as c:
+            c.send('GET /cgi-bin/words?x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+            time.sleep(0.2)
+            os.kill(old, signal.SIGKILL)
+            self.assertEqual(c.response().body, b'x|')
+
+    def test_child_killed(self):
+        _, pid = self.hanging('two')
+        child = self.s.workers()[0]
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: not alive(pid), 'its program is ended', 10)
+        wait_for(lambda: self.s.workers() and self.s.workers()[0] != child, 'another child')
+        self.assertEqual(self.s.get('/cgi-bin/words?y').body, b'y|')
+
+    def test_nph(self):
+        answer = self.s.raw('GET /cgi-bin/nph-own HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        self.assertEqual(answer, b'HTTP/1.1 201 Mine\r\n\r\n')
+
+
+class OneProcess(ServerTest):
+    def test_programs_under_x(self):
+        s = self.configure('ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"\n', {'cgi-bin/echo': TEXT + 'cat\n'})
+        os.chmod(s.path('cgi-bin/echo'), 0o755)
+        s.start_foreground('-X')
+        with s.connect() as c:
+            self.assertEqual(c.request('/cgi-bin/echo', 'POST', body=b'one process').body, b'one process')
+
+    def test_none_where_nothing_runs(self):
+        s = self.serve('StartServers 1\n', {'htdocs/a.txt': 'a'})
+        self.assertEqual(s.get('/a.txt').status, 200)
+        self.assertFalse(s.roles('spawn'))
+
+    def test_stop_ends_programs(self):
+        s = self.configure('Options +ExecCGI\nAddHandler cgi-script .cgi\n', {'htdocs/a.cgi': '#!/bin/sh\necho $$ >@DIR@/pids/a\nsetsid sleep 60 &\necho $! >@DIR@/pids/b\nwait\n'})
+        os.chmod(s.path('htdocs/a.cgi'), 0o755)
+        os.makedirs(s.path('pids'))
+        os.chmod(s.path('pids'), 0o777)
+        s.start()
+        with socket.create_connection(('127.0.0.1', s.port)) as c:
+            c.sendall(b'GET /a.cgi HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            pids = [int(wait_for(lambda name=name: os.path.exists(s.path('pids/' + name)) and s.read('pids/' + name).strip(), 'it runs')) for name in 'ab']
+            s.stop()
+        for pid in pids:
+            wait_for(lambda: not alive(pid), 'the program is ended', 10)
+
+
+if __name__ == '__main__':
+    unittest.main()
