@@ -325,12 +325,12 @@ static bool take_head(struct cgi *c, size_t n)
 		fail(c, 503);
 		return false;
 	}
-	/* The head promises a connection that stays open only if the body will be read, which it is also where it waits now. */
+	/* The head promises a connection that stays open only if the body will be read: also where it waits now, not where it is dropped. */
 	if (!c->body_ended)
-		stream_read(r->stream, true);
+		stream_read(r->stream, c->program.in != NULL);
 	rc = response_start(r);
-	if (rc == 0 && c->in.p)
-		stream_read(r->stream, false);
+	if (rc == 0 && !c->body_ended)
+		stream_read(r->stream, !c->in.p);
 	if (rc != 0) {
 		last_errors(c);
 		release(c, rc < 0);
