@@ -111,7 +111,8 @@ static struct text concat(const struct node *n, struct expr_ctx *x)
  * Goes through the matches of n's pattern in t: what lies between them goes to *between, the replacement of each to *instead
  * (either may be NULL). The captures of the condition around stay.
  */
-static void replace(const struct node *n, struct text t, bool all, const struct node *with, struct texts *between, struct texts *instead, struct expr_ctx *x)
+static void replace(const struct node *n, struct text t, bool all, const struct node *with, struct texts *between,
+		    struct texts *instead, struct expr_ctx *x)
 {
 	struct regex_match kept = x->match, m;
 	struct text rest = t;

@@ -4,13 +4,11 @@
  *
  * A descent through the grammar of Apache's ap_expr: or, and, not, comparison, word, list. What a character means hangs on
  * where it stands ("/" begins a pattern only behind =~), so words are read where the grammar wants them, without a scanner
- * in front. texts.c reads what stands in quotes and in %{…}.
+ * in front. words.c reads words and lists, texts.c what stands in quotes and in %{…}.
  */
 #include "expr/parse.h"
 
 #include <stdio.h>
-
-#define IDENTIFIER "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 /* ------------------------------------------------------------------------------------------------ faults */
 
@@ -64,7 +62,7 @@ struct node *parse_node(struct parser *ps, enum node_kind kind)
 }
 
 /* kind(child, second): both may be NULL after a fault. */
-static struct node *node_of(struct parser *ps, enum node_kind kind, unsigned op, struct node *child, struct node *second)
+struct node *parse_node_of(struct parser *ps, enum node_kind kind, unsigned op, struct node *child, struct node *second)
 {
 	struct node *n = child ? parse_node(ps, kind) : NULL;
 
@@ -83,7 +81,7 @@ void parse_blanks(struct parser *ps)
 	ps->p += strspn(ps->p, " \t\r\n");
 }
 
-static bool take(struct parser *ps, const char *token)
+bool parse_take(struct parser *ps, const char *token)
 {
 	size_t n = strlen(token);
 
@@ -94,7 +92,7 @@ static bool take(struct parser *ps, const char *token)
 	return true;
 }
 
-static bool take_word(struct parser *ps, const char *word)
+bool parse_take_word(struct parser *ps, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -105,344 +103,12 @@ static bool take_word(struct parser *ps, const char *word)
 	return true;
 }
 
-static bool expect(struct parser *ps, const char *token, const char *what)
+bool parse_expect(struct parser *ps, const char *token, const char *what)
 {
-	if (take(ps, token))
+	if (parse_take(ps, token))
 		return true;
 	parse_fault(ps, ps->p, NULL, "\"%s\" is missing %s", token, what);
 	return false;
-}
-
-/* ------------------------------------------------------------------------------------------------ patterns */
-
-/* The flags behind a pattern: i s m g. False: another letter stands there. */
-static bool regex_flags(struct parser *ps, unsigned *flags, bool *all)
-{
-	for (; strspn(ps->p, IDENTIFIER); ps->p++)
-		switch (*ps->p) {
-		case 'i': *flags |= REGEX_NOCASE; break;
-		case 'm': *flags |= REGEX_MULTILINE; break;
-		case 's': *flags |= REGEX_DOTALL; break;
-		case 'g': *all = true; break;
-		default:
-			parse_fault(ps, ps->p, "the flags are i (any case), m (^ and $ at each line), s, and g behind s/…/…/",
-				    "there is no flag '%c' of a regular expression", *ps->p);
-			return false;
-		}
-	return true;
-}
-
-/* Up to the next `end` that no backslash stands before; NULL after a fault. */
-static char *until(struct parser *ps, char end, const char *opened)
-{
-	const char *from = ps->p;
-
-	while (*ps->p && *ps->p != end)
-		ps->p += ps->p[0] == '\\' && ps->p[1] ? 2 : 1;
-	if (!*ps->p) {
-		parse_fault(ps, opened, "close it, and choose a delimiter that does not stand in it, as in m#^/a/#",
-			    "the end '%c' of this regular expression is missing", end);
-		return NULL;
-	}
-	return arena_strndup(ps->arena, from, (size_t)(ps->p++ - from));
-}
-
-/* /…/ or m#…#, and where `sub` also s/…/…/ (its replacement becomes the child). Into *n. */
-static bool regex(struct parser *ps, struct node *n, bool sub)
-{
-	const char *opened;
-	unsigned flags = REGEX_DOTALL;
-	bool all = false, replaces;
-	struct err e = { .text = "" };
-	char *pattern;
-	char end;
-
-	parse_blanks(ps);
-	opened = ps->p;
-	replaces = sub && *ps->p == 's';
-	if (*ps->p != '/' && *ps->p != 'm' && !replaces) {
-		parse_fault(ps, ps->p, "write /pattern/ or m#pattern#", "a regular expression is missing");
-		return false;
-	}
-	ps->p += *ps->p != '/';
-	end = *ps->p;
-	if (!end || !strchr("/#$%^,;:_?|-!.'\"", end)) {
-		parse_fault(ps, opened, "write /pattern/ or m#pattern#", "'%c' cannot enclose a regular expression", end ? end : ' ');
-		return false;
-	}
-	ps->p++;
-	pattern = until(ps, end, opened);
-	if (!pattern)
-		return false;
-	if (replaces) {
-		n->child = parse_text(ps, end, opened);
-		if (!n->child)
-			return false;
-		ps->p++;
-	}
-	if (!regex_flags(ps, &flags, &all))
-		return false;
-	n->op = all;
-	n->regex = regex_new(ps->arena, pattern, flags, &e);
-	if (!n->regex)
-		parse_fault(ps, opened, NULL, "%s", e.text);
-	return n->regex != NULL;
-}
-
-/* ------------------------------------------------------------------------------------------------ words and lists */
-
-static struct node *list(struct parser *ps);
-
-/* word, word … up to `end`, chained. */
-static struct node *words(struct parser *ps, const char *end, unsigned *n)
-{
-	struct node *first = NULL, **tail = &first;
-
-	*n = 0;
-	do {
-		struct node *w = parse_word(ps);
-		if (!w)
-			return NULL;
-		*tail = w;
-		tail = &w->next;
-		++*n;
-	} while (take(ps, ","));
-	return expect(ps, end, "behind the list of words") ? first : NULL;
-}
-
-struct node *parse_function(struct parser *ps, struct text name, const char *at, struct node *arguments, unsigned n)
-{
-	struct node *f = parse_node(ps, NODE_FUNCTION);
-	unsigned least = 1, most = 1;
-	char *lower = f ? arena_strndup(ps->arena, name.p, name.n) : NULL;
-	struct text word;
-
-	if (!lower)
-		return parse_fault(ps, at, NULL, "out of memory");
-	for (char *p = lower; *p; p++)
-		*p = (char)ascii_lower((unsigned char)*p);
-	word = text_of(lower);
-	f->text = word;
-	f->child = arguments;
-	f->function = expr_function_find(lower, &least, &most);
-	if (!f->function && ps->names && ps->names->function && !ps->names->function(lower))
-		return parse_fault(ps, at, ps->names->list && ps->names->list(lower) ? "it gives a list: write 'text' in it" : NULL,
-				   "there is no function \"%s\"", lower);
-	if (n < least || n > most)
-		return parse_fault(ps, at, NULL, "%s takes %u argument%s", lower, least, least == 1 ? "" : "s");
-	if (text_is(word, "file") || text_is(word, "filesize") || text_is(word, "filemod")) {
-		ps->uses |= EXPR_USES_FILES;
-		if (ps->names && (ps->names->no_files || (ps->names->no_contents && text_is(word, "file"))))
-			return parse_fault(ps, at, NULL, "%s is not available here", lower);
-	}
-	ps->uses |= text_is(word, "resp") ? EXPR_USES_RESPONSE : 0u;
-	return f;
-}
-
-/* sub [(] s/…/…/, word [)] */
-static struct node *substitution(struct parser *ps)
-{
-	struct node *n = parse_node(ps, NODE_SUB);
-	bool open = take(ps, "(");
-
-	if (!n)
-		return NULL;
-	parse_blanks(ps);
-	if (*ps->p != 's')
-		return parse_fault(ps, ps->p, "write sub(s/pattern/replacement/, word)", "a substitution s/…/…/ is missing");
-	if (!regex(ps, n, true) || !expect(ps, ",", "behind the substitution") || !(n->child->next = parse_word(ps)))
-		return NULL;
-	return !open || expect(ps, ")", "behind the word") ? n : NULL;
-}
-
-/* join [(] list [, word] [)] */
-static struct node *joined(struct parser *ps)
-{
-	bool open = take(ps, "(");
-	struct node *of = list(ps), *between = NULL;
-
-	if (!of || (take(ps, ",") && !(between = parse_word(ps))))
-		return NULL;
-	if (open && !expect(ps, ")", "behind the list"))
-		return NULL;
-	return node_of(ps, NODE_JOIN, 0, of, between);
-}
-
-static struct node *number(struct parser *ps)
-{
-	struct node *n = parse_node(ps, NODE_TEXT);
-	const char *from = ps->p;
-
-	ps->p += *ps->p == '-';
-	ps->p += strspn(ps->p, "0123456789");
-	while (ps->grammar == EXPR_SSLREQUIRE && ps->p[0] == '.' && ps->p[1] >= '0' && ps->p[1] <= '9')
-		ps->p += 1 + strspn(ps->p + 1, "0123456789");
-	if (n)
-		n->text = (struct text){ arena_strndup(ps->arena, from, (size_t)(ps->p - from)), (size_t)(ps->p - from) };
-	return n && n->text.p ? n : NULL;
-}
-
-static struct node *call(struct parser *ps)
-{
-	const char *at = ps->p;
-	struct text name = { ps->p, strspn(ps->p, IDENTIFIER) };
-	struct node *arguments;
-	unsigned n;
-
-	ps->p += name.n;
-	if (text_is_nocase(name, "sub"))
-		return substitution(ps);
-	if (text_is_nocase(name, "join"))
-		return joined(ps);
-	parse_blanks(ps);
-	if (*ps->p != '(')
-		return parse_fault(ps, at, "put a text in quotes, a variable in %{ }", "\"%.*s\" is neither quoted nor a function", (int)name.n, name.p);
-	ps->p++;
-	arguments = words(ps, ")", &n);
-	return arguments ? parse_function(ps, name, at, arguments, n) : NULL;
-}
-
-/* What a word begins with, one of its pieces. */
-static struct node *piece(struct parser *ps)
-{
-	const char *at;
-	struct node *n;
-
-	parse_blanks(ps);
-	at = ps->p;
-	if (*at == '\'' || *at == '"') {
-		ps->p++;
-		n = parse_text(ps, *at, at);
-		ps->p += n != NULL;             /* a fault may stand at the end of all */
-		return n;
-	}
-	if (at[0] == '%' && at[1] == '{')
-		return parse_variable(ps);
-	if (at[0] == '$' && at[1] >= '0' && at[1] <= '9')
-		return parse_capture(ps);
-	if ((*at >= '0' && *at <= '9') || (*at == '-' && at[1] >= '0' && at[1] <= '9'))
-		return number(ps);
-	if (*at == '(') {
-		ps->p++;
-		n = parse_word(ps);
-		return n && expect(ps, ")", "behind the word") ? n : NULL;
-	}
-	if (*at != '_' && strspn(at, IDENTIFIER))
-		return call(ps);
-	return parse_fault(ps, at, "write 'text', %{VARIABLE}, a number or function('text')", "a word is missing");
-}
-
-struct node *parse_word(struct parser *ps)
-{
-	struct node *first, **tail;
-
-	if (!parse_enter(ps))
-		return NULL;
-	first = piece(ps);
-	parse_blanks(ps);
-	if (first && *ps->p == '.') {
-		struct node *row = node_of(ps, NODE_CONCAT, 0, first, NULL);
-		tail = &first->next;
-		while (row && take(ps, ".")) {
-			*tail = piece(ps);
-			row = *tail ? row : NULL;
-			tail = row ? &(*tail)->next : tail;
-		}
-		first = row;
-	}
-	parse_leave(ps);
-	return first;
-}
-
-/* split [(] regex, list or word [)] */
-static struct node *split(struct parser *ps)
-{
-	struct node *n = parse_node(ps, NODE_SPLIT), *of;
-	bool open = take(ps, "(");
-	const char *at;
-
-	if (!n || !regex(ps, n, true) || !expect(ps, ",", "behind the regular expression"))
-		return NULL;
-	parse_blanks(ps);
-	at = ps->p;
-	of = *at == '{' || parse_list_name(ps, at) ? list(ps) : parse_word(ps);
-	if (!of || (open && !expect(ps, ")", "behind the list")))
-		return NULL;
-	if (n->child)
-		n->child->next = of;
-	else
-		n->child = of;
-	n->op = (n->op ? 1u : 0u) | (n->child != of ? 2u : 0u);
-	return n;
-}
-
-/* Whether the word there names a list: split, or a list function of the surroundings. */
-bool parse_list_name(const struct parser *ps, const char *at)
-{
-	struct text name = { at, strspn(at, IDENTIFIER) };
-	char lower[64];
-
-	if (text_is_nocase(name, "split"))
-		return true;
-	if (!name.n || name.n >= sizeof lower)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		lower[i] = (char)ascii_lower((unsigned char)name.p[i]);
-	lower[name.n] = '\0';
-	return ps->names && ps->names->list ? ps->names->list(lower) : strcmp(lower, "peerextlist") == 0;
-}
-
-static struct node *list_function(struct parser *ps)
-{
-	struct text name = { ps->p, strspn(ps->p, IDENTIFIER) };
-	struct node *f;
-	char *lower;
-
-	ps->p += name.n;
-	if (!expect(ps, "(", "behind the function's name"))
-		return NULL;
-	f = node_of(ps, NODE_LIST_FUNCTION, 0, parse_word(ps), NULL);
-	lower = arena_strndup(ps->arena, name.p, name.n);
-	if (!f || !lower || !expect(ps, ")", "behind the argument"))
-		return NULL;
-	for (char *p = lower; *p; p++)
-		*p = (char)ascii_lower((unsigned char)*p);
-	f->text = text_of(lower);
-	return f;
-}
-
-static struct node *list_at(struct parser *ps)
-{
-	struct node *n;
-	unsigned count;
-
-	parse_blanks(ps);
-	if (take(ps, "{")) {
-		n = parse_node(ps, NODE_LIST);
-		if (n)
-			n->child = words(ps, "}", &count);
-		return n && n->child ? n : NULL;
-	}
-	if (take(ps, "(")) {
-		n = list(ps);
-		return n && expect(ps, ")", "behind the list") ? n : NULL;
-	}
-	if (take_word(ps, "split"))
-		return split(ps);
-	if (parse_list_name(ps, ps->p))
-		return list_function(ps);
-	return parse_fault(ps, ps->p, "write {'one', 'two'} or PeerExtList('1.2.3')", "a list is missing");
-}
-
-static struct node *list(struct parser *ps)
-{
-	struct node *n;
-
-	if (!parse_enter(ps))
-		return NULL;
-	n = list_at(ps);
-	parse_leave(ps);
-	return n;
 }
 
 /* ------------------------------------------------------------------------------------------------ comparisons */
@@ -451,7 +117,7 @@ static struct node *matching(struct parser *ps, struct node *left, bool not)
 {
 	struct node *n = parse_node(ps, NODE_MATCH);
 
-	if (!n || !regex(ps, n, false))
+	if (!n || !parse_regex(ps, n, false))
 		return NULL;
 	n->op = not;
 	n->child = left;
@@ -478,20 +144,20 @@ static struct node *by_name(struct parser *ps, struct node *left, struct text na
 
 	ps->p = name.p + name.n;
 	if (text_is_nocase(name, "in"))
-		return node_of(ps, NODE_IN, 0, left, list(ps));
+		return parse_node_of(ps, NODE_IN, 0, left, parse_list(ps));
 	for (size_t i = 0; i < sizeof compares / sizeof *compares; i++)
 		if (text_is_nocase(name, compares[i].name)) {
 			unsigned how = ps->grammar == EXPR_SSLREQUIRE ? COMPARE_LENGTH : COMPARE_INTEGER;
-			return node_of(ps, NODE_COMPARE, how + compares[i].op, left, parse_word(ps));
+			return parse_node_of(ps, NODE_COMPARE, how + compares[i].op, left, parse_word(ps));
 		}
 	for (size_t i = 0; dash && i < sizeof globs / sizeof *globs; i++)
 		if (text_is_nocase(name, globs[i].name))
-			return node_of(ps, NODE_GLOB, globs[i].op, left, parse_word(ps));
+			return parse_node_of(ps, NODE_GLOB, globs[i].op, left, parse_word(ps));
 	if (dash && text_is_nocase(name, "ipmatch")) {
 		parse_blanks(ps);
 		at = ps->p;
 		right = parse_word(ps);
-		n = right ? node_of(ps, NODE_ADDRESS, 0, left, NULL) : NULL;
+		n = right ? parse_node_of(ps, NODE_ADDRESS, 0, left, NULL) : NULL;
 		return n && network(ps, n, right, at) ? n : NULL;
 	}
 	return parse_fault(ps, at, "the operators are == != < <= > >= =~ !~ -eq -ne -lt -le -gt -ge -in -ipmatch -strmatch -strcmatch -fnmatch",
@@ -510,13 +176,13 @@ static struct node *operation(struct parser *ps, struct node *left)
 
 	parse_blanks(ps);
 	at = ps->p;
-	if (take(ps, "=~"))
+	if (parse_take(ps, "=~"))
 		return matching(ps, left, false);
-	if (take(ps, "!~"))
+	if (parse_take(ps, "!~"))
 		return matching(ps, left, true);
 	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-		if (take(ps, signs[i].sign))
-			return node_of(ps, NODE_COMPARE, signs[i].op + (ps->grammar == EXPR_SSLREQUIRE ? COMPARE_LENGTH : 0u), left, parse_word(ps));
+		if (parse_take(ps, signs[i].sign))
+			return parse_node_of(ps, NODE_COMPARE, signs[i].op + (ps->grammar == EXPR_SSLREQUIRE ? COMPARE_LENGTH : 0u), left, parse_word(ps));
 	name = (struct text){ at + (*at == '-'), strspn(at + (*at == '-'), IDENTIFIER) };
 	if (name.n && (*at == '-' || (!text_is(name, "and") && !text_is(name, "or"))))
 		return by_name(ps, left, name, at);
@@ -545,7 +211,7 @@ static struct node *test(struct parser *ps)
 	parse_blanks(ps);
 	network_at = ps->p;
 	word = parse_word(ps);
-	n = node_of(ps, NODE_TEST, (unsigned char)(letter == 'A' ? 'U' : letter), word, NULL);
+	n = parse_node_of(ps, NODE_TEST, (unsigned char)(letter == 'A' ? 'U' : letter), word, NULL);
 	if (n && letter == 'R' && !network(ps, n, word, network_at))
 		return NULL;
 	return n;
@@ -558,13 +224,13 @@ static struct node *term(struct parser *ps)
 	struct node *n;
 
 	parse_blanks(ps);
-	if (take(ps, "(")) {
+	if (parse_take(ps, "(")) {
 		n = condition(ps);
-		return n && expect(ps, ")", "behind the condition") ? n : NULL;
+		return n && parse_expect(ps, ")", "behind the condition") ? n : NULL;
 	}
-	if (take_word(ps, "true"))
+	if (parse_take_word(ps, "true"))
 		return parse_node(ps, NODE_TRUE);
-	if (take_word(ps, "false"))
+	if (parse_take_word(ps, "false"))
 		return parse_node(ps, NODE_FALSE);
 	if (ps->p[0] == '-' && !(ps->p[1] >= '0' && ps->p[1] <= '9'))
 		return test(ps);
@@ -576,11 +242,11 @@ static struct node *negation(struct parser *ps)
 {
 	struct node *n;
 
-	if (!take(ps, "!") && !take_word(ps, "not"))
+	if (!parse_take(ps, "!") && !parse_take_word(ps, "not"))
 		return term(ps);
 	if (!parse_enter(ps))
 		return NULL;
-	n = node_of(ps, NODE_NOT, 0, negation(ps), NULL);
+	n = parse_node_of(ps, NODE_NOT, 0, negation(ps), NULL);
 	parse_leave(ps);
 	return n;
 }
@@ -591,8 +257,8 @@ static struct node *row(struct parser *ps, enum node_kind kind)
 	const char *sign = kind == NODE_OR ? "||" : "&&", *word = kind == NODE_OR ? "or" : "and";
 	struct node *first = kind == NODE_OR ? row(ps, NODE_AND) : negation(ps), *all = NULL, **tail = first ? &first->next : NULL;
 
-	while (first && (take(ps, sign) || take_word(ps, word))) {
-		if (!all && !(all = node_of(ps, kind, 0, first, NULL)))
+	while (first && (parse_take(ps, sign) || parse_take_word(ps, word))) {
+		if (!all && !(all = parse_node_of(ps, kind, 0, first, NULL)))
 			return NULL;
 		*tail = kind == NODE_OR ? row(ps, NODE_AND) : negation(ps);
 		if (!*tail)
@@ -621,9 +287,9 @@ struct node *parse_embedded(struct parser *ps)
 	ps->embedded++;
 	n = condition(ps);
 	ps->embedded--;
-	if (!n || !expect(ps, ":}", "behind the word"))
+	if (!n || !parse_expect(ps, ":}", "behind the word"))
 		return NULL;
-	return n->kind >= NODE_TEXT && n->kind <= NODE_CHOICE ? n : node_of(ps, NODE_CHOICE, 0, n, NULL);
+	return n->kind >= NODE_TEXT && n->kind <= NODE_CHOICE ? n : parse_node_of(ps, NODE_CHOICE, 0, n, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */

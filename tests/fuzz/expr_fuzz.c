@@ -1,5 +1,5 @@
 /*
- * expr_fuzz.c - fuzzes server/expr (parse.c, texts.c, eval.c, glob.c, functions.c) with expressions. The first byte chooses the grammar. Holds:
+ * expr_fuzz.c - fuzzes server/expr with expressions. The first byte chooses the grammar. Holds:
  * - what is refused says at which column, inside the text or just behind it;
  * - what is taken is evaluated to true, false or no answer, and has no answer exactly if it says why;
  * - a text that was made is within its limit;
