@@ -4,6 +4,7 @@ sent), keyholders that are killed or hang while children ask, and a search of ev
 """
 import base64
 import ctypes
+import glob
 import os
 import random
 import re
@@ -308,6 +309,22 @@ class Direct(ServerTest):
             heap = re.search(r'\[heap\]\n(?:\w+:.*\n)*VmFlags: (.*)', f.read())
         self.assertIn(' dd', ' ' + heap[1])
         self.assertIn(' lo', ' ' + heap[1])
+        self.look_into_core(s)
+
+    def look_into_core(self, s):
+        """The keys are in the memory of this child, but not in what it leaves."""
+        victim = s.workers()[0]
+        os.kill(victim, signal.SIGSEGV)
+        s.logged(r'BH0120: child pid %d exit signal Segmentation fault' % victim)
+        with open('/proc/sys/kernel/core_pattern') as f:
+            if f.read().startswith(('|', '/')):
+                return                  # it goes elsewhere
+        path = wait_for(lambda: glob.glob(s.path('crash/core*')), 'there is a core')[0]
+        with open(path, 'rb') as f:
+            core = f.read()
+        self.assertIn(b'bulkhead', core)
+        for name in ('ec', 'rsa'):
+            self.assertEqual([p for p in key_bytes(certificate(name + '.test', name)[1]) if p in core], [])
 
 
 if __name__ == '__main__':

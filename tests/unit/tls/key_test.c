@@ -5,6 +5,7 @@
 #include "rig.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -170,6 +171,33 @@ static void test_lost_question(void **state)
 	tls_policy_free(p);
 }
 
+/* Told that its keyholder died, a child asks again at once; while it waits it complains. */
+static void test_told_of_a_death(void **state)
+{
+	struct tls_policy *p = rig_host(env, "one.test", "one.test", "");
+	struct key_calls *calls = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = keyholder(rig_keys, LOSES_FIRST), teller;
+	int64_t began = now_ms();
+	int alert;
+
+	(void)state;
+	link_of_child.calls = calls;
+	key_use(&key_ops_keyholder, &link_of_child);
+	teller = fork();
+	if (teller == 0) {
+		nanosleep(&(struct timespec){ .tv_nsec = 400000000 }, NULL);
+		atomic_fetch_add(&calls->deaths, 1);
+		_exit(0);
+	}
+	assert_int_equal(handshake(p, CLIENT13, &alert), TLS_DONE);
+	assert_in_range(now_ms() - began, 300, 1200);
+	assert_in_range(atomic_load(&calls->complaints), 1, 4);
+	waitpid(teller, NULL, 0);
+	end(pid);
+	munmap(calls, sizeof *calls);
+	tls_policy_free(p);
+}
+
 static void test_nobody_there(void **state)
 {
 	struct tls_policy *p = rig_host(env, "one.test", "one.test", "");
@@ -306,7 +334,7 @@ static void test_decrypt_is_no_oracle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_handshakes), T(test_lost_question), T(test_nobody_there), T(test_store_checks), T(test_decrypt_is_no_oracle),
+		T(test_handshakes), T(test_lost_question), T(test_told_of_a_death), T(test_nobody_there), T(test_store_checks), T(test_decrypt_is_no_oracle),
 	};
 	int failed;
 
