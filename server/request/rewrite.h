@@ -25,13 +25,6 @@ extern struct conf_module rewrite_module;
 unsigned rewrite_host(struct request *r);
 /* PHASE_REWRITE_DIRECTORY, the same; PHASE_ANSWERED also after an internal redirect. */
 unsigned rewrite_directory(struct request *r);
-/*
- * The media type and the handler's name that rules gave the request ([T=…], [H=…]): NULL where none did. They count above
- * all that the name says.
- */
-const char *rewrite_forced_type(const struct request *r);
-const char *rewrite_forced_handler(const struct request *r);
-
 /* Calls visit for each file that a RewriteMap of the site reads. For the checks at start. */
 void rewrite_visit_maps(const struct site *s, void (*visit)(void *ctx, const char *file, const struct conf_pos *pos), void *ctx);
 

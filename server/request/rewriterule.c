@@ -54,8 +54,10 @@ static int take_apart(struct conf_call *call, char *line, const char *what, stru
 	size_t n;
 
 	w->first = next_word(&line, &closed);
-	if (!closed || !*line)
-		return conf_fail(call, conf_printf(call->env, "write: %s", what), "two words are needed");
+	if (!closed || !*line) {
+		conf_fail(call, conf_printf(call->env, "write: %s", what), "two words are needed");
+		return -1;
+	}
 	w->second = next_word(&line, &closed);
 	w->flags = NULL;
 	if (!closed || !*line)
@@ -144,7 +146,7 @@ int rewrite_set_cond(struct conf_call *call, void *config, int argc, char **argv
 {
 	struct rewrite_list *list = rewrite_list_of(call, config);
 	struct rewrite_cond *c = conf_alloc(call->env, sizeof *c);
-	struct words w;
+	struct words w = { .first = NULL };
 
 	(void)argc;
 	c->pos = call->node->pos;
@@ -210,7 +212,7 @@ int rewrite_set_rule(struct conf_call *call, void *config, int argc, char **argv
 {
 	struct rewrite_list *list = rewrite_list_of(call, config);
 	struct rewrite_rule *rule = conf_alloc(call->env, sizeof *rule);
-	struct words w;
+	struct words w = { .first = NULL };
 
 	(void)argc;
 	rule->pos = call->node->pos;

@@ -176,6 +176,16 @@ struct rewriting {
 	unsigned nvary;
 };
 
+/* What outlives the list: r->rewritten. */
+struct rewritten {
+	bool end;                               /* [END] was met */
+	const char *type, *handler;             /* [T], [H]; NULL = none */
+};
+/* REWRITE_ANSWER: with w->status; REWRITE_BROKEN: with w->status or w->wait. REWRITE_CHANGED_AS_IS: a redirect is not escaped. */
+enum rewrite_result { REWRITE_UNCHANGED, REWRITE_CHANGED, REWRITE_CHANGED_AS_IS, REWRITE_ANSWER, REWRITE_BROKEN };
+enum rewrite_result rewrite_list_apply(struct rewriting *w, const struct rewrite_list *list);
+const char *rewrite_file_of(const struct rewrite_rule *rule);
+
 void rewrite_tell(const struct rewriting *w, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #define rewrite_trace(w, level, ...) do { if ((w)->traced >= (level)) rewrite_tell(w, level, __VA_ARGS__); } while (0)
 

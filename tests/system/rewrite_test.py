@@ -60,6 +60,7 @@ class Rules(ServerTest):
             os.rename(s.path('new.map'), s.path('t.map'))
             self.assertEqual(s.get('/t/one').headers['location'], 'http://other.test/changed')
         with self.subTest('trace'):
+            wait_for(lambda: 'key=one -> val=changed' in s.read('logs/error_log'), lambda: s.read('logs/error_log'))
             log = s.read('logs/error_log')
             self.assertRegex(log, r"\[rewrite:trace3\] .*applying pattern '\^/go/\(\.\*\)\$' to uri '/go/x y': matched \(.*case\.conf:\d+\)")
             self.assertRegex(log, r"\[rewrite:trace4\] .*\[perdir .*/htdocs/app/\] RewriteCond: input='.*/app/users' pattern='!-f' => matched \(.*/app/\.htaccess:2\)")
