@@ -170,6 +170,8 @@ struct rewriting {
 	bool pass, reduced;                     /* [PT]; http://this-host/ was taken off */
 	bool sub;                               /* of a request that another one looks up */
 	int traced;                             /* 0 to 8: how much is told */
+	unsigned steps;                         /* rules and conditions looked at */
+	int64_t until_ms;                       /* CLOCK_MONOTONIC: the list has to be done; 0 = not asked yet */
 	const char *first_name;                 /* r->filename before the first rule */
 	const char *made;                       /* and behind the last */
 	const char *vary[REWRITE_VARY];         /* fields that the conditions of the rule at hand looked at */

@@ -13,13 +13,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "http/head.h"
 #include "log/log.h"
 #include "request/response.h"
 
 #define WORK_LIMIT ((size_t)8 << 20)    /* bytes that the rules of one list may use: a loop of rules ends there */
-#define STEP_LIMIT 1000000              /* rules looked at in one list, rounds included */
+#define STEP_LIMIT 1000000              /* rules and conditions looked at in one list, rounds included */
+#define TIME_LIMIT 1000                 /* ms a list may take: the child's other connections wait for it */
+#define STEPS_A_LOOK 32                 /* between two looks at the clock */
 
 enum outcome { NO_MATCH, MATCHED, NO_SUBSTITUTION, FAILED };
 
@@ -87,13 +90,40 @@ static int put_vary(struct rewriting *w)
 	return 0;
 }
 
+/* Whether the list has used up what it may: a pattern that goes back and forth takes a millisecond, and may come often. */
+static bool spent(struct rewriting *w)
+{
+	struct timespec now;
+	int64_t ms;
+
+	if (++w->steps % STEPS_A_LOOK)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (!w->until_ms)
+		w->until_ms = ms + TIME_LIMIT;
+	return ms > w->until_ms || w->steps > STEP_LIMIT;
+}
+
+static void tell_spent(struct rewriting *w, const struct rewrite_rule *rule)
+{
+	log_errorx(&w->r->client->about, LOG_REWRITE, "BH0614", "%s answered with 500: the rules lead in a circle, or take too long: a second, or a million "
+		   "steps, were not enough (RewriteRule %s of %s:%u)", w->r->path, rule->pattern, rewrite_file_of(rule), rule->pos.line);
+	w->status = 500;
+}
+
 /* 1, 0, -1 */
 static int conditions_hold(struct rewriting *w, const struct rewrite_rule *rule)
 {
 	for (const struct rewrite_cond *c = rule->conds; c; c = c->next) {
 		unsigned before = w->nvary;
-		int rc = rewrite_cond_holds(w, c);
+		int rc;
 
+		if (spent(w)) {
+			tell_spent(w, rule);
+			return -1;
+		}
+		rc = rewrite_cond_holds(w, c);
 		if (rc < 0)
 			return -1;
 		if (c->flags & REWRITE_C_NOVARY || (!rc && c->flags & REWRITE_C_OR))
@@ -327,14 +357,16 @@ enum rewrite_result rewrite_list_apply(struct rewriting *w, const struct rewrite
 {
 	size_t used = arena_used(w->r->arena);
 	enum rewrite_result result = REWRITE_UNCHANGED;
-	unsigned steps = 0, round = 1;
+	unsigned round = 1;
 
 	for (unsigned i = 0; i < list->n; i++) {
 		const struct rewrite_rule *rule = list->at[i];
 		enum outcome out;
 
-		if (++steps > STEP_LIMIT)
-			return broken(w, rule, "they were looked at a million times");
+		if (spent(w)) {
+			tell_spent(w, rule);
+			return REWRITE_BROKEN;
+		}
 		if (w->sub && rule->flags & (REWRITE_F_NOSUBREQ | REWRITE_F_REDIRECT))
 			continue;
 		if (!w->uri.p && set_uri(w) != 0)

@@ -162,6 +162,7 @@ static void flow(void **state)
 		{ "next", "RewriteRule ^/x-(.*)-(.*)$ /x-$1_$2 [N]\nRewriteRule ^/x-a_b_c$ /a.txt", "/x-a-b-c", NULL, 200, "/htdocs/a.txt" },
 		{ "next without end", "RewriteRule ^/x$ /x [N=5]", "/x", NULL, 500, NULL },
 		{ "growing without end", "RewriteRule ^/x(.*)$ /x$1x [N]", "/x", NULL, 500, NULL },
+		{ "a million steps", "RewriteRule ^/z$ -\nRewriteRule . - [N=1000000]", "/x", NULL, 500, NULL },
 		{ "gone", "RewriteRule ^/x$ - [G]", "/x", NULL, 410, NULL },
 		{ "a status", "RewriteRule ^/x$ - [R=451]", "/x", NULL, 451, NULL },
 		{ "an empty answer", "RewriteRule ^/x$ - [R=200]", "/x", NULL, 200, NULL },
