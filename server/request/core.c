@@ -363,8 +363,8 @@ static int set_error_document(struct conf_call *call, void *config, int argc, ch
 		return conf_fail(call, "write ErrorDocument 404 /missing.html", "the document is missing");
 	doc->status = (unsigned)status;
 	doc->value = conf_word(call->env, &rest);
-	if (!doc->value)
-		doc->value = "";
+	if (!doc->value || !*doc->value)
+		return conf_fail(call, "write ErrorDocument 404 \" \" for an empty page", "the document is missing");
 	if (strcasecmp(doc->value, "default") == 0)
 		doc->kind = CORE_DOCUMENT_DEFAULT;
 	else if (doc->value[0] == '/')
