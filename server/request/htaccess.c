@@ -460,7 +460,7 @@ static unsigned look(struct request *r, struct htaccess *like, const char *folde
 	if (err < 0)
 		return status;
 	*found = true;
-	if (h && h->length == like->length && memcmp(h->text, like->text, h->length) == 0) {
+	if (h && like->text && h->length == like->length && memcmp(h->text, like->text, h->length) == 0) {
 		h->stamp = like->stamp;
 		h->settled = like->settled;
 		return use(r, h, false);
