@@ -241,6 +241,7 @@ void spawn_end(struct stream *s, struct spawned *p, bool kill);
 bool spawn_events(struct conn *c, const struct stream *s);
 void spawn_forget(struct conn *c, const struct stream *s);
 void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
+void spawn_fini(struct conn_server *s);
 void spawn_poll(struct deadline *d);                    /* server->spawn_poll's */
 
 /* check.c: responders. True: c->check.waits, a turn comes with the answer; false: it is there. */

@@ -141,6 +141,7 @@ void conn_free(struct conn_server *s)
 		return;
 	list_each(i, &s->conns)
 		conn_close(list_entry(i, struct conn, item));
+	spawn_fini(s);
 	work_fini(s);
 	if (s->reserve >= 0)
 		close(s->reserve);

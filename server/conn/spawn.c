@@ -221,6 +221,17 @@ void spawn_forget(struct conn *c, const struct stream *stream)
 	}
 }
 
+/* The end of the process: the close of the socket tells the rest. */
+void spawn_fini(struct conn_server *s)
+{
+	list_each(i, &s->programs) {
+		struct run *r = list_entry(i, struct run, item);
+
+		list_remove(&r->item);
+		free(r);
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------ news */
 
 bool spawn_events(struct conn *c, const struct stream *stream)

@@ -9,6 +9,7 @@
 #include "process/spawnrun.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/list.h"
 #include "process/shared.h"
 #include "request/env.h"
 #include "request/scripts.h"
@@ -29,11 +29,9 @@
 #define TREE_MOST 512                   /* descendants that are looked for */
 
 struct program {
-	struct list item;
+	pid_t pid;                      /* also its session and group; 0 = nothing runs here */
 	int owner;
 	uint32_t id;
-	pid_t pid;                      /* also its session and group */
-	unsigned place;                 /* in run.groups */
 	bool exited, told, over, tree;
 	int status;
 	int64_t kill_at;                /* INT64_MAX = not told to end */
@@ -41,10 +39,12 @@ struct program {
 
 static struct {
 	const struct site *site;
-	pid_t *groups;
-	unsigned n;
-	struct list programs;
-} run = { .programs = LIST_INIT(run.programs) };
+	pid_t *groups;                  /* the same pids, for a successor; NULL = for nobody */
+	struct program at[SPAWN_MOST];
+	unsigned used;                  /* nothing ever ran from here on */
+} run;
+
+#define each_program(p) (struct program *p = run.at; p < run.at + run.used; p++) if (p->pid)
 
 void spawnrun_init(const struct site *site, pid_t *groups)
 {
@@ -198,132 +198,119 @@ static void close_rest(void)
 		close(fd);
 }
 
-/* Between vfork and exec: the memory is the parent's, so nothing is changed there but the outcome. */
-static _Noreturn void become(const struct order *o, const int *fds, pid_t parent, volatile struct outcome *out)
+struct birth {
+	const struct order *order;
+	const int *fds;
+	pid_t parent;
+	struct outcome out;
+};
+
+/* Between clone and exec: the memory is the parent's, which waits, so nothing is changed there but the outcome. */
+static int become(void *arg)
 {
+	struct birth *b = arg;
+	const struct order *o = b->order;
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	if (getppid() != b->parent)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		dup2(fds[i], i);
+		dup2(b->fds[i], i);
 	close_rest();
 	umask(022);
-	out->stage = SPAWN_LIMITS;
+	b->out.stage = SPAWN_LIMITS;
 	if (!bound(RLIMIT_CPU, o->limits.cpu) || !bound(RLIMIT_AS, o->limits.memory) || !bound(RLIMIT_NPROC, o->limits.processes)) {
-		out->errnum = errno;
+		b->out.errnum = errno;
 		_exit(127);
 	}
-	out->stage = SPAWN_FOLDER;
+	b->out.stage = SPAWN_FOLDER;
 	if (chdir(o->dir) < 0) {
-		out->errnum = errno;
+		b->out.errnum = errno;
 		_exit(127);
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(o->path, o->argv, o->envp);
-	out->stage = SPAWN_EXEC;
-	out->errnum = errno;
+	b->out.stage = SPAWN_EXEC;
+	b->out.errnum = errno;
 	_exit(127);
 }
 
-static __attribute__((noinline)) pid_t launch(const struct order *o, const int *fds, volatile struct outcome *out)
-{
-	pid_t parent = getpid(), pid;
-
-	pid = vfork();
-	if (pid == 0)
-		become(o, fds, parent, out);
-	return pid;
-}
-
-/* Signals wait: a handler must not run in memory that two processes share. */
+/* As vfork, with a stack of its own. Signals wait: a handler must not run in memory that two processes share. */
 static pid_t begin(const struct order *o, const int *fds, struct outcome *result)
 {
-	volatile struct outcome out = { SPAWN_BUSY, 0 };
+	static _Alignas(64) char stack[65536];
+	struct birth b = { .order = o, .fds = fds, .parent = getpid(), .out = { SPAWN_BUSY, 0 } };
 	sigset_t all, before;
 	pid_t pid;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	pid = launch(o, fds, &out);
+	pid = clone(become, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &b);
+	*result = b.out;
 	if (pid < 0)
-		out.errnum = errno;
+		result->errnum = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (pid > 0 && out.errnum) {
+	if (pid > 0 && result->errnum) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		pid = -1;
 	}
-	*result = (struct outcome){ out.stage, out.errnum };
 	return pid;
 }
 
-static int free_place(void)
+static struct program *free_place(void)
 {
-	static unsigned next;
-
-	if (!run.groups)
-		return run.n < SPAWN_MOST ? 0 : -1;
-	for (unsigned i = 0; i < SPAWN_MOST; i++) {
-		unsigned place = (next + i) % SPAWN_MOST;
-		if (!run.groups[place]) {
-			next = place + 1;
-			return (int)place;
-		}
-	}
-	return -1;
+	for (struct program *p = run.at; p < run.at + SPAWN_MOST; p++)
+		if (!p->pid)
+			return p;
+	return NULL;
 }
 
 static enum spawn_stage start(const struct order *o, struct program *p, const int *fds, int *errnum)
 {
 	struct outcome out;
-	int place = free_place();
+	pid_t pid = begin(o, fds, &out);
+	size_t place = (size_t)(p - run.at);
 
-	if (place < 0)
-		return SPAWN_BUSY;
-	p->pid = begin(o, fds, &out);
-	if (p->pid < 0) {
+	if (pid < 0) {
 		*errnum = out.errnum;
 		return out.stage;
 	}
-	p->place = (unsigned)place;
+	*p = (struct program){ .pid = pid, .kill_at = INT64_MAX };
+	if (place >= run.used)
+		run.used = (unsigned)place + 1;
 	if (run.groups)
-		run.groups[place] = p->pid;
+		run.groups[place] = pid;
 	return SPAWN_OK;
 }
 
 enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum)
 {
-	struct program *p = calloc(1, sizeof *p);
-	char *copy = malloc(n + 1);
+	struct program *p = free_place();
+	char *copy = p ? malloc(n + 1) : NULL;
 	struct order o = { .path = NULL };
 	enum spawn_stage stage = SPAWN_BUSY;
 
 	*errnum = 0;
-	if (p && copy) {
+	if (copy) {
 		memcpy(copy, order, n);
 		if (order_read(&o, copy, n) < 0 || !scripts_allowed(run.site, o.path))
 			stage = SPAWN_REFUSED;
 		else
 			stage = start(&o, p, fds, errnum);
+		if (stage == SPAWN_OK) {
+			p->owner = owner;
+			p->id = id;
+		}
 	}
 	order_free(&o);
 	free(copy);
-	if (stage != SPAWN_OK) {
-		free(p);
-		return stage;
-	}
-	p->owner = owner;
-	p->id = id;
-	p->kill_at = INT64_MAX;
-	list_append(&run.programs, &p->item);
-	run.n++;
-	return SPAWN_OK;
+	return stage;
 }
 
 /* ------------------------------------------------------------------------------------------------ descendants */
@@ -361,11 +348,9 @@ static void kill_tree(pid_t pid, int number)
 
 static struct program *program_of(pid_t pid)
 {
-	list_each(i, &run.programs) {
-		struct program *p = list_entry(i, struct program, item);
+	for each_program(p)
 		if (p->pid == pid)
 			return p;
-	}
 	return NULL;
 }
 
@@ -390,8 +375,8 @@ void spawnrun_kill_left(void)
 
 void spawnrun_kill_running(void)
 {
-	list_each(i, &run.programs)
-		kill_tree(list_entry(i, struct program, item)->pid, SIGKILL);
+	for each_program(p)
+		kill_tree(p->pid, SIGKILL);
 }
 
 void spawnrun_kill_all(void)
@@ -428,8 +413,7 @@ static void stop(struct program *p, bool kill_all)
 
 void spawnrun_over(int owner, uint32_t id, bool kill_all)
 {
-	list_each(i, &run.programs) {
-		struct program *p = list_entry(i, struct program, item);
+	for each_program(p) {
 		if (p->owner == owner && p->id == id)
 			stop(p, kill_all);
 	}
@@ -437,8 +421,7 @@ void spawnrun_over(int owner, uint32_t id, bool kill_all)
 
 void spawnrun_owner_gone(int owner)
 {
-	list_each(i, &run.programs) {
-		struct program *p = list_entry(i, struct program, item);
+	for each_program(p) {
 		if (p->owner == owner) {
 			p->owner = -1;
 			p->told = true;
@@ -462,17 +445,13 @@ static void bury(struct program *p)
 {
 	waitpid(p->pid, NULL, 0);
 	if (run.groups)
-		run.groups[p->place] = 0;
-	list_remove(&p->item);
-	free(p);
-	run.n--;
+		run.groups[p - run.at] = 0;
+	p->pid = 0;
 }
 
 bool spawnrun_ended(int *owner, uint32_t *id, int *status)
 {
-	list_each(i, &run.programs) {
-		struct program *p = list_entry(i, struct program, item);
-
+	for each_program(p) {
 		look(p);
 		if (!p->exited || p->told)
 			continue;
@@ -489,9 +468,7 @@ int64_t spawnrun_tick(int64_t now)
 {
 	int64_t due = INT64_MAX;
 
-	list_each(i, &run.programs) {
-		struct program *p = list_entry(i, struct program, item);
-
+	for each_program(p) {
 		look(p);
 		if (p->kill_at <= now) {
 			if (p->tree)

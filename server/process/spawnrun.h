@@ -1,5 +1,5 @@
 /*
- * spawnrun.h - programs that run: begun by vfork, ended by group, reaped. In the spawner, and under -X in the one process.
+ * spawnrun.h - programs that run: begun, ended by group, reaped. In the spawner, and under -X in the one process.
  */
 #ifndef BULKHEAD_PROCESS_SPAWNRUN_H
 #define BULKHEAD_PROCESS_SPAWNRUN_H
