@@ -73,7 +73,8 @@ static int set_action(struct conf_call *call, void *config, int argc, char **arg
 
 static const struct conf_directive directives[] = {
 	{ "Action", "the program that answers for files of a type or handler", NULL, LINE, .min = 2, .max = 3 },
-	{ "Script", "the program that answers requests with a method that nothing else answers", NULL, LINE, .min = 2, .max = 2 },
+	{ "Script", "the program that answers requests with a method that nothing else answers", NULL, .contexts = CONF_ANY,
+	  .args = CONF_TAKE, .scope = CONF_OF_SECTION, .set = set_action, .min = 2, .max = 2 },
 	{ .name = NULL },
 };
 
