@@ -101,6 +101,7 @@ static void run(struct arena *a, struct site *site, const char *path, const char
 	struct stream stream = { .ops = &nowhere, .request = r };
 	unsigned status;
 
+	client.about.settings = NULL;           /* a look-up has left those of the former site */
 	addr_parse(&client.peer, "192.0.2.1", 5555);
 	addr_parse(&client.local, "127.0.0.1", 80);
 	r->stream = &stream;
