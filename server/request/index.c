@@ -121,8 +121,8 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 	return 403;
 }
 
-/* FallbackResource: for what is not there, and for a folder without an index. As try_index. */
-static unsigned fall_back(struct request *r, const struct dir_section *d, struct search *s, bool *done)
+/* FallbackResource: for what is not there, and for a folder without an index. It counts only as a file. PHASE_WAIT, or 0. */
+static unsigned fall_back(struct request *r, const struct dir_section *d, bool *done)
 {
 	struct request *sub;
 	unsigned status;
@@ -130,14 +130,13 @@ static unsigned fall_back(struct request *r, const struct dir_section *d, struct
 	if (!d->fallback || !*d->fallback || strcmp(d->fallback, r->path) == 0)
 		return 0;
 	sub = phases_lookup(r, d->fallback, r->query, 0, &status);
-	if (!answers(sub, status)) {
-		if (sub)
-			request_close(sub);
-		return refused(r, s, sub, status);
+	if (answers(sub, status)) {
+		phases_adopt(r, sub);
+		*done = true;
+	} else if (sub) {
+		request_close(sub);
 	}
-	phases_adopt(r, sub);
-	*done = true;
-	return 0;
+	return status == PHASE_WAIT ? status : 0;
 }
 
 static bool reads(const struct request *r)
@@ -160,7 +159,7 @@ static unsigned walk_folder(struct request *r, const struct dir_section *d, bool
 		for (; *names && !status && !done; names++)
 			status = try_index(r, d, *names, &s, &done);
 	if (!status && !done && !own)
-		status = fall_back(r, d, &s, &done);
+		status = fall_back(r, d, &done);
 	if (status || done || own)
 		return status;
 	if (s.refused)
@@ -174,14 +173,13 @@ unsigned walk_index(struct request *r)
 {
 	const struct dir_section *d = request_config(r, &dir_module);
 	bool own = r->handler && strcmp(r->handler->name, "default-handler") != 0, done = false;
-	struct search s = { 0 };
 	size_t n;
 
 	if (!r->found && !own) {
 		unsigned status = speling_run(r);
 		if (!status)
-			status = fall_back(r, d, &s, &done);
-		return status || done ? status : s.refused;
+			status = fall_back(r, d, &done);
+		return status;
 	}
 	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
 		return 0;

@@ -67,7 +67,7 @@ class Files(ServerTest):
 
     def test_a_fallback_that_is_a_folder_sends_nobody_in_circles(self):
         s = self.serve('FallbackResource /f\n', {'htdocs/f/x': '', 'htdocs/empty/x': ''})
-        self.assertEqual([s.get(path).status for path in ('/missing', '/empty/', '/f/')], [403, 403, 403])
+        self.assertEqual([s.get(path).status for path in ('/missing', '/empty/', '/f/')], [404, 403, 403])
         self.assertEqual(s.get('/f').status, 301)
 
     def test_types(self):
