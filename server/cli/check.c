@@ -14,16 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/authn.h"
 #include "cert/check.h"
 #include "cert/token.h"
 #include "cli/cli.h"
 #include "crashdump/crashdump.h"
 #include "process/cache.h"
 #include "process/keys.h"
-#include "process/phrases.h"
 #include "process/listen.h"
+#include "process/phrases.h"
 #include "process/shared.h"
-#include "request/authn.h"
 #include "request/core.h"
 #include "request/rewrite.h"
 #include "request/sections.h"

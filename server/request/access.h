@@ -21,5 +21,7 @@ unsigned access_run(struct request *r);
  * r->auth_type are set where there is a user.
  */
 unsigned access_user_run(struct request *r);
+/* AuthBasicFake: what programs and other servers behind this one see as the user. Last before the handler. */
+void access_fake(struct request *r);
 
 #endif

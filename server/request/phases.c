@@ -11,7 +11,6 @@
 #include "log/target.h"
 #include "request/access.h"
 #include "request/actions.h"
-#include "request/authn.h"
 #include "request/core.h"
 #include "request/env.h"
 #include "request/filter.h"
@@ -323,7 +322,7 @@ static unsigned phase_handler(struct request *r)
 		return 0;
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
-	authn_fake(r);
+	access_fake(r);
 	headers_request(r);
 	if (filter_input(r) < 0)
 		return 503;

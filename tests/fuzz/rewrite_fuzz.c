@@ -15,7 +15,7 @@
 #include "log/log.h"
 #include "process/config.h"
 #include "request/phases.h"
-#include "request/rewriterule.h"
+#include "rewrite/rule.h"
 
 static void *env_alloc(void *ctx, size_t n)
 {

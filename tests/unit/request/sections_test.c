@@ -2,8 +2,8 @@
 #include "site.h"
 
 #include "request/access.h"
-#include "request/authn.h"
-#include "request/compat.h"
+#include "auth/authn.h"
+#include "auth/compat.h"
 #include "request/core.h"
 #include "request/env.h"
 

@@ -1,0 +1,80 @@
+/* password.c: each kind of hash against its password, and what is no hash. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "auth/password.h"
+
+/* Made with htpasswd, openssl passwd and mkpasswd. */
+static const struct { const char *hash, *password; enum password_kind kind; } good[] = {
+	{ "$2y$05$ZUw/oLZV6G.LNmFOtSkIauQlWi/H37vNpOS6m0SL7X1gcZS07PQ2O", "bcrypt-pass", PASSWORD_SLOW },
+	{ "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "password", PASSWORD_QUICK },
+	{ "{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "", PASSWORD_QUICK },
+	{ "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", "Hello world!", PASSWORD_SLOW },
+	{ "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "Hello world!", PASSWORD_SLOW },
+	{ "$apr1$saltsalt$IP7yWiChhoRI2om0qaAGf/", "one", PASSWORD_SLOW },
+	{ "$apr1$s$s./9nemSuGff4zMp9aMT81", "a longer password than sixteen bytes, so that more is mixed", PASSWORD_SLOW },
+	{ "$apr1$abcdefgh$L.PT565ESX4Tp2bqNs7Ie.", "", PASSWORD_SLOW },
+	{ "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", "password", PASSWORD_SLOW },
+	{ "rl.3StKT.4T8M", "rasmuslerdorf", PASSWORD_SLOW },
+};
+
+static void each_kind_matches_its_password(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		char other[128];
+
+		if (password_kind(good[i].hash) != good[i].kind || !password_matches(good[i].password, good[i].hash))
+			fail_msg("%s does not match \"%s\"", good[i].hash, good[i].password);
+		snprintf(other, sizeof other, "x%s", good[i].password);
+		if (password_matches(other, good[i].hash))
+			fail_msg("%s matches \"%s\"", good[i].hash, other);
+		if (*good[i].password && password_matches("", good[i].hash))
+			fail_msg("%s matches an empty password", good[i].hash);
+		/* a hash cut short, and one with more behind it */
+		snprintf(other, sizeof other, "%.*s", (int)strlen(good[i].hash) - 1, good[i].hash);
+		assert_false(password_matches(good[i].password, other));
+		snprintf(other, sizeof other, "%sx", good[i].hash);
+		assert_false(password_matches(good[i].password, other));
+	}
+}
+
+static void what_is_no_hash_matches_nothing(void **state)
+{
+	static const char *const rows[] = { "", "plain", "*", "!", "x", "$", "$$", "$9$x$y", "{SHA", "{MD5}x", "$apr1", "*0", "*1", "secretsecret", "password12345!" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (password_kind(rows[i]) != PASSWORD_UNKNOWN)
+			fail_msg("\"%s\" is taken for a hash", rows[i]);
+		assert_false(password_matches(rows[i], rows[i]));
+		assert_false(password_matches("", rows[i]));
+	}
+	assert_false(password_matches("x", "$apr1$saltsaltsalt$x"));    /* its salt is too long */
+	assert_false(password_matches("x", "$apr1$salt"));
+}
+
+static void bytes_compare(void **state)
+{
+	(void)state;
+	assert_true(password_same("abc", "abc", 3));
+	assert_true(password_same("abc", "abd", 2));
+	assert_false(password_same("abc", "abd", 3));
+	assert_true(password_same("", "", 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_kind_matches_its_password), cmocka_unit_test(what_is_no_hash_matches_nothing), cmocka_unit_test(bytes_compare),
+	};
+
+	password_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
