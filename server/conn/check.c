@@ -4,13 +4,10 @@
  */
 #include "conn/check.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/ipc.h"
 #include "conn/internal.h"
-
-#define TURN_ANSWERS 64
 
 static struct check_question question;          /* large, and only one at a time is made */
 
@@ -73,23 +70,8 @@ static void take_answer(struct conn_server *s, const struct ipc_message *m)
 
 void check_answers(struct watch *w, uint32_t events)
 {
-	static struct ipc_message m;
 	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, checker));
 
 	(void)events;
-	for (int i = 0; i < TURN_ANSWERS; i++) {
-		int rc = ipc_recv(w->fd, &m);
-
-		if (rc < 0 && errno == EBADMSG)
-			continue;
-		if (rc < 0)
-			return;
-		if (rc == 0) {                  /* master and checker are both gone */
-			loop_remove(s->loop, w);
-			w->fd = -1;
-			return;
-		}
-		ipc_drop_fds(&m);
-		take_answer(s, &m);
-	}
+	conn_hear(s, w, take_answer);
 }

@@ -162,6 +162,9 @@ void accept_stop(struct conn_server *s);        /* for good: closes the listener
 void conn_drain(struct conn_server *s);
 /* Tells how many connections are open, and the master when that makes this child busy, or spare again. */
 void conn_count_open(struct conn_server *s, unsigned open_now);
+/* Gives a turn's messages of a helper process to `take`. Where master and helper are both gone w->fd is -1 from then on. */
+struct ipc_message;
+void conn_hear(struct conn_server *s, struct watch *w, void (*take)(struct conn_server *s, const struct ipc_message *m));
 
 /* conn.c: the life of a connection. */
 void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local);

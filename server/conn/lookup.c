@@ -7,7 +7,6 @@
  */
 #include "conn/lookup.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 
 #include "base/ipc.h"
 #include "conn/internal.h"
-
-#define TURN_ANSWERS 64
 
 struct lookup {
 	struct lookup *next;
@@ -134,23 +131,8 @@ static void take_answer(struct conn_server *s, const struct ipc_message *m)
 
 void lookup_answers(struct watch *w, uint32_t events)
 {
-	static struct ipc_message m;
 	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, resolver));
 
 	(void)events;
-	for (int i = 0; i < TURN_ANSWERS; i++) {
-		int rc = ipc_recv(w->fd, &m);
-
-		if (rc < 0 && errno == EBADMSG)
-			continue;
-		if (rc < 0)
-			return;
-		if (rc == 0) {                  /* master and resolver are both gone */
-			loop_remove(s->loop, w);
-			w->fd = -1;
-			return;
-		}
-		ipc_drop_fds(&m);
-		take_answer(s, &m);
-	}
+	conn_hear(s, w, take_answer);
 }

@@ -9,9 +9,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/ipc.h"
 #include "log/log.h"
 
 #define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
+#define TURN_MESSAGES 64                /* of a helper */
 
 static void wake_master(struct conn_server *s)
 {
@@ -92,6 +94,27 @@ static void control_rings(struct watch *w, uint32_t events)
 		loop_remove(s->loop, w);
 }
 
+void conn_hear(struct conn_server *s, struct watch *w, void (*take)(struct conn_server *s, const struct ipc_message *m))
+{
+	static struct ipc_message m;            /* large */
+
+	for (int i = 0; i < TURN_MESSAGES; i++) {
+		int rc = ipc_recv(w->fd, &m);
+
+		if (rc < 0 && errno == EBADMSG)
+			continue;
+		if (rc < 0)
+			return;
+		if (rc == 0) {                  /* master and helper are both gone */
+			loop_remove(s->loop, w);
+			w->fd = -1;
+			return;
+		}
+		ipc_drop_fds(&m);
+		take(s, &m);
+	}
+}
+
 struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 {
 	struct conn_server *s = calloc(1, sizeof *s);
@@ -159,17 +182,11 @@ void conn_free(struct conn_server *s)
 int conn_run(struct conn_server *s)
 {
 	static const uint64_t one = 1;
+	struct watch *const others[] = { &s->master, &s->control, &s->resolver, &s->checker, &s->spawner };
 
-	if (s->master.fd >= 0)
-		loop_watch(s->loop, &s->master, EPOLLIN);
-	if (s->control.fd >= 0)
-		loop_watch(s->loop, &s->control, EPOLLIN);
-	if (s->resolver.fd >= 0)
-		loop_watch(s->loop, &s->resolver, EPOLLIN);
-	if (s->checker.fd >= 0)
-		loop_watch(s->loop, &s->checker, EPOLLIN);
-	if (s->spawner.fd >= 0)
-		loop_watch(s->loop, &s->spawner, EPOLLIN);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (others[i]->fd >= 0)
+			loop_watch(s->loop, others[i], EPOLLIN);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);
 	if (s->o.ready)

@@ -18,8 +18,6 @@
 #include "base/ipc.h"
 #include "conn/spawnproto.h"
 
-#define TURN_ANSWERS 64
-
 struct run {
 	struct list item;               /* server->programs */
 	struct conn *c;                 /* NULL: over, to be told */
@@ -334,25 +332,10 @@ static void take(struct conn_server *s, const struct ipc_message *m)
 
 void spawn_answers(struct watch *w, uint32_t events)
 {
-	static struct ipc_message m;
 	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, spawner));
 
 	(void)events;
-	for (int i = 0; i < TURN_ANSWERS; i++) {
-		int rc = ipc_recv(w->fd, &m);
-
-		if (rc < 0 && errno == EBADMSG)
-			continue;
-		if (rc < 0)
-			break;
-		if (rc == 0) {                  /* master and spawner are both gone */
-			loop_remove(s->loop, w);
-			w->fd = -1;
-			break;
-		}
-		ipc_drop_fds(&m);
-		take(s, &m);
-	}
+	conn_hear(s, w, take);
 	tell_overs(s);
 }
 

@@ -29,8 +29,6 @@ enum spawn_message {
 	SPAWN_MSG_STARTED,
 	SPAWN_MSG_FAILED,               /* struct spawn_failed */
 	SPAWN_MSG_ENDED,                /* int32_t: a status as of waitpid */
-	SPAWN_MSG_ATTACH,               /* from the master: sockets of children */
-	SPAWN_MSG_DEAD,                 /* to the master: struct err, it cannot begin */
 };
 struct spawn_part { uint32_t at, total; };
 struct spawn_order {

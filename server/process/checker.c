@@ -489,12 +489,13 @@ static void turn(int64_t end)
 			step(i);
 }
 
-static _Noreturn void run(int control, const struct config *cfg)
+static _Noreturn void run(int control, const struct config *cfg, void *memory)
 {
 	const struct process_settings *p = cfg->process;
 	struct err e = { .text = "" };
 	int64_t end = INT64_MAX;
 
+	(void)memory;
 	self = calloc(1, sizeof *self);
 	if (!self)
 		_exit(ROLE_EXIT_SICK);
@@ -522,7 +523,7 @@ static _Noreturn void run(int control, const struct config *cfg)
 }
 
 const struct helper_kind checker_kind = {
-	.role = ROLE_CHECKER, .end = SLOT_CHECKS, .run = run, .died = "BH0516", .none = "BH0517",
+	.role = ROLE_CHECKER, .wanted = checker_wanted, .run = run, .section = LOG_SSL, .died = "BH0516", .none = "BH0517", .lost = "",
 	.cost = "hosts with SSLOCSPEnable let no client in",
 };
 

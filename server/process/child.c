@@ -158,9 +158,9 @@ static int make_server(struct err *e)
 			.nclient_fds = g->plan.limit,
 			.master = shared.master_pidfd,
 			.control = child.control,
-			.resolver = child.start->name_fd,
-			.checker = child.start->check_fd,
-			.spawner = child.start->spawn_fd,
+			.resolver = child.start->ends[SLOT_NAMES],
+			.checker = child.start->ends[SLOT_CHECKS],
+			.spawner = child.start->ends[SLOT_PROGRAMS],
 			.busy_wake = shared.wake,
 			.drain = &drain,
 			.stop = &stop,
@@ -223,9 +223,8 @@ static int give_up_rights(struct err *e)
 	for (unsigned i = 0; i < g->listens.n; i++)
 		keep[n++] = child.listeners[i].fd;
 	keep[n++] = child.key_fd;
-	keep[n++] = child.start->name_fd;
-	keep[n++] = child.start->check_fd;
-	keep[n++] = child.start->spawn_fd;
+	for (enum slot_end end = SLOT_KEYS + 1; end < SLOT_ENDS; end++)
+		keep[n++] = child.start->ends[end];
 	keep[n++] = child.control;
 	keep[n++] = shared.wake;
 	keep[n++] = shared.log_wake;
@@ -285,9 +284,9 @@ void child_run(const struct child_start *s)
 	int code;
 
 	child.start = s;
-	child.key_fd = s->key_fd;
-	if (s->key_fd >= 0 && !keyholders_direct(s->generation->keyholders))
-		keyholders_link(s->generation->keyholders, s->slot, s->key_fd, &child.link);
+	child.key_fd = s->ends[SLOT_KEYS];
+	if (child.key_fd >= 0 && !keyholders_direct(s->generation->keyholders))
+		keyholders_link(s->generation->keyholders, s->slot, child.key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
 	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
 	    || shared_child_staples(&e) < 0)

@@ -11,7 +11,7 @@
 struct child_start {
 	const struct generation *generation;
 	unsigned slot;
-	int key_fd, name_fd, check_fd, spawn_fd;        /* its sockets to the keyholder, the resolver, the checker and the spawner, -1 = none */
+	int ends[SLOT_ENDS];            /* its sockets to the keyholder and the helpers, -1 = none */
 	int crash;                      /* its pair of crash slots, -1 = none */
 	bool waits;                     /* takes no connection before its slot says so (slots.h) */
 };

@@ -16,15 +16,13 @@
 #include "log/log.h"
 #include "log/target.h"
 #include "process/cache.h"
+#include "process/helper.h"
 #include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/logger.h"
 #include "process/programs.h"
-#include "process/checker.h"
-#include "process/resolver.h"
 #include "process/shared.h"
 #include "process/slots.h"
-#include "process/spawner.h"
 #include "process/staple.h"
 
 #define PATIENCE_READY 30000            /* ms until a new generation must serve */
@@ -79,6 +77,13 @@ static int start_keyholders(struct generation *g, struct err *e)
 	return g->keyholders ? 0 : -1;
 }
 
+static void end_helpers(struct generation *g)
+{
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		helper_end(g->helpers[end]);
+	keyholders_end(g->keyholders);
+}
+
 struct generation *generation_make(struct config *cfg, struct generation *old, struct err *e)
 {
 	struct generation *g = calloc(1, sizeof *g);
@@ -102,12 +107,9 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 		goto fail;
 	if (shared_prepare(cfg, e) < 0 || start_keyholders(g, e) < 0 || staples_prepare(cfg, e) < 0)
 		goto fail;
-	if (cfg->site->asks_names && !(g->resolver = helper_start(&resolver_kind, cfg, e)))
-		goto fail;
-	if (checker_wanted(cfg) && !(g->checker = helper_start(&checker_kind, cfg, e)))
-		goto fail;
-	if (spawner_wanted(cfg) && !(g->spawner = spawner_start(cfg, e)))
-		goto fail;
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		if (helper_start(end, cfg, &g->helpers[end], e) < 0)
+			goto fail;
 	if (logger_table(g->number, &cfg->targets) < 0) {
 		err_sys(e, "the logger knows too many generations");
 		goto fail;
@@ -118,10 +120,7 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 	g->look = 0;
 	return g;
 fail:
-	spawner_end(g->spawner);
-	helper_end(g->checker);
-	helper_end(g->resolver);
-	keyholders_end(g->keyholders);
+	end_helpers(g);
 	listen_close(&g->listens);
 	log_targets_close(&cfg->targets);
 	programs_free(g->programs);
@@ -196,12 +195,9 @@ void generation_tick(struct generation *g, int64_t now)
 {
 	if (g->keyholders)
 		keyholders_tick(g->keyholders, g, now);
-	if (g->resolver)
-		helper_tick(g->resolver, g, now);
-	if (g->checker)
-		helper_tick(g->checker, g, now);
-	if (g->spawner)
-		spawner_tick(g->spawner, g, now);
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		if (g->helpers[end])
+			helper_tick(g->helpers[end], g, now);
 	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING) {
 		programs_tick(g->programs, now);
 		look_after(g, now);
@@ -210,35 +206,25 @@ void generation_tick(struct generation *g, int64_t now)
 	}
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 int64_t generation_due(const struct generation *g, int64_t now)
 {
-	int64_t due = g->look, at;
+	int64_t due = g->state == GENERATION_SERVING ? INT64_MAX : g->deadline;
 
 	if (g->state == GENERATION_GONE)
-		return g->deadline;
-	if (g->state == GENERATION_DRAINING) {
-		at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
-		return at < g->deadline ? at : g->deadline;
-	}
-	at = slots_due(g, now);
-	if (at < due)
-		due = at;
-	if (g->state == GENERATION_MAKING && g->deadline < due)
-		due = g->deadline;
-	at = programs_due(g->programs);
-	if (at < due)
-		due = at;
-	at = g->keyholders ? keyholders_due(g->keyholders) : INT64_MAX;
-	if (at < due)
-		due = at;
-	at = g->spawner ? spawner_due(g->spawner) : INT64_MAX;
-	if (at < due)
-		due = at;
-	at = g->checker ? helper_due(g->checker) : INT64_MAX;
-	if (at < due)
-		due = at;
-	at = g->resolver ? helper_due(g->resolver) : INT64_MAX;
-	return at < due ? at : due;
+		return due;
+	if (g->keyholders)
+		due = earlier(due, keyholders_due(g->keyholders));
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		if (g->helpers[end])
+			due = earlier(due, helper_due(g->helpers[end]));
+	if (g->state == GENERATION_DRAINING)
+		return due;
+	return earlier(earlier(due, g->look), earlier(slots_due(g, now), programs_due(g->programs)));
 }
 
 void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int64_t now)
@@ -273,20 +259,18 @@ bool generation_stillborn(const struct generation *g)
 
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now)
 {
-	return (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now)) ||
-	       (g->resolver && helper_reaped(g->resolver, g, pid, status, now)) ||
-	       (g->checker && helper_reaped(g->checker, g, pid, status, now)) ||
-	       (g->spawner && spawner_reaped(g->spawner, g, pid, status, now)) ||
-	       programs_reaped(g->programs, pid, status, g->state != GENERATION_DRAINING, now);
+	if (g->keyholders && keyholders_reaped(g->keyholders, g, pid, status, now))
+		return true;
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		if (g->helpers[end] && helper_reaped(g->helpers[end], g, pid, status, now))
+			return true;
+	return programs_reaped(g->programs, pid, status, g->state != GENERATION_DRAINING, now);
 }
 
 void generation_free(struct generation *g)
 {
 	slots_forget(g);
-	spawner_end(g->spawner);
-	helper_end(g->checker);
-	helper_end(g->resolver);
-	keyholders_end(g->keyholders);
+	end_helpers(g);
 	logger_drop(g->number);
 	programs_free(g->programs);
 	log_targets_close(&g->cfg->targets);

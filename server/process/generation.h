@@ -1,5 +1,5 @@
 /*
- * generation.h - one configuration and all that lives by it: children, keyholders, resolver, spawner, log targets, listeners. At most two
+ * generation.h - one configuration and all that lives by it: children, keyholders, helpers, log targets, listeners. At most two
  * live: the one that serves and the one that drains. Master only.
  *
  *   MAKING → SERVING → DRAINING → GONE
@@ -14,13 +14,13 @@
 #include "process/config.h"
 #include "process/listen.h"
 #include "process/policy.h"
+#include "process/slots.h"
 
 enum generation_state { GENERATION_MAKING, GENERATION_SERVING, GENERATION_DRAINING, GENERATION_GONE };
 
 struct keyholders;
 struct programs;
 struct helper;
-struct spawner;
 
 struct generation {
 	uint32_t number;
@@ -30,9 +30,7 @@ struct generation {
 	struct listen_set listens;
 	struct keyholders *keyholders;  /* NULL: no TLS host */
 	struct programs *programs;      /* of its logs */
-	struct helper *resolver;        /* NULL: no rule needs names */
-	struct helper *checker;         /* NULL: no host asks responders about clients */
-	struct spawner *spawner;        /* NULL: no program may run */
+	struct helper *helpers[SLOT_ENDS];      /* resolver, checker, spawner, by the children's sockets they serve; NULL: not wanted */
 	bool ready;                     /* some child has served */
 	unsigned failed_starts;         /* children that ended before they were ready, while none ever was */
 	int64_t deadline;               /* MAKING, DRAINING: when patience ends; INT64_MAX = never */
@@ -57,11 +55,11 @@ int64_t generation_due(const struct generation *g, int64_t now);
 void generation_drain(struct generation *g, bool hard, int64_t patience_ms, int64_t now);
 /* The one that serves: its children give way to others, since the session cache has another age now. */
 void generation_renew(struct generation *g);
-/* True if the pid was a keyholder, the resolver, the spawner or a log program of g. */
+/* True if the pid was a keyholder, a helper or a log program of g. */
 bool generation_reaped(struct generation *g, pid_t pid, int status, int64_t now);
 /* Whether all its first children failed before any was ready. */
 bool generation_stillborn(const struct generation *g);
-/* Ends its keyholders, resolver and spawner, closes its logs and listeners, frees the configuration and g. Its children are gone. */
+/* Ends its keyholders and helpers, closes its logs and listeners, frees the configuration and g. Its children are gone. */
 void generation_free(struct generation *g);
 
 #endif

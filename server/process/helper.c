@@ -1,5 +1,5 @@
 /*
- * helper.c - the master's half of the processes that children ask (resolver.c, checker.c): it starts one and hands it the
+ * helper.c - the master's half of the processes that children ask (resolver.c, checker.c, spawner.c): it starts one and hands it the
  * children's sockets; it keeps copies, so that one that dies is replaced behind the same sockets. Runs in the master.
  */
 #include "process/helper.h"
@@ -8,16 +8,26 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/ipc.h"
 #include "log/log.h"
+#include "process/checker.h"
 #include "process/generation.h"
 #include "process/policy.h"
+#include "process/resolver.h"
 #include "process/shared.h"
+#include "process/spawner.h"
+
+static const struct helper_kind *const kinds[SLOT_ENDS] = {
+	[SLOT_NAMES] = &resolver_kind, [SLOT_CHECKS] = &checker_kind, [SLOT_PROGRAMS] = &spawner_kind,
+};
 
 struct helper {
 	const struct helper_kind *kind;
+	enum slot_end end;
+	void *memory;                   /* kind->memory bytes, shared by all that come one after the other; NULL = none */
 	const struct config *cfg;
 	pid_t pid;                      /* 0 = none now */
 	int control;
@@ -45,7 +55,7 @@ static int start_one(struct helper *v, struct err *e)
 	v->pid = role_fork(v->kind->role);
 	if (v->pid == 0) {
 		close(fd[0]);
-		v->kind->run(fd[1], v->cfg);
+		v->kind->run(fd[1], v->cfg, v->memory);
 	}
 	close(fd[1]);
 	v->control = fd[0];
@@ -57,21 +67,31 @@ static int start_one(struct helper *v, struct err *e)
 	return fcntl(v->control, F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, "the socket of the %s", role_name(v->kind->role)) : 0;
 }
 
-struct helper *helper_start(const struct helper_kind *kind, const struct config *cfg, struct err *e)
+int helper_start(enum slot_end end, const struct config *cfg, struct helper **h, struct err *e)
 {
-	struct helper *v = calloc(1, sizeof *v);
+	const struct helper_kind *kind = kinds[end];
+	struct helper *v;
 
-	if (!v) {
-		err_set(e, "no memory");
-		return NULL;
-	}
+	if (!kind || !kind->wanted(cfg))
+		return 0;
+	v = calloc(1, sizeof *v);
+	if (!v)
+		return err_set(e, "no memory");
 	v->kind = kind;
+	v->end = end;
 	v->cfg = cfg;
 	v->control = -1;
-	if (start_one(v, e) == 0)
-		return v;
+	if (kind->memory)
+		v->memory = mmap(NULL, kind->memory, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (v->memory == MAP_FAILED) {
+		v->memory = NULL;
+		err_sys(e, "no memory for the %s", role_name(kind->role));
+	} else if (start_one(v, e) == 0) {
+		*h = v;
+		return 0;
+	}
 	helper_end(v);
-	return NULL;
+	return -1;
 }
 
 /* One that takes no message hangs. Its successor gets these ends with the others. */
@@ -100,13 +120,13 @@ static void replace(struct helper *v, const struct generation *g)
 	struct err e = { .text = "" };
 	char text[1024];
 	int *fds = calloc(shared.nslots, sizeof *fds);
-	unsigned n = fds ? slots_ends(g, v->kind->end, 0, 1, fds, NULL, shared.nslots) : 0;
+	unsigned n = fds ? slots_ends(g, v->end, 0, 1, fds, NULL, shared.nslots) : 0;
 
 	if (fds && start_one(v, &e) == 0) {
 		for (unsigned at = 0; at < n; at += IPC_MAX_FDS)
 			give(v, fds + at, n - at < IPC_MAX_FDS ? n - at : IPC_MAX_FDS);
 	} else {
-		log_errorx(NULL, LOG_CORE, v->kind->none, "no %s for generation %u: %s: %s until there is one", role_name(v->kind->role), g->number,
+		log_errorx(NULL, v->kind->section, v->kind->none, "no %s for generation %u: %s: %s until there is one", role_name(v->kind->role), g->number,
 			   err_print(&e, text, sizeof text), v->kind->cost);
 		policy_ended(&v->backoff, POLICY_FATAL, shared_now(), shared_now());
 	}
@@ -136,12 +156,16 @@ bool helper_reaped(struct helper *v, const struct generation *g, pid_t pid, int 
 
 	if (v->pid != pid)
 		return false;
-	log_errorx(NULL, LOG_CORE, v->kind->died, "%s pid %d of generation %u %s: it is replaced. %s", role_name(v->kind->role), (int)pid, g->number,
-		   slots_status_words(status, words), last_words(v, text, sizeof text));
+	log_errorx(NULL, v->kind->section, v->kind->died, "%s pid %d of generation %u %s: it is replaced%s. %s", role_name(v->kind->role), (int)pid,
+		   g->number, slots_status_words(status, words), v->kind->lost, last_words(v, text, sizeof text));
 	v->pid = 0;
 	discard(v);
 	policy_ended(&v->backoff, how == POLICY_NORMAL ? POLICY_CRASH : how, v->born, now);
-	helper_tick(v, g, now);
+	/* Requests and handshakes wait for it: the first successor comes without delay, however young the dead one was. */
+	if (v->backoff.failures == 1)
+		replace(v, g);
+	else
+		helper_tick(v, g, now);
 	return true;
 }
 
@@ -158,7 +182,10 @@ int64_t helper_due(const struct helper *v)
 
 void helper_end(struct helper *v)
 {
-	if (v)
-		discard(v);
+	if (!v)
+		return;
+	discard(v);
+	if (v->memory)
+		munmap(v->memory, v->kind->memory);
 	free(v);
 }

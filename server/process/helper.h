@@ -1,6 +1,6 @@
 /*
- * helper.h - a process that the children of a generation ask, each over a socket of its own: one a generation, replaced when it
- * dies. The master's side of it; each kind brings its own process.
+ * helper.h - a process that the children of a generation ask, each over a socket of its own: one of its kind a generation, replaced
+ * when it dies. The master's side of it; each kind (resolver, checker, spawner) brings its own process.
  */
 #ifndef BULKHEAD_PROCESS_HELPER_H
 #define BULKHEAD_PROCESS_HELPER_H
@@ -24,17 +24,23 @@ enum helper_message {
 };
 struct helper_kind {
 	enum role role;
-	enum slot_end end;              /* whose sockets it has */
-	void (*run)(int control, const struct config *cfg);     /* the process: it never returns */
-	const char *died, *none;        /* message ids: it ended; there is none now */
-	const char *cost;               /* what that means */
+	bool (*wanted)(const struct config *cfg);               /* whether a generation needs one */
+	void (*run)(int control, const struct config *cfg, void *memory);       /* the process: it never returns */
+	size_t memory;                  /* bytes that it finds as its predecessor left them, zeros at first; 0 = none */
+	int section;                    /* of its messages (log/log.h) */
+	const char *died, *none;        /* their ids: it ended; there is none now */
+	const char *lost;               /* what ends with it: "; programs …", or "" */
+	const char *cost;               /* what having none means */
 };
 
-/* NULL with *e. */
-struct helper *helper_start(const struct helper_kind *kind, const struct config *cfg, struct err *e);
+/*
+ * One of the kind that serves the children's sockets of that end: *h, which stays NULL where the configuration wants none.
+ * 0, or -1 with *e.
+ */
+int helper_start(enum slot_end end, const struct config *cfg, struct helper **h, struct err *e);
 /* A socket for a child: its own end in *child, not blocking, the helper's in *kept. 0 or -1. */
 int helper_attach(struct helper *v, int *child, int *kept);
-/* True if the pid was the helper: it is replaced, at once unless it was young. */
+/* True if the pid was the helper: it is replaced, at once the first time. */
 bool helper_reaped(struct helper *v, const struct generation *g, pid_t pid, int status, int64_t now);
 /* Tries again what is due. When it is due next: helper_due (INT64_MAX = nothing). */
 void helper_tick(struct helper *v, const struct generation *g, int64_t now);

@@ -106,12 +106,13 @@ static void from_child(int fd)
 	self.sockets--;
 }
 
-static _Noreturn void run(int control, const struct config *cfg)
+static _Noreturn void run(int control, const struct config *cfg, void *memory)
 {
 	const struct process_settings *p = cfg->process;
 	struct err e = { .text = "" };
 	int64_t end = INT64_MAX;
 
+	(void)memory;
 	self.control = control;
 	shared_forget(SHARED_KEEP_NOTHING);
 	if (role_enter(ROLE_RESOLVER,
@@ -142,6 +143,12 @@ static _Noreturn void run(int control, const struct config *cfg)
 	_exit(0);
 }
 
+static bool wanted(const struct config *cfg)
+{
+	return cfg->site->asks_names;
+}
+
 const struct helper_kind resolver_kind = {
-	.role = ROLE_RESOLVER, .end = SLOT_NAMES, .run = run, .died = "BH0133", .none = "BH0134", .cost = "rules that need names deny",
+	.role = ROLE_RESOLVER, .wanted = wanted, .run = run, .section = LOG_CORE, .died = "BH0133", .none = "BH0134", .lost = "",
+	.cost = "rules that need names deny",
 };

@@ -20,9 +20,8 @@
 #include "process/crash.h"
 #include "process/generation.h"
 #include "process/hang.h"
-#include "process/keyholder.h"
 #include "process/helper.h"
-#include "process/spawner.h"
+#include "process/keyholder.h"
 #include "process/role.h"
 #include "process/shared.h"
 
@@ -151,12 +150,12 @@ static void fork_failed(int64_t now)
 		(int)(fork_delay / 1000));
 }
 
-static void close_ends(struct slot *s)
+static void close_ends(int ends[SLOT_ENDS])
 {
 	for (unsigned k = 0; k < SLOT_ENDS; k++) {
-		if (s->ends[k] >= 0)
-			close(s->ends[k]);
-		s->ends[k] = -1;
+		if (ends[k] >= 0)
+			close(ends[k]);
+		ends[k] = -1;
 	}
 }
 
@@ -165,20 +164,19 @@ static int attach(const struct generation *g, unsigned i, struct child_start *be
 {
 	int *ends = table[i].ends;
 
-	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin->key_fd, &ends[SLOT_KEYS]) < 0)
+	if (g->keyholders && keyholders_attach(g->keyholders, i, &begin->ends[SLOT_KEYS], &ends[SLOT_KEYS]) < 0)
 		return -1;
-	if (g->checker && helper_attach(g->checker, &begin->check_fd, &ends[SLOT_CHECKS]) < 0)
-		return -1;
-	if (g->spawner && spawner_attach(g->spawner, &begin->spawn_fd, &ends[SLOT_PROGRAMS]) < 0)
-		return -1;
-	return g->resolver ? helper_attach(g->resolver, &begin->name_fd, &ends[SLOT_NAMES]) : 0;
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		if (g->helpers[end] && helper_attach(g->helpers[end], &begin->ends[end], &ends[end]) < 0)
+			return -1;
+	return 0;
 }
 
 static int start(struct generation *g, unsigned i, int64_t now)
 {
 	struct slot *s = &table[i];
 	struct child_start begin = {
-		.generation = g, .slot = i, .key_fd = -1, .name_fd = -1, .check_fd = -1, .spawn_fd = -1, .crash = crash_take(), .waits = gated,
+		.generation = g, .slot = i, .crash = crash_take(), .waits = gated,
 	};
 	struct shared_slot pages;
 
@@ -193,23 +191,18 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		used = i + 1;
 		atomic_store_explicit(&shared_head()->used, used, memory_order_release);
 	}
+	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
+		begin.ends[end] = -1;
 	if (attach(g, i, &begin) < 0)
 		log_error(NULL, LOG_MPM, "BH0122", "no socket between a child and its keyholder, resolver, checker or spawner");
 	else if ((s->pid = role_fork(ROLE_CHILD)) == 0)
 		child_run(&begin);
 	else if (s->pid < 0)
 		fork_failed(now);
-	if (begin.key_fd >= 0)
-		close(begin.key_fd);
-	if (begin.name_fd >= 0)
-		close(begin.name_fd);
-	if (begin.check_fd >= 0)
-		close(begin.check_fd);
-	if (begin.spawn_fd >= 0)
-		close(begin.spawn_fd);
+	close_ends(begin.ends);
 	if (s->pid <= 0) {
 		s->pid = 0;
-		close_ends(s);
+		close_ends(s->ends);
 		crash_untaken(begin.crash);
 		return -1;
 	}
@@ -533,7 +526,7 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		policy_crashed(&s->backoff, how, fingerprint, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;
-		close_ends(s);
+		close_ends(s->ends);
 		if (!s->backoff.failures || g->state == GENERATION_DRAINING)
 			s->generation = NULL;
 		/* Its last lines are in its ring. */
