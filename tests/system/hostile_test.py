@@ -1,0 +1,43 @@
+"""Clients, and tenants who write per-directory files, that mean harm: what they ask for costs them an answer, never a child."""
+import os
+import time
+
+from server import ServerTest
+
+CONF = '''\
+StartServers 1
+ServerLimit 1
+<Directory "@DIR@/htdocs">
+  AllowOverride All
+  Options All MultiViews
+</Directory>
+'''
+
+
+class Hostile(ServerTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.s = cls.configure(cls, CONF, {'htdocs/many/%03d-%s.%d' % (i, 'name' * 10, i): '' for i in range(300)})
+        for i in range(190):
+            cls.s.write('htdocs/variants/a.%d.txt' % i, 'x')
+        cls.s.start()
+        cls.worker = cls.s.role('bulkhead-child')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.doClassCleanups()
+
+    @classmethod
+    def addCleanup(cls, *args):
+        cls.addClassCleanup(*args)
+
+    def tearDown(self):
+        self.assertEqual(self.s.workers(), [self.worker], self.s.error_log[-1000:])
+
+    def test_sorting_of_many_names(self):
+        for query in '', '?C=S;O=D', '?C=M;O=A', '?C=N;O=D;V=1':
+            answer = self.s.get('/many/' + query)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.body.count(b'name"') + answer.body.count(b'href="'), answer.body.count(b'href="'))
+            self.assertGreater(answer.body.count(b'href="'), 300)
+        self.assertIn(self.s.get('/variants/a').status, (200, 406))
