@@ -99,11 +99,11 @@ static void put_certificates(struct buf *b, const struct tls_policy *p)
 static void say_versions(struct buf *b, const struct tls *t)
 {
 	char offered[48], allowed[48];
-	unsigned offer = tls_offered(&t->hello);
+	unsigned offer = tls_offered(t->hello);
 
 	tls_protocol_words(offer, offered);
 	buf_printf(b, "no protocol in common: the client offers %s, host %s allows %s (SSLProtocol); ",
-		   offered[0] ? offered : t->hello.legacy_version == 0x0300 ? "SSLv3" : "none known", t->policy->name,
+		   offered[0] ? offered : t->hello->legacy_version == 0x0300 ? "SSLv3" : "none known", t->policy->name,
 		   tls_protocol_words((unsigned)t->policy->protocols, allowed));
 	if (offer > (unsigned)t->policy->protocols)
 		buf_puts(b, "the client's are newer: add one to SSLProtocol");
@@ -118,8 +118,8 @@ static const char *cure_suites(const struct tls *t)
 {
 	bool known = false, kind = false, old = false;
 
-	for (unsigned i = 0; i < t->hello.nsuites; i++) {
-		const struct suite *s = suite_by_id(t->hello.suites[i]);
+	for (unsigned i = 0; i < t->hello->nsuites; i++) {
+		const struct suite *s = suite_by_id(t->hello->suites[i]);
 		if (!s || s->since == 0x0304 || s->auth == AUTH_NULL)
 			continue;
 		known = true;
@@ -141,7 +141,7 @@ static const char *cure_suites(const struct tls *t)
 static void say_suites(struct buf *b, const struct tls *t, bool tls13)
 {
 	buf_puts(b, "no cipher suite in common: the client offers");
-	put_offer(b, &t->hello, tls13);
+	put_offer(b, t->hello, tls13);
 	buf_printf(b, "; host %s allows", t->policy->name);
 	put_list(b, tls13 ? &t->policy->suites13 : &t->policy->suites);
 	buf_printf(b, " (SSLCipherSuite%s, certificate: ", tls13 ? " TLSv1.3" : "");
@@ -152,16 +152,16 @@ static void say_suites(struct buf *b, const struct tls *t, bool tls13)
 static bool group_in_common(const struct tls *t)
 {
 	for (unsigned i = 0; i < t->policy->ngroups; i++)
-		for (unsigned k = 0; k < t->hello.ngroups; k++)
-			if (t->policy->groups[i]->id == t->hello.groups[k])
+		for (unsigned k = 0; k < t->hello->ngroups; k++)
+			if (t->policy->groups[i]->id == t->hello->groups[k])
 				return true;
-	return t->hello.ngroups == 0;
+	return t->hello->ngroups == 0;
 }
 
 static void say_groups(struct buf *b, const struct tls *t)
 {
 	buf_printf(b, "no group for the key exchange in common with host %s: the client offers", t->policy->name);
-	put_groups(b, &t->hello);
+	put_groups(b, t->hello);
 	buf_puts(b, "; the host allows");
 	for (unsigned i = 0; i < t->policy->ngroups; i++)
 		buf_printf(b, " %s", group_name(t->policy->groups[i]->id));
@@ -173,9 +173,9 @@ static void say_certificates(struct buf *b, const struct tls *t)
 	buf_printf(b, "no certificate of host %s (", t->policy->name);
 	put_certificates(b, t->policy);
 	buf_puts(b, ") fits the signatures and curves that the client knows: signatures");
-	put_signatures(b, &t->hello);
+	put_signatures(b, t->hello);
 	buf_puts(b, ", curves");
-	put_groups(b, &t->hello);
+	put_groups(b, t->hello);
 	buf_puts(b, "; add a certificate of another kind with its own SSLCertificateFile");
 }
 
@@ -237,7 +237,7 @@ static enum tls_reason reason_of_code(const struct tls *t)
 	case GNUTLS_E_NO_CIPHER_SUITES:
 	case GNUTLS_E_NO_COMMON_KEY_SHARE:
 	case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
-		if (t->policy && tls_hello(t))
+		if (t->policy && t->hello)
 			return group_in_common(t) ? TLS_R_CERTIFICATE : TLS_R_GROUP;
 	}
 	return TLS_R_OTHER;
@@ -299,8 +299,8 @@ static void say_code(struct buf *b, const struct tls *t)
 
 static void say_name(struct buf *b, const struct tls *t)
 {
-	if (t->hello.sni.n)
-		buf_printf(b, "no host for the name %.*s (SSLStrictSNIVHostCheck)", (int)t->hello.sni.n, t->hello.sni.p);
+	if (t->sni.n)
+		buf_printf(b, "no host for the name %.*s (SSLStrictSNIVHostCheck)", (int)t->sni.n, t->sni.p);
 	else
 		buf_puts(b, "the client asks for no host by name (SSLStrictSNIVHostCheck)");
 }

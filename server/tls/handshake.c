@@ -15,6 +15,7 @@
 #include "tls/session.h"
 
 #define HELLO_LONGEST 65536             /* RFC 8446 allows 16 MiB: nobody needs that */
+#define RECORD_MAX 16384                /* RFC 8446, 5.1 */
 
 static gnutls_priority_t start_priority;
 
@@ -54,11 +55,18 @@ static int refuse(struct tls *t, enum tls_fault fault, gnutls_alert_description_
 	return GNUTLS_E_NO_CIPHER_SUITES;       /* any fatal code: what is sent and said comes from the fault */
 }
 
+static int fail_setup(struct tls *t, int code)
+{
+	t->fault = TLS_F_SETUP;
+	t->alert = GNUTLS_A_INTERNAL_ERROR;
+	return code;
+}
+
 static int set_tickets(struct tls *t)
 {
 	const gnutls_datum_t *seed;
 
-	if (t->policy->tickets == 0 || !(seed = tickets_seed(t->policy, t->tls13, t->hello.ticket_name)))
+	if (t->policy->tickets == 0 || !(seed = tickets_seed(t->policy, t->tls13, t->hello->ticket_name)))
 		return 0;
 	return gnutls_session_ticket_enable_server(t->session, seed);
 }
@@ -79,14 +87,14 @@ static int set_alpn(struct tls *t)
 {
 	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 }, { (unsigned char *)"http/1.0", 8 } };
 
-	if (!t->hello.alpn.p)
+	if (!t->hello->alpn.p)
 		return 0;
 	/*
 	 * Nothing in common ends the handshake with no_application_protocol (RFC 7301, 3.2): what speaks another protocol is not
 	 * to be answered in HTTP. A client that offers h2 speaks HTTP, and many go on in HTTP/1.1 when no protocol is chosen.
 	 */
 	return gnutls_alpn_set_protocols(t->session, protocols, 2, GNUTLS_ALPN_SERVER_PRECEDENCE |
-					 (alpn_offers(t->hello.alpn, "h2") ? 0u : (unsigned)GNUTLS_ALPN_MANDATORY));
+					 (alpn_offers(t->hello->alpn, "h2") ? 0u : (unsigned)GNUTLS_ALPN_MANDATORY));
 }
 
 /* What RFC 8446 asks of a hello once it is one of 1.3 (4.1.2, 9.2), where GnuTLS answers otherwise; 0, or the alert. */
@@ -104,10 +112,10 @@ static int decide(struct tls *t)
 	struct tls_choice c;
 	int r, alert;
 
-	t->policy = t->chooser->choose(t->chooser->ctx, t->hello.sni);
+	t->policy = t->chooser->choose(t->chooser->ctx, t->hello->sni);
 	if (!t->policy || !t->policy->n)
 		return refuse(t, TLS_F_NAME, GNUTLS_A_UNRECOGNIZED_NAME);
-	switch (tls_choose(t->policy, &t->hello, &c)) {
+	switch (tls_choose(t->policy, t->hello, &c)) {
 	case TLS_CHOSEN:
 		break;
 	case TLS_NO_VERSION:
@@ -116,18 +124,50 @@ static int decide(struct tls *t)
 		return refuse(t, c.protocol == PROTO_TLS13 ? TLS_F_SUITE13 : TLS_F_SUITE, GNUTLS_A_HANDSHAKE_FAILURE);
 	}
 	t->tls13 = c.protocol == PROTO_TLS13;
-	if (t->tls13 && (alert = wrong13(&t->hello)) != 0)
+	if (t->tls13 && (alert = wrong13(t->hello)) != 0)
 		return refuse(t, TLS_F_HELLO, (gnutls_alert_description_t)alert);
 	resume_setup(t);
 	if ((r = gnutls_priority_set(t->session, c.priority)) < 0
 	    || (r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->policy->credentials)) < 0
 	    || (t->policy->anonymous && (r = gnutls_credentials_set(t->session, GNUTLS_CRD_ANON, t->policy->anonymous)) < 0)
-	    || (r = set_alpn(t)) < 0 || (r = set_tickets(t)) < 0) {
-		t->fault = TLS_F_SETUP;
-		t->alert = GNUTLS_A_INTERNAL_ERROR;
-		return r;
-	}
+	    || (r = set_alpn(t)) < 0 || (r = set_tickets(t)) < 0)
+		return fail_setup(t, r);
 	clientcert_setup(t);
+	return 0;
+}
+
+/* GnuTLS 3.7.9 agrees to max_fragment_length, then sends larger records all the same. */
+static size_t record_max(const struct hello *h)
+{
+	return h->fragment_code >= 1 && h->fragment_code <= 4 && !h->has_record_limit ? (size_t)256 << h->fragment_code : RECORD_MAX;
+}
+
+/* A connection that waits for its next request is to cost little: what is needed no more goes. */
+static void forget_hello(struct tls *t)
+{
+	free(t->hello);
+	t->hello = NULL;
+}
+
+static int take_hello(struct tls *t, struct text body)
+{
+	char *name;
+
+	if (!(t->hello = calloc(1, sizeof *t->hello)))
+		return fail_setup(t, GNUTLS_E_MEMORY_ERROR);
+	if (hello_parse(body, t->hello) != 0) {
+		forget_hello(t);
+		return refuse(t, TLS_F_HELLO, GNUTLS_A_DECODE_ERROR);
+	}
+	if (t->hello->illegal)
+		return refuse(t, TLS_F_HELLO, GNUTLS_A_ILLEGAL_PARAMETER);
+	t->record_max = record_max(t->hello);
+	if (!t->hello->sni.n)
+		return 0;
+	if (!(name = malloc(t->hello->sni.n)))
+		return fail_setup(t, GNUTLS_E_MEMORY_ERROR);
+	memcpy(name, t->hello->sni.p, t->hello->sni.n);
+	t->sni = t->hello->sni = (struct text){ name, t->hello->sni.n };
 	return 0;
 }
 
@@ -144,19 +184,11 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
 		t->retried = true;
 		return 0;
 	}
-	if (hello_parse((struct text){ (const char *)msg->data, msg->size }, &t->hello) != 0) {
-		t->hello.nversions = 0;
-		return refuse(t, TLS_F_HELLO, GNUTLS_A_DECODE_ERROR);
-	}
-	if (t->hello.illegal)
-		return refuse(t, TLS_F_HELLO, GNUTLS_A_ILLEGAL_PARAMETER);
-	if (t->hello.sni.n && t->hello.sni.n < sizeof t->sni) {
-		memcpy(t->sni, t->hello.sni.p, t->hello.sni.n);
-		t->hello.sni.p = t->sni;
-	}
+	if ((r = take_hello(t, (struct text){ (const char *)msg->data, msg->size })) < 0)
+		return r;
 	r = decide(t);
 	/* The message goes when the hook returns. */
-	t->hello.session_id = t->hello.alpn = t->hello.ticket_name = empty;
+	t->hello->session_id = t->hello->alpn = t->hello->ticket_name = empty;
 	return r;
 }
 
@@ -189,7 +221,7 @@ struct tls *tls_start(const struct tls_io *io, const struct tls_chooser *chooser
 /* One ticket, after the client's Finished, for those that can use it (RFC 8446, 4.6.1). */
 static bool ticket_due(const struct tls *t)
 {
-	return t->tls13 && t->policy->tickets != 0 && t->hello.psk_ke_modes;
+	return t->tls13 && t->policy->tickets != 0 && t->hello->psk_ke_modes;
 }
 
 static enum tls_result waiting(const struct tls *t)
@@ -234,7 +266,10 @@ enum tls_result tls_step(struct tls *t)
 		else
 			t->state = TLS_S_OPEN;          /* INVALID_REQUEST: there was no seed to seal one with */
 	}
-	return t->state == TLS_S_OPEN ? TLS_DONE : TLS_FAILED;
+	if (t->state != TLS_S_OPEN)
+		return TLS_FAILED;
+	forget_hello(t);
+	return TLS_DONE;
 }
 
 void tls_free(struct tls *t)
@@ -243,6 +278,8 @@ void tls_free(struct tls *t)
 		return;
 	clientcert_free(t);
 	check_free(t);
+	forget_hello(t);
+	free((char *)t->sni.p);
 	gnutls_deinit(t->session);
 	free(t);
 }
@@ -256,7 +293,7 @@ const struct tls_policy *tls_policy_in_use(const struct tls *t)
 
 struct text tls_sni(const struct tls *t)
 {
-	return t->hello.sni;
+	return t->sni;
 }
 
 bool tls_resumed(const struct tls *t)
@@ -271,9 +308,4 @@ struct text tls_alpn(const struct tls *t)
 	if (gnutls_alpn_get_selected_protocol(t->session, &name) < 0)
 		return (struct text){ 0 };
 	return (struct text){ (const char *)name.data, name.size };
-}
-
-const struct hello *tls_hello(const struct tls *t)
-{
-	return t->hello.nversions ? &t->hello : NULL;
 }

@@ -78,6 +78,5 @@ const struct tls_policy *tls_policy_in_use(const struct tls *t);
 struct text tls_sni(const struct tls *t);               /* absent if none */
 bool tls_resumed(const struct tls *t);
 struct text tls_alpn(const struct tls *t);              /* absent if none */
-const struct hello *tls_hello(const struct tls *t);     /* also before TLS_DONE once it has come; NULL before */
 
 #endif

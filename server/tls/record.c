@@ -7,7 +7,6 @@
 
 #include "tls/session.h"
 
-#define RECORD_MAX 16384                /* RFC 8446, 5.1 */
 #define WARNINGS_MAX 4
 
 /* Keeps the last bytes that came: GnuTLS asks for a record's header and then for its body. */
@@ -161,18 +160,9 @@ ssize_t tls_read(struct tls *t, void *buf, size_t n)
 	}
 }
 
-/* GnuTLS 3.7.9 agrees to max_fragment_length, then sends larger records all the same. */
-static size_t record_max(const struct tls *t)
-{
-	unsigned code = t->hello.fragment_code;
-
-	return code >= 1 && code <= 4 && !t->hello.has_record_limit ? (size_t)256 << code : RECORD_MAX;
-}
-
 /* After EAGAIN GnuTLS holds the sealed record: the next call, with the same bytes, only pushes it and tells its length. */
 ssize_t tls_write(struct tls *t, const void *buf, size_t n)
 {
-	size_t max = record_max(t);
 	ssize_t sent;
 
 	if (t->state != TLS_S_OPEN) {
@@ -180,7 +170,7 @@ ssize_t tls_write(struct tls *t, const void *buf, size_t n)
 		return -2;
 	}
 	sent = t->write_pending ? gnutls_record_send(t->session, NULL, 0) :
-				  gnutls_record_send(t->session, buf, n < max ? n : max);
+				  gnutls_record_send(t->session, buf, n < t->record_max ? n : t->record_max);
 	t->write_pending = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
 	if (sent >= 0)
 		return sent;

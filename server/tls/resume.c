@@ -105,7 +105,7 @@ static gnutls_datum_t on_retrieve(void *ctx, gnutls_datum_t id)
 	unsigned char key[SHMCACHE_KEY];
 	size_t n;
 
-	if (t->hello.sends_ticket || !key_of(t, &id, key)
+	if (!t->hello || t->hello->sends_ticket || !key_of(t, &id, key)
 	    || shmcache_fetch(sessions, key, found, sizeof found, &n) != 1)
 		return data;
 	data.data = gnutls_malloc(n);

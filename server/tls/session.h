@@ -58,8 +58,9 @@ struct tls {
 	} check;
 	bool legacy_dn;                         /* SSLOptions +LegacyDNStringFormat where the request is */
 	unsigned warnings;                      /* warning alerts that came: bounded */
-	struct hello hello;                     /* its texts but sni are absent after the hook */
-	char sni[256];
+	struct hello *hello;                    /* until the handshake is over: more than a KiB; its texts but sni are absent after the hook */
+	struct text sni;                        /* malloc'ed; absent: none */
+	size_t record_max;                      /* what one record of ours may carry */
 };
 
 /* The session of GnuTLS's callbacks. */

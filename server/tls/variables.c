@@ -92,7 +92,7 @@ static struct text secure_renegotiation(struct tls *t, struct arena *a)
 static struct text sni(struct tls *t, struct arena *a)
 {
 	(void)a;
-	return t->hello.sni;
+	return t->sni;
 }
 
 static struct text library(struct tls *t, struct arena *a)
