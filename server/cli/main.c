@@ -11,10 +11,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "handler/autoindex.h"
-#include "handler/file.h"
-#include "handler/typemap.h"
-#include "handler/welcome.h"
 #include "log/log.h"
 #include "process/daemon.h"
 #include "process/job.h"
@@ -258,10 +254,6 @@ int main(int argc, char **argv)
 		return ciphers_main(argv + 2);
 	daemon_fill_stdio();
 	walk_init();
-	handler_register(&file_handler);
-	handler_register(&autoindex_handler);
-	handler_register(&typemap_handler);
-	handler_register(&welcome_handler);
 	log_settings_init(&settings, o.level);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
 	if (argc > 1 && !strcmp(argv[1], "explain"))

@@ -97,11 +97,18 @@ static const char *https(struct request *r)
 }
 
 /* NULL of a function: the variable is not set. */
+/* What a SetEnv says goes before. */
+static const char *unique_id(struct request *r)
+{
+	return fields_get(&r->env, "UNIQUE_ID").p ? NULL : request_id(r);
+}
+
 static const struct { const char *name; const char *(*value)(struct request *r); } of_request[] = {
 	{ "HTTPS", https }, { "GATEWAY_INTERFACE", gateway }, { "SERVER_PROTOCOL", protocol }, { "REQUEST_METHOD", method }, { "QUERY_STRING", query },
 	{ "REQUEST_URI", uri }, { "SCRIPT_NAME", script_name }, { "PATH_INFO", path_info }, { "PATH_TRANSLATED", path_translated },
 	{ "SERVER_SIGNATURE", signature }, { "SERVER_SOFTWARE", software }, { "SERVER_NAME", name }, { "SERVER_ADDR", address }, { "SERVER_PORT", port },
 	{ "REMOTE_ADDR", remote_address }, { "REMOTE_PORT", remote_port }, { "DOCUMENT_ROOT", root }, { "REQUEST_SCHEME", scheme },
+	{ "UNIQUE_ID", unique_id },
 	{ "CONTEXT_PREFIX", context_prefix }, { "CONTEXT_DOCUMENT_ROOT", context_root }, { "SERVER_ADMIN", admin }, { "SCRIPT_FILENAME", file },
 	{ "REMOTE_USER", user }, { "AUTH_TYPE", auth_type },
 };

@@ -7,13 +7,18 @@
 #include <string.h>
 
 #include "handler/asis.h"
+#include "handler/autoindex.h"
 #include "handler/cgi.h"
 #include "handler/file.h"
+#include "handler/status.h"
+#include "handler/typemap.h"
 #include "handler/welcome.h"
 
 #define ADDED 16
 
-static const struct handler *const built_in[] = { &file_handler, &welcome_handler, &asis_handler, &cgi_handler };
+static const struct handler *const built_in[] = {
+	&file_handler, &welcome_handler, &asis_handler, &cgi_handler, &autoindex_handler, &typemap_handler, &status_handler,
+};
 static const struct handler *added[ADDED];
 static unsigned nadded;
 

@@ -23,6 +23,7 @@
 #include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/role.h"
+#include "process/scoreboard.h"
 #include "process/shared.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
@@ -288,7 +289,7 @@ void child_run(const struct child_start *s)
 	if (child.key_fd >= 0 && !keyholders_direct(s->generation->keyholders))
 		keyholders_link(s->generation->keyholders, s->slot, child.key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
-	if (shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
+	if ((cfg->site->shows_status && scoreboard_open(&e) < 0) || shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
 	    || shared_child_staples(&e) < 0)
 		_exit(ROLE_EXIT_SICK);
 	ring_generation(child.slot.ring, s->generation->number);

@@ -20,6 +20,7 @@
 #include "filter/coding.h"
 #include "handler/asis.h"
 #include "handler/autoindex.h"
+#include "handler/status.h"
 #include "handler/cgi.h"
 #include "process/settings.h"
 #include "request/access.h"
@@ -65,6 +66,7 @@ struct conf_module *const config_modules[] = {
 	&speling_module,
 	&remoteip_module,
 	&autoindex_module,
+	&status_module,
 	&filter_module,
 	&deflate_module,
 	&brotli_module,

@@ -6,14 +6,12 @@
 #include "process/settings.h"
 
 static const char buffering[] = "what a handler gives is passed on as it comes";
-static const char status_page[] = "the status page is not available in this release";
 
 #define ROW(n, why) { .name = n, .help = "Accepted: it has no effect in this release", .contexts = CONF_ALL, .args = CONF_RAW, \
 		.override = CONF_OR_INDEXES | CONF_OR_FILEINFO, .set = conf_set_notice, .extra = why }
 
 static const struct conf_directive directives[] = {
 	ROW("BufferSize", buffering),
-	ROW("ExtendedStatus", status_page), ROW("SeeRequestTail", status_page),
 	{ 0 }
 };
 

@@ -30,6 +30,7 @@
 #define HEAD_BYTES (2 * PAGE)
 #define LEAST_SLOTS 32
 #define MOST_SLOTS 16384
+#define VIEW_MOST 4096                  /* slots that the status page shows: a mapping each */
 
 _Static_assert(RING_SIZE % PAGE == 0, "a ring is whole pages");
 _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
@@ -37,7 +38,7 @@ _Static_assert(sizeof(struct activity) <= PAGE, "an activity record is a page");
 /* Page 0 of a slot. */
 struct slot_page {
 	struct conn_counters counters;
-	_Atomic uint32_t ready, open, no_core;
+	_Atomic uint32_t ready, open, no_core, pid, generation;
 };
 _Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
 
@@ -74,6 +75,8 @@ static void slot_at(unsigned char *mem, struct shared_slot *out)
 	*out = (struct shared_slot){
 		.counters = &page->counters,
 		.ready = &page->ready,
+		.pid = &page->pid,
+		.generation = &page->generation,
 		.open = &page->open,
 		.no_core = &page->no_core,
 		.activity = (struct activity *)(void *)(mem + PAGE),
@@ -109,12 +112,38 @@ static int make_slots(unsigned n, struct err *e)
 		return err_sys(e, "cannot map %zu bytes of slots", shared.map_size);
 	}
 	shared_head()->nslots = n;
+	shared_head()->started = time(NULL);
 	for (unsigned i = 0; i < n; i++) {
 		struct shared_slot s;
 		shared_slot(i, &s);
 		ring_init(s.ring);
 	}
 	return 0;
+}
+
+struct shared_slot *shared_view(const struct shared_head **head, unsigned *n, struct err *e)
+{
+	unsigned most = shared.nslots < VIEW_MOST ? shared.nslots : VIEW_MOST;
+	struct shared_slot *all = calloc(most, sizeof *all);
+	void *first = all ? mmap(NULL, PAGE, PROT_READ, MAP_SHARED, shared.slots_fd, 0) : MAP_FAILED;
+
+	*n = most;
+	for (unsigned i = 0; first != MAP_FAILED && i < most; i++) {
+		void *mem = mmap(NULL, (size_t)2 * PAGE, PROT_READ, MAP_SHARED, shared.slots_fd, (off_t)slot_offset(i));
+
+		if (mem == MAP_FAILED)
+			first = MAP_FAILED;
+		else
+			slot_at(mem, &all[i]);
+		all[i].ring = NULL;
+	}
+	if (first == MAP_FAILED) {
+		err_sys(e, "the slots cannot be mapped for the status page");
+		free(all);
+		return NULL;
+	}
+	*head = first;
+	return all;
 }
 
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e)

@@ -31,8 +31,14 @@ struct activity;
 struct shmcache;
 struct staple_cell;
 
+/* What children did that are gone, for the status page. */
+struct shared_past {
+	_Atomic uint64_t accepted, requests, bytes_out, handshakes, resumed, failures;
+};
 struct shared_head {
 	uint32_t nslots;
+	int64_t started;                /* time() of the server's start */
+	struct shared_past past;
 	_Atomic uint32_t used;          /* slots that were ever used: the logger looks no further */
 };
 /* What the logger is writing at this moment: read by its successor (logwriter.c). */
@@ -47,6 +53,7 @@ struct shared_journal {
 struct shared_slot {
 	struct conn_counters *counters;
 	_Atomic uint32_t *ready;        /* the child's loop has begun */
+	_Atomic uint32_t *pid, *generation;     /* written by the master: who has the slot; pid 0 = nobody */
 	_Atomic uint32_t *open;         /* written by the master: the child may take connections (slots.c, the gate) */
 	_Atomic uint32_t *no_core;      /* written by the master: a crash leaves no core, there are enough (crash.c) */
 	struct activity *activity;
@@ -89,6 +96,11 @@ void shared_remove(void);
 struct shared_head *shared_head(void);                          /* master, logger */
 struct shared_journal *shared_journal(void);                    /* logger */
 void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
+/*
+ * Child, before it maps its own slot: counters and activity of all slots, and the head, for reading alone. An array of *n, of which
+ * only pid, generation, ready, counters and activity are set; lives as long as the process. NULL with *e.
+ */
+struct shared_slot *shared_view(const struct shared_head **head, unsigned *n, struct err *e);
 /* Child: maps its own slot in place of all. 0 or -1 with *e. */
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
 /* Child: maps its own pair of crash slots in place of all (-1: none). A job: the one crash slot that it is about, which is

@@ -25,6 +25,7 @@
 #include "process/names.h"
 #include "process/policy.h"
 #include "process/role.h"
+#include "process/scoreboard.h"
 #include "process/shared.h"
 #include "process/staple.h"
 #include "process/singlecrash.h"
@@ -109,6 +110,7 @@ static int warm(void *ctx, struct err *e)
 		staples_direct();
 	spawnrun_init(single.cfg->site, NULL);
 	activity_reset(&single.activity, (uint64_t)shared_now());
+	scoreboard_single(&single.counters, &single.activity);
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
 		&(struct conn_options){

@@ -23,6 +23,7 @@
 #include "process/helper.h"
 #include "process/keyholder.h"
 #include "process/role.h"
+#include "process/scoreboard.h"
 #include "process/shared.h"
 
 #define SPAWN_AT_ONCE 32
@@ -183,7 +184,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	shared_slot(i, &pages);
 	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
 	atomic_store_explicit(pages.open, !gated, memory_order_relaxed);
-	memset(pages.counters, 0, sizeof *pages.counters);
+	scoreboard_retire(&pages);
 	crash_tick(g->cfg, now);
 	atomic_store_explicit(pages.no_core, crash_no_cores(), memory_order_relaxed);
 	activity_reset(pages.activity, (uint64_t)now);
@@ -207,6 +208,8 @@ static int start(struct generation *g, unsigned i, int64_t now)
 		return -1;
 	}
 	fork_delay = 0;
+	atomic_store_explicit(pages.pid, (uint32_t)s->pid, memory_order_relaxed);
+	atomic_store_explicit(pages.generation, g->number, memory_order_relaxed);
 	s->generation = g;
 	s->born = now;
 	s->age = cache_age();
@@ -504,6 +507,16 @@ static void tell_end(const struct slot *s, unsigned i, int status, enum policy_e
 		hung ? "hung" : policy_end_words(how), i, s->generation->number);
 }
 
+/* What its child did counts for good; nobody has the slot. */
+static void forget_child(unsigned i)
+{
+	struct shared_slot pages;
+
+	shared_slot(i, &pages);
+	atomic_store_explicit(pages.pid, 0, memory_order_relaxed);
+	scoreboard_retire(&pages);
+}
+
 bool slots_reaped(pid_t pid, int status, int64_t now)
 {
 	for (unsigned i = 0; i < used; i++) {
@@ -526,6 +539,7 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		policy_crashed(&s->backoff, how, fingerprint, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;
+		forget_child(i);
 		close_ends(s->ends);
 		if (!s->backoff.failures || g->state == GENERATION_DRAINING)
 			s->generation = NULL;

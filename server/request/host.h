@@ -50,6 +50,7 @@ struct site {
 	struct host_set *sets;          /* by address: made by site_finish */
 	uint64_t nsections;             /* for section.id */
 	bool asks_names;                /* a rule needs the name service, or a per-directory file may hold one that does */
+	bool shows_status;              /* a line names the handler of the status page */
 	bool asks_passwords;            /* the same of AuthType Basic */
 	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
 	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */

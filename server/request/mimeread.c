@@ -211,6 +211,8 @@ static const struct code *handler_code(struct conf_call *call, const char *name)
 	c->none = text_is_nocase(text_of(name), "none");
 	if (!c->none && !(c->handler = handler_find(name)))
 		conf_note(call, NULL, "the handler \"%s\" does not exist in this release: what it is set for is denied with 403", name);
+	if (strcmp(name, "server-status") == 0 && !((unsigned)call->context & CONF_HTACCESS))
+		reading_of(call)->site->shows_status = true;
 	return c;
 }
 
