@@ -42,19 +42,25 @@ struct row {
 	unsigned n, overlaps, reversals;
 };
 
+/* The last part becomes one with the one before, as long as they meet: grown backwards it may reach further ones. */
+static void row_join(struct row *row)
+{
+	while (row->n > 1 && meet(&row->at[row->n - 2], &row->at[row->n - 1])) {
+		struct http_range *before = &row->at[row->n - 2], *last = &row->at[row->n - 1];
+
+		row->overlaps++;
+		before->first = last->first < before->first ? last->first : before->first;
+		before->last = last->last > before->last ? last->last : before->last;
+		row->n--;
+	}
+}
+
 static void row_add(struct row *row, const struct http_range *r)
 {
-	struct http_range *before = row->n ? &row->at[row->n - 1] : NULL;
-
-	if (before && r->first < before->first)
+	if (row->n && r->first < row->at[row->n - 1].first)
 		row->reversals++;
-	if (before && meet(before, r)) {
-		row->overlaps++;
-		before->first = r->first < before->first ? r->first : before->first;
-		before->last = r->last > before->last ? r->last : before->last;
-	} else {
-		row->at[row->n++] = *r;
-	}
+	row->at[row->n++] = *r;
+	row_join(row);
 }
 
 /* The parts together: more than the whole is not worth the parts. */
