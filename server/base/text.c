@@ -7,27 +7,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-int ascii_lower(int c)
-{
-	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
 static bool same_nocase(const char *a, const char *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (a[i] != b[i] && ascii_lower((unsigned char)a[i]) != ascii_lower((unsigned char)b[i]))
 			return false;
 	return true;
-}
-
-bool text_is(struct text a, const char *s)
-{
-	return text_eq(a, text_of(s));
-}
-
-bool text_is_nocase(struct text a, const char *s)
-{
-	return text_eq_nocase(a, text_of(s));
 }
 
 bool text_eq(struct text a, struct text b)
@@ -301,14 +286,7 @@ bool wild_match_path(const char *pattern, const char *s)
  * ------------------------------------------------------------------------------------------ bounded buffer
  */
 
-void buf_init(struct buf *b, char *p, size_t cap)
-{
-	*b = (struct buf){ p, 0, cap, cap == 0 };
-	if (cap)
-		p[0] = '\0';
-}
-
-void buf_put(struct buf *b, const char *p, size_t n)
+void buf_put_cut(struct buf *b, const char *p, size_t n)
 {
 	size_t room = b->cap ? b->cap - 1 - b->n : 0;
 
@@ -321,16 +299,6 @@ void buf_put(struct buf *b, const char *p, size_t n)
 		b->n += n;
 		b->p[b->n] = '\0';
 	}
-}
-
-void buf_puts(struct buf *b, const char *s)
-{
-	buf_put(b, s, strlen(s));
-}
-
-void buf_putc(struct buf *b, char c)
-{
-	buf_put(b, &c, 1);
 }
 
 static void put_number(struct buf *b, uint64_t v, unsigned base)

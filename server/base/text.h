@@ -22,10 +22,11 @@ static inline struct text text_of(const char *s)        /* NULL gives an absent 
 {
 	return (struct text){ s, s ? strlen(s) : 0 };
 }
-bool text_is(struct text a, const char *s);             /* same bytes */
-bool text_is_nocase(struct text a, const char *s);      /* ASCII case folded, whatever the locale */
-bool text_eq(struct text a, struct text b);
-bool text_eq_nocase(struct text a, struct text b);
+bool text_eq(struct text a, struct text b);             /* same bytes */
+bool text_eq_nocase(struct text a, struct text b);      /* ASCII case folded, whatever the locale */
+/* Inline, so that the length of a literal costs nothing. */
+static inline bool text_is(struct text a, const char *s) { return text_eq(a, text_of(s)); }
+static inline bool text_is_nocase(struct text a, const char *s) { return text_eq_nocase(a, text_of(s)); }
 bool text_starts(struct text a, const char *prefix);
 struct text text_trim(struct text a);                   /* without SP and HTAB at both ends */
 /*
@@ -43,7 +44,10 @@ int text_hex64(struct text a, uint64_t max, uint64_t *out);
  */
 int text_duration_ms(struct text a, uint64_t unit_ms, uint64_t max_ms, uint64_t *out);
 
-int ascii_lower(int c);
+static inline int ascii_lower(int c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
 bool wild_match(const char *pattern, const char *s, bool nocase);        /* * and ? match any character */
 /* As fnmatch with FNM_PATHNAME: neither * nor ? nor […] matches a slash. */
 bool wild_match_path(const char *pattern, const char *s);
@@ -60,10 +64,28 @@ struct buf {
 	size_t n, cap;      /* n < cap */
 	bool full;          /* something was cut off */
 };
-void buf_init(struct buf *b, char *p, size_t cap);
-void buf_put(struct buf *b, const char *p, size_t n);
-void buf_puts(struct buf *b, const char *s);
-void buf_putc(struct buf *b, char c);
+static inline void buf_init(struct buf *b, char *p, size_t cap)
+{
+	*b = (struct buf){ p, 0, cap, cap == 0 };
+	if (cap)
+		p[0] = '\0';
+}
+/* As much as fits, where not all does. */
+void buf_put_cut(struct buf *b, const char *p, size_t n);
+static inline void buf_put(struct buf *b, const char *p, size_t n)
+{
+	if (!n)
+		return;
+	if (n >= b->cap - b->n) {
+		buf_put_cut(b, p, n);
+		return;
+	}
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+}
+static inline void buf_puts(struct buf *b, const char *s) { buf_put(b, s, strlen(s)); }
+static inline void buf_putc(struct buf *b, char c) { buf_put(b, &c, 1); }
 /* Numbers without the cost of printf: for what each response needs. */
 void buf_put_u64(struct buf *b, uint64_t v);
 void buf_put_hex(struct buf *b, uint64_t v);

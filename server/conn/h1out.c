@@ -78,10 +78,19 @@ void h1_log(struct h1 *h)
 
 static void put_field(struct buf *b, struct text name, struct text value)
 {
-	buf_put(b, name.p, name.n);
-	buf_put(b, ": ", 2);
-	buf_put(b, value.p, value.n);
-	buf_put(b, "\r\n", 2);
+	size_t n = name.n + value.n + 4;
+	char *p = b->p + b->n;
+
+	if (n >= b->cap - b->n) {               /* never: head() has counted them */
+		b->full = true;
+		return;
+	}
+	p = mempcpy(p, name.p, name.n);
+	p = mempcpy(p, ": ", 2);
+	if (value.n)
+		p = mempcpy(p, value.p, value.n);
+	memcpy(p, "\r\n", 3);
+	b->n += n;
 }
 
 static size_t fields_size(const struct fields *f)

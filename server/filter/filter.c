@@ -112,10 +112,11 @@ static unsigned deny(struct request *r, const struct filter_name *name)
 unsigned filter_check(struct request *r)
 {
 	const struct filter_section *s = section_of(r);
-	struct candidates c = { .n = 0 };
+	struct candidates c;
 
 	if (!s || (!r->named_filters && !s->set && !s->by_type) || (r->found && S_ISDIR(r->st.st_mode)))
 		return 0;
+	c.n = 0;
 	collect(r, s, &c);
 	for (unsigned i = 0; i < c.n; i++)
 		if (!c.at[i].type)
@@ -145,13 +146,14 @@ static int chain_add(struct request *r, const struct filter_type *type)
 unsigned filter_choose(struct request *r)
 {
 	const struct filter_section *s = section_of(r);
-	struct candidates c = { .n = 0 };
+	struct candidates c;
 
 	if (r->filtered || !s || r->parent)
 		return 0;
 	r->filtered = true;
 	if ((!r->named_filters && !s->set && !s->by_type && !s->links) || r->status < 200 || r->status == 204 || r->status == 304)
 		return 0;
+	c.n = 0;
 	collect(r, s, &c);
 	if (s->links && filter_links(r, s, &c.n, c.at, sizeof(c.at) / sizeof(c.at[0])) < 0)
 		return 500;

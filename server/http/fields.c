@@ -69,7 +69,7 @@ int fields_set(struct fields *f, const char *name, const char *value)
 	return fields_add(f, n, v);
 }
 
-static bool same_name(struct text have, struct text want)
+static inline bool same_name(struct text have, struct text want)
 {
 	return have.n == want.n && want.n && (have.p[0] | 0x20) == (want.p[0] | 0x20) && text_eq_nocase(have, want);
 }
@@ -87,19 +87,16 @@ unsigned fields_remove(struct fields *f, const char *name)
 	return gone;
 }
 
-struct text fields_get(const struct fields *f, const char *name)
+struct text fields_find(const struct fields *f, struct text want)
 {
-	struct text want = text_of(name);
-
 	for (unsigned i = 0; i < f->n; i++)
 		if (same_name(f->at[i].name, want))
 			return f->at[i].value;
 	return (struct text){ NULL, 0 };
 }
 
-unsigned fields_count(const struct fields *f, const char *name)
+unsigned fields_count_of(const struct fields *f, struct text want)
 {
-	struct text want = text_of(name);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < f->n; i++)
@@ -107,9 +104,9 @@ unsigned fields_count(const struct fields *f, const char *name)
 	return n;
 }
 
-struct text fields_combined(const struct fields *f, const char *name)
+struct text fields_combine(const struct fields *f, struct text want)
 {
-	struct text want = text_of(name), one = { NULL, 0 };
+	struct text one = { NULL, 0 };
 	size_t size = 0, n = 0;
 	unsigned count = 0;
 	char *all;
@@ -170,16 +167,16 @@ bool fields_list_next(struct text *rest, struct text *member)
 	return false;
 }
 
-bool fields_has_token(const struct fields *f, const char *name, const char *token)
+bool fields_find_token(const struct fields *f, struct text want, struct text token)
 {
-	struct text want = text_of(name), member;
+	struct text member;
 
 	for (unsigned i = 0; i < f->n; i++) {
 		struct text rest = f->at[i].value;
 		if (!same_name(f->at[i].name, want))
 			continue;
 		while (fields_list_next(&rest, &member))
-			if (text_is_nocase(member, token))
+			if (text_eq_nocase(member, token))
 				return true;
 	}
 	return false;

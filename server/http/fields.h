@@ -23,17 +23,25 @@ int fields_add_copy(struct fields *f, const char *name, const char *value);
 /* Removes what has the name, then adds copies. */
 int fields_set(struct fields *f, const char *name, const char *value);
 unsigned fields_remove(struct fields *f, const char *name);             /* returns how many went */
+/* The same four with the name's length known: what the others below call, so that the length of a literal costs nothing. */
+struct text fields_find(const struct fields *f, struct text name);
+unsigned fields_count_of(const struct fields *f, struct text name);
+struct text fields_combine(const struct fields *f, struct text name);
+bool fields_find_token(const struct fields *f, struct text name, struct text token);
 /* The first with that name, absent text if none. */
-struct text fields_get(const struct fields *f, const char *name);
-unsigned fields_count(const struct fields *f, const char *name);
+static inline struct text fields_get(const struct fields *f, const char *name) { return fields_find(f, text_of(name)); }
+static inline unsigned fields_count(const struct fields *f, const char *name) { return fields_count_of(f, text_of(name)); }
 /* All values of that name joined by ", " (RFC 9110, 5.3); absent text if none, or on ENOMEM. */
-struct text fields_combined(const struct fields *f, const char *name);
+static inline struct text fields_combined(const struct fields *f, const char *name) { return fields_combine(f, text_of(name)); }
 /*
  * The next member of a comma-separated list (RFC 9110, 5.6.1), blanks trimmed, quoted strings kept whole,
  * empty members passed over. *rest moves on. False at the end.
  */
 bool fields_list_next(struct text *rest, struct text *member);
 /* Whether a list-based field has a token, whatever its case, over all its lines. */
-bool fields_has_token(const struct fields *f, const char *name, const char *token);
+static inline bool fields_has_token(const struct fields *f, const char *name, const char *token)
+{
+	return fields_find_token(f, text_of(name), text_of(token));
+}
 
 #endif

@@ -102,6 +102,8 @@ struct client {
 /* From now on this is who asks. */
 static inline void client_is(struct client *c, const struct addr *who)
 {
+	if (c->peer.len == who->len && c->peer_text[0] && memcmp(&c->peer.ss, &who->ss, who->len) == 0)
+		return;                         /* the same: each request of a connection comes here */
 	c->peer = *who;
 	addr_ip(who, c->peer_text);
 }

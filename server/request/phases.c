@@ -334,7 +334,7 @@ static unsigned phase_handler(struct request *r)
 /* ---------------------------------------------------------------------------------------------- the table */
 
 static const struct {
-	const char *name;
+	activity_word name;
 	unsigned (*run)(struct request *r);
 } phases[PHASES] = {
 	[PHASE_HOST] = { "host", phase_host },
@@ -375,7 +375,7 @@ static unsigned run(struct request *r, enum phase from)
 	for (enum phase p = from; p < PHASE_RESPONSE && !status; p++) {
 		r->phase = p;
 		if (r->activity)
-			activity_phase(r->activity, phases[p].name);
+			activity_phase_word(r->activity, &phases[p].name);
 		status = phases[p].run(r);
 		r->waits = status == PHASE_WAIT;        /* what a phase does once it does while this is not set yet */
 		if (watcher)

@@ -132,7 +132,7 @@ const char *response_origin(struct request *r)
 
 /* ------------------------------------------------------------------------------------------------ the head */
 
-static int add(struct request *r, const char *name, struct text value)
+static inline int add(struct request *r, const char *name, struct text value)
 {
 	return fields_add(&r->out, text_of(name), value);
 }

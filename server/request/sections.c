@@ -22,6 +22,7 @@ struct section_index {
 	struct section **dirs, **dir_regexes, **files, **locations;
 	const struct section *ifs[2];   /* of the main server, of the host */
 	unsigned ndirs, ndir_regexes, nfiles, nlocations;
+	bool plain_walk;
 };
 
 /* ---------------------------------------------------------------------------------------------- order */
@@ -69,6 +70,24 @@ static struct section **sorted_by_depth(struct section **row, unsigned n, struct
 	return sorted;
 }
 
+/* Whether no folder differs in what the walk asks of it: links are followed, no per-directory file is read. */
+static bool walks_plainly(const struct host *h, const struct section_index *x)
+{
+	const struct core_section *c = h->section[core_module.index];
+	bool plain = (core_options(c) & CORE_OPT_FOLLOW) && !core_htaccess_wanted(c);
+
+	for (unsigned i = 0; i < x->ndirs && plain; i++) {
+		c = x->dirs[i]->config[core_module.index];
+		plain = !c || ((core_options(c) & CORE_OPT_FOLLOW || (!c->options_set && !(c->options_remove & CORE_OPT_FOLLOW))) && !core_htaccess_wanted(c));
+	}
+	return plain;
+}
+
+bool sections_plain_walk(const struct host *h)
+{
+	return h->index->plain_walk;
+}
+
 void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 {
 	struct section_index count = { .ndirs = 0 }, *x = conf_alloc(env, sizeof *x);
@@ -87,6 +106,7 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 	x->ifs[1] = h != s->main ? h->ifs : NULL;
 	x->dirs = sorted_by_depth(x->dirs, x->ndirs, env);
 	x->dir_regexes = sorted_by_depth(x->dir_regexes, x->ndir_regexes, env);
+	x->plain_walk = walks_plainly(h, x);
 	h->index = x;
 }
 
@@ -195,9 +215,13 @@ static int pick_files(const struct request *r, struct section *const *files, uns
 /* Where MergeSlashes is Off the path may hold "//". Sections never see it, so that nothing slips by them. */
 static const char *merged_slashes(const struct request *r, const char *path)
 {
+	const char *again = NULL;
 	char *copy, *to;
 
-	if (!strstr(path, "//"))
+	do                              /* no strstr: it costs more to begin than a path has bytes */
+		again = again ? strchr(again + 1, '/') : strchr(path, '/');
+	while (again && again[1] != '/');
+	if (!again)
 		return path;
 	copy = to = arena_strdup(r->arena, path);
 	for (const char *p = path; copy && *p; p++)

@@ -52,6 +52,8 @@ struct section {
  * files in r->folders that lie in it or a parent. NULL on ENOMEM.
  */
 void **sections_for_path(struct request *r, const char *dir);
+/* Whether sections_for_path has no news for the walk: in every folder links are followed, and no per-directory file is read. */
+bool sections_plain_walk(const struct host *h);
 /*
  * Sets r->section to all that applies to r->filename (a directory itself where r->found and r->st say so) and r->path.
  * r->filename may be NULL (nothing was mapped): top level and <Location>. 0, or -1 on ENOMEM, when a pattern met its

@@ -106,6 +106,8 @@ static unsigned plan_make(struct request *r, const char *path, struct plan *p)
 	p->owner = false;
 	p->split = 0;
 	r->folders = NULL;
+	if (n < LEVELS && sections_plain_walk(r->host))
+		return 0;
 	for (size_t i = 0; i < n; i++) {
 		size_t len = i ? i : 1;
 		char kept = p->path[len];
