@@ -55,7 +55,8 @@ void symbols_program(int fd)
 
 /* ---------------------------------------------------------------------------------------------------------- files */
 
-bool symbols_module(const struct crash_snapshot *s, uint64_t address, uint64_t *start, struct crash_range *named)
+/* Where the file that holds the address begins in memory, and its name; false: in no file. */
+static bool module_of(const struct crash_snapshot *s, uint64_t address, uint64_t *start, struct crash_range *named)
 {
 	const char *at = s->maps, *end = s->maps + s->maps_length;
 	struct crash_range r;
@@ -284,7 +285,7 @@ static void describe(const struct crash_snapshot *s, struct crash_frame *f)
 	uint64_t start, address = f->activation ? f->pc : f->pc - 1;
 	struct print p = { .text = f->module, .room = sizeof f->module };
 
-	if (!symbols_module(s, address, &start, &r))
+	if (!module_of(s, address, &start, &r))
 		return;
 	print_bytes(&p, r.name, r.name_length);
 	f->module_offset = f->pc - start;

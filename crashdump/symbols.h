@@ -51,7 +51,5 @@ void symbols_raw(const struct crash_snapshot *s, struct crash_trace *out);
 const char *symbols_trust(enum crash_trust trust);
 /* Hexadecimal, `hex` holds 2 * SNAPSHOT_ID + 1. */
 void symbols_build_id(const struct crash_snapshot *s, uint64_t module_start, char *hex);
-/* Where the file that holds the address begins in memory, and its name; false: in no file. */
-bool symbols_module(const struct crash_snapshot *s, uint64_t address, uint64_t *start, struct crash_range *named);
 
 #endif

@@ -77,8 +77,7 @@ enum verdict authz_tree(struct asking *a, const void *root);
  */
 bool authz_names(struct asking *a, bool forward, const char *const *names, unsigned n, bool inverted);
 
-/* For setters. Words of a line, added to *names; names of hosts are checked, and the site notes that it asks for them. 0 or -1. */
-int authz_words(struct conf_call *call, const char ***names, unsigned *n, const char *rest);
+/* For setters: a host's name is checked, and the site notes that it asks for names. 0 or -1. */
 int authz_host_name(struct conf_call *call, const char *name);
 
 /* groupfile.c: whether a user is in one of the groups. 1, 0, or -1: the file cannot be read (logged). */

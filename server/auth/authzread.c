@@ -141,20 +141,6 @@ static int rule_method(struct conf_call *call, struct rule *rule, const char *re
 	return rule->methods ? 0 : conf_fail(call, NULL, "no method is given");
 }
 
-int authz_words(struct conf_call *call, const char ***names, unsigned *n, const char *rest)
-{
-	const char *word;
-
-	while ((word = conf_word(call->env, &rest)) && *word) {
-		const char **grown = conf_alloc(call->env, (*n + 1) * sizeof *grown);
-		if (*n)
-			memcpy(grown, *names, *n * sizeof *grown);
-		grown[(*n)++] = word;
-		*names = grown;
-	}
-	return *n ? 0 : conf_fail(call, NULL, "nothing is named");
-}
-
 int authz_host_name(struct conf_call *call, const char *name)
 {
 	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -165,9 +151,19 @@ int authz_host_name(struct conf_call *call, const char *name)
 	return 0;
 }
 
+/* The words of a line, which has some. */
 static int rule_words(struct conf_call *call, struct rule *rule, const char *rest)
 {
-	return authz_words(call, &rule->names, &rule->n, rest);
+	const char *word;
+
+	while ((word = conf_word(call->env, &rest)) && *word) {
+		const char **grown = conf_alloc(call->env, (rule->n + 1) * sizeof *grown);
+		if (rule->n)
+			memcpy(grown, rule->names, rule->n * sizeof *grown);
+		grown[rule->n++] = word;
+		rule->names = grown;
+	}
+	return rule->n ? 0 : conf_fail(call, NULL, "nothing is named");
 }
 
 static int rule_names(struct conf_call *call, struct rule *rule, const char *rest)

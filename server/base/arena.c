@@ -197,7 +197,7 @@ void *arena_memdup(struct arena *a, const void *p, size_t n)
 	return copy;
 }
 
-char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+static __attribute__((format(printf, 2, 0))) char *print(struct arena *a, const char *fmt, va_list ap)
 {
 	char small[512], *p;
 	va_list again;
@@ -224,7 +224,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	char *p;
 
 	va_start(ap, fmt);
-	p = arena_vprintf(a, fmt, ap);
+	p = print(a, fmt, ap);
 	va_end(ap);
 	return p;
 }

@@ -23,7 +23,6 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_join(struct arena *a, const char *first, const char *second);
 void *arena_memdup(struct arena *a, const void *p, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /*
  * Calls fn(arg) when the arena is reset or freed, last registered first. 0, or -1 (ENOMEM; fn was not kept).
  */

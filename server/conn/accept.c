@@ -47,7 +47,7 @@ void accept_start(struct conn_server *s)
 	deadline_set(s->loop, &s->requeue, loop_now(s->loop) + REQUEUE_MS);
 }
 
-void accept_pause(struct conn_server *s)
+static void pause_listeners(struct conn_server *s)
 {
 	if (!s->listening)
 		return;
@@ -65,7 +65,7 @@ void accept_resume_if_room(struct conn_server *s)
 
 void accept_stop(struct conn_server *s)
 {
-	accept_pause(s);
+	pause_listeners(s);
 	deadline_clear(s->loop, &s->resume);
 	for (unsigned i = 0; i < s->o.nlisteners; i++) {
 		if (s->listeners[i].watch.fd >= 0)
@@ -94,7 +94,7 @@ static void out_of_descriptors(struct listener *l)
 			close(fd);
 		s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	accept_pause(s);
+	pause_listeners(s);
 	deadline_set(s->loop, &s->resume, loop_now(s->loop) + EMFILE_PAUSE_MS);
 }
 
@@ -149,7 +149,7 @@ static void ready(struct watch *w, uint32_t events)
 	if (s->o.max_connections && s->accepted >= s->o.max_connections)
 		conn_drain(s);
 	else if (s->open >= s->o.limit)
-		accept_pause(s);
+		pause_listeners(s);
 }
 
 int accept_init(struct conn_server *s, struct err *e)

@@ -153,7 +153,6 @@ struct conn_server {
 /* accept.c: listeners. */
 int accept_init(struct conn_server *s, struct err *e);
 void accept_start(struct conn_server *s);
-void accept_pause(struct conn_server *s);
 /* A connection went: listens again below 7/8 of the limit. */
 void accept_resume_if_room(struct conn_server *s);
 void accept_stop(struct conn_server *s);        /* for good: closes the listeners */

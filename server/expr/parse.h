@@ -40,7 +40,6 @@ struct node *parse_list(struct parser *ps);
 bool parse_regex(struct parser *ps, struct node *n, bool sub);
 struct node *parse_embedded(struct parser *ps);
 struct node *parse_function(struct parser *ps, struct text name, const char *at, struct node *arguments, unsigned n);
-bool parse_list_name(const struct parser *ps, const char *at);
 
 /* texts.c. Up to `end` (NUL: the end of all), which p then stands on; `opened` is what a fault names. */
 struct node *parse_text(struct parser *ps, char end, const char *opened);

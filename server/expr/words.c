@@ -81,7 +81,21 @@ bool parse_regex(struct parser *ps, struct node *n, bool sub)
 
 /* ------------------------------------------------------------------------------------------------ words and lists */
 
-struct node *parse_list(struct parser *ps);
+/* Whether the word there names a list: split, or a list function of the surroundings. */
+static bool list_name(const struct parser *ps, const char *at)
+{
+	struct text name = { at, strspn(at, IDENTIFIER) };
+	char lower[64];
+
+	if (text_is_nocase(name, "split"))
+		return true;
+	if (!name.n || name.n >= sizeof lower)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		lower[i] = (char)ascii_lower((unsigned char)name.p[i]);
+	lower[name.n] = '\0';
+	return ps->names && ps->names->list ? ps->names->list(lower) : strcmp(lower, "peerextlist") == 0;
+}
 
 /* word, word … up to `end`, chained. */
 static struct node *words(struct parser *ps, const char *end, unsigned *n)
@@ -255,7 +269,7 @@ static struct node *split(struct parser *ps)
 		return NULL;
 	parse_blanks(ps);
 	at = ps->p;
-	of = *at == '{' || parse_list_name(ps, at) ? parse_list(ps) : parse_word(ps);
+	of = *at == '{' || list_name(ps, at) ? parse_list(ps) : parse_word(ps);
 	if (!of || (open && !parse_expect(ps, ")", "behind the list")))
 		return NULL;
 	if (n->child)
@@ -264,22 +278,6 @@ static struct node *split(struct parser *ps)
 		n->child = of;
 	n->op = (n->op ? 1u : 0u) | (n->child != of ? 2u : 0u);
 	return n;
-}
-
-/* Whether the word there names a list: split, or a list function of the surroundings. */
-bool parse_list_name(const struct parser *ps, const char *at)
-{
-	struct text name = { at, strspn(at, IDENTIFIER) };
-	char lower[64];
-
-	if (text_is_nocase(name, "split"))
-		return true;
-	if (!name.n || name.n >= sizeof lower)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		lower[i] = (char)ascii_lower((unsigned char)name.p[i]);
-	lower[name.n] = '\0';
-	return ps->names && ps->names->list ? ps->names->list(lower) : strcmp(lower, "peerextlist") == 0;
 }
 
 static struct node *list_function(struct parser *ps)
@@ -319,7 +317,7 @@ static struct node *list_at(struct parser *ps)
 	}
 	if (parse_take_word(ps, "split"))
 		return split(ps);
-	if (parse_list_name(ps, ps->p))
+	if (list_name(ps, ps->p))
 		return list_function(ps);
 	return parse_fault(ps, ps->p, "write {'one', 'two'} or PeerExtList('1.2.3')", "a list is missing");
 }

@@ -37,11 +37,6 @@ enum http_method http_method_find(struct text name)
 	return HTTP_OTHER;
 }
 
-const char *http_method_name(enum http_method m)
-{
-	return m < HTTP_METHODS ? method_names[m].p : method_names[HTTP_OTHER].p;
-}
-
 bool http_is_token(struct text t)
 {
 	for (size_t i = 0; i < t.n; i++)

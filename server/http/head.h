@@ -20,7 +20,6 @@ enum http_method {
 };
 #define HTTP_METHOD_BIT(m) (1u << (m))
 enum http_method http_method_find(struct text name);    /* case-sensitive (RFC 9110, 9.1) */
-const char *http_method_name(enum http_method m);
 
 struct head_limits {
 	size_t line;                    /* LimitRequestLine: bytes of the request line */

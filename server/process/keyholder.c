@@ -480,15 +480,6 @@ int64_t keyholders_due(const struct keyholders *k)
 	return due;
 }
 
-unsigned keyholders_living(const struct keyholders *k)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < k->n; i++)
-		n += k->at[i].pid != 0;
-	return n;
-}
-
 void keyholders_end(struct keyholders *k)
 {
 	if (!k)

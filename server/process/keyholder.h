@@ -31,7 +31,6 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 /* Looks into complaints of children, ends a keyholder that hangs, tries again what is due. When it is due next: keyholders_due (INT64_MAX = nothing). */
 void keyholders_tick(struct keyholders *k, const struct generation *g, int64_t now);
 int64_t keyholders_due(const struct keyholders *k);
-unsigned keyholders_living(const struct keyholders *k);
 /* Lets them end (they do when their control socket closes), and frees. */
 void keyholders_end(struct keyholders *k);
 

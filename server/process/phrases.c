@@ -42,7 +42,7 @@ const char *phrases_list(size_t *n)
 	return kept.page;
 }
 
-void phrases_forget(void)
+static void forget(void)
 {
 	secret_free(kept.page, PHRASES_ROOM);
 	kept.page = NULL;
@@ -57,7 +57,7 @@ void phrases_carry(bool across)
 		madvise(kept.page, PHRASES_ROOM, MADV_DONTFORK);
 		(void)mlock(kept.page, PHRASES_ROOM);           /* a lock is not inherited */
 	} else if (madvise(kept.page, PHRASES_ROOM, MADV_DOFORK) < 0) {
-		phrases_forget();                       /* the key is then refused by its name */
+		forget();                       /* the key is then refused by its name */
 	}
 }
 
@@ -340,7 +340,7 @@ int phrases_ask(struct config *cfg, bool confined, struct err *e)
 	}
 	keys_close(&k);
 	if (r < 0 || !kept.n)
-		phrases_forget();
+		forget();
 	return r;
 }
 

@@ -22,7 +22,6 @@
 int phrases_ask(struct config *cfg, bool confined, struct err *e);
 /* With true before the fork that goes to the background: the page comes along; with false in the process that then serves. */
 void phrases_carry(bool across);
-void phrases_forget(void);
 /* n bytes of texts, each with its zero; n = 0: none. */
 const char *phrases_list(size_t *n);
 /* -t, where encrypted keys were met: reports a program that could not be asked. */

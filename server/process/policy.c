@@ -84,11 +84,6 @@ int policy_wanted(const struct policy_plan *p, const struct policy_view *v)
 	return v->spare > p->max_spare && here > least ? -1 : 0;
 }
 
-bool policy_follows_load(const struct policy_plan *p)
-{
-	return p->children > p->start || p->start > p->max_spare;
-}
-
 const char *policy_end_words(enum policy_end how)
 {
 	switch (how) {

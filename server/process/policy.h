@@ -35,8 +35,6 @@ struct policy_view {
 };
 /* How many children to add (> 0), or to let go (< 0; never more than one a call), or 0. */
 int policy_wanted(const struct policy_plan *p, const struct policy_view *v);
-/* Whether policy_wanted may ever change while no child dies: false = nobody needs to look. */
-bool policy_follows_load(const struct policy_plan *p);
 
 /* ------------------------------------------------------------------------------------------------ respawning */
 

@@ -117,18 +117,6 @@ const char *sandbox_missing(void)
 #endif
 }
 
-char const *sandbox_call_name(int number, char *buf)
-{
-	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
-
-	if (name)
-		snprintf(buf, 32, "%s", name);
-	else
-		snprintf(buf, 32, "call %d", number);
-	free(name);
-	return buf;
-}
-
 /* Names that this processor does not have (open, alarm on arm64) are skipped. */
 static int allow(scmp_filter_ctx ctx, const char *name)
 {

@@ -16,7 +16,5 @@ enum sandbox { SANDBOX_NONE, SANDBOX_CHILD, SANDBOX_KEYHOLDER, SANDBOX_TOKENS, S
 int sandbox_enter(enum sandbox which, const int *extra, struct err *e);
 /* NULL, or why this program or kernel has no sandbox: a sentence, for the log at start. */
 const char *sandbox_missing(void);
-/* The name of a system call for messages: "execve", or "call 999"; buf has 32 bytes. */
-const char *sandbox_call_name(int number, char *buf);
 
 #endif

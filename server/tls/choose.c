@@ -12,7 +12,7 @@ static bool among(const uint16_t *list, unsigned n, uint16_t v)
 	return false;
 }
 
-bool tls_hello_has_suite(const struct hello *h, uint16_t id)
+static bool has_suite(const struct hello *h, uint16_t id)
 {
 	return among(h->suites, h->nsuites, id);
 }
@@ -119,7 +119,7 @@ static int find_suite(const struct tls_policy *p, const struct hello *h, enum tl
 {
 	if (tls_policy_own_order(p)) {
 		for (unsigned i = 0; i < p->suites.n; i++)
-			if (works(p->suites.at[i], protocol, a) && tls_hello_has_suite(h, p->suites.at[i]->id))
+			if (works(p->suites.at[i], protocol, a) && has_suite(h, p->suites.at[i]->id))
 				return (int)i;
 		return -1;
 	}
@@ -153,7 +153,7 @@ static enum tls_chosen choose13(const struct tls_policy *p, const struct hello *
 
 	if (own) {
 		for (unsigned i = 0; i < p->suites13.n; i++)
-			found |= tls_hello_has_suite(h, p->suites13.at[i]->id);
+			found |= has_suite(h, p->suites13.at[i]->id);
 	} else {
 		for (unsigned k = 0; k < h->nsuites && !found; k++)
 			for (unsigned i = 0; i < p->suites13.n && !found; i++)

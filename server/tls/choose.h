@@ -16,6 +16,5 @@ struct tls_choice {
 /* The bits of tls_protocol that a client offers. */
 unsigned tls_offered(const struct hello *h);
 enum tls_chosen tls_choose(const struct tls_policy *p, const struct hello *h, struct tls_choice *out);
-bool tls_hello_has_suite(const struct hello *h, uint16_t id);
 
 #endif

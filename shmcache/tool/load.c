@@ -113,11 +113,6 @@ void load_fini(void)
 		(void)raise(stopped);
 }
 
-bool load_stopped(void)
-{
-	return stopped != 0;
-}
-
 struct shmcache *load_cache(size_t bytes, size_t avg_data, enum shmcache_lock_kind kind, struct shmcache_err *err)
 {
 	/* A wait counts as it comes: no store is given up only since the machine is loaded. */

@@ -20,7 +20,6 @@ enum { LOAD_MOST = 64 };                /* processes at once */
  */
 int load_init(struct shmcache_err *err);
 void load_fini(void);
-bool load_stopped(void);
 
 /* A cache with a name of its own; drop removes it. NULL with *err. */
 struct shmcache *load_cache(size_t bytes, size_t avg_data, enum shmcache_lock_kind kind, struct shmcache_err *err);

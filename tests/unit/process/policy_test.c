@@ -124,17 +124,6 @@ static void test_wanted_settles(void **state)
 	}
 }
 
-static void test_follows_load(void **state)
-{
-	struct policy_plan p;
-
-	(void)state;
-	policy_plan(&(struct policy_numbers)UNSET, 2, &p);
-	assert_false(policy_follows_load(&p));
-	policy_plan(&(struct policy_numbers){ 1, 1, 2, 4, 4, 1 }, 2, &p);
-	assert_true(policy_follows_load(&p));
-}
-
 static void test_backoff(void **state)
 {
 	struct policy_backoff b = { 0 };
@@ -223,7 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plans),	      cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_wanted),	      cmocka_unit_test(test_wanted_settles),
-		cmocka_unit_test(test_follows_load),  cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_backoff_by_fault), cmocka_unit_test(test_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,17 +281,6 @@ static void test_parent_gone(void **state)
 	close(pipe_fd[0]);
 }
 
-static void test_call_names(void **state)
-{
-	char buf[32];
-
-	(void)state;
-	assert_string_equal(sandbox_call_name(0x7000, buf), "call 28672");
-#ifdef __x86_64__
-	assert_string_equal(sandbox_call_name(59, buf), "execve");
-#endif
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,7 +289,6 @@ int main(void)
 		cmocka_unit_test(test_descriptors_are_closed),
 		cmocka_unit_test(test_forbidden_calls),
 		cmocka_unit_test(test_parent_gone),
-		cmocka_unit_test(test_call_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
