@@ -36,23 +36,26 @@ enum phase {
 	PHASE_TYPE, PHASE_REWRITE_DIRECTORY, PHASE_HANDLER, PHASE_RESPONSE, PHASES
 };
 
+/*
+ * Texts live as long as the arena. A field is set once, by whom its group names, unless it says otherwise; a request that is made of
+ * another inside the server gets its own (redirect.c says which are handed on).
+ */
 struct request {
+	/* Where it belongs. Set by conn/, or by redirect.c from the request it was made of. */
 	struct arena *arena;
 	struct stream *stream;
 	struct client *client;
 	const struct site *site;
-	struct host *host;
+	struct host *host;                      /* PHASE_HOST; before it the first of the address */
 	struct activity *activity;              /* of the process, for crash reports; may be NULL */
 	struct request *original;               /* the one this was redirected from inside the server; NULL = from the client */
 	unsigned redirects;                     /* how many internal redirects led here */
 	struct request *parent;                 /* the one that looks this up (phases_lookup); NULL = it is to be answered */
 	unsigned lookups;                       /* how many such look-ups lie above it */
-	bool explained;                         /* not to be answered: phases_watch */
-	const struct section **applied;         /* the sections that count, in the order of merging, ended by NULL: where phases are watched */
-	const struct conf_pos *mapped_at;       /* PHASE_MAP: the line that led to r->filename; NULL = DocumentRoot, or nothing did */
 	bool quiet;                             /* a look-up that nobody asked for: what it is refused is no news for the log */
+	bool explained;                         /* not to be answered: phases_watch */
 
-	/* As it came: set by conn/ before phases_run. Texts live as long as the arena. */
+	/* As it came. Set by conn/ before phases_run. */
 	struct text line;                       /* %r */
 	struct text method;
 	enum http_method method_id;
@@ -65,53 +68,67 @@ struct request {
 	int64_t started_us;                     /* CLOCK_MONOTONIC, for %D */
 	bool keepalive;                         /* the connection stays open after it; phases and handlers may clear it */
 
-	/* What the phases found. */
+	/* How far it is. */
 	enum phase phase;
+	bool waits;                             /* its phase said PHASE_WAIT: for the name service, a thread, a certificate */
+
+	/* What it asks for: PHASE_HOST, PHASE_URI; path and query also by rules of rewriting. */
 	struct uri uri;                         /* parts of the target */
 	const char *hostname;                   /* the name asked for, lower case, no port; "" if none */
 	const char *path;                       /* normal form, decoded; "*" for OPTIONS * */
 	const char *query;                      /* as it came, without '?'; NULL = none */
+	struct rewritten *rewritten;            /* rewrite.c's own */
+
+	/* Which settings count: the host's first, then PHASE_LOCATION and PHASE_DIRECTORY merge what applies. */
+	void **section;                         /* the merged section structures, by conf_module.index: request_config */
+	const struct folder_file *folders;      /* the per-directory files on the way (htaccess.h), outermost first */
+	const struct section **applied;         /* the sections that count, in the order of merging, ended by NULL: where phases are watched */
+
+	/* Where it leads: PHASE_MAP, PHASE_DIRECTORY. */
 	const char *filename;                   /* PHASE_MAP: where the path leads; PHASE_DIRECTORY: the file that exists */
 	const char *path_info;                  /* what is left behind the file; NULL = nothing */
-	const struct folder_file *folders;      /* PHASE_DIRECTORY: the per-directory files on the way (htaccess.h), outermost first */
 	const char *context_prefix, *context_root;      /* of the Alias that led here (by prefix): URL path and folder; NULL = none did */
-	struct rewritten *rewritten;            /* rewrite.c's own */
-	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken */
+	const struct conf_pos *mapped_at;       /* the line that led to the filename; NULL = DocumentRoot, or nothing did */
+	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken (request_take) */
+	bool fd_kept;                           /* the arena closes fd, whatever it is then: request_keep's own */
 	struct stat st;                         /* of fd (or of the directory) where found */
 	bool found;
 	bool scripted;                          /* ScriptAlias leads here: programs run without ExecCGI */
 	bool index;                             /* DirectoryIndex led to it from its folder */
-	bool fd_kept;                           /* the arena closes fd, whatever it is then */
-	bool waits;                             /* its phase said PHASE_WAIT: for the name service, a thread, a certificate */
-	void **section;                         /* the merged section structures, by conf_module.index */
+
+	/* Whose it is: PHASE_ACCESS, PHASE_AUTHENTICATION. */
+	bool asks_user;                         /* only with a user may it be had */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */
-	bool asks_user;                         /* PHASE_ACCESS: only with a user may it be had */
-	const char *type, *charset, *encoding, *language;       /* PHASE_TYPE; NULL = none */
+	const char *refused;                    /* why access was denied, for the log; NULL = it was not */
+
+	/* What it is, and who makes its answer: PHASE_TYPE, PHASE_HANDLER. */
+	const char *type, *charset, *encoding, *language;       /* NULL = none */
 	size_t unmatched;                       /* where the last part of the file's name begins that MultiviewsMatch does not know; 0 = all are */
-	const struct code *type_handler;        /* PHASE_TYPE: what the configuration names for it, there or not: mime.c's own */
+	const struct code *type_handler;        /* what the configuration names for it, there or not: mime.c's own */
 	const struct filter_names *named_filters, *named_input; /* AddOutputFilter, AddInputFilter of the name's extensions; NULL = none */
-	const struct handler *handler;
+	const struct handler *handler;          /* NULL = not known yet; phase_handler takes the default one then */
 	void *handler_data;                     /* the handler's own */
 	const struct handler *begun;            /* whose start() was called, and ended() will be: an error page may have taken its place */
 	void *begun_data;                       /* its handler_data, once a page has */
-	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_… */
+
+	/* What is noted on the way, by any phase. */
+	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_…; read by request_env */
 	struct fields notes;                    /* of "Header note", for %{X}n; not initialised until the first */
 
-	/* The response. */
+	/* The response: by handlers and response.c; conn/ sends it. */
 	unsigned status;                        /* 200 at first */
 	const char *reason;                     /* its phrase where that is not the standard's; NULL = it is */
-	bool raw;                               /* the head is among the bytes that are written: stream_head sends none, and the connection ends */
 	struct fields out;                      /* sent with successes */
 	struct fields always;                   /* sent with every status */
 	int64_t length;                         /* of the body; -1 = not known (chunked, or until close) */
 	time_t modified;                        /* -1 = not known */
 	const char *etag;                       /* with its quotes; NULL = none */
 	bool no_body;                           /* HEAD, 204, 304: fields as for GET, nothing behind them */
-	bool head_sent;
+	bool raw;                               /* the head is among the bytes that are written: stream_head sends none, and the connection ends */
 	bool filtered;                          /* filter_choose was called */
 	struct filter_chain *filters;           /* those that joined; NULL = none */
-	const char *refused;                    /* why access was denied, for the log; NULL = it was not */
+	bool head_sent;
 };
 
 /* A zeroed request with its tables in the arena, status 200, length -1, fd -1. NULL on ENOMEM. */
