@@ -1,5 +1,5 @@
 /*
- * conf.c - mod_rewrite's directives but for the rules themselves, and how sections and hosts are merged: a deeper folder's
+ * directives.c - mod_rewrite's directives but for the rules themselves, and how sections and hosts are merged: a deeper folder's
  * rules take the place of those above it, and a virtual host does not have the main server's, unless RewriteOptions says so.
  * Runs where a configuration is read, and in children that merge sections.
  */

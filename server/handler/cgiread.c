@@ -1,5 +1,5 @@
 /*
- * cgiconf.c - the directives of programs: read by the master, looked up in the children.
+ * cgiread.c - the directives of programs: read by the master, looked up in the children.
  */
 #include "handler/cgi.h"
 

@@ -1,5 +1,5 @@
 /*
- * read.c - the directives that name body filters, and how sections merge. Runs wherever a configuration is read.
+ * directives.c - the directives that name body filters, and how sections merge. Runs wherever a configuration is read.
  *
  * A filter that does not exist is kept with its name: what it is set for is denied, since it may be what keeps a source from being
  * sent. Those without which the content is the same are left out with a notice.
