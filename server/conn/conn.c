@@ -22,6 +22,7 @@
 
 #include "http/proxyheader.h"
 #include "log/target.h"
+#include "request/logline.h"
 #include "request/remoteip.h"
 #include "tls/variables.h"
 
@@ -101,7 +102,8 @@ void conn_use_host(struct conn *c, const struct host *h)
 
 	c->host = h;
 	c->settings = host_config(h, &conn_module);
-	c->client.about.settings = &logs->settings;
+	if (!c->client.request)                 /* else the request says (LogLevel in its sections) */
+		c->client.about.settings = &logs->settings;
 }
 
 /* ------------------------------------------------------------------------------------------------ states */
@@ -215,7 +217,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->io.ctx = c;
 	c->client = (struct client){ .ops = &client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
 	client_is(&c->client, peer);
-	c->client.about.peer = &c->client.peer;
+	c->client.about = (struct log_about){ .peer = &c->client.peer, .ops = &logline_about, .of = &c->client };
 	conn_use_host(c, host_default(s->o.site, local));
 	c->proxied = remoteip_expected(c->host, peer);
 	list_init(&c->chans);

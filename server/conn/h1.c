@@ -77,6 +77,8 @@ static void give_arena(struct h1 *h)
 {
 	struct conn_server *s = h->c->server;
 
+	h->c->client.request = NULL;
+	conn_use_host(h->c, h->c->host);        /* the settings for messages may lie in the arena */
 	if (h->arena && !s->spare) {
 		arena_reset(h->arena);
 		s->spare = h->arena;
@@ -104,7 +106,8 @@ static void begin_request(struct h1 *h, struct request *r)
 		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
 	};
 	clock_gettime(CLOCK_REALTIME, &r->received);
-	h->stream.request = r;
+	h->stream.request = c->client.request = r;
+	h->stream.head_us = 0;
 	h->stream.ops = &h1_stream_ops;
 	h->stream.filter = NULL;
 	h->stream.input = NULL;

@@ -166,6 +166,7 @@ static int head(struct stream *s)
 	if (h->c->gone || h->started)
 		return -1;
 	h->started = r->head_sent = true;
+	h->stream.head_us = loop_clock_us();
 	h->closes = !stays_open(h, r);
 	choose_form(h, r, old);
 	if (r->raw) {

@@ -8,9 +8,11 @@
 #include <strings.h>
 
 #include "expr/expr.h"
+#include "log/errorformat.h"
 #include "log/format.h"
 
 #define UNSET_LEVEL (-1)
+static const char global[] = "global";          /* marks GlobalLog in the table */
 static const char common_format[] = "%h %l %u %t \"%r\" %>s %b";
 
 struct named_format {
@@ -33,6 +35,13 @@ struct host_logs {
 	struct conf_pos error_pos;
 	struct named_format *formats;           /* newest first; a host's before the main server's */
 	struct written_log *logs, **logs_end;
+	struct written_log *global, **global_end;       /* GlobalLog: of the main server alone */
+	const struct host_logs *base;           /* of a virtual host: the main server's */
+	struct log_errorformats formats_of_errors;
+};
+/* log_module's section structure: what LogLevel says there. */
+struct section_logs {
+	signed char level[LOG_SUBJECTS];        /* UNSET_LEVEL: as outside */
 };
 
 static struct log_targets *targets;
@@ -56,7 +65,46 @@ static void *create_host(struct conf_env *env)
 
 	log_settings_init(&h->seen.settings, (enum log_level)UNSET_LEVEL);
 	h->logs_end = &h->logs;
+	h->global_end = &h->global;
 	return h;
+}
+
+static void *create_section(struct conf_env *env)
+{
+	struct section_logs *s = conf_alloc(env, sizeof *s);
+
+	memset(s->level, UNSET_LEVEL, sizeof s->level);
+	return s;
+}
+
+static void merge_levels(signed char *level, const signed char *base)
+{
+	for (int i = 0; i < LOG_SUBJECTS; i++)
+		if (level[i] == UNSET_LEVEL)
+			level[i] = base[i];
+}
+
+static void *merge_section(struct conf_env *env, const void *base, const void *over)
+{
+	struct section_logs *s = conf_alloc(env, sizeof *s);
+
+	if (!base || !over)
+		return memcpy(s, base ? base : over, sizeof *s);
+	memcpy(s, over, sizeof *s);
+	merge_levels(s->level, ((const struct section_logs *)base)->level);
+	return s;
+}
+
+const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct arena *a)
+{
+	const struct section_logs *own = section;
+	struct log_settings *s = own ? arena_memdup(a, host, sizeof *host) : NULL;
+
+	if (!s)
+		return host;
+	memcpy(s->level, own->level, sizeof s->level);
+	merge_levels(s->level, host->level);
+	return s;
 }
 
 static void *merge_host(struct conf_env *env, const void *base, const void *over)
@@ -66,9 +114,14 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	struct named_format **link = &h->formats;
 
 	*h = *o;
-	for (int i = 0; i < LOG_SUBJECTS; i++)
-		if (h->seen.settings.level[i] == UNSET_LEVEL)
-			h->seen.settings.level[i] = b->seen.settings.level[i];
+	merge_levels(h->seen.settings.level, b->seen.settings.level);
+	h->base = b;
+	if (!h->formats_of_errors.message)
+		h->formats_of_errors.message = b->formats_of_errors.message;
+	if (!h->formats_of_errors.connection)
+		h->formats_of_errors.connection = b->formats_of_errors.connection;
+	if (!h->formats_of_errors.request)
+		h->formats_of_errors.request = b->formats_of_errors.request;
 	if (!h->seen.error_name) {
 		h->seen.error_name = b->seen.error_name;
 		h->error_pos = b->error_pos;
@@ -98,7 +151,7 @@ static int report(struct conf_env *env, const struct conf_pos *pos, const struct
 	return -1;
 }
 
-static int finish_log(struct conf_env *env, struct host_logs *h, const struct written_log *w, struct log_access *out)
+static int finish_log(struct conf_env *env, const struct host_logs *h, const struct written_log *w, struct log_access *out)
 {
 	const struct named_format *named = find_format(h, w->transfer ? NULL : w->format);
 	const char *text = named ? named->text : w->transfer ? common_format : w->format;
@@ -125,10 +178,14 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 {
 	struct host_logs *h = config;
 	struct log_access *access = NULL, **link = &access;
+	const struct host_logs *main_server = h->base ? h->base : h;
+	const struct log_errorformats *formats = &h->formats_of_errors;
 	struct err e = { 0 };
 	int result = 0, target;
 
-	(void)host_name;
+	h->seen.settings.host = host_name;
+	if (formats->message || formats->connection || formats->request)
+		h->seen.settings.formats = formats;
 	for (int i = 0; i < LOG_SUBJECTS; i++)
 		if (h->seen.settings.level[i] == UNSET_LEVEL)
 			h->seen.settings.level[i] = LOG_L_WARN;
@@ -141,6 +198,12 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	for (const struct written_log *w = h->logs; w; w = w->next) {
 		*link = conf_alloc(env, sizeof **link);
 		if (finish_log(env, h, w, *link) < 0)
+			result = -1;
+		link = &(*link)->next;
+	}
+	for (const struct written_log *w = main_server->global; w; w = w->next) {
+		*link = conf_alloc(env, sizeof **link);
+		if (finish_log(env, main_server, w, *link) < 0)
 			result = -1;
 		link = &(*link)->next;
 	}
@@ -160,11 +223,43 @@ static int set_error_log(struct conf_call *call, void *config, int argc, char **
 	return 0;
 }
 
+/* ErrorLogFormat [connection|request] FORMAT */
+static int set_error_log_format(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct log_errorformats *formats = &((struct host_logs *)config)->formats_of_errors;
+	struct err e = { 0 };
+	struct log_errorformat *f = log_errorformat_new(arena, argv[argc - 1], &e);
+
+	if (!f)
+		return conf_fail(call, *e.remedy ? e.remedy : NULL, "%s", e.text);
+	if (argc == 1)
+		formats->message = f;
+	else if (!strcasecmp(argv[0], "connection"))
+		log_errorformat_append(&formats->connection, f);
+	else if (!strcasecmp(argv[0], "request"))
+		log_errorformat_append(&formats->request, f);
+	else
+		return conf_fail(call, "write the whole format in quotes", "\"%s\" is neither \"connection\" nor \"request\"", argv[0]);
+	return 0;
+}
+
+/* LogLevel's levels: a server's, or of the section that the line stands in. */
+static signed char *levels_at(struct conf_call *call, void *config)
+{
+	void **section;
+
+	if (call->context & CONF_RSRC)
+		return ((struct host_logs *)config)->seen.settings.level;
+	section = &call->target->section[call->module->index];
+	if (!*section)
+		*section = create_section(call->env);
+	return ((struct section_logs *)*section)->level;
+}
+
 /* LogLevel warn ssl:info core:debug; a word alone sets all subjects. */
 static int set_log_level(struct conf_call *call, void *config, int argc, char **argv)
 {
-	struct host_logs *h = config;
-	struct log_settings settings = h->seen.settings;
+	signed char *levels = levels_at(call, config), all = UNSET_LEVEL;
 	signed char named[LOG_SUBJECTS];
 
 	memset(named, UNSET_LEVEL, sizeof named);
@@ -176,7 +271,7 @@ static int set_log_level(struct conf_call *call, void *config, int argc, char **
 			return conf_fail(call, "the levels are emerg alert crit error warn notice info debug trace1 … trace8",
 					 "\"%s\" is no log level", colon ? colon + 1 : argv[i]);
 		if (!colon) {
-			memset(settings.level, (signed char)level, sizeof settings.level);
+			all = (signed char)level;
 			continue;
 		}
 		*colon = '\0';
@@ -187,9 +282,8 @@ static int set_log_level(struct conf_call *call, void *config, int argc, char **
 			named[subject] = (signed char)level;
 	}
 	for (int i = 0; i < LOG_SUBJECTS; i++)
-		if (named[i] != UNSET_LEVEL)
-			settings.level[i] = named[i];
-	h->seen.settings = settings;
+		if (named[i] != UNSET_LEVEL || all != UNSET_LEVEL)
+			levels[i] = named[i] != UNSET_LEVEL ? named[i] : all;
 	return 0;
 }
 
@@ -212,11 +306,12 @@ static int set_log_format(struct conf_call *call, void *config, int argc, char *
 static struct written_log *add_log(struct conf_call *call, struct host_logs *h, const char *target)
 {
 	struct written_log *w = conf_alloc(call->env, sizeof *w);
+	struct written_log ***end = call->directive->extra == global ? &h->global_end : &h->logs_end;
 
 	w->target = conf_strdup(call->env, target);
 	w->pos = call->node->pos;
-	*h->logs_end = w;
-	h->logs_end = &w->next;
+	**end = w;
+	*end = &w->next;
 	return w;
 }
 
@@ -275,10 +370,17 @@ static int set_lookups(struct conf_call *call, void *config, int argc, char **ar
 	return 0;
 }
 
+/* The moment is noted for every response: there is nothing to be switched. */
+static int set_track(struct conf_call *call, void *config, int argc, char **argv)
+{
+	(void)call, (void)config, (void)argc, (void)argv;
+	return 0;
+}
+
 static const struct conf_directive directives[] = {
 	{ .name = "ErrorLog", .help = "The file or |program that gets messages", .value = "logs/error_log", .contexts = CONF_RSRC,
 	  .args = CONF_TAKE, .min = 1, .max = 1, .set = set_error_log },
-	{ .name = "LogLevel", .help = "How grave a message must be to be logged, for all or by module", .value = "warn", .contexts = CONF_RSRC,
+	{ .name = "LogLevel", .help = "How grave a message must be to be logged, for all or by module", .value = "warn", .contexts = CONF_ANY,
 	  .args = CONF_TAKE, .min = 1, .set = set_log_level },
 	{ .name = "LogFormat", .help = "A format for access log lines, with a nickname or as TransferLog's", .value = "\"%h %l %u %t \\\"%r\\\" %>s %b\"",
 	  .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_log_format },
@@ -290,12 +392,17 @@ static const struct conf_directive directives[] = {
 	  .args = CONF_FLAG, .set = conf_set_notice, .extra = "lines are always gathered here, and none is lost when a child dies" },
 	{ .name = "HostnameLookups", .help = "Accepted: names are not looked up; %h logs the address", .value = "Off", .contexts = CONF_ANY,
 	  .args = CONF_TAKE, .min = 1, .max = 1, .set = set_lookups },
-	{ .name = "ErrorLogFormat", .help = "Accepted: messages have Apache's default format", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2,
-	  .set = conf_set_notice, .extra = "messages have Apache's default format in this release" },
+	{ .name = "ErrorLogFormat", .help = "The form of messages, or of a line before the first about a connection or request", .contexts = CONF_RSRC,
+	  .args = CONF_TAKE, .min = 1, .max = 2, .set = set_error_log_format },
+	{ .name = "GlobalLog", .help = "As CustomLog, for every host besides its own", .contexts = CONF_GLOBAL,
+	  .args = CONF_TAKE, .min = 2, .max = 3, .set = set_custom_log, .extra = global },
+	{ .name = "LogIOTrackTTFB", .help = "Whether %^FB tells the microseconds until the response began: it always does", .value = "Off", .contexts = CONF_ANY,
+	  .args = CONF_FLAG, .set = set_track },
 	{ 0 }
 };
 
 struct conf_module log_module = {
 	.name = "log_config_module", .source = "mod_log_config.c", .aka = "logio_module mod_logio.c", .directives = directives,
 	.create_host = create_host, .merge_host = merge_host, .finish_host = finish_host,
+	.create_section = create_section, .merge_section = merge_section,
 };

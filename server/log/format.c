@@ -101,6 +101,10 @@ static const char *parse_item(struct arena *a, struct part *part, const char *s,
 		part->item.code = TRAILER;
 		return s + 3;
 	}
+	if (*s == TRAILER && s[1] == 'F' && s[2] == 'B') {
+		part->item.code = LOG_FIRST_BYTE;
+		return s + 3;
+	}
 	if (!*s || !strchr(known, *s)) {
 		if (*s)
 			err_set(e, "\"%%%c\" is no log item", *s);

@@ -14,8 +14,9 @@
  * (the final one) was written; without either the item's own default has been filled in. It writes the value RAW to b
  * (format.c escapes it) and returns true, or false for "-".
  */
+#define LOG_FIRST_BYTE '1'              /* %^FB */
 struct log_item {
-	char code;                      /* 'h', 's' … ; '^' items: '^' with arg holding the two letters and the name */
+	char code;                      /* 'h', 's' …; '^': a trailer field; LOG_FIRST_BYTE */
 	bool final;                     /* '>' */
 	const char *arg;
 };

@@ -4,6 +4,7 @@
 #include "log/log.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "log/errorformat.h"
 
 #define LINE_MAX_BYTES 8192             /* as Apache's MAX_STRING_LEN: a longer message is cut */
 
@@ -58,6 +60,8 @@ void log_settings_init(struct log_settings *s, enum log_level level)
 	for (int i = 0; i < LOG_SUBJECTS; i++)
 		s->level[i] = (signed char)level;
 	s->target = 0;
+	s->formats = NULL;
+	s->host = NULL;
 }
 
 int log_level_parse(const char *word, enum log_level *out)
@@ -113,21 +117,6 @@ bool log_enabled(const struct log_about *about, enum log_subject s, enum log_lev
 	return (int)l <= settings_of(about)->level[s];
 }
 
-/* One line whatever the message holds: control bytes (a client may have sent them) are shown, not obeyed. */
-static void put_message(struct buf *b, const char *p)
-{
-	for (; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c >= 0x20 && c != 0x7f)
-			buf_putc(b, *p);
-		else if (c == '\n' || c == '\t')
-			buf_puts(b, c == '\n' ? "\\n" : "\\t");
-		else
-			buf_printf(b, "\\x%02x", c);
-	}
-}
-
 static void put_time(struct buf *b)
 {
 	struct timespec now;
@@ -162,39 +151,80 @@ static void send_line(unsigned target, const char *line, size_t n)
 	}
 }
 
-void log_vput(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, va_list ap)
+/* Apache's line; on a command line without what is plain there. */
+static void put_default(const struct log_event *ev, struct buf *b)
 {
-	char line[LINE_MAX_BYTES], message[LINE_MAX_BYTES], peer[ADDR_TEXT];
+	char peer[ADDR_TEXT];
+
+	if (sink.plain) {
+		buf_puts(b, "bulkhead: ");
+	} else {
+		put_time(b);
+		buf_printf(b, "[%s:%s] [pid %d] ", ev->subject, log_level_name(ev->level), (int)getpid());
+	}
+	if (ev->errnum)
+		buf_printf(b, "(%d)%s: ", ev->errnum, log_errno_words(ev->errnum));
+	if (ev->about && ev->about->peer && ev->about->peer->len)
+		buf_printf(b, "[client %s] ", addr_text(ev->about->peer, peer));
+	log_put_message(b, ev);
+}
+
+/* One line of an ErrorLogFormat, unless that comes to nothing. */
+static void send_formatted(const struct log_errorformat *f, const struct log_event *ev, unsigned target)
+{
+	char line[LINE_MAX_BYTES];
 	struct buf b;
+
+	buf_init(&b, line, sizeof line - 1);    /* room for the newline */
+	if (!log_errorformat_render(f, ev, &b))
+		return;
+	line[b.n] = '\n';
+	send_line(target, line, b.n + 1);
+}
+
+/* What is said once about a connection and a request stands before their first message. */
+static void send_first(unsigned first, const struct log_event *ev, const struct log_settings *s)
+{
+	struct log_event once = *ev;
+
+	once.message = NULL;
+	for (const struct log_errorformat *f = first & LOG_FIRST_OF_CONNECTION ? s->formats->connection : NULL; f; f = log_errorformat_next(f))
+		send_formatted(f, &once, s->target);
+	for (const struct log_errorformat *f = first & LOG_FIRST_OF_REQUEST ? s->formats->request : NULL; f; f = log_errorformat_next(f))
+		send_formatted(f, &once, s->target);
+}
+
+static void send_event(const struct log_event *ev, const struct log_settings *s)
+{
+	char line[LINE_MAX_BYTES];
+	unsigned first = ev->about && ev->about->ops ? ev->about->ops->logged(ev->about) : 0;
+	struct buf b;
+
+	if (s->formats && !sink.plain) {
+		send_first(first, ev, s);
+		if (s->formats->message) {
+			send_formatted(s->formats->message, ev, s->target);
+			return;
+		}
+	}
+	buf_init(&b, line, sizeof line - 1);
+	put_default(ev, &b);
+	line[b.n] = '\n';
+	send_line(s->target, line, b.n + 1);
+}
+
+void log_put_at(const char *where, const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)
+{
+	char message[LINE_MAX_BYTES];
 	int saved = errno;
+	va_list ap;
 
 	if (!log_enabled(about, s, l))
 		return;
-	vsnprintf(message, sizeof message, fmt, ap);
-	buf_init(&b, line, sizeof line - 1);    /* room for the newline */
-	if (sink.plain) {
-		buf_puts(&b, "bulkhead: ");
-	} else {
-		put_time(&b);
-		buf_printf(&b, "[%s:%s] [pid %d] ", subjects[s].name, log_level_name(l), (int)getpid());
-	}
-	if (errnum)
-		buf_printf(&b, "(%d)%s: ", errnum, strerrordesc_np(errnum) ? strerrordesc_np(errnum) : "Unknown error");
-	if (about && about->peer && about->peer->len)
-		buf_printf(&b, "[client %s] ", addr_text(about->peer, peer));
-	if (id)
-		buf_printf(&b, "%s: ", id);
-	put_message(&b, message);
-	line[b.n] = '\n';
-	send_line(settings_of(about)->target, line, b.n + 1);
-	errno = saved;
-}
-
-void log_put(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)
-{
-	va_list ap;
-
 	va_start(ap, fmt);
-	log_vput(about, s, l, id, errnum, fmt, ap);
+	vsnprintf(message, sizeof message, fmt, ap);
 	va_end(ap);
+	send_event(&(struct log_event){ .about = about, .subject = subjects[s].name, .level = l, .id = id, .errnum = errnum, .where = where,
+					.message = message, .host = settings_of(about)->host }, settings_of(about));
+	errno = saved;
 }

@@ -10,10 +10,10 @@
 #ifndef BULKHEAD_LOG_LOG_H
 #define BULKHEAD_LOG_LOG_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "base/text.h"
 #include "log/ring.h"
 
 /* Apache's levels; smaller is graver. */
@@ -22,17 +22,32 @@ enum log_level { LOG_L_EMERG, LOG_L_ALERT, LOG_L_CRIT, LOG_L_ERROR, LOG_L_WARN, 
 /* The subjects that LogLevel can name ("LogLevel warn ssl:info"): Apache's module names. */
 enum log_subject { LOG_CORE, LOG_SSL, LOG_HTTP, LOG_MPM, LOG_AUTHZ, LOG_REWRITE, LOG_ALIAS, LOG_HEADERS, LOG_MIME, LOG_DIR, LOG_CGI, LOG_CRASH, LOG_SUBJECTS };
 
+struct log_errorformats;
 /* What a server or virtual host lets through, and where to. Lives in the configuration's arena. */
 struct log_settings {
 	signed char level[LOG_SUBJECTS];        /* enum log_level */
 	unsigned target;                        /* index in the generation's table of targets (log/target.h) */
+	const struct log_errorformats *formats; /* ErrorLogFormat (log/errorformat.h); NULL: the form above */
+	const char *host;                       /* ServerName, for %v; may be NULL */
 };
 
-/* Who a message is about; every pointer may be NULL. */
+/*
+ * Who a message is about; every pointer may be NULL. What log/ cannot know of a connection or request it asks of `ops`.
+ * Neither function may log.
+ */
+struct log_about;
+enum { LOG_FIRST_OF_CONNECTION = 1, LOG_FIRST_OF_REQUEST = 2 };
+struct log_about_ops {
+	/* A message is about to be logged: gives connection and request their ids where they have none. For whom it is the first. */
+	unsigned (*logged)(const struct log_about *about);
+	/* Writes the value, RAW, of one of ErrorLogFormat's items; false: it has none. */
+	bool (*value)(const struct log_about *about, char code, const char *arg, struct buf *b);
+};
 struct log_about {
 	const struct log_settings *settings;    /* NULL: the process's default */
 	const struct addr *peer;
-	const char *id;                         /* connection or request id for %L, or NULL */
+	const struct log_about_ops *ops;
+	void *of;                               /* for ops */
 };
 
 enum log_sink_kind { LOG_SINK_FD, LOG_SINK_RING };
@@ -56,11 +71,14 @@ const char *log_level_name(enum log_level l);
 int log_subject_find(const char *name);
 bool log_enabled(const struct log_about *about, enum log_subject s, enum log_level l);
 
+/* Where a call stands, for %F. */
+#define LOG_NUMBER_(n) #n
+#define LOG_NUMBER(n) LOG_NUMBER_(n)
+#define LOG_HERE __FILE__ "(" LOG_NUMBER(__LINE__) ")"
 /* The one function behind the verbs. errnum 0 appends no words. */
-void log_put(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
-void log_vput(const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, va_list ap)
-	__attribute__((format(printf, 6, 0)));
+void log_put_at(const char *where, const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 7, 8)));
+#define log_put(...) log_put_at(LOG_HERE, __VA_ARGS__)
 
 /* about may be NULL; id is "BH0123" or NULL. The f form appends errno's words. */
 #define log_error(about, s, id, ...)  log_put(about, s, LOG_L_ERROR, id, errno, __VA_ARGS__)

@@ -16,6 +16,7 @@
 
 struct host;
 struct client;
+struct request;
 struct spawn_spec;
 struct spawned;
 struct stream;
@@ -97,6 +98,8 @@ struct client {
 	unsigned requests;                      /* on this connection, this one included */
 	bool nokeepalive;                       /* env nokeepalive: close after this response */
 	struct log_about about;                 /* for messages: peer and settings of the host in use */
+	struct request *request;                /* the one from the client that is being answered, for messages; NULL = none. Set by conn/ */
+	char log_id[17];                        /* of the connection: "" until something was logged about it (logline.h) */
 };
 
 /* From now on this is who asks. */

@@ -101,6 +101,14 @@ static bool duration(const struct line *line, const struct request *r, const cha
 	return put_number(b, unit && strcmp(unit, "ms") == 0 ? us / 1000 : us / 1000000);
 }
 
+/* %^FB: until the response began */
+static bool first_byte(const struct request *r, struct buf *b)
+{
+	if (r->started_us < 0 || r->stream->head_us < r->started_us)
+		return false;
+	return put_number(b, (uint64_t)(r->stream->head_us - r->started_us));
+}
+
 /* ------------------------------------------------------------------------------------------------ %t */
 
 static bool clf_time(time_t when, struct buf *b)
@@ -132,10 +140,10 @@ static bool formatted_time(struct line *line, const struct request *r, const cha
 	struct tm tm;
 	size_t n;
 
-	if (strncmp(format, "begin:", 6) == 0) {
-		format += 6;
-	} else if (strncmp(format, "end:", 4) == 0) {
-		format += 4;
+	if (strncmp(format, "begin", 5) == 0 && (!format[5] || format[5] == ':')) {
+		format += 5 + (format[5] == ':');
+	} else if (strncmp(format, "end", 3) == 0 && (!format[3] || format[3] == ':')) {
+		format += 3 + (format[3] == ':');
 		if (!line->have_end)
 			clock_gettime(CLOCK_REALTIME, &line->end);
 		line->have_end = true;
@@ -170,6 +178,19 @@ static bool formatted_time(struct line *line, const struct request *r, const cha
 }
 
 /* ------------------------------------------------------------------------------------------------ who and where */
+
+/* The client's own request, of which r was made by redirects and look-ups. */
+static const struct request *first_of(const struct request *r)
+{
+	while (r->parent || r->original)
+		r = r->parent ? r->parent : r->original;
+	return r;
+}
+
+const char *logline_id(const struct request *r)
+{
+	return first_of(r)->log_id;
+}
 
 static bool canonical(const struct request *r)
 {
@@ -247,14 +268,13 @@ static bool of_client(struct line *line, const struct request *r, const struct l
 	char address[ADDR_TEXT];
 
 	switch (item->code) {
-	case 'a':
+	case 'a': case 'h':
 		if (item->arg && strcmp(item->arg, "c") == 0)
 			return put_string(b, addr_ip(&r->client->connected, address));
 		return put_string(b, r->client->peer_text);
-	case 'h': return put_string(b, r->client->peer_text);
 	case 'A': return put_string(b, addr_ip(&r->client->local, address));
 	case 'k': return put_number(b, line->l->kept);
-	case 'L': return put_string(b, r->client->about.id);
+	case 'L': return put_string(b, item->arg && strcmp(item->arg, "c") == 0 ? r->client->log_id : logline_id(r));
 	default: buf_putc(b, line->l->aborted ? 'X' : r->keepalive && !r->client->nokeepalive ? '+' : '-'); return true;
 	}
 }
@@ -291,6 +311,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 		return bytes(r->stream, item->code, b);
 	case 'D': return duration(line, r, "us", b);
 	case 'T': return duration(line, r, item->arg, b);
+	case LOG_FIRST_BYTE: return first_byte(r, b);
 	case 'f': return put_string(b, r->filename);
 	case 'H':
 		if (!r->line.n)
@@ -308,7 +329,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 	case 'R': return handler_name(r, b);
 	case 's': return put_number(b, r->status);
 	case 't': return item->arg ? formatted_time(line, r, item->arg, b) : clf_time(r->received.tv_sec, b);
-	case 'u': return put(b, text_of(r->user));
+	case 'u': return put(b, text_of(r->user && !*r->user ? "\"\"" : r->user));
 	case 'U': return put_string(b, r->path);
 	case 'v': return r->host && put_string(b, r->host->name);
 	case 'V': return server_name(r, b);
@@ -325,3 +346,58 @@ void logline_render(const struct log_access *access, struct request *r, const st
 		line.first = line.first->original;
 	log_format_render(access->format, &v, buf);
 }
+
+/* ------------------------------------------------------------------------------------------------ for messages */
+
+static unsigned logged(const struct log_about *about)
+{
+	struct client *c = about->of;
+	struct request *r = c->request;
+	unsigned first = 0;
+
+	if (!*c->log_id) {
+		request_connection_id(c, c->log_id);
+		first |= LOG_FIRST_OF_CONNECTION;
+	}
+	if (r && !r->log_id) {
+		r->log_id = request_id(r);
+		first |= r->log_id ? LOG_FIRST_OF_REQUEST : 0;
+	}
+	return first;
+}
+
+/* The one being worked on: its fields and variables are asked for. */
+static struct request *current(const struct client *c)
+{
+	struct request *r = c->request;
+
+	return r && r->stream && r->stream->request ? r->stream->request : r;
+}
+
+static bool message_id(const struct client *c, const char *which, struct buf *b)
+{
+	if (which && (strcmp(which, "c") == 0 || (strcmp(which, "C") == 0 && !c->request)))
+		return put_string(b, c->log_id);
+	return (!which || strcmp(which, "C") != 0) && c->request && put_string(b, c->request->log_id);
+}
+
+static bool message_value(const struct log_about *about, char code, const char *arg, struct buf *b)
+{
+	const struct client *c = about->of;
+	struct request *r = current(c);
+	char address[ADDR_TEXT];
+
+	switch (code) {
+	case 'a': return put_string(b, addr_text(&c->connected, address));
+	case 'A': return put_string(b, addr_text(&c->local, address));
+	case 'k': return c->requests > 1 && put_number(b, c->requests - 1);
+	case 'L': return message_id(c, arg, b);
+	case 'e': return r && put(b, request_env(r, arg));
+	case 'i': return r && put(b, fields_combined(&r->in, arg));
+	case 'n': return r && r->notes.n && put(b, fields_get(&r->notes, arg));
+	case 'V': return r && server_name(r, b);
+	default: return false;
+	}
+}
+
+const struct log_about_ops logline_about = { .logged = logged, .value = message_value };

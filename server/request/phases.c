@@ -39,16 +39,22 @@ static unsigned bad(struct request *r, const char *why)
 	return 400;
 }
 
-void phases_use_host(struct request *r, struct host *h)
+/* What is logged from now on: as the host says, and LogLevel in the sections that apply. */
+static void use_levels(struct request *r)
 {
 	const struct site *s = r->site;
 
+	if (log_module.index < s->nmodules && s->modules[log_module.index] == &log_module) {
+		const struct log_host *logs = host_config(r->host, &log_module);
+		r->client->about.settings = log_settings_within(&logs->settings, r->section[log_module.index], r->arena);
+	}
+}
+
+void phases_use_host(struct request *r, struct host *h)
+{
 	r->host = h;
 	r->section = h->section;
-	if (log_module.index < s->nmodules && s->modules[log_module.index] == &log_module) {
-		const struct log_host *logs = host_config(h, &log_module);
-		r->client->about.settings = &logs->settings;
-	}
+	use_levels(r);
 	if (r->activity)
 		activity_host(r->activity, h->name);
 }
@@ -245,7 +251,10 @@ static unsigned unmerged(struct request *r)
 
 static unsigned phase_location(struct request *r)
 {
-	return sections_location(r) == 0 ? 0 : unmerged(r);
+	if (sections_location(r) != 0)
+		return unmerged(r);
+	use_levels(r);
+	return 0;
 }
 
 /* TRACE and OPTIONS * end here: rules of rewriting and Redirect may refuse them before. */
@@ -264,7 +273,10 @@ static unsigned phase_directory(struct request *r)
 
 	if (status)
 		return status;
-	return sections_apply(r) == 0 ? 0 : unmerged(r);
+	if (sections_apply(r) != 0)
+		return unmerged(r);
+	use_levels(r);
+	return 0;
 }
 
 static unsigned phase_access(struct request *r)
@@ -398,6 +410,8 @@ unsigned phases_from(struct request *r, enum phase from)
 {
 	unsigned status = run(r, from);
 
+	if (r->parent)                          /* a look-up's LogLevel ends with it */
+		use_levels(r->parent);
 	if (!r->parent && !r->explained)
 		finish(r, status);
 	return status;

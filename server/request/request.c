@@ -48,21 +48,39 @@ static const unsigned char *process_mark(void)
 	return mark;
 }
 
-const char *request_id(const struct request *r)
+/* Three bytes become four letters; n is a multiple of 3. */
+static void as_letters(const unsigned char *bytes, size_t n, char *text)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@-";
+
+	for (size_t i = 0; i < n; i += 3) {
+		uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
+		for (int shift = 18; shift >= 0; shift -= 6)
+			*text++ = letters[three >> shift & 63];
+	}
+}
+
+const char *request_id(const struct request *r)
+{
 	uint32_t numbers[3] = { (uint32_t)r->received.tv_sec, (uint32_t)r->client->id, r->client->requests };
 	unsigned char bytes[24] = { 0 };
-	char text[33];
+	char text[32];
 
 	memcpy(bytes, numbers, sizeof(numbers));
 	memcpy(bytes + sizeof(numbers), process_mark(), 10);
-	for (unsigned i = 0, at = 0; i < sizeof(bytes); i += 3) {
-		uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
-		for (int shift = 18; shift >= 0; shift -= 6)
-			text[at++] = letters[three >> shift & 63];
-	}
+	as_letters(bytes, sizeof(bytes), text);
 	return arena_strndup(r->arena, text, 30);       /* 22 bytes are meant */
+}
+
+void request_connection_id(const struct client *c, char *id)
+{
+	uint32_t number = (uint32_t)c->id;
+	unsigned char bytes[12];
+
+	memcpy(bytes, &number, sizeof(number));
+	memcpy(bytes + sizeof(number), process_mark(), 8);
+	as_letters(bytes, sizeof(bytes), id);
+	id[16] = '\0';
 }
 
 void request_close(struct request *r)

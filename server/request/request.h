@@ -66,6 +66,7 @@ struct request {
 	uint64_t body_length;                   /* UINT64_MAX: chunked */
 	struct timespec received;               /* CLOCK_REALTIME when its first byte came */
 	int64_t started_us;                     /* CLOCK_MONOTONIC, for %D */
+	const char *log_id;                     /* of the client's own request alone: NULL until something was logged about it (logline.h) */
 	bool keepalive;                         /* the connection stays open after it; phases and handlers may clear it */
 
 	/* How far it is. */
@@ -145,5 +146,7 @@ struct text request_env(const struct request *r, const char *name);
  * all that are made of it. Of the arena; NULL on ENOMEM.
  */
 const char *request_id(const struct request *r);
+/* A shorter one, of a connection; 17 bytes. */
+void request_connection_id(const struct client *c, char *id);
 
 #endif

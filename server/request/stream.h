@@ -33,6 +33,7 @@ struct stream {
 	struct request *request;                /* the one being worked on: the last of a chain of internal redirects */
 	uint64_t head_bytes, body_bytes;        /* sent or queued: for %O and %b */
 	uint64_t in_bytes;                      /* received for this request, head included: %I */
+	int64_t head_us;                        /* CLOCK_MONOTONIC when the response's head was made, for %^FB; 0 = not yet */
 	bool reads;                             /* the handler wants the request's body: as last told by stream_read */
 	struct filter_chain *filter;            /* of the response; NULL = none */
 	struct filter_input *input;             /* of the request's body; NULL = none */

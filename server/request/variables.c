@@ -9,6 +9,7 @@
 
 #include "request/core.h"
 #include "request/handler.h"
+#include "request/logline.h"
 #include "request/response.h"
 #include "request/varfile.h"
 
@@ -94,7 +95,8 @@ VALUE(remote_address) { return text_of(r->client->peer_text); }
 VALUE(remote_port) { return number(r, addr_port(&r->client->peer)); }
 VALUE(handler) { return r->handler ? text_of(r->handler->name) : nothing; }
 VALUE(status) { return r->status ? number(r, r->status) : nothing; }
-VALUE(log_id) { return text_of(r->client->about.id ? r->client->about.id : request_id(r)); }
+VALUE(log_id) { return text_of(logline_id(r)); }
+VALUE(connection_id) { return *r->client->log_id ? text_of(r->client->log_id) : nothing; }
 VALUE(https) { return yes_no(r->client->secure); }
 VALUE(http2) { return yes_no(r->major == 2); }
 VALUE(none) { (void)r; return nothing; }
@@ -153,7 +155,7 @@ static const struct variable variables[] = {
 	{ "SERVER_PROTOCOL_VERSION_MINOR", protocol_minor, OWN }, { "DOCUMENT_ROOT", document_root, OWN },
 	{ "AUTH_TYPE", string, OF(auth_type) }, { "CONTENT_TYPE", string, OF(type) },
 	{ "HANDLER", handler, OWN }, { "REQUEST_STATUS", status, OWN }, { "REQUEST_LOG_ID", log_id, OWN },
-	{ "CONN_LOG_ID", log_id, OWN }, { "CONN_REMOTE_ADDR", connected, OWN },
+	{ "CONN_LOG_ID", connection_id, OWN }, { "CONN_REMOTE_ADDR", connected, OWN },
 	{ "CONTEXT_PREFIX", string, OF(context_prefix) }, { "CONTEXT_DOCUMENT_ROOT", context_root, OWN },
 	{ "HTTPS", https, OWN }, { "HTTP2", http2, OWN }, { "IPV6", ipv6, OWN },
 	{ "TIME_YEAR", now, WORD("%Y") }, { "TIME_MON", now, WORD("%m") }, { "TIME_DAY", now, WORD("%d") },

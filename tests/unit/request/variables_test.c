@@ -76,7 +76,7 @@ static void names(void **state)
 	assert_non_null(strstr(text_for(v, r, "%{REQUEST_FILENAME}"), "/htdocs/a b.txt"));
 	assert_int_equal(truth_of(v, r, "%{TIME} =~ /^20[0-9]{12}$/ && %{LAST_MODIFIED} =~ /^20[0-9]{12}$/ && %{TIME_WDAY} in {0,1,2,3,4,5,6}"), 1);
 	assert_int_equal(truth_of(v, r, "%{TIME_YEAR}.%{TIME_MON}.%{TIME_DAY} -le %{TIME_YEAR}.'1231' && %{TIME_HOUR} -lt 24"), 1);
-	assert_int_equal(truth_of(v, r, "-n %{SERVER_SOFTWARE} && -n %{REQUEST_LOG_ID} && -n %{REMOTE_PORT} && %{REMOTE_ADDR} == %{CONN_REMOTE_ADDR}"), 1);
+	assert_int_equal(truth_of(v, r, "-n %{SERVER_SOFTWARE} && -z %{REQUEST_LOG_ID} && -n %{REMOTE_PORT} && %{REMOTE_ADDR} == %{CONN_REMOTE_ADDR}"), 1);
 	assert_true(variables_known("SSL_ANYTHING") && variables_known("request_uri") && !variables_known("SSL_") && !variables_known("HTTP_X_A"));
 	assert_null(variables_get(r, "NOBODY").p);
 	served_folder(v, "other");
