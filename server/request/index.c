@@ -231,7 +231,7 @@ static const char *normal_path(struct conf_call *call, const char *path)
 		return NULL;
 	}
 	if (mark)
-		conf_note(call, NULL, "the query in \"%s\" is left out: nothing in this release reads one", path);
+		conf_note(call, NULL, "the query in \"%s\" is left out: what is found there gets the client's own", path);
 	return normal;
 }
 
