@@ -419,7 +419,8 @@ static void do_bye(struct conn *c)
 	if (c->tls && !c->orderly) {
 		if (output_seal(c) < 0)
 			return;
-		tls_bye(c->tls);
+		if (!c->unclean)
+			tls_bye(c->tls);
 		c->orderly = true;
 	}
 	if (output_flush(c) != 0)

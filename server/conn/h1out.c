@@ -156,7 +156,8 @@ static int head(struct stream *s)
 	struct request *r = s->request;
 	size_t cap = 512 + (r->reason ? strlen(r->reason) : 0) + fields_size(&r->out) + fields_size(&r->always);
 	char *p = arena_alloc(r->arena, cap);
-	bool claims_old = request_env(r, "force-response-1.0").p != NULL, old = r->minor == 0 || claims_old;
+	bool claims_old = request_env(r, "force-response-1.0").p != NULL;
+	bool old = r->minor == 0 || claims_old || request_env(r, "downgrade-1.0").p;
 	struct buf b;
 
 	if (!p) {                       /* who asked is told that the stream is gone, and does no more */
@@ -174,8 +175,9 @@ static int head(struct stream *s)
 		h->closes = true;
 	}
 	/* A client that expects more of the connection may be sending: closing under its bytes would cost it our answer. */
-	if (h->closes && h->client_stays)
+	if (h->closes && (h->client_stays || request_env(r, "ssl-accurate-shutdown").p))
 		h->c->lingers = true;
+	h->c->unclean = request_env(r, "ssl-unclean-shutdown").p != NULL;
 	if (r->raw)
 		return 0;
 	buf_init(&b, p, cap);

@@ -88,6 +88,7 @@ struct conn {
 	bool again;                     /* more is to be done without a new event: ask for EPOLLOUT */
 	bool alerted;                   /* TLS failed behind the handshake: the alert that says why is still to be sent, and to be read */
 	bool orderly;                   /* TLS: close_notify has been pushed */
+	bool unclean;                   /* … or the last request's ssl-unclean-shutdown wants none */
 	bool half_closed;               /* the client has ended its side while a handler is at work: no news any more */
 	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */
 	int64_t sent_at, got_at;        /* ms: when the socket last took, and gave, bytes; sent_at: or when the state was entered */

@@ -208,11 +208,25 @@ static void add_names(struct request *r, struct fields *out, const char *side)
 			;
 }
 
+/* The most frequent question about programs in TLS; once in the life of a child. */
+static void say_left_out(const struct request *r)
+{
+	static bool said;
+
+	if (said)
+		return;
+	said = true;
+	log_debugx(&r->client->about, LOG_CGI, "BH0790", "%s runs in TLS without the variables SSL_*: \"SSLOptions +StdEnvVars\" gives them",
+		   r->path);
+}
+
 static void add_tls_all(struct request *r, struct fields *out)
 {
 	unsigned what = client_exports(r->client, r->section);
 	char name_buf[64];
 
+	if (!(what & CLIENT_EXPORTS_VARIABLES))
+		say_left_out(r);
 	add_tls(r, out, "SSL_TLS_SNI");
 	if (what & CLIENT_EXPORTS_VARIABLES) {
 		for (size_t i = 0; i < sizeof tls_plain / sizeof tls_plain[0]; i++)

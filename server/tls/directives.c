@@ -258,6 +258,8 @@ static int set_options(struct conf_call *call, void *config, int argc, char **ar
 			*s = (struct tls_section){ .whole = true };
 			cleared = true;
 		}
+		if (options[i].bit == TLS_OPT_OPTRENEGOTIATE && sign != '-')
+			conf_note(call, "take the word out", "%s changes nothing: a client is asked again only where that is needed", options[i].word);
 		if (sign == '-') {
 			s->add &= ~options[i].bit;
 			s->del |= options[i].bit;
