@@ -230,7 +230,7 @@ class Holes(ClientTest):
 
 
 class Places(ClientTest):
-    def test_request_for_a_stricter_host(self):
+    def test_F31_F32_request_for_a_stricter_host(self):
         s = self.serve(self.named('open.test') + self.named('closed.test', self.asks()) + self.named('twin.test', self.asks()) + self.named('other.test', self.asks(ca='other.pem'))
                        + self.named('may.test', self.asks('optional')))
         for sni, host, who, wanted in (('open.test', 'closed.test', None, 421), ('open.test', 'may.test', None, 421), ('closed.test', 'twin.test', 'alice', 200),

@@ -175,6 +175,20 @@ class Messages(unittest.TestCase):
         self.assertEqual([number for number, n in collections.Counter(self.entries).items() if n > 1], [])
 
 
+class Questions(unittest.TestCase):
+    def test_each_question_has_its_tests(self):
+        """docs/testing.md against the tests that have numbers F01 … in their names."""
+        told = {n: set(re.findall(r'`(\w+\.py)`', files)) for n, files in re.findall(r'^\| (F\d\d) \| .* \| (.*) \|$', read('docs', 'testing.md'), re.M)}
+        found, folder = {}, os.path.join(TOP, 'tests', 'system')
+        for name in sorted(os.listdir(folder)):
+            if name.endswith('_test.py'):
+                for test in re.findall(r'^    def test_((?:F\d\d_)+)', read('tests', 'system', name), re.M):
+                    for n in test.strip('_').split('_'):
+                        found.setdefault(n, set()).add(name)
+        self.assertEqual(sorted(told), ['F%02d' % n for n in range(1, 40)])
+        self.assertEqual(told, found)
+
+
 class Texts(unittest.TestCase):
     def test_the_files_that_are_named_exist(self):
         """`room/file.c`, `server/room/file.c`, `docs/x.md` and the like, wherever a text names one."""

@@ -78,21 +78,21 @@ class Phrases(ServerTest):
 
     # ---------------------------------------------------------------------------------------- exec:
 
-    def test_f06_program_is_asked_once_for_each_key(self):
+    def test_F06_program_is_asked_once_for_each_key(self):
         s = self.two('SSLPassPhraseDialog "exec:@DIR@/phrase word"')
         s.write('phrase', '#!/bin/sh\necho "$@" >>@DIR@/asked\ncase $2 in one.test*) echo first secret;; *) echo second secret;; esac\n', 0o700)
         s.start()
         self.answers(s)
         self.assertEqual(s.read('asked'), 'word one.test:%d RSA\nword two.test:%d ECC\n' % (s.tls_port, s.tls_port))
 
-    def test_f06_one_phrase_for_all_keys_is_asked_for_once(self):
+    def test_F06_one_phrase_for_all_keys_is_asked_for_once(self):
         s = self.two(phrases=('same', 'same'))
         self.script(s, 'echo same\n')
         s.start()
         self.answers(s)
         self.assertEqual(s.read('asked').count('\n'), 1)
 
-    def test_f06_nothing_asks_again(self):
+    def test_F06_nothing_asks_again(self):
         s = self.two()
         self.by_name(s)
         s.start()
@@ -110,7 +110,7 @@ class Phrases(ServerTest):
         self.assertEqual(s.read('asked'), asked)
         s.logged('it is replaced')
 
-    def test_f06_key_with_a_new_phrase_keeps_the_old_generation(self):
+    def test_F06_key_with_a_new_phrase_keeps_the_old_generation(self):
         s = self.two()
         self.by_name(s)
         s.start()
@@ -152,7 +152,7 @@ class Phrases(ServerTest):
 
     # ---------------------------------------------------------------------------------------- |program
 
-    def test_f06_program_that_answers_prompts(self):
+    def test_F06_program_that_answers_prompts(self):
         s = self.two('SSLPassPhraseDialog "|@DIR@/phrase word"')
         s.write('phrase', '''#!/usr/bin/python3
 import os, sys
@@ -183,7 +183,7 @@ log.write(sys.stdin.read() + 'arguments ' + ' '.join(sys.argv[1:]))
 
     # ---------------------------------------------------------------------------------------- builtin
 
-    def test_f06_terminal(self):
+    def test_F06_terminal(self):
         s = self.two('', phrases=('same', 'same'))
         shown = self.on_terminal(s, [('Enter pass phrase:', 'wr0ng'), ('2 more tries)', ''), ('1 more try)', 'same')], '-k', 'start')
         self.assertRegex(shown, r'Private key one\.test:%d:RSA \(\S+/one\.test\.key\)' % s.tls_port)

@@ -229,7 +229,7 @@ class Resumption(ServerTest):
 class Hosts(ServerTest):
     FILES = {'one.test/index.html': '1', 'two.test/index.html': '2', 'three.test/index.html': '3'}
 
-    def test_each_name_has_its_certificate(self):
+    def test_F31_F32_each_name_has_its_certificate(self):
         s = self.serve(named('one.test') + named('two.test', 'rsa', 'ServerAlias *.two.test\n'), self.FILES)
         for sni, cn, body in (('one.test', 'one.test', b'1'), ('two.test', 'two.test', b'2'), ('a.two.test', 'two.test', b'2'), ('TWO.test', 'two.test', b'2'),
                               ('unknown.test', 'one.test', b'1'), (None, 'one.test', b'1')):
@@ -237,7 +237,7 @@ class Hosts(ServerTest):
                 self.assertEqual(common_name(c), cn)
                 self.assertEqual(c.request('/', host=sni or 'one.test').body, body)
 
-    def test_protocols_by_name(self):
+    def test_F31_F32_protocols_by_name(self):
         s = self.serve(named('one.test', extra='SSLProtocol TLSv1.2\n') + named('two.test', extra='SSLProtocol TLSv1.3\n') + named('three.test'), self.FILES)
         for sni, works in (('one.test', (True, False)), ('two.test', (False, True)), ('three.test', (True, True))):
             for version, wanted in zip((TLS12, TLS13), works):
@@ -251,21 +251,21 @@ class Hosts(ServerTest):
                         with self.assertRaisesRegex(ssl.SSLError, '(?i)protocol.version'):
                             s.connect(ctx=ctx, sni=sni)
 
-    def test_a_connection_for_one_host_is_not_for_another_with_other_rules(self):
+    def test_F31_F32_a_connection_for_one_host_is_not_for_another_with_other_rules(self):
         s = self.serve(named('one.test') + named('two.test', extra='SSLProtocol TLSv1.3\n') + named('three.test'), self.FILES)
         with s.connect(ctx=context(TLS12), sni='one.test') as c:
             self.assertEqual(c.request('/', host='three.test').body, b'3')
             self.assertEqual(c.request('/', host='two.test').status, 421)
             self.assertEqual(c.request('/', host='one.test').body, b'1')
 
-    def test_strict_names(self):
+    def test_F31_F32_strict_names(self):
         s = self.serve('SSLStrictSNIVHostCheck on\n' + named('one.test') + named('two.test'), self.FILES)
         with s.connect(ctx=context(), sni='two.test') as c:
             self.assertEqual(c.request('/', host='two.test').body, b'2')
         with s.connect(ctx=context(), sni=None) as c:
             self.assertEqual(c.request('/', host='two.test').status, 403)
 
-    def test_two_kinds_of_keys(self):
+    def test_F25_two_kinds_of_keys(self):
         (rsa, rsa_key), (ec, ec_key) = certificate('localhost', 'rsa'), certificate()
         s = self.serve('<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n'
                        '</VirtualHost>\n' % (rsa, rsa_key, ec, ec_key))
