@@ -4,41 +4,18 @@
  */
 #define SITE_HANDLERS
 #include "site.h"
+#include "modules.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "log/target.h"
-#include "request/access.h"
-#include "request/actions.h"
-#include "auth/authn.h"
-#include "auth/compat.h"
-#include "filter/coding.h"
-#include "request/core.h"
-#include "request/env.h"
 #include "request/handler.h"
-#include "request/expires.h"
-#include "request/filter.h"
-#include "request/headers.h"
-#include "request/map.h"
-#include "request/methods.h"
-#include "request/mime.h"
-#include "request/negotiate.h"
 #include "request/phases.h"
-#include "request/rewrite.h"
 #include "request/response.h"
 #include "request/sections.h"
-#include "request/remoteip.h"
-#include "request/speling.h"
-#include "request/userdir.h"
-#include "request/vhostalias.h"
-#include "request/walk.h"
 
-static struct conf_module *const modules[] = {
-	&core_module, &authz_core_module, &authn_module, &access_compat_module, &alias_module, &dir_module, &mime_module, &negotiation_module, &rewrite_module, &headers_module, &env_module, &setenvif_module,
-	&filter_module, &deflate_module, &brotli_module, &zstd_module, &expires_module, &allowmethods_module, &actions_module,
-	&userdir_module, &vhost_alias_module, &speling_module, &remoteip_module, NULL
-};
+static struct conf_module *const modules[] = { REQUEST_MODULES, NULL };
 
 /* ---------------------------------------------------------------------------------------------- surroundings */
 

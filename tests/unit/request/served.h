@@ -22,64 +22,20 @@
 
 #include "http/head.h"
 #include "log/log.h"
-#include "request/access.h"
-#include "request/actions.h"
-#include "auth/authn.h"
-#include "auth/compat.h"
-#include "filter/coding.h"
-#include "request/core.h"
-#include "request/env.h"
 #include "request/handler.h"
-#include "request/expires.h"
-#include "request/filter.h"
-#include "request/headers.h"
 #include "request/host.h"
-#include "request/map.h"
-#include "request/methods.h"
-#include "request/mime.h"
-#include "request/negotiate.h"
 #include "request/phases.h"
 #include "request/request.h"
 #include "request/response.h"
-#include "request/rewrite.h"
-#include "request/remoteip.h"
-#include "request/speling.h"
-#include "request/userdir.h"
-#include "request/vhostalias.h"
-#include "request/walk.h"
+
+#include "modules.h"
 
 /* Modules of the room that is tested, each with a comma behind it. */
 #ifndef SERVED_MORE_MODULES
 #define SERVED_MORE_MODULES
 #endif
 
-static struct conf_module *const served_modules[] = {
-	&core_module,
-	&authz_core_module,
-	&authn_module,
-	&access_compat_module,
-	&env_module,
-	&setenvif_module,
-	&alias_module,
-	&dir_module,
-	&mime_module,
-	&negotiation_module,
-	&rewrite_module,
-	&headers_module,
-	&userdir_module,
-	&vhost_alias_module,
-	&speling_module,
-	&remoteip_module,
-	&filter_module,
-	&deflate_module,
-	&brotli_module,
-	&zstd_module,
-	&expires_module,
-	&allowmethods_module,
-	&actions_module,
-	SERVED_MORE_MODULES
-	NULL
-};
+static struct conf_module *const served_modules[] = { REQUEST_MODULES, SERVED_MORE_MODULES NULL };
 
 struct served {
 	struct arena *arena;
