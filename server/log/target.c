@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "log/rotate.h"
 
 #define MAX_TARGETS 4096
 #define MAX_ARGUMENTS 64
@@ -37,6 +40,7 @@ static struct log_target *new_target(struct log_targets *t, struct conf_env *env
 int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e)
 {
 	enum log_target_kind kind = LOG_TARGET_FILE;
+	struct log_rotation *rotation = NULL;
 	const char *full;
 
 	if (!strncasecmp(name, "syslog", 6) && (!name[6] || name[6] == ':')) {
@@ -52,6 +56,12 @@ int log_target_add(struct log_targets *t, struct conf_env *env, const char *name
 			return err_remedy(e, "write the program's absolute path: \"|/usr/bin/rotatelogs logs/access.%%Y 86400\"");
 		}
 		full = conf_strdup(env, full);
+	} else if (!strncmp(name, LOG_ROTATE, strlen(LOG_ROTATE))) {
+		kind = LOG_TARGET_ROTATED;
+		rotation = log_rotation_new(env, name + strlen(LOG_ROTATE), e);
+		if (!rotation)
+			return -1;
+		full = conf_printf(env, "%s (every %lld s, %lld bytes)", rotation->form, (long long)rotation->every, (long long)rotation->size);
 	} else if (!*name) {
 		err_set(e, "the name of the log is empty");
 		return err_remedy(e, "name a file or \"|program\"");
@@ -65,7 +75,8 @@ int log_target_add(struct log_targets *t, struct conf_env *env, const char *name
 		err_set(e, "more than %d logs", MAX_TARGETS);
 		return err_remedy(e, "let hosts share a log and tell them apart by %%v");
 	}
-	*new_target(t, env) = (struct log_target){ .kind = kind, .name = full, .pos = *pos, .fd = -1, .pid = -1 };
+	*new_target(t, env) = (struct log_target){ .kind = kind, .name = full, .pos = *pos, .fd = -1, .pid = -1,
+						     .rotation = rotation, .previous = -1 };
 	return (int)t->n - 1;
 }
 
@@ -83,30 +94,56 @@ static int stream_of(const char *name)
 	return -1;
 }
 
-static int open_file(struct log_target *t, struct err *e)
+static int open_file(struct log_target *t, const char *name, struct err *e)
 {
-	int stream = stream_of(t->name);
+	int stream = stream_of(name);
 
 	/* Not opened anew: a terminal or file of whoever started us may not be ours to open. */
 	if (stream >= 0 && (t->fd = fcntl(stream, F_DUPFD_CLOEXEC, 3)) >= 0)
 		return 0;
-	t->fd = open(t->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	t->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 	if (t->fd >= 0)
 		return 0;
 	int saved = errno;
 	char parent[512];
-	const char *slash = strrchr(t->name, '/');
+	const char *slash = strrchr(name, '/');
 	struct stat st;
 
 	err_at(e, t->pos.file, t->pos.line);
-	snprintf(parent, sizeof parent, "%.*s", slash && slash != t->name ? (int)(slash - t->name) : 1, t->name);
+	snprintf(parent, sizeof parent, "%.*s", slash && slash != name ? (int)(slash - name) : 1, name);
 	errno = saved;
-	err_sys(e, "cannot open the log %s", t->name);
+	err_sys(e, "cannot open the log %s", name);
 	if (saved == ENOENT && stat(parent, &st) < 0)
 		return err_remedy(e, "mkdir -p %s", parent);
 	if (saved == EACCES)
 		return err_remedy(e, "start as root, or name a log in a folder that this user may write");
 	return err_remedy(e, "name another file, or mend what stands in the way");
+}
+
+int log_target_rotate(struct log_target *t, struct err *e)
+{
+	struct log_rotation was = *t->rotation;
+	int old = t->fd;
+
+	if (!log_rotation_name(t->rotation, time(NULL)))
+		return 0;
+	if (open_file(t, t->rotation->name, e) < 0) {
+		*t->rotation = was;
+		t->fd = old;
+		return -1;
+	}
+	if (t->previous >= 0)
+		close(t->previous);
+	t->previous = old;
+	return 1;
+}
+
+int64_t log_target_wait(const struct log_target *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return log_rotation_wait(t->rotation, &now);
 }
 
 /* "$command" through the shell, else words without one, as Apache does. Runs in the child of start_program. */
@@ -164,6 +201,15 @@ static int start_program(struct log_target *t, int complaints, struct err *e)
 	return 0;
 }
 
+static int open_target(struct log_target *t, int complaints, struct err *e)
+{
+	if (t->kind == LOG_TARGET_PIPE)
+		return start_program(t, complaints, e);
+	if (t->kind == LOG_TARGET_ROTATED)
+		log_rotation_name(t->rotation, time(NULL));
+	return open_file(t, t->rotation ? t->rotation->name : t->name, e);
+}
+
 int log_targets_open(struct log_targets *t, struct err *e)
 {
 	for (unsigned i = 0; i < t->n; i++) {
@@ -171,9 +217,9 @@ int log_targets_open(struct log_targets *t, struct err *e)
 
 		if (at->fd >= 0)
 			continue;
-		int complaints = t->at[0].kind == LOG_TARGET_FILE ? t->at[0].fd : -1;
+		int complaints = t->at[0].kind != LOG_TARGET_PIPE ? t->at[0].fd : -1;
 
-		if ((at->kind == LOG_TARGET_FILE ? open_file(at, e) : start_program(at, complaints, e)) < 0)
+		if (open_target(at, complaints, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -184,6 +230,8 @@ void log_targets_close(struct log_targets *t)
 	for (unsigned i = 0; i < t->n; i++) {
 		if (t->at[i].fd >= 0)
 			close(t->at[i].fd);
-		t->at[i].fd = -1;
+		if (t->at[i].previous >= 0)
+			close(t->at[i].previous);
+		t->at[i].fd = t->at[i].previous = -1;
 	}
 }

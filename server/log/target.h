@@ -12,12 +12,15 @@
 #include "conf/conf.h"
 #include "log/log.h"
 
-enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG };
+enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG, LOG_TARGET_ROTATED };
+struct log_rotation;
 struct log_target {
 	enum log_target_kind kind;
 	const char *name;               /* absolute path, command line without '|', or facility:tag */
 	struct conf_pos pos;            /* the directive that named it first */
 	int fd;                         /* -1 until opened */
+	struct log_rotation *rotation;  /* of LOG_TARGET_ROTATED */
+	int previous;                   /* … the file before: the logger may have died over it. -1 = none */
 	pid_t pid;                      /* of a program */
 };
 /* The same name gives the same index. Index 0 is the main server's error log. */
@@ -25,10 +28,17 @@ struct log_targets {
 	struct log_target *at;
 	unsigned n, cap;
 };
-/* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "syslog[:facility[:tag]]". Index or -1. */
+/* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "rotate:PATH…" (log/rotate.h). Index or -1. */
 int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e);
 /* Master: opens files (O_APPEND|O_CREAT 0644, O_CLOEXEC), starts programs. 0 or -1 with *e naming the directive. */
 int log_targets_open(struct log_targets *t, struct err *e);
+/*
+ * Master: a rotating target goes over to the next file, if it is time. 1 = t->fd is another (tell the logger), t->previous what it
+ * was; 0 = not yet; -1 with *e: the next cannot be opened, the old one goes on.
+ */
+int log_target_rotate(struct log_target *t, struct err *e);
+/* Milliseconds until that should be tried again. */
+int64_t log_target_wait(const struct log_target *t);
 /* Closes descriptors; programs see the end of their input and finish. */
 void log_targets_close(struct log_targets *t);
 

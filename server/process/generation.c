@@ -199,7 +199,8 @@ void generation_tick(struct generation *g, int64_t now)
 		if (g->helpers[end])
 			helper_tick(g->helpers[end], g, now);
 	if (g->state == GENERATION_MAKING || g->state == GENERATION_SERVING) {
-		programs_tick(g->programs, now);
+		if (programs_tick(g->programs, now) && g->state == GENERATION_SERVING)
+			generation_use_log(g->cfg);
 		look_after(g, now);
 	} else if (g->state == GENERATION_DRAINING) {
 		drain_on(g, now);

@@ -54,7 +54,8 @@ static int say(uint32_t type, const void *data, size_t len, const int *fds, unsi
 	return -1;
 }
 
-static int say_targets(uint32_t generation, const struct log_targets *t, unsigned first, unsigned n)
+/* previous: where a target has a file before the one it goes to now, that one. */
+static int say_targets(uint32_t generation, const struct log_targets *t, unsigned first, unsigned n, bool previous)
 {
 	struct logger_targets m = { .generation = generation, .first = first, .n = n };
 	int fds[IPC_MAX_FDS];
@@ -62,7 +63,7 @@ static int say_targets(uint32_t generation, const struct log_targets *t, unsigne
 	for (unsigned i = 0; i < n; i++) {
 		const struct log_target *at = &t->at[first + i];
 		m.kinds[i] = at->kind;
-		fds[i] = at->fd;
+		fds[i] = previous && at->previous >= 0 ? at->previous : at->fd;
 		snprintf(m.names[i], LOGGER_NAME, "%s", at->name);
 	}
 	return say(LOGGER_TARGETS, &m, sizeof m, fds, n);
@@ -75,7 +76,10 @@ static int say_table(uint32_t generation, const struct log_targets *t)
 	if (say(LOGGER_TABLE, &head, sizeof head, NULL, 0) < 0)
 		return -1;
 	for (unsigned i = 0; i < t->n; i += IPC_MAX_FDS)
-		if (say_targets(generation, t, i, t->n - i < IPC_MAX_FDS ? t->n - i : IPC_MAX_FDS) < 0)
+		if (say_targets(generation, t, i, t->n - i < IPC_MAX_FDS ? t->n - i : IPC_MAX_FDS, true) < 0)
+			return -1;
+	for (unsigned i = 0; i < t->n; i++)
+		if (t->at[i].previous >= 0 && say_targets(generation, t, i, 1, false) < 0)
 			return -1;
 	return 0;
 }
@@ -121,6 +125,8 @@ static void let_go(struct known *k)
 {
 	for (unsigned i = 0; i < k->copy.n; i++) {
 		close(k->copy.at[i].fd);
+		if (k->copy.at[i].previous >= 0)
+			close(k->copy.at[i].previous);
 		free((char *)(uintptr_t)k->copy.at[i].name);
 	}
 	free(k->copy.at);
@@ -139,7 +145,7 @@ static int keep(struct known *k)
 	for (unsigned i = 0; i < t->n; i++) {
 		struct log_target *at = &k->copy.at[i];
 
-		*at = (struct log_target){ .kind = t->at[i].kind, .name = strdup(t->at[i].name), .pid = -1 };
+		*at = (struct log_target){ .kind = t->at[i].kind, .name = strdup(t->at[i].name), .pid = -1, .previous = -1 };
 		at->fd = fcntl(t->at[i].fd, F_DUPFD_CLOEXEC, 3);
 		if (at->fd < 0 || !at->name) {
 			int saved = errno;
@@ -149,6 +155,8 @@ static int keep(struct known *k)
 			errno = saved;
 			return -1;
 		}
+		if (t->at[i].previous >= 0)     /* without it a kill at this moment may cost or double a line: no more */
+			at->previous = fcntl(t->at[i].previous, F_DUPFD_CLOEXEC, 3);
 		k->copy.n++;
 	}
 	return 0;
@@ -197,12 +205,17 @@ int logger_table(uint32_t generation, const struct log_targets *t)
 	return 0;
 }
 
+bool logger_settled(int64_t now)
+{
+	return logger.pid && now - logger.born >= 1000;
+}
+
 void logger_retarget(uint32_t generation, unsigned target)
 {
 	const struct known *k = find(generation);
 
 	if (k && target < k->targets->n)
-		say_targets(generation, k->targets, target, 1);
+		say_targets(generation, k->targets, target, 1, false);
 	eventfd_write(shared.log_wake, 1);
 }
 

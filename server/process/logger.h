@@ -20,7 +20,12 @@ int logger_start(const struct config *cfg, struct err *e);
  * with errno: too many generations live.
  */
 int logger_table(uint32_t generation, const struct log_targets *t);
-/* One target of that table has another descriptor now: a program was started anew. */
+/* It lives, and has had time to hear all that it was told at its begin. */
+bool logger_settled(int64_t now);
+/*
+ * One target of that table has another descriptor now: a program was started anew, or a file is followed by the next; the file
+ * before (`previous`) is told to a successor first, which mends what was being written there.
+ */
 void logger_retarget(uint32_t generation, unsigned target);
 /*
  * No process of that generation is left: its lines are written and its descriptors closed. Copies of them are kept until

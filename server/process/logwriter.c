@@ -57,6 +57,7 @@ static struct ipc_message message;
 static int control;
 static bool last_round;                 /* what cannot be written now is lost */
 static bool retry;                      /* some line could not be written: look again soon */
+static bool recovered;                  /* what a predecessor was writing is settled */
 static uint32_t newest;                 /* whose error log takes the logger's own words */
 
 static struct table *find_table(uint32_t generation)
@@ -132,6 +133,8 @@ static void new_table(void)
 		t->at[i].fd = -1;
 }
 
+static void recover(bool last);
+
 static void new_targets(void)
 {
 	struct logger_targets m;
@@ -145,10 +148,13 @@ static void new_targets(void)
 		struct target *at = &t->at[m.first + i];
 		struct stat st;
 
-		if (at->fd >= 0)
+		if (at->fd >= 0) {
+			if (!recovered)         /* the file before: what a predecessor was writing there is mended now */
+				recover(false);
 			close(at->fd);
-		else
+		} else {
 			t->told++;
+		}
 		/* Lines that were lost before are told of when the next one is written. */
 		at->fd = message.fds[i];
 		at->kind = m.kinds[i];
@@ -249,13 +255,16 @@ static bool cut_off(const struct target *t, int64_t size, uint64_t piece)
 static void note(const struct batch *b, const struct target *t)
 {
 	struct shared_journal *j = shared_journal();
+	struct stat st;
 
 	j->slot = b->slot;
 	j->generation = b->generation;
 	j->target = b->target;
 	j->upto = b->upto;
 	j->bytes = b->bytes;
-	j->size = file_size(t);
+	j->size = t->file && fstat(t->fd, &st) == 0 ? st.st_size : -1;
+	j->inode = j->size >= 0 ? st.st_ino : 0;
+	j->device = j->size >= 0 ? st.st_dev : 0;
 	j->offset = t->file ? lseek(t->fd, 0, SEEK_CUR) : 0;
 	atomic_store_explicit(&j->busy, 1, memory_order_release);
 }
@@ -453,18 +462,23 @@ static bool drain_all(enum ring_reader how)
 	return any;
 }
 
-/* What the last logger was writing when it died. */
-static void recover(void)
+/* What the last logger was writing when it died. Not `last`: the file that it was writing to may still be told. */
+static void recover(bool last)
 {
 	struct shared_journal j = *shared_journal();
 	struct batch b = { .slot = j.slot, .generation = j.generation, .target = j.target };
 	struct target *t;
 	struct shared_slot s;
+	struct stat st;
 	int64_t now;
 
 	if (!j.busy)
 		return;
 	t = j.slot < shared.nslots ? target_of(&b) : NULL;
+	if (t && t->file && j.size >= 0 && (fstat(t->fd, &st) < 0 || st.st_ino != j.inode || st.st_dev != j.device))
+		t = NULL;
+	if (!t && !last)
+		return;
 	if (t && t->file && j.size >= 0 && (now = lseek(t->fd, 0, SEEK_CUR)) != j.offset) {
 		shared_slot(j.slot, &s);
 		if (now - j.size >= (int64_t)j.bytes || !cut_off(t, j.size, (uint64_t)(now - j.size))) {
@@ -479,7 +493,7 @@ static void serve(void)
 {
 	struct log_settings words;
 	int64_t end = INT64_MAX;
-	bool recovered = false, busy = false;
+	bool busy = false;
 
 	log_settings_init(&words, LOG_L_NOTICE);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = -1, .fd_of = own_fd }, &words);
@@ -495,7 +509,7 @@ static void serve(void)
 		eventfd_read(shared.log_wake, &n);
 		from_master();
 		if (!recovered && all_told()) {
-			recover();
+			recover(true);
 			recovered = true;
 		}
 		/* While lines come they are fetched now and then, many at a time; sleep only after a look that found none. */

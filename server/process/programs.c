@@ -1,7 +1,8 @@
 /*
  * programs.c - the log programs of a generation: one that ends is started again, at once after a long life, else after
  * 0.1, 0.2 … 30 s. Until then its target keeps the pipe that nobody reads: the logger sees that it cannot write there,
- * lets lines wait for a moment, then drops and counts them, and every other log goes on. Master only.
+ * lets lines wait for a moment, then drops and counts them, and every other log goes on. And its rotating files, which go over to
+ * the next name when it is time. Master only.
  */
 #include "process/programs.h"
 
@@ -18,7 +19,8 @@ struct program {
 	int64_t born;
 	struct policy_backoff backoff;
 	bool ended;                     /* waits for its restart */
-	bool said;                      /* that it could not be started */
+	bool said;                      /* that it could not be started, or the next file not opened */
+	int64_t look;                   /* a rotating file: when its name may change */
 };
 struct programs {
 	uint32_t generation;
@@ -43,6 +45,7 @@ struct programs *programs_new(uint32_t generation, struct log_targets *t, int64_
 	p->targets = t;
 	for (unsigned i = 0; i < t->n; i++) {
 		p->at[i].born = now;
+		p->at[i].look = t->at[i].kind == LOG_TARGET_ROTATED ? now : INT64_MAX;
 		unblock(&t->at[i]);
 	}
 	return p;
@@ -106,19 +109,52 @@ static void start_again(struct programs *p, unsigned i, int64_t now)
 	logger_retarget(p->generation, i);
 }
 
-void programs_tick(struct programs *p, int64_t now)
+/* True if its lines go to another file from now on. */
+static bool rotate(struct programs *p, unsigned i, int64_t now)
 {
-	for (unsigned i = 0; i < p->targets->n; i++)
+	struct log_target *t = &p->targets->at[i];
+	struct err e = { .text = "" };
+	char text[1024];
+	int rc;
+
+	/* One that has just begun may not have heard yet what its predecessor was writing to: one file before is kept, not two. */
+	if (!logger_settled(now)) {
+		p->at[i].look = now + 200;
+		return false;
+	}
+	rc = log_target_rotate(t, &e);
+	p->at[i].look = now + log_target_wait(t);
+	if (rc < 0 && !p->at[i].said)
+		log_errorx(NULL, LOG_CORE, "BH0720", "%s: lines go on into the file before, and it is tried again", err_print(&e, text, sizeof text));
+	if (rc != 0)
+		p->at[i].said = rc < 0;
+	if (rc > 0)
+		logger_retarget(p->generation, i);
+	return rc > 0;
+}
+
+bool programs_tick(struct programs *p, int64_t now)
+{
+	bool rotated = false;
+
+	for (unsigned i = 0; i < p->targets->n; i++) {
 		if (p->at[i].ended && policy_due(&p->at[i].backoff, false) <= now)
 			start_again(p, i, now);
+		if (p->at[i].look <= now)
+			rotated |= rotate(p, i, now);
+	}
+	return rotated;
 }
 
 int64_t programs_due(const struct programs *p)
 {
 	int64_t due = INT64_MAX;
 
-	for (unsigned i = 0; i < p->targets->n; i++)
+	for (unsigned i = 0; i < p->targets->n; i++) {
 		if (p->at[i].ended && policy_due(&p->at[i].backoff, false) < due)
 			due = policy_due(&p->at[i].backoff, false);
+		if (p->at[i].look < due)
+			due = p->at[i].look;
+	}
 	return due;
 }

@@ -49,6 +49,7 @@ struct shared_journal {
 	uint64_t bytes, done;           /* their length; what is written of it for sure */
 	int64_t size;                   /* of the file before the write; -1: not a file */
 	int64_t offset;                 /* of the open file description before the write */
+	uint64_t inode, device;         /* of the file: a target goes from one to the next */
 };
 struct shared_slot {
 	struct conn_counters *counters;
