@@ -1,6 +1,6 @@
 /*
- * h1.c - HTTP/1 on a connection: requests one after another, their heads and bodies, and their time limits. The wire form
- * of responses is h1out.c's. Runs in the children.
+ * h1.c - HTTP/1 on a connection: requests one after another, their heads and bodies. Their time limits are h1time.c's, the wire
+ * form of responses is h1out.c's. Runs in the children.
  *
  * A request passes head → (body ⇄ handler → response) → next. The handler is called from h1_run only, never from inside
  * its own stream calls. While the client takes no more bytes, nothing else is done for it.
@@ -214,7 +214,7 @@ static void start_request(struct h1 *h, enum head_result result)
 }
 
 /* The body cannot be read on: answered, or the response that has begun is cut short. */
-static void refuse_body(struct h1 *h, unsigned status, const char *why)
+void h1_refuse_body(struct h1 *h, unsigned status, const char *why)
 {
 	struct request *r = h->stream.request;
 
@@ -246,7 +246,7 @@ static bool feed_body(struct h1 *h)
 	switch (result) {
 	case BODY_DATA:
 		if (!h->ended && r->body_length == UINT64_MAX && h->body.total > core_body_limit(r)) {
-			refuse_body(h, 413, "its chunked body is longer than LimitRequestBody allows");
+			h1_refuse_body(h, 413, "its chunked body is longer than LimitRequestBody allows");
 			return true;
 		}
 		if (!h->ended) {
@@ -266,7 +266,7 @@ static bool feed_body(struct h1 *h)
 	case BODY_MORE:
 		return false;
 	case BODY_BAD:
-		refuse_body(h, 400, h->body.reason);
+		h1_refuse_body(h, 400, h->body.reason);
 		return true;
 	}
 	h->body_done = true;            /* too much that nobody wants */
@@ -311,63 +311,9 @@ static void next_request(struct h1 *h, enum handler_end how)
 	give_arena(h);
 }
 
-/* ------------------------------------------------------------------------------------------------ time limits */
-
-/* ms: when the client last gave or took bytes, or the state was entered. A long upload sends nothing back, and is no silence. */
-static int64_t last_heard(const struct conn *c)
+void h1_late_head(struct h1 *h)
 {
-	return c->got_at > c->sent_at ? c->got_at : c->sent_at;
-}
-
-/*
- * RequestReadTimeout: `low` ms from `began`, more as bytes come at the least rate, with an upper bound where one is given.
- * low 0: Timeout alone counts, anew with each byte.
- */
-static int64_t read_limit(const struct conn *c, int64_t began, uint64_t bytes, int64_t low, int64_t high, int64_t rate)
-{
-	int64_t limit = low;
-
-	if (!low)
-		return last_heard(c) + c->settings->timeout;
-	if (rate)
-		limit += (int64_t)(bytes < INT64_MAX / 1000 ? bytes * 1000 : INT64_MAX) / rate;
-	if (high && limit > high)
-		limit = high;
-	return began + limit;
-}
-
-int64_t h1_due(const struct conn *c)
-{
-	const struct conn_settings *set = c->settings;
-	const struct h1 *h = c->h1;
-
-	if (c->asking)
-		return c->lookup_until;
-	if (c->working)
-		return c->work_until;
-	if (c->late.asks)
-		return c->late.until;
-	if (c->blocked || c->wire_left.n)
-		return c->sent_at + set->timeout;
-	if (c->again)
-		return last_heard(c) + set->timeout;
-	if (c->state == CONN_HEAD && !c->head_began)
-		return c->sent_at + set->keepalive_timeout;
-	if (c->state == CONN_HEAD)
-		return read_limit(c, c->head_began, c->server->in_n - c->server->in_at, set->read_header, set->read_header_max, set->read_header_rate);
-	if (h1_reads(c))
-		return read_limit(c, h->body_began, h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
-	if (chans_any(c, &h->stream))           /* the handler knows whom it waits for */
-		return INT64_MAX;
-	return last_heard(c) + set->timeout;
-}
-
-static const char too_slow_head[] = "its head did not come within the time of RequestReadTimeout or Timeout";
-static const char too_slow_body[] = "its body did not come within the time of RequestReadTimeout or Timeout";
-
-static void head_timeout(struct conn *c)
-{
-	struct h1 *h = c->h1;
+	struct conn *c = h->c;
 	struct request *r;
 
 	if (c->server->in_n == c->server->in_at || c->plain_on_tls) {
@@ -382,56 +328,7 @@ static void head_timeout(struct conn *c)
 	h->head = (struct request_head){ 0 };
 	begin_request(h, r);
 	c->server->in_at = c->server->in_n;
-	refuse(h, r, 408, too_slow_head);
-}
-
-static void handler_timeout(struct h1 *h)
-{
-	struct request *r = h->stream.request;
-
-	log_warnx(&h->c->client.about, LOG_HTTP, "BH0524", "the handler of %s gave nothing within Timeout (%lld s): %s", r->path ? r->path : "a request",
-		  (long long)(h->c->settings->timeout / 1000), h->started ? "the connection ends" : "answered with 504");
-	r->keepalive = false;
-	h->c->sent_at = loop_now(h->c->server->loop);   /* what takes its place has its own time: nothing is due again at once */
-	if (h->started)
-		h->aborted = true;
-	else
-		response_error(r, 504);
-}
-
-static void client_timeout(struct conn *c)
-{
-	log_infox(&c->client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
-		  (long long)(c->settings->timeout / 1000));
-	if (c->h1->stream.request)
-		c->h1->aborted = true;
-	else
-		conn_break(c, NULL);
-}
-
-void h1_timeout(struct conn *c)
-{
-	struct h1 *h = c->h1;
-
-	if (c->asking)
-		lookup_over(c);
-	else if (c->late.asks)
-		certificate_timeout(c);
-	else if (c->working)
-		work_over(c);
-	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
-		client_timeout(c);
-	else if (c->state == CONN_HEAD)
-		head_timeout(c);
-	else if (!h1_reads(c))
-		handler_timeout(h);
-	else if (h->ended)
-		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
-	else if (!h->started)
-		refuse_body(h, 408, too_slow_body);
-	else
-		client_timeout(c);
-	h1_run(c);
+	refuse(h, r, 408, "its head did not come within the time of RequestReadTimeout or Timeout");
 }
 
 /* ------------------------------------------------------------------------------------------------ driving */

@@ -1,6 +1,6 @@
 /*
- * h1.h - what the two halves of HTTP/1 share: h1.c reads requests and their bodies, h1out.c gives responses their wire
- * form. Only these two include it.
+ * h1.h - what the parts of HTTP/1 share: h1.c reads requests and their bodies, h1time.c keeps their time limits, h1out.c gives
+ * responses their wire form. Only these include it.
  */
 #ifndef BULKHEAD_CONN_H1_H
 #define BULKHEAD_CONN_H1_H
@@ -39,6 +39,12 @@ struct h1 {
 	int file;                       /* -1 = none */
 	uint64_t file_at, file_left;
 };
+
+/* h1.c */
+/* The time for a head is over: 408, or without a byte of it the end of the connection. */
+void h1_late_head(struct h1 *h);
+/* The body of the present request cannot be had: answered with that status, and the connection's last; `why` for the log. */
+void h1_refuse_body(struct h1 *h, unsigned status, const char *why);
 
 /* h1out.c */
 extern const struct stream_ops h1_stream_ops;

@@ -252,7 +252,7 @@ bool check_ask(struct conn *c);
 void check_over(struct conn *c);                        /* waits no longer: nobody could say */
 void check_answers(struct watch *w, uint32_t events);   /* server->checker's */
 
-/* h1.c: HTTP/1 on a connection (h1.h is for its own two files). */
+/* h1.c, h1time.c: HTTP/1 on a connection (h1.h is for its own files). */
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
 /* Goes on as far as it can: reads heads, feeds bodies, answers. */
 void h1_run(struct conn *c);
