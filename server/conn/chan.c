@@ -147,7 +147,7 @@ struct chan *chan_open(struct stream *s, int fd)
 	h->watch = (struct watch){ .fd = fd, .ready = ready };
 	h->deadline = (struct deadline){ .due = late, .at = INT64_MAX };
 	h->c = conn_of(s->request->client);
-	h->stream = s;
+	h->stream = stream_root(s);
 	list_append(&h->c->chans, &h->item);
 	return &h->chan;
 }

@@ -291,6 +291,7 @@ static void next_request(struct h1 *h, enum handler_end how)
 {
 	struct conn *c = h->c;
 
+	filter_over(&h->stream);
 	tell_handlers(h->stream.request, how);
 	chans_close(c, &h->stream);
 	h1_close_file(h);
@@ -526,6 +527,7 @@ void h1_end(struct conn *c)
 		h->aborted = true;
 		if (h->stream.request->waits)
 			h->stream.request->status = 403;        /* for the log: nothing was granted */
+		filter_over(&h->stream);
 		tell_handlers(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}

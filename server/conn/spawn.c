@@ -53,7 +53,7 @@ static char *put_string(char *to, const char *s)
 /* malloc'd; NULL: too long, or no memory. */
 static char *order_of(const struct spawn_spec *spec, size_t *size)
 {
-	struct spawn_order head = { .limits = spec->limits };
+	struct spawn_order head = { .limits = spec->limits, .shell = spec->shell };
 	size_t n = sizeof head + strlen(spec->path) + 1;
 	char *order, *to;
 
@@ -170,7 +170,7 @@ int spawn_begin(struct stream *stream, const struct spawn_spec *spec, struct spa
 	}
 	if (!r)
 		goto fail;
-	*r = (struct run){ .c = c, .stream = stream, .p = p, .id = ++s->orders };
+	*r = (struct run){ .c = c, .stream = stream_root(stream), .p = p, .id = ++s->orders };
 	list_init(&r->item);
 	if (give(s, r, spec, theirs) < 0)
 		goto fail;

@@ -33,7 +33,7 @@ enum spawn_message {
 struct spawn_part { uint32_t at, total; };
 struct spawn_order {
 	struct spawn_limits limits;
-	uint32_t nargs, nenv;
+	uint32_t nargs, nenv, shell;
 };
 struct spawn_failed { int32_t stage, errnum; };
 

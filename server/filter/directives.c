@@ -14,6 +14,23 @@
 
 static const struct filter_type *const types[] = { &deflate_filter, &inflate_filter, &brotli_filter, &zstd_filter };
 
+#define REGISTERED 4
+static const struct filter_type *registered[REGISTERED];
+
+void filter_register(const struct filter_type *type)
+{
+	for (unsigned i = 0; i < REGISTERED && registered[i] != type; i++)
+		if (!registered[i]) {
+			registered[i] = type;
+			return;
+		}
+}
+
+const struct filter_type *filter_registered(unsigned at)
+{
+	return at < REGISTERED ? registered[at] : NULL;
+}
+
 const struct filter_type *filter_find(const char *name)
 {
 	if (strcasecmp(name, "ZSTD") == 0)
@@ -21,6 +38,9 @@ const struct filter_type *filter_find(const char *name)
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (strcasecmp(types[i]->name, name) == 0)
 			return types[i];
+	for (unsigned i = 0; i < REGISTERED && registered[i]; i++)
+		if (strcasecmp(registered[i]->name, name) == 0)
+			return registered[i];
 	return NULL;
 }
 

@@ -22,6 +22,7 @@ struct stage {
 	char *out;
 	size_t at, n;                   /* what of it is still to be taken */
 	bool done;                      /* of the present mode */
+	bool waits;                     /* for something else than bytes or room */
 };
 
 struct filter_chain {
@@ -124,6 +125,21 @@ unsigned filter_check(struct request *r)
 	return 0;
 }
 
+/* Those that no directive needs to name (server-parsed, XBitHack). */
+static void add_implied(struct request *r, struct candidates *c)
+{
+	const struct filter_type *type;
+
+	for (unsigned i = 0; (type = filter_registered(i)); i++) {
+		bool named = false;
+
+		for (unsigned k = 0; k < c->n; k++)
+			named |= c->at[k].type == type;
+		if (!named && type->implied && type->implied(r))
+			add_one(c, &(struct filter_name){ .type = type, .name = type->name });
+	}
+}
+
 static void chain_free(void *arg);
 
 static int chain_add(struct request *r, const struct filter_type *type)
@@ -148,21 +164,24 @@ unsigned filter_choose(struct request *r)
 	const struct filter_section *s = section_of(r);
 	struct candidates c;
 
-	if (r->filtered || !s || r->parent)
+	if (r->filtered || !s || (r->parent && !r->runs))
 		return 0;
 	r->filtered = true;
-	if ((!r->named_filters && !s->set && !s->by_type && !s->links) || r->status < 200 || r->status == 204 || r->status == 304)
+	if (r->status < 200 || r->status == 204 || r->status == 304)
 		return 0;
 	c.n = 0;
 	collect(r, s, &c);
 	if (s->links && filter_links(r, s, &c.n, c.at, sizeof(c.at) / sizeof(c.at[0])) < 0)
 		return 500;
+	add_implied(r, &c);
 	by_rank(&c);
 	for (unsigned i = 0; i < c.n; i++) {
 		int joins;
 
 		if (!c.at[i].type)
 			return deny(r, &c.at[i]);
+		if (r->runs && c.at[i].type->rank == FILTER_CODING)     /* what it gives becomes a part of another content */
+			continue;
 		joins = c.at[i].type->joins(r);
 		if (joins < 0 || (joins && chain_add(r, c.at[i].type) < 0))
 			return 503;
@@ -245,10 +264,12 @@ static int step(struct filter_chain *c, unsigned i, struct text *in, enum filter
 	struct filter_step t = { .in = *in, .out = g->out, .room = FILTER_PIECE, .mode = mode };
 	size_t used;
 
-	if (g->at < g->n || g->done || (mode == FILTER_GO && !in->n))
+	if (g->at < g->n || g->done || (mode == FILTER_GO && !in->n && !g->waits))
 		return 0;
 	if (g->type->step(g->state, &t) < 0)
 		return -1;
+	g->waits = t.waits;
+	c->unflushed |= t.n > 0;
 	used = in->n - t.in.n;
 	if (i == 0) {
 		size_t work = used > t.n ? used : t.n;
@@ -283,8 +304,17 @@ static int step_all(struct filter_chain *c, struct text *in, enum filter_mode mo
 	return moved;
 }
 
+static bool any_waits(const struct filter_chain *c)
+{
+	bool waits = false;
+
+	for (unsigned i = 0; i < c->n; i++)
+		waits |= c->stages[i].waits;
+	return waits;
+}
+
 /*
- * 1: `in` is taken and the mode carried out; 0: the connection takes no more, or the turn's share is used up, and
+ * 1: `in` is taken and the mode carried out; 0: a filter waits, the connection takes no more, or the turn's share is used up, and
  * filter_writable will come; -1: given up.
  */
 static int move(struct filter_chain *c, struct stream *s, struct text *in, enum filter_mode mode)
@@ -308,6 +338,8 @@ static int move(struct filter_chain *c, struct stream *s, struct text *in, enum 
 			return 0;
 		}
 		rc = step_all(c, in, mode);
+		if (rc == 0 && any_waits(c))
+			return 0;
 		if (rc < 0 || (!rc && (in->n || mode != FILTER_GO)))
 			return fail(c, s, "a filter cannot go on with the content");
 		if (!rc)
@@ -392,11 +424,13 @@ static int chain_head(struct stream *s)
 static ssize_t chain_write(struct stream *s, const struct iovec *iov, int n)
 {
 	struct filter_chain *c = s->filter;
-	size_t taken = 0;
+	size_t taken = 0, total = 0;
 	int rc = 1;
 
 	if (c->over)
 		return -1;
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
 	if (c->fd >= 0 || c->mode != FILTER_GO)
 		rc = go_on(c, s);
 	for (int i = 0; i < n && rc == 1; i++) {
@@ -407,7 +441,7 @@ static ssize_t chain_write(struct stream *s, const struct iovec *iov, int n)
 		c->unflushed |= in.n < iov[i].iov_len;
 		c->owed |= in.n > 0;
 	}
-	if (rc == 0 && !taken)
+	if (rc == 0 && taken < total)
 		c->owed = true;
 	return rc < 0 ? -1 : (ssize_t)taken;
 }
@@ -479,17 +513,64 @@ bool filter_writable(struct stream *s)
 	if (c->over)
 		return false;
 	c->share = FILTER_SHARE;
-	if (go_on(c, s) != 1 || c->over)
+	if (go_on(c, s) != 1 || c->over || any_waits(c))
 		return false;
 	owed = c->owed && !c->ended;
 	c->owed = false;
 	return owed;
 }
 
+/* A filter waits: what those behind it hold goes out meanwhile, as far as there is room for it now. */
+static void flush_behind(struct filter_chain *c, struct stream *s)
+{
+	struct text none = { NULL, 0 };
+	unsigned from = c->n;
+	bool moved = true;
+
+	while (from > 0 && !c->stages[from - 1].waits)
+		from--;
+	if (!from || !c->unflushed)
+		return;
+	while (moved && !c->stages[c->n - 1].done && drain(c, s) == 1) {
+		moved = false;
+		for (unsigned i = c->n; i-- > from;) {
+			struct stage *before = &c->stages[i - 1];
+			struct text given = i == from ? none : (struct text){ before->out + before->at, before->n - before->at };
+			int rc = step(c, i, &given, i == from || before->done ? FILTER_FLUSH : FILTER_GO);
+
+			if (rc < 0) {
+				fail(c, s, "a filter cannot go on with the content");
+				return;
+			}
+			moved |= rc > 0;
+			if (i > from)
+				before->at = before->n - given.n;
+		}
+	}
+	c->unflushed = from < c->n && !c->stages[c->n - 1].done;
+	for (unsigned i = from; i < c->n; i++)
+		c->stages[i].done = false;
+	drain(c, s);
+}
+
+void filter_over(struct stream *s)
+{
+	struct filter_chain *c = s->filter;
+
+	if (c && !c->over) {
+		c->over = true;
+		chain_close(c, false);
+	}
+}
+
 void filter_idle(struct stream *s)
 {
 	struct filter_chain *c = s->filter;
 
+	if (!c->over && any_waits(c)) {
+		flush_behind(c, s);
+		return;
+	}
 	if (c->over || c->ended || c->owed || c->fd >= 0 || !c->unflushed || c->mode != FILTER_GO)
 		return;
 	c->mode = FILTER_FLUSH;

@@ -18,6 +18,7 @@ struct spawn_limits {
 
 struct spawn_spec {
 	const char *path;               /* absolute; it runs in the folder of its file */
+	bool shell;                     /* /bin/sh is run in its place: exec of server-side includes, for the page `path` */
 	const char *const *args;        /* behind argv[0], which is the file's name; ended by NULL */
 	const char *const *env;         /* "NAME=value"; ended by NULL */
 	struct spawn_limits limits;

@@ -41,6 +41,7 @@
 #include "request/variables.h"
 #include "request/vhostalias.h"
 #include "request/walk.h"
+#include "ssi/ssi.h"
 #include "tls/policy.h"
 
 /* In the order of -M. */
@@ -75,6 +76,7 @@ struct conf_module *const config_modules[] = {
 	&allowmethods_module,
 	&cgi_module,
 	&asis_module,
+	&ssi_module,
 	&actions_module,
 	&harmless_module,
 	NULL
@@ -293,6 +295,7 @@ struct config *config_read(const struct config_source *src)
 		.open = env_open, .unknown = env_unknown, .root = src->root ? src->root : BULKHEAD_SYSCONFDIR,
 		.version = BULKHEAD_APACHE, .dump_includes = src->dump_includes,
 	};
+	ssi_register();
 	conf_modules_number(config_modules);
 	for (const char *const *d = src->defines; d && *d; d++)
 		add_define(&cfg->env, *d);

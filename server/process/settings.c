@@ -149,7 +149,6 @@ static const struct {
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
 	{ "auth_form", "AuthForm", "logins by a form do not exist here: use AuthType Basic inside TLS, or the application's own" },
 	{ "authn_dbm", "AuthDBM", "users and groups are read from text files: AuthUserFile, AuthGroupFile" },
-	{ "include", "SSI XBitHack", "server-side includes are not available in this release" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
 	{ "substitute", "Substitute", "mod_substitute does not exist here" },
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },

@@ -59,6 +59,7 @@ struct order {
 	const char *path;
 	char **argv, **envp;
 	char *dir;
+	bool shell;                     /* /bin/sh for the page `path` */
 };
 
 /* Variables by which a program is made to run or load other code, or to look elsewhere for it. */
@@ -156,6 +157,7 @@ static int order_read(struct order *o, char *copy, size_t n)
 	if (head.nargs > SPAWN_WORDS || head.nenv > SPAWN_WORDS)
 		return -1;
 	o->limits = head.limits;
+	o->shell = head.shell == 1;
 	o->path = take_string(&at, copy + n);
 	slash = o->path ? strrchr(o->path, '/') : NULL;
 	if (!slash || *o->path != '/')
@@ -165,7 +167,7 @@ static int order_read(struct order *o, char *copy, size_t n)
 	o->dir = slash == o->path ? strdup("/") : strndup(o->path, (size_t)(slash - o->path));
 	if (!o->argv || !o->envp || !o->dir)
 		return -1;
-	o->argv[0] = slash + 1;
+	o->argv[0] = o->shell ? (char *)(uintptr_t)"sh" : slash + 1;
 	return take_words(o, head.nargs, head.nenv, &at, copy + n);
 }
 
@@ -234,7 +236,7 @@ static int become(void *arg)
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(o->path, o->argv, o->envp);
+	execve(o->shell ? "/bin/sh" : o->path, o->argv, o->envp);
 	b->out.stage = SPAWN_EXEC;
 	b->out.errnum = errno;
 	_exit(127);
@@ -299,7 +301,7 @@ enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_
 	*errnum = 0;
 	if (copy) {
 		memcpy(copy, order, n);
-		if (order_read(&o, copy, n) < 0 || !scripts_allowed(run.site, o.path))
+		if (order_read(&o, copy, n) < 0 || !(o.shell ? scripts_shell(run.site, o.path) : scripts_allowed(run.site, o.path)))
 			stage = SPAWN_REFUSED;
 		else
 			stage = start(&o, p, fds, errnum);

@@ -6,7 +6,7 @@
  *                filter_input(r)     before the handler starts: whether its body comes in a coding
  *   response.c   filter_choose(r)    which filters join this response; they change its fields
  *                filter_install(r)   before the head of a response that has a body
- *   conn/        filter_writable, filter_idle, filter_body
+ *   conn/        filter_writable, filter_idle, filter_body, filter_over
  *
  * A filter is a row of struct filter_type and has no threads, no sockets and nothing that blocks: it takes bytes and gives
  * bytes, as many as there is room for. The chain keeps the stream's promises: what it cannot pass on it does not accept, so that
@@ -35,6 +35,7 @@ struct filter_step {
 	size_t room, n;                 /* of out; how much of it was filled */
 	enum filter_mode mode;
 	bool done;                      /* of FLUSH and END: all of `in` is taken, and nothing is kept any more */
+	bool waits;                     /* it cannot go on now: stream_again of its request's stream tells when. Calls meanwhile find it waiting */
 };
 
 struct filter_type {
@@ -45,6 +46,7 @@ struct filter_type {
 	 * r->encoding, r->out. 1 joins, 0 does not, -1 no memory. Called for HEAD as for GET.
 	 */
 	int (*joins)(struct request *r);
+	bool (*implied)(struct request *r);                             /* it is asked to join though no directive names it; may be NULL */
 	void *(*open)(struct request *r);                               /* its state, before the first byte. NULL = no memory */
 	int (*step)(void *state, struct filter_step *s);                /* 0, or -1: the content is not what it should be */
 	void (*close)(void *state, struct request *r, bool whole);      /* once; whole: all has gone through, and the access line is not written yet */
@@ -71,6 +73,9 @@ const struct filter_names *filter_names_read(struct conf_call *call, const char 
 /* Both, one behind the other; of the arena. Either may be NULL. NULL: neither, or no memory (*failed). */
 const struct filter_names *filter_names_join(struct arena *a, const struct filter_names *first, const struct filter_names *second, bool *failed);
 const struct filter_type *filter_find(const char *name);
+/* A filter of another room, before any configuration is read. */
+void filter_register(const struct filter_type *type);
+const struct filter_type *filter_registered(unsigned at);       /* from 0 on; NULL behind the last */
 
 /* 0, or 403, logged: a filter that is set for this file, and might be what keeps its source from being sent, does not exist. */
 unsigned filter_check(struct request *r);
@@ -88,6 +93,8 @@ int filter_input(struct request *r);
 bool filter_writable(struct stream *s);
 /* The turn ends: what the handler has written must not wait for what it writes later. */
 void filter_idle(struct stream *s);
+/* The request is over, whole or not: filters let go of what hangs at its stream, before that does. */
+void filter_over(struct stream *s);
 /*
  * Hands the handler of s->request body bytes, decoded; an absent text is the body's end. What the handler has no room for, or is
  * too much for one turn, is kept: filter_body_waits tells, and filter_body_more goes on with it. False: call that in the next turn.

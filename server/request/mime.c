@@ -22,11 +22,16 @@
 #include "request/mimemap.h"
 #include "request/mimetable.h"
 
+/* Those that were given to pages with elements, before there were filters: the handler of such pages takes them. */
+static bool type_is_page(const char *type)
+{
+	return strcasecmp(type, "text/x-server-parsed-html") == 0 || strcasecmp(type, "text/x-server-parsed-html3") == 0;
+}
+
 /* Types, by name only, whose files are programs or hold code: they are never sent as they are. */
 static bool type_is_code(const char *type)
 {
-	return strncasecmp(type, "application/x-httpd-", 20) == 0 || strcasecmp(type, "text/x-server-parsed-html") == 0 ||
-	       strcasecmp(type, "text/x-server-parsed-html3") == 0;
+	return strncasecmp(type, "application/x-httpd-", 20) == 0 || type_is_page(type);
 }
 
 /* The type of an extension, folded, that nothing gives one and that only programs have; NULL: none. */
@@ -157,6 +162,8 @@ unsigned mime_run(struct request *r)
 	r->type_handler = f.handler;
 	if (f.handler && f.handler->handler)
 		r->handler = f.handler->handler;
+	else if (!f.handler && r->type && type_is_page(r->type))
+		r->handler = handler_find("server-parsed");
 	return 0;
 }
 

@@ -306,6 +306,30 @@ static unsigned phase_type(struct request *r)
 	return status || done ? status : mime_run(r);
 }
 
+static unsigned start(struct request *r)
+{
+	if (r->activity)
+		activity_handler(r->activity, r->handler->name);
+	access_fake(r);
+	headers_request(r);
+	if (filter_input(r) < 0)
+		return 503;
+	r->begun = r->handler;
+	r->handler->start(r);
+	return PHASE_ANSWERED;
+}
+
+void phases_start(struct request *r, bool chosen)
+{
+	const struct action *action = chosen ? NULL : actions_find(r);
+	unsigned status = action ? actions_run(r, action) : 0;
+
+	if (!status)
+		status = start(r);
+	if (status != PHASE_ANSWERED)
+		response_error(r, status);
+}
+
 static unsigned phase_handler(struct request *r)
 {
 	const struct action *action = actions_find(r);
@@ -330,17 +354,9 @@ static unsigned phase_handler(struct request *r)
 		log_errorx(&r->client->about, LOG_CORE, "BH0306", "%s answered with 500: this program has no default handler", r->path);
 		return 500;
 	}
-	if (r->parent || r->explained)
+	if ((r->parent && !r->runs) || r->explained)
 		return 0;
-	if (r->activity)
-		activity_handler(r->activity, r->handler->name);
-	access_fake(r);
-	headers_request(r);
-	if (filter_input(r) < 0)
-		return 503;
-	r->begun = r->handler;
-	r->handler->start(r);
-	return PHASE_ANSWERED;
+	return start(r);
 }
 
 /* ---------------------------------------------------------------------------------------------- the table */
@@ -412,7 +428,7 @@ unsigned phases_from(struct request *r, enum phase from)
 
 	if (r->parent)                          /* a look-up's LogLevel ends with it */
 		use_levels(r->parent);
-	if (!r->parent && !r->explained)
+	if ((!r->parent || r->runs) && !r->explained)
 		finish(r, status);
 	return status;
 }

@@ -43,6 +43,10 @@ void phases_redirect(struct request *r, const char *path, unsigned keep_status);
  */
 enum { LOOKUP_QUIET = 1, LOOKUP_INDEX = 2 };
 struct request *phases_lookup(struct request *r, const char *path, const char *query, unsigned flags, unsigned *status);
+/* A request for the same place, without going through the phases: for content that is made of r. NULL = no memory. */
+struct request *phases_beside(struct request *r);
+/* Starts the handler of what was looked up, or the program that Action names in its place (not where it is `chosen`): for subrequest.c. */
+void phases_start(struct request *r, bool chosen);
 /* r becomes what was looked up, its open file too; as Apache's fast redirects. Its method, body and fields stay. */
 void phases_adopt(struct request *r, struct request *sub);
 /* For phases.c and redirect.c: the phases from one on; the answer to a status, but for look-ups. What the last phase said. */

@@ -77,6 +77,7 @@ static struct request *made_of(struct request *r)
 	to->site = r->site;
 	to->activity = r->activity;
 	to->parent = r->parent;
+	to->runs = r->runs;
 	to->lookups = r->lookups;
 	to->quiet = r->quiet;
 	to->explained = r->explained;
@@ -155,7 +156,7 @@ void phases_redirect(struct request *r, const char *path, unsigned keep_status)
 	}
 	env_early(to);
 	unsigned status = phases_from(to, PHASE_REWRITE_HOST);
-	if (to->parent && to->stream->request == to)            /* not redirected once more */
+	if (to->parent && !to->runs && to->stream->request == to)            /* not redirected once more */
 		((struct lookup *)(void *)to->stream)->status = status;
 }
 
@@ -210,6 +211,7 @@ static struct request *lookup_new(struct request *r, const char *path, const cha
 	l->stream.request = sub;
 	sub->stream = &l->stream;
 	sub->parent = r;
+	sub->runs = false;
 	sub->lookups = r->lookups + 1;
 	sub->quiet = r->quiet || (flags & LOOKUP_QUIET);
 	sub->index = flags & LOOKUP_INDEX;
@@ -244,6 +246,25 @@ struct request *phases_lookup(struct request *r, const char *path, const char *q
 	*status = l->status == PHASE_ANSWERED ? sub->status : l->status;
 	if (r->activity)
 		activity_phase(r->activity, phase_name(r->phase));
+	return sub;
+}
+
+struct request *phases_beside(struct request *r)
+{
+	struct request *sub = lookup_new(r, r->path, r->query, 0);
+
+	if (!sub)
+		return NULL;
+	sub->filename = r->filename;
+	sub->path_info = r->path_info;
+	sub->section = r->section;
+	sub->st = r->st;
+	sub->found = r->found;
+	sub->context_prefix = r->context_prefix;
+	sub->context_root = r->context_root;
+	sub->user = r->user;
+	sub->auth_type = r->auth_type;
+	sub->authn = r->authn;
 	return sub;
 }
 

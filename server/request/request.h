@@ -52,6 +52,8 @@ struct request {
 	unsigned redirects;                     /* how many internal redirects led here */
 	struct request *parent;                 /* the one that looks this up (phases_lookup); NULL = it is to be answered */
 	unsigned lookups;                       /* how many such look-ups lie above it */
+	bool runs;                              /* a look-up that became a sub-request (subrequest.h): it has a parent, and is answered, to that */
+	void *includes;                         /* ssi/: the page it is read as; NULL = none */
 	bool quiet;                             /* a look-up that nobody asked for: what it is refused is no news for the log */
 	bool explained;                         /* not to be answered: phases_watch */
 

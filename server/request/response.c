@@ -459,6 +459,11 @@ static void fail(struct request *r, unsigned status, const char *sentence)
 	}
 	if (status < 400 || status > 599)
 		status = 500;
+	if (r->runs) {                          /* who made it says so in a page of its own */
+		r->status = status;
+		stream_abort(r->stream, "it is answered with an error");
+		return;
+	}
 	forget(r);
 	r->status = status;
 	if (ends_connection(status))
@@ -521,6 +526,10 @@ void response_redirect(struct request *r, unsigned status, const char *where)
 	forget(r);
 	r->status = status;
 	fields_add(&r->out, TEXT("Location"), text_of(location));
+	if (r->runs) {
+		stream_abort(r->stream, "it leads elsewhere");
+		return;
+	}
 	cap = strlen(location) * 6 + 64;
 	if (!(link = arena_alloc(r->arena, cap))) {
 		stream_abort(r->stream, "no memory");

@@ -15,16 +15,17 @@
 #include "request/sections.h"
 #include "request/vhostalias.h"
 
-/* Whether a section may let programs run: by itself, or by files in its folders. */
-static bool may_run(void *const *section)
+/* Whether a section may let programs run, or commands of pages: by itself, or by files in its folders. */
+static bool may_run(void *const *section, unsigned what)
 {
 	const struct core_section *c = section ? section[core_module.index] : NULL;
+	unsigned options = c ? (c->options_set ? c->options : 0) | c->options_add : 0;
 
 	if (!c)
 		return false;
-	if (((c->options_set ? c->options : 0) | c->options_add) & CORE_OPT_EXECCGI)
+	if (options & what && !(what == CORE_OPT_INCLUDES && options & CORE_OPT_INCLUDES_NOEXEC))
 		return true;
-	return c->override > 0 && c->override & CONF_OR_OPTIONS;
+	return c->override > 0 && c->override & CONF_OR_OPTIONS && c->override_options & what;
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -73,13 +74,13 @@ static bool is_served(const struct site *s, const char *path)
 }
 
 /* path NULL: whether any would do. */
-static bool by_sections(const struct site *s, const struct section *first, const char *path)
+static bool by_sections(const struct site *s, const struct section *first, const char *path, unsigned what)
 {
 	for (const struct section *sec = first; sec; sec = sec->next) {
-		bool runs = may_run(sec->config);
+		bool runs = may_run(sec->config, what);
 
 		for (const struct section *f = sec->files; f && !runs; f = f->next)
-			runs = may_run(f->config);
+			runs = may_run(f->config, what);
 		if (!runs)
 			continue;
 		if (!path || (sec->kind == SECTION_DIRECTORY ? covers(sec, path) : is_served(s, path)))
@@ -88,13 +89,13 @@ static bool by_sections(const struct site *s, const struct section *first, const
 	return false;
 }
 
-static bool by_host(const struct site *s, const struct host *h, const char *path)
+static bool by_host(const struct site *s, const struct host *h, const char *path, unsigned what)
 {
-	if (map_leads(h, path, true) || vhostalias_runs(h, path))
+	if (what == CORE_OPT_EXECCGI && (map_leads(h, path, true) || vhostalias_runs(h, path)))
 		return true;
-	if (may_run(h->section) && (!path || is_served(s, path)))
+	if (may_run(h->section, what) && (!path || is_served(s, path)))
 		return true;
-	return by_sections(s, h->sections, path);
+	return by_sections(s, h->sections, path, what);
 }
 
 static bool is_plain(const char *path)
@@ -105,20 +106,25 @@ static bool is_plain(const char *path)
 	       !(n >= 2 && strcmp(path + n - 2, "/.") == 0) && !(n >= 3 && strcmp(path + n - 3, "/..") == 0);
 }
 
-static bool by_any(const struct site *s, const char *path)
+static bool by_any(const struct site *s, const char *path, unsigned what)
 {
 	for (const struct host *h = s->main; h; h = h == s->main ? s->hosts : h->next)
-		if (by_host(s, h, path))
+		if (by_host(s, h, path, what))
 			return true;
 	return false;
 }
 
 bool scripts_wanted(const struct site *s)
 {
-	return by_any(s, NULL);
+	return by_any(s, NULL, CORE_OPT_EXECCGI) || by_any(s, NULL, CORE_OPT_INCLUDES);
 }
 
 bool scripts_allowed(const struct site *s, const char *path)
 {
-	return is_plain(path) && by_any(s, path);
+	return is_plain(path) && by_any(s, path, CORE_OPT_EXECCGI);
+}
+
+bool scripts_shell(const struct site *s, const char *path)
+{
+	return is_plain(path) && by_any(s, path, CORE_OPT_INCLUDES);
 }

@@ -28,8 +28,12 @@ struct stream_ops {
 	void (*again)(struct stream *s, bool later);            /* for filters: see below */
 };
 
+struct subrequest;
+
 struct stream {
-	const struct stream_ops *ops;           /* the connection's, or in a filtered response those of request/filter.c */
+	const struct stream_ops *ops;           /* the connection's, or in a filtered response those of filter/filter.c */
+	struct stream *parent;                  /* a sub-request's: that of the request it is made for; NULL = the connection's */
+	struct subrequest *sub;                 /* whose stream it is (subrequest.h); NULL = the connection's, or a look-up's */
 	struct request *request;                /* the one being worked on: the last of a chain of internal redirects */
 	uint64_t head_bytes, body_bytes;        /* sent or queued: for %O and %b */
 	uint64_t in_bytes;                      /* received for this request, head included: %I */
@@ -39,6 +43,13 @@ struct stream {
 	struct filter_input *input;             /* of the request's body; NULL = none */
 };
 
+/* The connection's stream, at which programs and backends of sub-requests hang too. */
+static inline struct stream *stream_root(struct stream *s)
+{
+	while (s->parent)
+		s = s->parent;
+	return s;
+}
 /* Queues the response head of r: r->status, r->out, r->length. Once a request. 0 or -1 (the stream is gone). */
 static inline int stream_head(struct stream *s) { return s->ops->head(s); }
 /* Queues body bytes (copied or sent). Returns how many were accepted; fewer = wait for handler->writable. -1: gone. */

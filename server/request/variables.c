@@ -197,6 +197,8 @@ struct text variables_get(struct request *r, const char *name)
 struct asking {
 	struct request *r;
 	bool vary;
+	struct text (*own)(void *ctx, const char *name);        /* variables_with; else NULL */
+	void *own_ctx;
 };
 
 static struct asking *asking(struct expr_ctx *x)
@@ -275,12 +277,14 @@ static struct text ask_function(struct expr_ctx *x, const char *name, struct tex
 		t = fields_combined(&r->out, word);
 		return t.p ? t : fields_combined(&r->always, word);
 	case VARIABLE:
-		return request_env(r, word);
+		return asking(x)->own ? asking(x)->own(asking(x)->own_ctx, word) : request_env(r, word);
 	case ENVIRONMENT:
 		return text_of(getenv(word));
 	case NOTE:
 		return note(r, word);
 	case ANY:
+		if (asking(x)->own)
+			return asking(x)->own(asking(x)->own_ctx, word);
 		t = note(r, word);
 		t = t.p ? t : request_env(r, word);
 		return t.p ? t : text_of(getenv(word));
@@ -370,7 +374,7 @@ static void tell(struct request *r, const struct expr *x, const char *why)
 
 int variables_match(struct request *r, const struct expr *x, struct regex_match *m)
 {
-	struct asking a = { r, expr_tag(x) != EXPR_NO_VARY };
+	struct asking a = { .r = r, .vary = expr_tag(x) != EXPR_NO_VARY };
 	struct expr_ctx ctx;
 	int result;
 
@@ -383,6 +387,21 @@ int variables_match(struct request *r, const struct expr *x, struct regex_match 
 	return result;
 }
 
+int variables_with(struct request *r, const struct expr *x, struct arena *a, struct text (*own)(void *ctx, const char *name), void *own_ctx,
+		   struct regex_match *m, const char **why)
+{
+	struct asking asks = { .r = r, .own = own, .own_ctx = own_ctx };
+	struct expr_ctx ctx;
+	int result;
+
+	prepare(&ctx, &asks);
+	ctx.arena = a;
+	result = expr_true(x, &ctx);
+	*m = ctx.match;
+	*why = ctx.failed;
+	return result;
+}
+
 int variables_true(struct request *r, const struct expr *x)
 {
 	return variables_match(r, x, NULL);
@@ -390,7 +409,7 @@ int variables_true(struct request *r, const struct expr *x)
 
 const char *variables_string(struct request *r, const struct expr *x)
 {
-	struct asking a = { r, false };
+	struct asking a = { .r = r };
 	struct expr_ctx ctx;
 	struct text t;
 	const char *copy;

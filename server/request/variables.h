@@ -27,6 +27,12 @@ void variables_no_vary(struct expr *x);
 int variables_true(struct request *r, const struct expr *x);
 /* The same with the captures of its last match left in *m (count 0 = none). m->at live as long as the request. */
 int variables_match(struct request *r, const struct expr *x, struct regex_match *m);
+/*
+ * For who has variables of its own: env(), reqenv() and v() ask `own`, results lie in `a`. The fault is the caller's to tell (*why), and
+ * nothing is added to Vary.
+ */
+int variables_with(struct request *r, const struct expr *x, struct arena *a, struct text (*own)(void *ctx, const char *name), void *ctx,
+		   struct regex_match *m, const char **why);
 /* NULL where it has no answer. Of the request's arena. */
 const char *variables_string(struct request *r, const struct expr *x);
 /*

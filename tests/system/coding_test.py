@@ -65,7 +65,7 @@ AddEncoding gzip .gz
     FilterChain !
 </Location>
 <Location /missing>
-    AddOutputFilterByType INCLUDES text/html
+    AddOutputFilterByType SUBSTITUTE text/html
 </Location>
 '''
 
@@ -252,7 +252,7 @@ class Codings(ServerTest):
         self.assertEqual([coding('/chain/a.css'), coding('/chain/a.svg'), coding('/chain/none/a.css'), coding('/chain/a.css', 'User-Agent: old\r\n')],
                          ['gzip', 'br', None, None])
         self.assertEqual(self.get('/missing/a.html').status, 403)
-        self.s.logged(r'BH0680: /missing/a.html denied: the filter "INCLUDES"')
+        self.s.logged(r'BH0680: /missing/a.html denied: the filter "SUBSTITUTE"')
 
     def test_notes_for_the_log(self):
         answer = self.get('/small.txt?note')
@@ -262,7 +262,7 @@ class Codings(ServerTest):
 
 class Refused(ServerTest):
     def test_lines(self):
-        for line, words in (('FilterProvider x INCLUDES "true"', 'does not exist'), ('FilterProvider x DEFLATE "%{"', ''), ('FilterDeclare x FROB', 'no kind of filter'),
+        for line, words in (('FilterProvider x SUBSTITUTE "true"', 'does not exist'), ('FilterProvider x DEFLATE "%{"', ''), ('FilterDeclare x FROB', 'no kind of filter'),
                             ('FilterChain -', 'names no filter'), ('AddOutputFilterByType DEFLATE texthtml', 'no media type'), ('DeflateFilterNote Some x', 'no kind of note'),
                             ('ZstdCompressionLevel 23', 'out of range'), ('DeflateAlterETag maybe', 'not known'), ('AllowMethods GET reset', 'reset')):
             where = '<Location />\n%s\n</Location>' if line.startswith('Allow') else '%s'

@@ -35,7 +35,7 @@ static const struct { unsigned group; const char *names; } documented[] = {
 	  " AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding AddIconByType DefaultIcon DirectoryCheckHandler DirectoryIndex"
 	  " DirectoryIndexRedirect DirectorySlash ExpiresActive ExpiresByType ExpiresDefault FallbackResource HeaderName ImapBase ImapDefault ImapMenu"
 	  " IndexHeadInsert IndexIgnore IndexIgnoreReset IndexOptions IndexOrderDefault IndexStyleSheet MetaDir MetaFiles MetaSuffix ReadmeName " },
-	{ CONF_OR_LIMIT, " Allow Deny Order " },
+	{ CONF_OR_LIMIT, " Allow Deny Order SSIAccessEnable SSILegacyExprParser " },
 	{ CONF_OR_OPTIONS,
 	  " CheckBasenameMatch CheckCaseOnly CheckSpelling ContentDigest FilterChain FilterDeclare FilterProvider FilterProtocol Options"
 	  " ReflectorHeader SSIEndTag SSIStartTag SSIETag SSILastModified SSLOptions XBitHack " },
