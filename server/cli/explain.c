@@ -111,7 +111,7 @@ static void print_log(unsigned depth)
 static const char *kind_of(const struct section *s)
 {
 	static const char *const names[] = {
-		[SECTION_DIRECTORY] = "<Directory", [SECTION_FILES] = "<Files", [SECTION_LOCATION] = "<Location", [SECTION_IF] = "<If",
+		[SECTION_DIRECTORY] = "<Directory", [SECTION_PROXY] = "<Proxy", [SECTION_FILES] = "<Files", [SECTION_LOCATION] = "<Location", [SECTION_IF] = "<If",
 	};
 
 	return s->kind == SECTION_IF && s->otherwise ? s->condition ? "<ElseIf" : "<Else" : names[s->kind];

@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "upstream/link.h"
+
 struct conn_chan {
 	struct chan chan;               /* first: what its owner knows */
 	struct watch watch;
@@ -19,6 +21,7 @@ struct conn_chan {
 	struct conn *c;
 	const struct stream *stream;
 	unsigned wanted, has;           /* CHAN_* */
+	struct link *link;              /* a server behind; NULL: a pipe */
 };
 
 static struct conn_chan *chan_of(struct chan *c)
@@ -82,11 +85,11 @@ static ssize_t chan_in(struct chan *c, void *p, size_t n)
 		return CHAN_AGAIN;
 	}
 	do
-		got = read(h->watch.fd, p, n);
+		got = h->link ? link_read(h->link, p, n) : read(h->watch.fd, p, n);
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 		return CHAN_BROKEN;
-	if (got < 0 || (got > 0 && (size_t)got < n))
+	if (got < 0 || (got > 0 && (size_t)got < n && !(h->link && h->link->tls)))      /* TLS gives a record at a time */
 		used_up(h, CHAN_READ);
 	if (got < 0)
 		return CHAN_AGAIN;
@@ -100,11 +103,11 @@ static ssize_t chan_out(struct chan *c, const void *p, size_t n)
 	ssize_t done;
 
 	do
-		done = write(h->watch.fd, p, n);
+		done = h->link ? link_write(h->link, p, n) : write(h->watch.fd, p, n);
 	while (done < 0 && errno == EINTR);
 	if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 		return CHAN_BROKEN;
-	if (done < 0 || (size_t)done < n)
+	if (done < 0 || ((size_t)done < n && !(h->link && h->link->tls)))
 		used_up(h, CHAN_WRITE);
 	return done < 0 ? CHAN_AGAIN : done;
 }
@@ -126,7 +129,10 @@ static void shut(struct chan *c)
 
 	loop_remove(h->c->server->loop, &h->watch);
 	deadline_clear(h->c->server->loop, &h->deadline);
-	close(h->watch.fd);
+	if (h->link)
+		backend_closed(h->link);
+	else
+		close(h->watch.fd);
 	list_remove(&h->item);
 	free(h);
 }
@@ -150,6 +156,32 @@ struct chan *chan_open(struct stream *s, int fd)
 	h->stream = stream_root(s);
 	list_append(&h->c->chans, &h->item);
 	return &h->chan;
+}
+
+struct chan *chan_open_link(struct stream *s, struct link *l)
+{
+	struct chan *c = chan_open(s, l->fd);
+
+	if (c)
+		chan_of(c)->link = l;
+	return c;
+}
+
+struct link *chan_take_link(struct chan *c)
+{
+	struct conn_chan *h = chan_of(c);
+	struct link *l = h->link;
+
+	loop_remove(h->c->server->loop, &h->watch);
+	deadline_clear(h->c->server->loop, &h->deadline);
+	list_remove(&h->item);
+	free(h);
+	return l;
+}
+
+void chan_used(struct chan *c, unsigned what)
+{
+	used_up(chan_of(c), what);
 }
 
 bool chans_run(struct conn *c, const struct stream *s)

@@ -94,6 +94,7 @@ static const struct client_ops client_ops = {
 	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .subject = subject, .strict = strict, .knows = lookup_knows,
 	.ask = lookup_ask, .work = work_ask, .worked = work_done,
 	.exports = exports, .spawn = spawn_begin, .spawn_over = spawn_end,
+	.upstream_get = backend_get, .upstream_put = backend_put,
 };
 
 void conn_use_host(struct conn *c, const struct host *h)

@@ -113,7 +113,7 @@ static void begin_request(struct h1 *h, struct request *r)
 	h->stream.input = NULL;
 	h->stream.reads = false;
 	h->stream.head_bytes = h->stream.body_bytes = 0;
-	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->reading = h->expects = false;
+	h->started = h->ended = h->logged = h->wants_room = h->aborted = h->closes = h->tunnel = h->reading = h->expects = false;
 	h->form = WIRE_NONE;
 	h->promised = h->discarded = 0;
 	h->body_began = h->paused_at = 0;

@@ -33,6 +33,7 @@ struct h1 {
 	bool logged;
 	bool wants_room;                /* a write was cut short, or a file is sent: the handler goes on when there is room */
 	bool aborted;
+	bool tunnel;                    /* its bytes are no HTTP any more (stream_tunnel) */
 	bool closes;                    /* the connection ends after this response */
 	enum wire_form form;
 	uint64_t promised;              /* WIRE_LENGTH: bytes still to come */

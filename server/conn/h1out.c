@@ -352,7 +352,34 @@ static void again(struct stream *s, bool later)
 	h->c->again |= later;
 }
 
-const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body, give_up, again };
+static int interim(struct stream *s, const struct iovec *iov, int n)
+{
+	struct h1 *h = h1_of(s);
+
+	if (h->started || h->c->gone || s->request->minor == 0)
+		return 0;
+	return put_slice(h->c, iov, 0, total_of(iov, n));
+}
+
+/* Whatever the client sends is body from now on, without an end of its own. */
+static int tunnel(struct stream *s)
+{
+	struct h1 *h = h1_of(s);
+	struct request *r = s->request;
+
+	if (h->started || h->c->gone || !h->body_done || s->filter)
+		return -1;
+	h->started = r->head_sent = r->raw = true;
+	h->form = WIRE_CLOSE;
+	h->tunnel = h->closes = true;
+	r->has_body = true;
+	r->body_length = INT64_MAX;
+	body_reader_init(&h->body, &(struct body_framing){ .kind = BODY_LENGTH, .length = INT64_MAX });
+	h->body_done = false;
+	return 0;
+}
+
+const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body, give_up, again, interim, tunnel };
 
 /* ------------------------------------------------------------------------------------------------ sending */
 

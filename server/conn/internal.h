@@ -232,6 +232,11 @@ void work_fini(struct conn_server *s);
 /* chan.c: descriptors of programs and backends (request/chan.h). */
 /* Takes fd, unless it fails (NULL: no memory); it gets O_NONBLOCK. Its owner sets event and ctx. */
 struct chan *chan_open(struct stream *s, int fd);
+/* The same for a connection to a server behind, which it takes; closing it goes by backend_closed. */
+struct link;
+struct chan *chan_open_link(struct stream *s, struct link *l);
+struct link *chan_take_link(struct chan *c);            /* frees the chan alone */
+void chan_used(struct chan *c, unsigned what);          /* an event was looked at without chan_read or chan_write: it is to come anew */
 /* Tells the handler one thing that has come for a stream. False: nothing had. */
 bool chans_run(struct conn *c, const struct stream *s);
 bool chans_any(const struct conn *c, const struct stream *s);
@@ -246,6 +251,11 @@ void spawn_forget(struct conn *c, const struct stream *s);
 void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
 void spawn_fini(struct conn_server *s);
 void spawn_poll(struct deadline *d);                    /* server->spawn_poll's */
+
+/* backend.c: servers behind, as request/client.h wants them. */
+int backend_get(struct stream *s, unsigned flags, struct upstream *u);
+void backend_put(struct upstream *u, bool reusable);
+void backend_closed(struct link *l);                    /* a chan has gone with its stream */
 
 /* check.c: responders. True: c->check.waits, a turn comes with the answer; false: it is there. */
 bool check_ask(struct conn *c);

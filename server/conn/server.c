@@ -11,6 +11,7 @@
 
 #include "base/ipc.h"
 #include "log/log.h"
+#include "upstream/pool.h"
 
 #define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
 #define TURN_MESSAGES 64                /* of a helper */
@@ -147,6 +148,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 		for (unsigned i = o->nclient_fds; i-- > 0;)
 			s->free_slots[s->nfree++] = i;
 	}
+	pool_init(s->loop);
 	if (accept_init(s, e) < 0 || work_init(s, e) < 0)
 		goto fail;
 	counter_set32(&o->counters->limit, o->limit);
@@ -164,6 +166,7 @@ void conn_free(struct conn_server *s)
 		return;
 	list_each(i, &s->conns)
 		conn_close(list_entry(i, struct conn, item));
+	pool_free();
 	spawn_fini(s);
 	work_fini(s);
 	if (s->reserve >= 0)

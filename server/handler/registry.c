@@ -5,11 +5,13 @@
 #include "request/handler.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "handler/asis.h"
 #include "handler/autoindex.h"
 #include "handler/cgi.h"
 #include "handler/file.h"
+#include "handler/proxy.h"
 #include "handler/status.h"
 #include "handler/typemap.h"
 #include "handler/welcome.h"
@@ -17,7 +19,7 @@
 #define ADDED 16
 
 static const struct handler *const built_in[] = {
-	&file_handler, &welcome_handler, &asis_handler, &cgi_handler, &autoindex_handler, &typemap_handler, &status_handler,
+	&file_handler, &welcome_handler, &asis_handler, &cgi_handler, &autoindex_handler, &typemap_handler, &status_handler, &proxy_handler,
 };
 static const struct handler *added[ADDED];
 static unsigned nadded;
@@ -30,6 +32,8 @@ void handler_register(const struct handler *h)
 
 const struct handler *handler_find(const char *name)
 {
+	if (strncasecmp(name, "proxy:", 6) == 0)        /* SetHandler "proxy:URL" */
+		name = "proxy-server";
 	for (unsigned i = nadded; i > 0; i--)   /* a later one of the same name wins */
 		if (strcmp(added[i - 1]->name, name) == 0)
 			return added[i - 1];

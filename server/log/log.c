@@ -40,6 +40,7 @@ static const struct {
 	[LOG_MIME] = { "mime", "mime negotiation deflate filter" },
 	[LOG_DIR] = { "dir", "dir autoindex" },
 	[LOG_CGI] = { "cgi", "cgi cgid actions" },
+	[LOG_PROXY] = { "proxy", "proxy proxy_http proxy_balancer proxy_wstunnel proxy_hcheck proxy_fcgi proxy_scgi proxy_uwsgi" },
 	[LOG_CRASH] = { "crash", "crash" },
 };
 

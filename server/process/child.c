@@ -25,6 +25,7 @@
 #include "process/role.h"
 #include "process/scoreboard.h"
 #include "process/shared.h"
+#include "request/proxy.h"
 #include "tls/handshake.h"
 #include "tls/key.h"
 #include "tls/staple.h"
@@ -243,7 +244,8 @@ static int give_up_rights(struct err *e)
 				.chroot_dir = p->chroot_dir,
 				.work_dir = p->core_dir,
 				.cores = p->core_dir != NULL,
-				.files = (uint64_t)g->plan.limit * 2 + 256,
+				.files = (uint64_t)g->plan.limit * (proxy_wanted(g->cfg->site) ? 3 : 2) + 256,
+				.connects = proxy_wanted(g->cfg->site),
 				.master = shared.master,
 				.watch_parent = shared.master_pidfd < 0,
 				.open_hidden = open_hidden,

@@ -34,6 +34,7 @@
 #include "request/methods.h"
 #include "request/mime.h"
 #include "request/negotiate.h"
+#include "request/proxy.h"
 #include "request/remoteip.h"
 #include "request/rewrite.h"
 #include "request/speling.h"
@@ -77,6 +78,7 @@ struct conf_module *const config_modules[] = {
 	&cgi_module,
 	&asis_module,
 	&ssi_module,
+	&proxy_module,
 	&actions_module,
 	&harmless_module,
 	NULL

@@ -346,7 +346,7 @@ static int step_no_new_privs(const struct role_row *row, const struct role_wants
 /* 13. */
 static int step_sandbox(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
-	return sandbox_enter(row->sandbox, w->calls, e);
+	return sandbox_enter(row->sandbox == SANDBOX_CHILD && w->connects ? SANDBOX_ASKING : row->sandbox, w->calls, e);
 }
 
 static const struct step {

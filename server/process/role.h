@@ -38,6 +38,7 @@ struct role_wants {
 	bool cores;                     /* RLIMIT_CORE as high as it goes, else 0 */
 	uint64_t files, memory;         /* RLIMIT_NOFILE at least, RLIMIT_AS; 0 = as it is */
 	pid_t master;                   /* who must be the parent; 0 = not asked */
+	bool connects;                  /* ROLE_CHILD: it asks other servers */
 	bool watch_parent;              /* no pidfd to watch the master by: ask for a signal at its death */
 	/* Step 2: opens what the later steps hide. Step 10: whatever must run before the sandbox. Either may be NULL. */
 	int (*open_hidden)(void *ctx, struct err *e);

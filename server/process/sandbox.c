@@ -104,6 +104,7 @@ static const struct table {
 	[SANDBOX_MOVER] = { "mover", mover },
 	[SANDBOX_CHECK] = { "check", check },
 	[SANDBOX_FETCH] = { "fetching job", resolver },
+	[SANDBOX_ASKING] = { "child that asks servers behind", child },
 };
 
 const char *sandbox_missing(void)
@@ -159,6 +160,12 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_tgsigqueueinfo), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	/* A child may connect where the configuration names servers behind: streams, no other sockets. */
+	for (unsigned i = 0; which == SANDBOX_ASKING && rc == 0 && i < 3; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
+				      SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+	if (rc == 0 && which == SANDBOX_ASKING)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
 	/* Why there is no core: limits may be read. Those of other processes of the same user may not be set. */
 	if (rc == 0 && which == SANDBOX_JOB)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));

@@ -10,7 +10,7 @@
 #include "base/err.h"
 
 enum sandbox { SANDBOX_NONE, SANDBOX_CHILD, SANDBOX_KEYHOLDER, SANDBOX_TOKENS, SANDBOX_RESOLVER, SANDBOX_LOGGER, SANDBOX_JOB, SANDBOX_MOVER,
-	       SANDBOX_CHECK, SANDBOX_FETCH, SANDBOXES };
+	       SANDBOX_CHECK, SANDBOX_FETCH, SANDBOX_ASKING, SANDBOXES };
 
 /* Loads the filter; no_new_privs is set already. `extra` ended by -1, or NULL. 0, or -1 with *e. */
 int sandbox_enter(enum sandbox which, const int *extra, struct err *e);

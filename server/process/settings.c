@@ -134,10 +134,9 @@ static const struct {
 	const char *prefixes;           /* its directives begin so; blank-separated */
 	const char *remedy;
 } absent[] = {
-	{ "proxy", "Proxy Balancer NoProxy AllowCONNECT <Proxy", "mod_proxy is not available in this release" },
 	{ "php", "php_", "PHP runs in a FastCGI pool (php-fpm), which is not available in this release" },
-	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass, once that is available" },
-	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass, once that is available" },
+	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass" },
+	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass" },
 	{ "security2", "Sec", "mod_security does not exist here: put it in front" },
 	{ "auth_openidc", "OIDC", "mod_auth_openidc does not exist here" },
 	{ "shib", "Shib", "mod_shib does not exist here" },
@@ -146,7 +145,7 @@ static const struct {
 	{ "cache", "Cache Socache", "mod_cache does not exist here" },
 	{ "md", "MD <MDomain", "managed certificates do not exist here: let an ACME client write the files that SSLCertificateFile names" },
 	{ "dbd", "DBD AuthDBD AuthnDBD", "databases are not reached from here" },
-	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass, once that is available" },
+	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass" },
 	{ "auth_form", "AuthForm", "logins by a form do not exist here: use AuthType Basic inside TLS, or the application's own" },
 	{ "authn_dbm", "AuthDBM", "users and groups are read from text files: AuthUserFile, AuthGroupFile" },
 	{ "info", "AddModuleInfo", "the info page is not available in this release" },
@@ -156,10 +155,10 @@ static const struct {
 /* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
 static const char shipped[] = "authn_dbd authn_socache authnz_ldap "
 	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
-	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap lbmethod_bybusyness lbmethod_byrequests "
-	"lbmethod_bytraffic lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_balancer proxy_connect proxy_express "
-	"proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit "
-	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain slotmem_shm socache_dbm socache_memcache "
+	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap "
+	"lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_connect proxy_express "
+	"proxy_fcgi proxy_fdpass proxy_ftp proxy_html proxy_http2 proxy_scgi proxy_uwsgi ratelimit "
+	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain socache_dbm socache_memcache "
 	"socache_redis suexec systemd usertrack xml2enc gnutls php5 php7 php";
 
 static bool in_list(const char *list, struct text name)

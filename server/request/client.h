@@ -18,6 +18,7 @@ struct host;
 struct client;
 struct request;
 struct spawn_spec;
+struct upstream;
 struct spawned;
 struct stream;
 
@@ -83,6 +84,9 @@ struct client_ops {
 	/* Programs: handler/spawn.h. NULL where there are none. */
 	int (*spawn)(struct stream *s, const struct spawn_spec *spec, struct spawned *p);
 	void (*spawn_over)(struct stream *s, struct spawned *p, bool kill);
+	/* Servers behind: handler/upstream.h. NULL where there are none. */
+	int (*upstream_get)(struct stream *s, unsigned flags, struct upstream *u);
+	void (*upstream_put)(struct upstream *u, bool reusable);
 };
 
 struct client {

@@ -15,6 +15,7 @@ enum handler_end { HANDLER_DONE, HANDLER_ABORTED };     /* the response left who
 
 struct handler {
 	const char *name;                                       /* as SetHandler and AddHandler name it */
+	unsigned (*prepare)(struct request *r);                 /* before start: 0, a status, or PHASE_WAIT, then it is called again. May be NULL */
 	void (*start)(struct request *r);
 	void (*body)(struct request *r, struct text data);      /* after stream_read(true); an absent text is the end. May be NULL */
 	void (*writable)(struct request *r);                    /* room again after a short stream_write, or a file sent. May be NULL */

@@ -16,6 +16,7 @@
 #include "request/core.h"
 #include "request/handler.h"
 #include "request/phases.h"
+#include "request/proxy.h"
 #include "request/response.h"
 #include "request/sections.h"
 #include "request/variables.h"
@@ -283,7 +284,7 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
  * "/picsy"); one with a slash at its end wants that slash. A slash stands for any number of them, so that nothing slips by
  * a rule where they are not merged.
  */
-static const char *behind_prefix(const char *path, const char *prefix)
+const char *map_behind_prefix(const char *path, const char *prefix)
 {
 	const char *at = prefix;
 
@@ -338,7 +339,7 @@ static int rule_apply(struct request *r, const struct rule *rule, bool escape, c
 		return *where ? 1 : -1;
 	}
 	if (!rule->regex) {
-		rest = rule->prefix ? behind_prefix(r->path, rule->prefix) : "";
+		rest = rule->prefix ? map_behind_prefix(r->path, rule->prefix) : "";
 		if (!rest)
 			return 0;
 		if (!rule->target)
@@ -464,7 +465,7 @@ static unsigned map_host(struct request *r)
 /* The Alias of a <Location>: all of it is one file, or with AliasPreservePath what lies behind the section's path stands behind it. */
 static unsigned map_here(struct request *r, const struct rule *rule, bool preserve)
 {
-	const char *where = variables_string(r, rule->text), *rest = preserve && rule->prefix ? behind_prefix(r->path, rule->prefix) : NULL;
+	const char *where = variables_string(r, rule->text), *rest = preserve && rule->prefix ? map_behind_prefix(r->path, rule->prefix) : NULL;
 
 	if (!where)
 		return 500;
@@ -493,8 +494,10 @@ unsigned map_run(struct request *r)
 	const struct alias_section *s = request_config(r, &alias_module);       /* of <Location> alone as yet */
 	unsigned status;
 
-	if (!r->path || *r->path != '/' || r->filename)         /* a rule of rewriting may have named the file */
+	if (!r->path || *r->path != '/' || r->filename || r->proxy)     /* a rule of rewriting may have named the file, or another server */
 		return 0;
+	if ((status = proxy_map(r)) != 0 || r->proxy)
+		return status;
 	if (s->redirects.first && (status = run_redirects(r, &s->redirects, true)) != 0)
 		return status;
 	if (h->redirects.first && (status = run_redirects(r, &h->redirects, false)) != 0)
@@ -553,7 +556,7 @@ bool map_leads(const struct host *h, const char *path, bool scripts)
 			return true;
 		n = fixed_part(rule);
 		target = n > 1 ? strndup(rule->target, n) : NULL;
-		rest = target ? behind_prefix(path, target) : NULL;
+		rest = target ? map_behind_prefix(path, target) : NULL;
 		free(target);
 		if (rest)
 			return true;

@@ -22,6 +22,10 @@ unsigned map_run(struct request *r);
  * For scripts.c.
  */
 bool map_leads(const struct host *h, const char *path, bool scripts);
+/*
+ * The part of the path behind the prefix, or NULL: a prefix ends where a segment ends, and a slash stands for any number of them.
+ */
+const char *map_behind_prefix(const char *path, const char *prefix);
 /* The Redirects of r's merged sections (<Directory>, <Location> …). After access and authentication, before the handler. */
 unsigned map_redirect(struct request *r);
 

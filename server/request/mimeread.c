@@ -10,6 +10,7 @@
 
 #include "request/filter.h"
 #include "request/handler.h"
+#include "request/proxy.h"
 #include "request/variables.h"
 #include "request/mimemap.h"
 #include "request/mimetable.h"
@@ -219,6 +220,8 @@ static const struct code *handler_code(struct conf_call *call, const char *name)
 static int set_handler(struct conf_call *call, void *config, int argc, char **argv)
 {
 	(void)argc;
+	if (strncasecmp(argv[0], "proxy:", 6) == 0)
+		proxy_needed(call);
 	if (strpbrk(argv[0], "%$\\")) {
 		struct code *c = code_new(call, argv[0]);
 		((struct mime_section *)config)->handler = c;

@@ -301,13 +301,17 @@ static unsigned phase_access(struct request *r)
 static unsigned phase_type(struct request *r)
 {
 	bool done = false;
-	unsigned status = multiviews_run(r, &done);
+	unsigned status = r->proxy ? 0 : multiviews_run(r, &done);
 
-	return status || done ? status : mime_run(r);
+	return status || done || r->proxy ? status : mime_run(r);
 }
 
 static unsigned start(struct request *r)
 {
+	unsigned status = r->handler->prepare ? r->handler->prepare(r) : 0;
+
+	if (status)
+		return status;
 	if (r->activity)
 		activity_handler(r->activity, r->handler->name);
 	access_fake(r);
@@ -327,13 +331,13 @@ void phases_start(struct request *r, bool chosen)
 	if (!status)
 		status = start(r);
 	if (status != PHASE_ANSWERED)
-		response_error(r, status);
+		response_error(r, status == PHASE_WAIT ? 503 : status); /* nobody comes back to it here */
 }
 
 static unsigned phase_handler(struct request *r)
 {
 	const struct action *action = actions_find(r);
-	unsigned status = action ? 0 : mime_check(r);
+	unsigned status = action || r->proxy ? 0 : mime_check(r);
 
 	if (!status)
 		status = filter_check(r);
@@ -342,7 +346,7 @@ static unsigned phase_handler(struct request *r)
 	if (!r->waits)
 		env_late(r);
 	status = map_redirect(r);
-	if (!status)
+	if (!status && !r->proxy)
 		status = walk_index(r);
 	if (!status && action && !r->parent)
 		status = actions_run(r, action);

@@ -28,6 +28,7 @@ struct section;
 struct folder_file;
 struct activity;
 struct code;
+struct proxy_to;
 struct rewritten;
 
 /* The phases in their order; request/phases.c holds the table. */
@@ -91,6 +92,7 @@ struct request {
 	const char *filename;                   /* PHASE_MAP: where the path leads; PHASE_DIRECTORY: the file that exists */
 	const char *path_info;                  /* what is left behind the file; NULL = nothing */
 	const char *context_prefix, *context_root;      /* of the Alias that led here (by prefix): URL path and folder; NULL = none did */
+	const struct proxy_to *proxy;           /* another server answers it (proxy.h): then there is no filename; NULL = this one */
 	const struct conf_pos *mapped_at;       /* the line that led to the filename; NULL = DocumentRoot, or nothing did */
 	int fd;                                 /* the file, open for reading, or -1; closed with the arena unless taken (request_take) */
 	bool fd_kept;                           /* the arena closes fd, whatever it is then: request_keep's own */
@@ -122,6 +124,7 @@ struct request {
 	/* The response: by handlers and response.c; conn/ sends it. */
 	unsigned status;                        /* 200 at first */
 	const char *reason;                     /* its phrase where that is not the standard's; NULL = it is */
+	bool foreign;                           /* the answer is another server's: its Date and Server stay */
 	struct fields out;                      /* sent with successes */
 	struct fields always;                   /* sent with every status */
 	int64_t length;                         /* of the body; -1 = not known (chunked, or until close) */

@@ -180,6 +180,12 @@ static int sign(struct request *r, struct text date)
 {
 	struct field *at;
 
+	bool dated = r->foreign && fields_get(&r->out, "Date").p, named = r->foreign && fields_get(&r->out, "Server").p;
+
+	if (dated && named)
+		return 0;
+	if (r->foreign)                         /* what is missing alone */
+		return (dated ? 0 : add(r, "Date", date)) | (named ? 0 : add(r, "Server", text_of(response_server(r->site ? r->site->main : r->host))));
 	fields_remove(&r->out, "Date");
 	fields_remove(&r->out, "Server");
 	if (add(r, "Date", date) < 0 || add(r, "Server", text_of(response_server(r->site ? r->site->main : r->host))) < 0)
@@ -422,6 +428,7 @@ static void send_html(struct request *r, unsigned status, const char *sentence, 
 static void forget(struct request *r)
 {
 	r->out.n = 0;
+	r->foreign = false;
 	r->reason = NULL;
 	r->type = r->charset = r->encoding = r->language = r->etag = NULL;
 	r->modified = -1;

@@ -92,7 +92,7 @@ static int section_read(struct conf_call *call, struct section *sec, enum conf_c
 		context = (enum conf_context)(CONF_HTACCESS | CONF_FILES);
 	if (sec->kind == SECTION_DIRECTORY)
 		inner.folder = section_folder(call->env, sec);
-	else if (sec->kind == SECTION_LOCATION)
+	else if (sec->kind == SECTION_LOCATION || sec->kind == SECTION_PROXY)
 		inner.folder = NULL;
 	target.section = sec->config;
 	target.owner = &inner;
@@ -211,6 +211,18 @@ int sections_set_location(struct conf_call *call, void *config, int argc, char *
 	if (!regex && !strchr("/*?[", sec->pattern[0]))
 		conf_warn(call, "begin it with a slash", "no URL path begins like \"%s\": it never matches", sec->pattern);
 	return section_read(call, sec, CONF_LOCATION) != 0 || !ok ? -1 : 0;
+}
+
+/* What it holds is said as in a <Directory>. "*" is all. */
+int sections_set_proxy(struct conf_call *call, void *config, int argc, char **argv)
+{
+	bool regex = false, ok;
+	struct section *sec = section_named(call, SECTION_PROXY, argc, argv, "URL", &regex, &ok);
+
+	(void)config;
+	if (!sec)
+		return -1;
+	return section_read(call, sec, CONF_DIRECTORY) != 0 || !ok ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- <If> */

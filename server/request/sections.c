@@ -14,14 +14,15 @@
 #include "request/core.h"
 #include "request/htaccess.h"
 #include "request/phases.h"
+#include "request/proxy.h"
 #include "request/sectionset.h"
 #include "request/variables.h"
 
 /* What applies to a host, each row in the order it is merged. */
 struct section_index {
-	struct section **dirs, **dir_regexes, **files, **locations;
+	struct section **dirs, **dir_regexes, **proxies, **files, **locations;
 	const struct section *ifs[2];   /* of the main server, of the host */
-	unsigned ndirs, ndir_regexes, nfiles, nlocations;
+	unsigned ndirs, ndir_regexes, nproxies, nfiles, nlocations;
 	bool plain_walk;
 };
 
@@ -32,6 +33,8 @@ static void index_add(struct section_index *x, struct section *first)
 	for (struct section *i = first; i; i = i->next) {
 		if (i->kind == SECTION_LOCATION)
 			x->locations[x->nlocations++] = i;
+		else if (i->kind == SECTION_PROXY)
+			x->proxies[x->nproxies++] = i;
 		else if (i->kind == SECTION_FILES)
 			x->files[x->nfiles++] = i;
 		else if (i->regex)
@@ -46,6 +49,8 @@ static void index_count(struct section_index *x, const struct section *first)
 	for (const struct section *i = first; i; i = i->next)
 		if (i->kind == SECTION_LOCATION)
 			x->nlocations++;
+		else if (i->kind == SECTION_PROXY)
+			x->nproxies++;
 		else if (i->kind == SECTION_FILES)
 			x->nfiles++;
 		else if (i->regex)
@@ -97,6 +102,7 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env)
 		index_count(&count, h->sections);
 	x->dirs = conf_alloc(env, (count.ndirs + 1) * sizeof *x->dirs);
 	x->dir_regexes = conf_alloc(env, (count.ndir_regexes + 1) * sizeof *x->dirs);
+	x->proxies = conf_alloc(env, (count.nproxies + 1) * sizeof *x->dirs);
 	x->files = conf_alloc(env, (count.nfiles + 1) * sizeof *x->dirs);
 	x->locations = conf_alloc(env, (count.nlocations + 1) * sizeof *x->dirs);
 	index_add(x, s->main->sections);
@@ -348,6 +354,28 @@ static int pick_for_file(struct request *r)
 	return 0;
 }
 
+/* <Proxy>: by the URL that the request goes to, a prefix of it or a pattern; "*" is every one. */
+static int pick_proxies(const struct request *r)
+{
+	const struct section_index *x = r->host->index;
+	const char *url = r->proxy->url;
+
+	for (unsigned i = 0; i < x->nproxies; i++) {
+		struct section *sec = x->proxies[i];
+		int matches;
+
+		if (sec->regex)
+			matches = regex_matches(sec, url, strlen(url));
+		else
+			matches = sec->wild ? wild_match(sec->pattern, url, false) : strncmp(sec->pattern, url, sec->length) == 0;
+		if (matches < 0)
+			return -1;
+		if (matches)
+			pick(r, sec);
+	}
+	return 0;
+}
+
 void **sections_for_path(struct request *r, const char *dir)
 {
 	struct picks *p = pick_begin(r);
@@ -446,7 +474,7 @@ int sections_apply(struct request *r)
 {
 	struct picks *p = pick_begin(r);
 
-	if ((r->filename && pick_for_file(r) != 0) || pick_locations(r) != 0)
+	if ((r->proxy && pick_proxies(r) != 0) || (!r->proxy && r->filename && pick_for_file(r) != 0) || pick_locations(r) != 0)
 		return -1;
 	return apply_picked(r, p);
 }

@@ -4,7 +4,7 @@
  *
  * Order, the last wins: the host's top level; <Directory> from short to long (equal ones in order of the text, the main
  * server's before the host's), those of a folder followed by its per-directory file (htaccess.h); <DirectoryMatch> in the same way, by the slashes they hold; <Files> and <FilesMatch> (top level first, then those inside directories);
- * <Location> and <LocationMatch> in order of the text; <If>, <ElseIf> and <Else> whose conditions hold, in the order of what
+ * <Location> and <LocationMatch> in order of the text; where another server answers <Proxy> in place of directories and files; <If>, <ElseIf> and <Else> whose conditions hold, in the order of what
  * they stand in. Conditions see the request as it is when the rest has been merged.
  *
  * A merged set is made once per (host, list of sections) and kept in the child: at most SECTIONS_KEPT, the one unused
@@ -24,7 +24,7 @@
 
 #define SECTIONS_KEPT 1024
 
-enum section_kind { SECTION_DIRECTORY, SECTION_FILES, SECTION_LOCATION, SECTION_IF };       /* in the order of merging */
+enum section_kind { SECTION_DIRECTORY, SECTION_PROXY, SECTION_FILES, SECTION_LOCATION, SECTION_IF };       /* in the order of merging */
 
 struct expr;
 struct regex;
@@ -72,6 +72,6 @@ void sections_finish(struct site *s, struct host *h, struct conf_env *env);
 unsigned sections_method_bits(enum http_method m);
 
 /* Setters of the sections, for core.c's table. */
-conf_setter sections_set_directory, sections_set_files, sections_set_location, sections_set_limit, sections_set_if;
+conf_setter sections_set_directory, sections_set_proxy, sections_set_files, sections_set_location, sections_set_limit, sections_set_if;
 
 #endif

@@ -26,6 +26,8 @@ struct stream_ops {
 	void (*read)(struct stream *s, bool on);
 	void (*abort)(struct stream *s, const char *reason);
 	void (*again)(struct stream *s, bool later);            /* for filters: see below */
+	int (*interim)(struct stream *s, const struct iovec *iov, int n);       /* may be NULL, and so may */
+	int (*tunnel)(struct stream *s);
 };
 
 struct subrequest;
@@ -59,6 +61,13 @@ static inline ssize_t stream_write(struct stream *s, const struct iovec *iov, in
  * handler->writable. A file that shrinks while it is sent ends the connection, so that the client notices. 0 or -1.
  */
 static inline int stream_file(struct stream *s, int fd, uint64_t offset, uint64_t length) { return s->ops->file(s, fd, offset, length); }
+/* A whole head of a status below 200, which goes before the response's. 0 or -1. */
+static inline int stream_interim(struct stream *s, const struct iovec *iov, int n) { return s->ops->interim ? s->ops->interim(s, iov, n) : -1; }
+/*
+ * In place of stream_head: from now on the connection is the handler's alone. What it writes goes out as it is, its own 101 first, and all that
+ * the client sends comes to body(). No limits of time but the handler's own. 0, or -1: not here.
+ */
+static inline int stream_tunnel(struct stream *s) { return s->ops->tunnel ? s->ops->tunnel(s) : -1; }
 /* The response is whole. The handler is not called again but for ended(). */
 static inline void stream_end(struct stream *s) { s->ops->end(s); }
 /* Whether the handler wants the request's body now; the first `true` lets 100 (Continue) go out if the client waits for it. */

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "http/head.h"
+#include "request/proxy.h"
 
 /* Takes a flag's value ("" where none is written). 0 or -1 after conf_fail. */
 typedef int take_value(struct conf_call *call, struct rewrite_rule *rule, const char *value);
@@ -151,8 +152,8 @@ static int take_redirect(struct conf_call *call, struct rewrite_rule *rule, cons
 static int take_proxy(struct conf_call *call, struct rewrite_rule *rule, const char *value)
 {
 	(void)rule, (void)value;
-	return conf_fail(call, "let the other server be asked in front of this one, or send the client there with [R]",
-			 "the flag P hands the request to another server, and mod_proxy is not available in this release");
+	proxy_needed(call);
+	return 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- the table */
@@ -179,7 +180,7 @@ static const struct {
 	{ "NC", "nocase", NULL, REWRITE_F_NOCASE, NULL },
 	{ "NE", "noescape", NULL, REWRITE_F_NOESCAPE, NULL },
 	{ "NS", "nosubreq", NULL, REWRITE_F_NOSUBREQ, NULL },
-	{ "P", "proxy", NULL, 0, take_proxy },
+	{ "P", "proxy", NULL, REWRITE_F_PROXY, take_proxy },
 	{ "PT", "passthrough", NULL, REWRITE_F_PASS, NULL },
 	{ "QSA", "qsappend", NULL, REWRITE_F_QSA, NULL },
 	{ "QSD", "qsdiscard", NULL, REWRITE_F_QSD, NULL },

@@ -15,6 +15,7 @@
 #include "request/core.h"
 #include "request/handler.h"
 #include "request/phases.h"
+#include "request/proxy.h"
 #include "request/response.h"
 
 /* [END] counts for all that comes of the request inside the server. */
@@ -84,6 +85,13 @@ static unsigned redirect(struct rewriting *w, enum rewrite_result result, const 
 	rewrite_trace(w, 1, "redirect to %s [REDIRECT/%u]", where, w->status);
 	response_redirect(r, w->status, where);
 	return PHASE_ANSWERED;
+}
+
+/* [P]: another server answers. */
+static unsigned lead_to_server(struct rewriting *w, enum rewrite_result result)
+{
+	rewrite_trace(w, 1, "go-ahead with proxy request %s [OK]", w->made);
+	return proxy_url(w->r, w->made, w->r->query, result == REWRITE_CHANGED_AS_IS, w->last ? &w->last->pos : NULL);
 }
 
 static unsigned above_root(struct rewriting *w)
@@ -184,6 +192,8 @@ static unsigned host_result(struct rewriting *w, enum rewrite_result result, con
 		return refuse_controls(w, "query");
 	if (result == REWRITE_ANSWER)
 		return answer(r, w->status);
+	if (w->proxy)
+		return lead_to_server(w, result);
 	return elsewhere ? redirect(w, result, old_query) : local_path(w);
 }
 
@@ -325,6 +335,8 @@ static unsigned directory_result(struct rewriting *w, enum rewrite_result result
 		return refuse_controls(w, "query");
 	if (result == REWRITE_ANSWER)
 		return answer(r, w->status);
+	if (w->proxy)
+		return lead_to_server(w, result);
 	if (elsewhere)
 		return base_of_redirect(w) == 0 ? redirect(w, result, old_query) : 503;
 	rewrite_trace(w, 2, "local path result: %s", w->made);

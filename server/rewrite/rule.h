@@ -95,7 +95,7 @@ enum {
 	REWRITE_F_PASS = 64, REWRITE_F_QSA = 128, REWRITE_F_NOCASE = 256, REWRITE_F_NOESCAPE = 512, REWRITE_F_NOSUB = 1024,
 	REWRITE_F_STATUS = 2048, REWRITE_F_ESCAPE = 4096, REWRITE_F_DPI = 8192, REWRITE_F_QSD = 16384, REWRITE_F_END = 32768,
 	REWRITE_F_NOPLUS = 65536, REWRITE_F_QSL = 131072, REWRITE_F_QSNONE = 262144, REWRITE_F_ESCAPE_CTLS = 524288,
-	REWRITE_F_PREFIX_STAT = 1048576, REWRITE_F_ALLOW_3F = 2097152, REWRITE_F_UNC = 4194304,
+	REWRITE_F_PREFIX_STAT = 1048576, REWRITE_F_ALLOW_3F = 2097152, REWRITE_F_UNC = 4194304, REWRITE_F_PROXY = 8388608,
 };
 /* [E=…] and [CO=…] */
 struct rewrite_item {
@@ -167,7 +167,7 @@ struct rewriting {
 	const struct rewrite_rule *last;        /* the last that substituted */
 	unsigned status;                        /* to answer with; of a redirect */
 	bool wait;                              /* names have to be asked for: the phase comes again */
-	bool pass, reduced;                     /* [PT]; http://this-host/ was taken off */
+	bool pass, proxy, reduced;              /* [PT]; [P]; http://this-host/ was taken off */
 	bool sub;                               /* of a request that another one looks up */
 	int traced;                             /* 0 to 8: how much is told */
 	unsigned steps;                         /* rules and conditions looked at */

@@ -264,6 +264,13 @@ static enum outcome substitute(struct rewriting *w, const struct rewrite_rule *r
 	if (rewrite_split_query(w, path, rule) != 0)
 		return no_memory(w);
 	r->filename = path;
+	if (rule->flags & REWRITE_F_PROXY) {
+		if (qualify(w) != 0)
+			return no_memory(w);
+		rewrite_trace(w, 2, "forcing proxy-throughput with %s", r->filename);
+		w->proxy = true;
+		return MATCHED;
+	}
 	if (rule->flags & REWRITE_F_REDIRECT) {
 		if (qualify(w) != 0)
 			return no_memory(w);
@@ -390,6 +397,8 @@ enum rewrite_result rewrite_list_apply(struct rewriting *w, const struct rewrite
 			w->status = rule->status;
 			return REWRITE_ANSWER;
 		}
+		if (out == MATCHED && w->proxy)
+			break;
 		if (rule->flags & REWRITE_F_PASS) {
 			rewrite_trace(w, 2, "forcing '%s' to get passed through to the phases behind", w->r->filename);
 			w->pass = true;

@@ -414,16 +414,11 @@ static int set_crypto_device(struct conf_call *call, void *config, int argc, cha
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
-static const char no_proxy[] = "nothing is fetched from other servers over TLS in this release";
-
 #define AT(member) .offset = offsetof(struct tls_policy, member)
 #define EVERYWHERE .contexts = CONF_ALL, .override = CONF_OR_AUTHCONFIG, .scope = CONF_OF_SECTION
 #define ONE .args = CONF_TAKE, .min = 1, .max = 1
 #define NOTICE(why) .set = conf_set_notice, .extra = (why)
 #define OLD(instead) "refused: of an old release", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = "write in its place: " instead
-#define PROXY                                                                                                \
-	.contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 2, NOTICE(no_proxy),                      \
-	.help = "checked by name only: TLS to other servers"
 
 const struct conf_directive tls_directives[] = {
 	{ "SSLEngine", "TLS for this host: on or off", "off", .contexts = CONF_RSRC, ONE, .set = set_engine },
@@ -530,12 +525,5 @@ const struct conf_directive tls_directives[] = {
 	{ "SSLUserName", "the variable whose value is the user's name", NULL, EVERYWHERE, ONE, .set = set_user_name },
 	{ "SSLSRPVerifierFile", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
 	{ "SSLSRPUnknownUserSeed", "refused", NULL, .contexts = CONF_RSRC, ONE, .set = conf_set_refused, .extra = "use passwords over TLS (AuthType Basic)" },
-	{ "SSLProxyEngine", "refused when on: nothing is fetched over TLS yet", "off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_never_on,
-	  .extra = "fetching from other servers over TLS is not available in this release" },
-	{ "SSLProxyProtocol", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, NOTICE(no_proxy), .help = "checked by name only: TLS to other servers" },
-	{ "SSLProxyCipherSuite", PROXY }, { "SSLProxyVerify", PROXY }, { "SSLProxyVerifyDepth", PROXY }, { "SSLProxyCACertificateFile", PROXY },
-	{ "SSLProxyCACertificatePath", PROXY }, { "SSLProxyCARevocationFile", PROXY }, { "SSLProxyCARevocationPath", PROXY },
-	{ "SSLProxyCARevocationCheck", PROXY }, { "SSLProxyCheckPeerCN", PROXY }, { "SSLProxyCheckPeerExpire", PROXY }, { "SSLProxyCheckPeerName", PROXY },
-	{ "SSLProxyMachineCertificateFile", PROXY }, { "SSLProxyMachineCertificatePath", PROXY }, { "SSLProxyMachineCertificateChainFile", PROXY },
 	{ NULL },
 };

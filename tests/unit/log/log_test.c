@@ -98,7 +98,8 @@ static void names_of_levels_and_subjects(void **state)
 	assert_int_equal(log_subject_find("ssl"), LOG_SSL);
 	assert_int_equal(log_subject_find("ssl_module"), LOG_SSL);
 	assert_int_equal(log_subject_find("mod_ssl.c"), LOG_SSL);
-	assert_int_equal(log_subject_find("proxy"), -1);
+	assert_int_equal(log_subject_find("mod_proxy_http.c"), LOG_PROXY);
+	assert_int_equal(log_subject_find("dbd"), -1);
 }
 
 int main(void)

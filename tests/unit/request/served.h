@@ -146,7 +146,9 @@ static void served_again(struct stream *s, bool later)
 	served_of(s)->calls++;
 }
 
-static const struct stream_ops served_ops = { served_head, served_write, served_file, served_end, served_read, served_abort, served_again };
+static const struct stream_ops served_ops = {
+	.head = served_head, .write = served_write, .file = served_file, .end = served_end, .read = served_read, .abort = served_abort, .again = served_again,
+};
 
 /* ---------------------------------------------------------------------------------------- the site */
 
