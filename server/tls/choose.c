@@ -99,7 +99,7 @@ static struct abilities abilities_of(const struct tls_policy *p, const struct he
 			       .rsa = checks_rsa(p, h, signatures) };
 
 	for (unsigned i = 0; i < p->ngroups; i++)
-		a.group |= among(h->groups, h->ngroups, p->groups[i]->id);
+		a.group |= p->groups[i]->id < TLS_FFDHE && among(h->groups, h->ngroups, p->groups[i]->id);
 	return a;
 }
 

@@ -228,6 +228,8 @@ static enum tls_reason reason_of_code(const struct tls *t)
 	case GNUTLS_E_DECRYPTION_FAILED:
 	case GNUTLS_E_UNEXPECTED_PACKET:
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+	case GNUTLS_E_PARSING_ERROR:
+	case GNUTLS_E_INVALID_REQUEST:          /* a point that is too long */
 	case GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET:
 	case GNUTLS_E_HANDSHAKE_TOO_LARGE:
 	case GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER:

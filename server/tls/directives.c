@@ -16,6 +16,11 @@ const struct tls_group tls_groups[TLS_GROUPS] = {
 	{ 0x0018, "SECP384R1", { "secp384r1", "P-384", "secp384r1" } },
 	{ 0x0019, "SECP521R1", { "secp521r1", "P-521", "secp521r1" } },
 	{ 0x001e, "X448", { "X448", "x448", "x448" } },
+	{ 0x0100, "FFDHE2048", { "ffdhe2048", "ffdhe2048", "ffdhe2048" } },
+	{ 0x0101, "FFDHE3072", { "ffdhe3072", "ffdhe3072", "ffdhe3072" } },
+	{ 0x0102, "FFDHE4096", { "ffdhe4096", "ffdhe4096", "ffdhe4096" } },
+	{ 0x0103, "FFDHE6144", { "ffdhe6144", "ffdhe6144", "ffdhe6144" } },
+	{ 0x0104, "FFDHE8192", { "ffdhe8192", "ffdhe8192", "ffdhe8192" } },
 };
 
 /* ------------------------------------------------------------------------------------------------ SSLEngine, protocols */
@@ -179,7 +184,7 @@ int tls_set_groups(struct conf_call *call, struct tls_policy *p, const char *val
 		const struct tls_group *g = find_group(name);
 		bool twice = false;
 		if (!g) {
-			conf_warn(call, "X25519, prime256v1, secp384r1, secp521r1 and X448 can be used",
+			conf_warn(call, "X25519, prime256v1, secp384r1, secp521r1, X448 and ffdhe2048 to ffdhe8192 can be used",
 				  "the group %.*s is not available and left out", (int)name.n, name.p);
 			continue;
 		}

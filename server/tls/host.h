@@ -18,7 +18,8 @@ struct tls_group {
 	const char *gnutls;             /* "SECP256R1" */
 	const char *names[3];           /* OpenSSL's, in any case */
 };
-#define TLS_GROUPS 5
+#define TLS_GROUPS 10
+#define TLS_FFDHE 0x0100                /* ids from here on are of finite fields: RFC 7919 */
 extern const struct tls_group tls_groups[TLS_GROUPS];
 
 struct tls_file {

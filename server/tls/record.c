@@ -61,6 +61,11 @@ bool tls_warned(struct tls *t)
 	return false;
 }
 
+static bool seals_with_cbc(const struct tls *t)
+{
+	return t->state == TLS_S_OPEN && gnutls_mac_get(t->session) != GNUTLS_MAC_AEAD;
+}
+
 /* The number that fits a failure; -1 = none is due. */
 static int alert_for(struct tls *t, int code)
 {
@@ -78,7 +83,15 @@ static int alert_for(struct tls *t, int code)
 		return -1;
 	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
 		return GNUTLS_A_PROTOCOL_VERSION;
+	case GNUTLS_E_PARSING_ERROR:            /* a point that is none; INVALID_REQUEST: one that is too long */
+		return GNUTLS_A_ILLEGAL_PARAMETER;
+	case GNUTLS_E_INVALID_REQUEST:
+		if (t->state == TLS_S_HANDSHAKE)
+			return GNUTLS_A_ILLEGAL_PARAMETER;
+		break;
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+		/* No whole blocks of CBC: looks like any other record that cannot be opened (RFC 5246, 7.2.2). */
+		return seals_with_cbc(t) ? GNUTLS_A_BAD_RECORD_MAC : GNUTLS_A_DECODE_ERROR;
 	case GNUTLS_E_HANDSHAKE_TOO_LARGE:
 		return GNUTLS_A_DECODE_ERROR;
 	case GNUTLS_E_TOO_MANY_EMPTY_PACKETS:
@@ -105,11 +118,11 @@ void tls_fail(struct tls *t, int code)
 		code = GNUTLS_E_SESSION_EOF;            /* nobody is left who could read an alert of ours */
 		t->alert_received = t->tail[6];
 	}
+	alert = alert_for(t, code);
 	t->state = TLS_S_FAILED;
 	t->code = code;
 	if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
 		t->alert_received = (int)gnutls_alert_get(t->session);
-	alert = alert_for(t, code);
 	if (alert >= 0)
 		gnutls_alert_send(t->session, GNUTLS_AL_FATAL, (gnutls_alert_description_t)alert);
 	if (alert >= 0 || t->alert_received >= 0)

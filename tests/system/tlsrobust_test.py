@@ -422,6 +422,7 @@ SCRIPTS = [
     ('ChangeCipherSpec within a message', Client12, split_by(CCS, b'\x01'), {UNEXPECTED}),
     ('flood of warnings in the handshake', Client12, started_raw(record(ALERT, WARNING, 0x0303) * 3000), {UNEXPECTED}),
     ('flood of warnings', Client12, after(ALERT, WARNING, 3000), {UNEXPECTED}),
+    ('flood of empty records', Client12, after(DATA, b'', 3000), {UNEXPECTED}),
     ('bad MAC', Client12, spoilt(DATA, GET), {BAD_MAC}),
     ('bad nonce', Client12, spoilt(DATA, GET, 6), {BAD_MAC}),
     ('record shorter than its MAC', Client12, after_raw(record(DATA, bytes(10), 0x0303)), {BAD_MAC, DECODE}),
@@ -474,6 +475,7 @@ SCRIPTS = [
     ('alert of 4 bytes, 1.3', Client13, after(ALERT, WARNING * 2), {UNEXPECTED, DECODE}),
     ('heartbeat, 1.3', Client13, after(HEARTBEAT, b'\x01\x00\x03abc' + bytes(16)), {UNEXPECTED}),
     ('flood of warnings, 1.3', Client13, after(ALERT, WARNING, 3000), {UNEXPECTED, None}),       # no other warnings exist in 1.3: an alert is the end
+    ('flood of empty records, 1.3', Client13, after(DATA, b'', 3000), {UNEXPECTED}),
     ('hello behind the handshake', Client13, after(HANDSHAKE, hello13()), {UNEXPECTED}),
     ('Finished again, 1.3', Client13, after(HANDSHAKE, message(FINISHED, bytes(32))), {UNEXPECTED}),
     ('ticket from the client', Client13, after(HANDSHAKE, message(TICKET, bytes(30))), {UNEXPECTED}),

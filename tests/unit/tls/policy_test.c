@@ -47,6 +47,7 @@ static void test_directives(void **state)
 		{ "SSLCipherSuite PROFILE=SYSTEM", CONF_NOTICE, "PROFILE=SYSTEM" }, { "SSLCipherSuite \"EECDH+ECDSA+AESGCM EECDH !RC4\"", SILENT, NULL },
 		{ "SSLHonorCipherOrder on", SILENT, NULL }, { "SSLHonorCipherOrder 1", CONF_ERROR, "SSLHonorCipherOrder" },
 		{ "SSLOpenSSLConfCmd Curves X25519:prime256v1:secp384r1", SILENT, NULL }, { "SSLOpenSSLConfCmd Groups X25519MLKEM768:X25519", CONF_WARNING, "X25519MLKEM768" },
+		{ "SSLOpenSSLConfCmd Groups ffdhe2048:FFDHE8192", SILENT, NULL }, { "SSLOpenSSLConfCmd Groups ffdhe1024:X448", CONF_WARNING, "ffdhe1024" },
 		{ "SSLOpenSSLConfCmd Groups sect571r1", CONF_ERROR, "no group" }, { "SSLOpenSSLConfCmd DHParameters x.pem", CONF_NOTICE, "7919" },
 		{ "SSLOpenSSLConfCmd CipherString HIGH", SILENT, NULL }, { "SSLOpenSSLConfCmd CipherString nonsense", CONF_ERROR, "nonsense" },
 		{ "SSLOpenSSLConfCmd Ciphersuites TLS_AES_128_GCM_SHA256", SILENT, NULL }, { "SSLOpenSSLConfCmd MinProtocol TLSv1.2", SILENT, NULL },
