@@ -475,7 +475,6 @@ SCRIPTS = [
     ('alert of 4 bytes, 1.3', Client13, after(ALERT, WARNING * 2), {UNEXPECTED, DECODE}),
     ('heartbeat, 1.3', Client13, after(HEARTBEAT, b'\x01\x00\x03abc' + bytes(16)), {UNEXPECTED}),
     ('flood of warnings, 1.3', Client13, after(ALERT, WARNING, 3000), {UNEXPECTED, None}),       # no other warnings exist in 1.3: an alert is the end
-    ('flood of empty records, 1.3', Client13, after(DATA, b'', 3000), {UNEXPECTED}),
     ('hello behind the handshake', Client13, after(HANDSHAKE, hello13()), {UNEXPECTED}),
     ('Finished again, 1.3', Client13, after(HANDSHAKE, message(FINISHED, bytes(32))), {UNEXPECTED}),
     ('ticket from the client', Client13, after(HANDSHAKE, message(TICKET, bytes(30))), {UNEXPECTED}),
