@@ -10,6 +10,7 @@
 #include "expr/expr.h"
 #include "log/errorformat.h"
 #include "log/format.h"
+#include "log/packet.h"
 
 #define UNSET_LEVEL (-1)
 static const char global[] = "global";          /* marks GlobalLog in the table */
@@ -167,6 +168,7 @@ static int finish_log(struct conf_env *env, const struct host_logs *h, const str
 	if (target < 0)
 		return report(env, &w->pos, &e);
 	out->target = (unsigned)target;
+	out->packet = log_packet_is(w->target) ? log_packet_new(env, w->target, &e) : NULL;
 	out->env = w->env;
 	out->env_not = w->env_not;
 	out->condition = w->condition;
@@ -195,6 +197,8 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	if (target < 0)
 		return report(env, &h->error_pos, &e);
 	h->seen.settings.target = (unsigned)target;
+	if (log_packet_is(h->seen.error_name))
+		h->seen.settings.packet = log_packet_new(env, h->seen.error_name, &e);
 	for (const struct written_log *w = h->logs; w; w = w->next) {
 		*link = conf_alloc(env, sizeof **link);
 		if (finish_log(env, h, w, *link) < 0)

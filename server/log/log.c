@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "log/errorformat.h"
+#include "log/packet.h"
 
 #define LINE_MAX_BYTES 8192             /* as Apache's MAX_STRING_LEN: a longer message is cut */
 
@@ -62,6 +63,7 @@ void log_settings_init(struct log_settings *s, enum log_level level)
 		s->level[i] = (signed char)level;
 	s->target = 0;
 	s->formats = NULL;
+	s->packet = NULL;
 	s->host = NULL;
 }
 
@@ -153,14 +155,15 @@ static void send_line(unsigned target, const char *line, size_t n)
 }
 
 /* Apache's line; on a command line without what is plain there. */
-static void put_default(const struct log_event *ev, struct buf *b)
+static void put_default(const struct log_event *ev, const struct log_settings *s, struct buf *b)
 {
 	char peer[ADDR_TEXT];
 
 	if (sink.plain) {
 		buf_puts(b, "bulkhead: ");
 	} else {
-		put_time(b);
+		if (!s->packet)                 /* the system's log has its own */
+			put_time(b);
 		buf_printf(b, "[%s:%s] [pid %d] ", ev->subject, log_level_name(ev->level), (int)getpid());
 	}
 	if (ev->errnum)
@@ -170,8 +173,24 @@ static void put_default(const struct log_event *ev, struct buf *b)
 	log_put_message(b, ev);
 }
 
+/* Ends the line in b, which has room for that, and sends it. */
+static void send_whole(struct buf *b, const struct log_event *ev, const struct log_settings *s)
+{
+	char packet[LINE_MAX_BYTES + 256];
+	struct buf p;
+
+	if (s->packet && !sink.plain) {
+		buf_init(&p, packet, sizeof packet);
+		log_packet_put(&p, s->packet, (int)ev->level, (struct text){ b->p, b->n });
+		send_line(s->target, packet, p.n);
+		return;
+	}
+	b->p[b->n] = '\n';
+	send_line(s->target, b->p, b->n + 1);
+}
+
 /* One line of an ErrorLogFormat, unless that comes to nothing. */
-static void send_formatted(const struct log_errorformat *f, const struct log_event *ev, unsigned target)
+static void send_formatted(const struct log_errorformat *f, const struct log_event *ev, const struct log_settings *s)
 {
 	char line[LINE_MAX_BYTES];
 	struct buf b;
@@ -179,8 +198,7 @@ static void send_formatted(const struct log_errorformat *f, const struct log_eve
 	buf_init(&b, line, sizeof line - 1);    /* room for the newline */
 	if (!log_errorformat_render(f, ev, &b))
 		return;
-	line[b.n] = '\n';
-	send_line(target, line, b.n + 1);
+	send_whole(&b, ev, s);
 }
 
 /* What is said once about a connection and a request stands before their first message. */
@@ -190,9 +208,9 @@ static void send_first(unsigned first, const struct log_event *ev, const struct 
 
 	once.message = NULL;
 	for (const struct log_errorformat *f = first & LOG_FIRST_OF_CONNECTION ? s->formats->connection : NULL; f; f = log_errorformat_next(f))
-		send_formatted(f, &once, s->target);
+		send_formatted(f, &once, s);
 	for (const struct log_errorformat *f = first & LOG_FIRST_OF_REQUEST ? s->formats->request : NULL; f; f = log_errorformat_next(f))
-		send_formatted(f, &once, s->target);
+		send_formatted(f, &once, s);
 }
 
 static void send_event(const struct log_event *ev, const struct log_settings *s)
@@ -204,14 +222,13 @@ static void send_event(const struct log_event *ev, const struct log_settings *s)
 	if (s->formats && !sink.plain) {
 		send_first(first, ev, s);
 		if (s->formats->message) {
-			send_formatted(s->formats->message, ev, s->target);
+			send_formatted(s->formats->message, ev, s);
 			return;
 		}
 	}
 	buf_init(&b, line, sizeof line - 1);
-	put_default(ev, &b);
-	line[b.n] = '\n';
-	send_line(s->target, line, b.n + 1);
+	put_default(ev, s, &b);
+	send_whole(&b, ev, s);
 }
 
 void log_put_at(const char *where, const struct log_about *about, enum log_subject s, enum log_level l, const char *id, int errnum, const char *fmt, ...)

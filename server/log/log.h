@@ -23,11 +23,13 @@ enum log_level { LOG_L_EMERG, LOG_L_ALERT, LOG_L_CRIT, LOG_L_ERROR, LOG_L_WARN, 
 enum log_subject { LOG_CORE, LOG_SSL, LOG_HTTP, LOG_MPM, LOG_AUTHZ, LOG_REWRITE, LOG_ALIAS, LOG_HEADERS, LOG_MIME, LOG_DIR, LOG_CGI, LOG_PROXY, LOG_CRASH, LOG_SUBJECTS };
 
 struct log_errorformats;
+struct log_packet;
 /* What a server or virtual host lets through, and where to. Lives in the configuration's arena. */
 struct log_settings {
 	signed char level[LOG_SUBJECTS];        /* enum log_level */
 	unsigned target;                        /* index in the generation's table of targets (log/target.h) */
 	const struct log_errorformats *formats; /* ErrorLogFormat (log/errorformat.h); NULL: the form above */
+	const struct log_packet *packet;        /* lines are packets of the system's log (log/packet.h); NULL: they are lines */
 	const char *host;                       /* ServerName, for %v; may be NULL */
 };
 

@@ -8,11 +8,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "log/packet.h"
 #include "log/rotate.h"
 
 #define MAX_TARGETS 4096
@@ -43,11 +47,14 @@ int log_target_add(struct log_targets *t, struct conf_env *env, const char *name
 	struct log_rotation *rotation = NULL;
 	const char *full;
 
-	if (!strncasecmp(name, "syslog", 6) && (!name[6] || name[6] == ':')) {
-		err_set(e, "logging to syslog is not available in this release");
-		return err_remedy(e, "log to a file, or to a program: \"|/usr/bin/logger -t bulkhead\"");
-	}
-	if (*name == '|') {
+	if (log_packet_is(name)) {
+		const struct log_packet *p = log_packet_new(env, name, e);
+
+		if (!p)
+			return -1;
+		kind = p->kind == LOG_PACKET_SYSLOG ? LOG_TARGET_SYSLOG : LOG_TARGET_JOURNAL;
+		full = conf_strdup(env, log_packet_socket(p->kind));
+	} else if (*name == '|') {
 		kind = LOG_TARGET_PIPE;
 		full = name + 1 + (name[1] == '|');
 		full += strspn(full, " \t");
@@ -201,10 +208,43 @@ static int start_program(struct log_target *t, int complaints, struct err *e)
 	return 0;
 }
 
+static int connect_to(int fd, const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+	return connect(fd, (struct sockaddr *)&at, sizeof at);
+}
+
+static int open_socket(struct log_target *t, struct err *e)
+{
+	t->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (t->fd >= 0 && connect_to(t->fd, t->name) == 0)
+		return 0;
+	err_at(e, t->pos.file, t->pos.line);
+	err_sys(e, "the system's log does not listen at %s", t->name);
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+	return err_remedy(e, "start %s, or log to a file", t->kind == LOG_TARGET_SYSLOG ? "the syslog daemon" : "systemd-journald");
+}
+
+/* The kernel undoes the connection when a packet finds nobody any more. */
+void log_target_reconnect(const struct log_target *t)
+{
+	struct sockaddr_un at;
+	socklen_t n = sizeof at;
+
+	if (getpeername(t->fd, (struct sockaddr *)&at, &n) < 0)
+		connect_to(t->fd, t->name);
+}
+
 static int open_target(struct log_target *t, int complaints, struct err *e)
 {
 	if (t->kind == LOG_TARGET_PIPE)
 		return start_program(t, complaints, e);
+	if (log_target_is_socket(t->kind))
+		return open_socket(t, e);
 	if (t->kind == LOG_TARGET_ROTATED)
 		log_rotation_name(t->rotation, time(NULL));
 	return open_file(t, t->rotation ? t->rotation->name : t->name, e);

@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 #include "log/log.h"
 
-enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG, LOG_TARGET_ROTATED };
+enum log_target_kind { LOG_TARGET_FILE, LOG_TARGET_PIPE, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL, LOG_TARGET_ROTATED };
 struct log_rotation;
 struct log_target {
 	enum log_target_kind kind;
@@ -28,7 +28,8 @@ struct log_targets {
 	struct log_target *at;
 	unsigned n, cap;
 };
-/* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "rotate:PATH…" (log/rotate.h). Index or -1. */
+/* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "rotate:PATH…" (log/rotate.h),
+ * "syslog…" and "journald…" (log/packet.h: the caller keeps that part). Index or -1. */
 int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e);
 /* Master: opens files (O_APPEND|O_CREAT 0644, O_CLOEXEC), starts programs. 0 or -1 with *e naming the directive. */
 int log_targets_open(struct log_targets *t, struct err *e);
@@ -39,6 +40,9 @@ int log_targets_open(struct log_targets *t, struct err *e);
 int log_target_rotate(struct log_target *t, struct err *e);
 /* Milliseconds until that should be tried again. */
 int64_t log_target_wait(const struct log_target *t);
+/* Master, now and then: a socket of the system's log whose daemon was started anew is connected again. The logger has the same. */
+void log_target_reconnect(const struct log_target *t);
+static inline bool log_target_is_socket(enum log_target_kind k) { return k == LOG_TARGET_SYSLOG || k == LOG_TARGET_JOURNAL; }
 /* Closes descriptors; programs see the end of their input and finish. */
 void log_targets_close(struct log_targets *t);
 
@@ -53,6 +57,7 @@ struct log_access {                     /* one CustomLog */
 	const struct log_format *format;
 	const char *env;                /* env=NAME or NULL */
 	bool env_not;                   /* env=!NAME */
+	const struct log_packet *packet;        /* the line is to be one of the system's log; NULL: a line */
 	const struct expr *condition;   /* expr=…, or NULL; its fields are not for Vary (EXPR_NO_VARY) */
 	struct log_access *next;
 };

@@ -289,11 +289,16 @@ static void advance(struct batch *b, int *first, size_t done)
 	}
 }
 
+static bool impatient(const struct target *t)
+{
+	return t->kind == LOG_TARGET_PIPE || log_target_is_socket((enum log_target_kind)t->kind);
+}
+
 /* Whether the lines are given up: behind them in their ring wait those of other logs. */
 static bool stuck(struct target *t, int errnum)
 {
 	if (t->stuck) {
-		if (last_round || (t->kind == LOG_TARGET_PIPE && shared_now() - t->since > PIPE_PATIENCE_MS))
+		if (last_round || (impatient(t) && shared_now() - t->since > PIPE_PATIENCE_MS))
 			return true;
 		retry = true;
 		return false;
@@ -367,6 +372,8 @@ static bool fits(const struct batch *b, const struct ring_record *rec)
 
 	if (!b->records)
 		return true;
+	if (t && log_target_is_socket((enum log_target_kind)t->kind))   /* each its own packet */
+		return false;
 	return rec->generation == b->generation && rec->target == b->target && b->records < BATCH_RECORDS &&
 	       b->bytes + rec->len <= (t && t->kind == LOG_TARGET_PIPE ? PIPE_BYTES : BATCH_BYTES);
 }
@@ -489,13 +496,15 @@ static void recover(bool last)
 	unnote();
 }
 
-static void serve(void)
+/* packet: of the main error log, for its own words. */
+static void serve(const struct log_packet *packet)
 {
 	struct log_settings words;
 	int64_t end = INT64_MAX;
 	bool busy = false;
 
 	log_settings_init(&words, LOG_L_NOTICE);
+	words.packet = packet;
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = -1, .fd_of = own_fd }, &words);
 	for (;;) {
 		struct pollfd p[3] = { { .fd = shared.log_wake, .events = POLLIN },
@@ -550,6 +559,6 @@ void logwriter_run(int fd, const struct config *cfg)
 					     .master = shared.master },
 		       &e) < 0)
 		_exit(ROLE_EXIT_FATAL);
-	serve();
+	serve(cfg->site ? ((const struct log_host *)host_config(cfg->site->main, &log_module))->settings.packet : NULL);
 	_exit(0);
 }

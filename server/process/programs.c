@@ -15,12 +15,14 @@
 #include "process/policy.h"
 #include "process/slots.h"
 
+#define SOCKET_LOOK_MS 400              /* less than the logger's patience */
+
 struct program {
 	int64_t born;
 	struct policy_backoff backoff;
 	bool ended;                     /* waits for its restart */
 	bool said;                      /* that it could not be started, or the next file not opened */
-	int64_t look;                   /* a rotating file: when its name may change */
+	int64_t look;                   /* a rotating file or a socket: when it is to be looked at again */
 };
 struct programs {
 	uint32_t generation;
@@ -45,7 +47,7 @@ struct programs *programs_new(uint32_t generation, struct log_targets *t, int64_
 	p->targets = t;
 	for (unsigned i = 0; i < t->n; i++) {
 		p->at[i].born = now;
-		p->at[i].look = t->at[i].kind == LOG_TARGET_ROTATED ? now : INT64_MAX;
+		p->at[i].look = t->at[i].kind == LOG_TARGET_ROTATED || log_target_is_socket(t->at[i].kind) ? now : INT64_MAX;
 		unblock(&t->at[i]);
 	}
 	return p;
@@ -140,7 +142,10 @@ bool programs_tick(struct programs *p, int64_t now)
 	for (unsigned i = 0; i < p->targets->n; i++) {
 		if (p->at[i].ended && policy_due(&p->at[i].backoff, false) <= now)
 			start_again(p, i, now);
-		if (p->at[i].look <= now)
+		if (p->at[i].look <= now && log_target_is_socket(p->targets->at[i].kind)) {
+			log_target_reconnect(&p->targets->at[i]);
+			p->at[i].look = now + SOCKET_LOOK_MS;
+		} else if (p->at[i].look <= now)
 			rotated |= rotate(p, i, now);
 	}
 	return rotated;

@@ -13,6 +13,7 @@
 
 #include "http/uri.h"
 #include "log/format.h"
+#include "log/packet.h"
 #include "request/core.h"
 #include "request/handler.h"
 #include "request/response.h"
@@ -344,6 +345,15 @@ void logline_render(const struct log_access *access, struct request *r, const st
 
 	while (line.first->original)
 		line.first = line.first->original;
+	if (access->packet) {
+		char text[8192];
+		struct buf plain;
+
+		buf_init(&plain, text, sizeof text);
+		log_format_render(access->format, &v, &plain);
+		log_packet_put(buf, access->packet, access->packet->severity, (struct text){ text, plain.n - !plain.full });
+		return;
+	}
 	log_format_render(access->format, &v, buf);
 }
 

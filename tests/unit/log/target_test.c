@@ -63,8 +63,8 @@ static void names_have_indices(void **state)
 		assert_int_equal(add(&t, name, &e), 2 + i);
 	}
 	assert_string_equal(t.at[0].name, "/srv/logs/a");
-	assert_int_equal(add(&t, "syslog:daemon", &e), -1);
-	assert_non_null(strstr(e.remedy, "logger"));
+	assert_int_equal(add(&t, "syslog:demon", &e), -1);
+	assert_non_null(strstr(e.remedy, "local0"));
 	assert_int_equal(add(&t, "|", &e), -1);
 	assert_int_equal(add(&t, "", &e), -1);
 }
