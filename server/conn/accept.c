@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "request/openfiles.h"
 
 #define REQUEUE_ACCEPTS 16
 #define REQUEUE_MS 1000
@@ -87,6 +88,7 @@ static void out_of_descriptors(struct listener *l)
 		log_put(NULL, LOG_MPM, LOG_L_ERROR, "BH0500", err, "no descriptor is left for a new connection; open ones go on: "
 			"raise the limit of open files (ulimit -n, LimitNOFILE=) or lower MaxRequestWorkers");
 	s->told_emfile = true;
+	openfile_forget();
 	if (s->reserve >= 0) {
 		close(s->reserve);
 		int fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC);

@@ -23,6 +23,7 @@
 #include "http/proxyheader.h"
 #include "log/target.h"
 #include "request/logline.h"
+#include "request/openfiles.h"
 #include "request/remoteip.h"
 #include "tls/variables.h"
 
@@ -198,6 +199,8 @@ void conn_close(struct conn *c)
 	list_remove(&c->item);
 	free(c);
 	conn_count_open(s, s->open - 1);
+	if (!s->open)                           /* nobody is there to ask again: no file, and no file system, is held */
+		openfile_forget();
 	accept_resume_if_room(s);
 }
 

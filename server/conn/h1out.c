@@ -15,6 +15,7 @@
 #include "log/format.h"
 #include "log/target.h"
 #include "request/logline.h"
+#include "request/openfiles.h"
 
 #define RING_WAIT_MS 1000               /* how long a full ring may hold this child up */
 #define LINE_SIZE 16384
@@ -290,7 +291,7 @@ static int file(struct stream *s, int fd, uint64_t offset, uint64_t length)
 	if (h->form == WIRE_LENGTH && length > h->promised)
 		length = h->promised;
 	if (refused || h->form == WIRE_NONE || !length) {
-		close(fd);
+		openfile_close(fd);
 		h->wants_room = true;
 		return refused ? -1 : 0;
 	}
@@ -386,7 +387,7 @@ const struct stream_ops h1_stream_ops = { head, write_body, file, end, want_body
 void h1_close_file(struct h1 *h)
 {
 	if (h->file >= 0)
-		close(h->file);
+		openfile_close(h->file);
 	h->file = -1;
 }
 

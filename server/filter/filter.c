@@ -15,6 +15,7 @@
 #include "filter/list.h"
 #include "log/log.h"
 #include "request/handler.h"
+#include "request/openfiles.h"
 
 struct stage {
 	const struct filter_type *type;
@@ -194,7 +195,7 @@ unsigned filter_choose(struct request *r)
 static void close_file(struct filter_chain *c)
 {
 	if (c->fd >= 0)
-		close(c->fd);
+		openfile_close(c->fd);
 	c->fd = -1;
 	c->rest = (struct text){ NULL, 0 };
 }
@@ -451,7 +452,7 @@ static int chain_file(struct stream *s, int fd, uint64_t offset, uint64_t length
 	struct filter_chain *c = s->filter;
 
 	if (c->over || c->fd >= 0) {
-		close(fd);
+		openfile_close(fd);
 		return -1;
 	}
 	c->fd = fd;

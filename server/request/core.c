@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "request/openfiles.h"
 #include "request/sections.h"
 #include "request/variables.h"
 
@@ -17,7 +18,7 @@ static void *create_host(struct conf_env *env)
 	struct core_host *h = conf_alloc(env, sizeof *h);
 
 	h->tokens = h->trace = h->slashes = h->merge_slashes = h->strict_host = CONF_UNSET;
-	h->redirects = h->subrequests = CONF_UNSET;
+	h->redirects = h->subrequests = h->files_kept = CONF_UNSET;
 	return h;
 }
 
@@ -43,6 +44,7 @@ static void *merge_host(struct conf_env *env, const void *pbase, const void *pov
 	INHERIT(merge_slashes);
 	INHERIT(strict_host);
 	INHERIT(redirects);
+	INHERIT(files_kept);
 	INHERIT(subrequests);
 	return m;
 }
@@ -472,6 +474,8 @@ static const struct conf_directive directives[] = {
 	{ "MergeSlashes", "whether // in a path counts as /", "On", CONF_RSRC, .args = CONF_FLAG, OF_HOST(merge_slashes), .set = conf_set_flag },
 	{ "StrictHostCheck", "whether requests for names that no host here has are refused", "Off", CONF_RSRC, .args = CONF_FLAG, OF_HOST(strict_host),
 	  .set = conf_set_flag },
+	{ "KeepFilesOpen", "small files that a child keeps open after they were sent; 0 = none", "64", CONF_SERVER, ONE, OF_HOST(files_kept),
+	  .set = conf_set_number, .low = 0, .high = OPENFILES_MOST },
 	{ "LimitInternalRecursion", "internal redirects and sub-requests allowed in one request", "10", CONF_RSRC, .args = CONF_TAKE, .min = 1,
 	  .max = 2, .set = set_recursion },
 

@@ -41,6 +41,7 @@ struct core_host {
 	int merge_slashes;              /* MergeSlashes */
 	int strict_host;                /* StrictHostCheck */
 	int64_t redirects, subrequests; /* LimitInternalRecursion */
+	int64_t files_kept;             /* KeepFilesOpen, of the main server alone: read with core_files_kept */
 };
 
 enum core_document { CORE_DOCUMENT_DEFAULT, CORE_DOCUMENT_TEXT, CORE_DOCUMENT_PATH, CORE_DOCUMENT_URL };
@@ -103,6 +104,8 @@ const struct core_errordoc *core_error_document(const struct request *r, unsigne
 uint64_t core_body_limit(const struct request *r);
 /* Internal redirects allowed (LimitInternalRecursion, 10). */
 unsigned core_redirect_limit(const struct host *h);
+/* Descriptors of files that a child keeps open (openfiles.h). */
+unsigned core_files_kept(const struct host *main);
 /* Look-ups within look-ups allowed (its second number, 10). */
 unsigned core_lookup_limit(const struct host *h);
 #define CORE_UNLIMITED INT64_MAX

@@ -16,6 +16,13 @@ unsigned core_options(const struct core_section *c)
 	return (OPTIONS_DEFAULT & ~c->options_remove) | c->options_add;
 }
 
+unsigned core_files_kept(const struct host *main)
+{
+	int64_t n = core_host_of(main)->files_kept;
+
+	return n < 0 ? 64 : (unsigned)n;
+}
+
 unsigned core_etag(const struct core_section *c)
 {
 	int bits = c->etag != CONF_UNSET ? c->etag : (CORE_ETAG_DEFAULT & ~c->etag_remove) | c->etag_add;

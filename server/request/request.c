@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "request/openfiles.h"
 
 struct request *request_new(struct arena *a)
 {
@@ -86,7 +87,7 @@ void request_connection_id(const struct client *c, char *id)
 void request_close(struct request *r)
 {
 	if (r->fd >= 0)
-		close(r->fd);
+		openfile_close(r->fd);
 	r->fd = -1;
 }
 

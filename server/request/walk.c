@@ -20,6 +20,7 @@
 #include "log/log.h"
 #include "request/core.h"
 #include "request/htaccess.h"
+#include "request/openfiles.h"
 #include "request/sections.h"
 
 #define LEVELS 256                      /* folders on the way; more are refused */
@@ -332,7 +333,7 @@ struct place {
 static void place_close(struct place *at)
 {
 	if (at->fd >= 0)
-		close(at->fd);
+		openfile_close(at->fd);
 	at->fd = -1;
 }
 
@@ -347,7 +348,11 @@ static int place_open(struct request *r, struct plan *p, struct place *at)
 			return errno;
 		return S_ISDIR(at->st.st_mode) ? 0 : ENOTDIR;
 	}
+	if (p->mode == PLAIN && (at->fd = openfile_take(p->path, r->received.tv_sec, &at->st)) >= 0)
+		return 0;
 	at->fd = open_planned(r, p, READ_FLAGS);
+	if (at->fd < 0 && errno == EMFILE && openfile_forget())
+		at->fd = open_planned(r, p, READ_FLAGS);
 	if (at->fd < 0 && errno == EACCES) {
 		/* A folder that may be entered but not listed is found all the same. */
 		int fd = open_planned(r, p, PATH_FLAGS), rc;
@@ -366,8 +371,11 @@ static int place_open(struct request *r, struct plan *p, struct place *at)
 		place_close(at);
 		return saved;
 	}
-	if (S_ISREG(at->st.st_mode))
+	if (S_ISREG(at->st.st_mode)) {
+		if (p->mode == PLAIN)
+			openfile_offer(p->path, at->fd, &at->st, r->received.tv_sec, core_files_kept(r->site->main));
 		return 0;
+	}
 	place_close(at);
 	return S_ISDIR(at->st.st_mode) ? 0 : EBADF;
 }

@@ -59,6 +59,7 @@ static void the_index_is_what_the_folder_becomes(void **state)
 	assert_int_equal(r->fd, fd);
 	assert_string_equal(r->path, "/d/index.html");
 	served_forget(v);
+	openfile_forget();
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	served_free(v);
 }

@@ -22,6 +22,7 @@
 
 #include "http/head.h"
 #include "log/log.h"
+#include "request/openfiles.h"
 #include "request/handler.h"
 #include "request/host.h"
 #include "request/phases.h"
@@ -120,7 +121,7 @@ static int served_file(struct stream *s, int fd, uint64_t offset, uint64_t lengt
 	assert_int_equal(got, length);
 	v->n += length;
 	s->body_bytes += length;
-	close(fd);
+	openfile_close(fd);
 	return 0;
 }
 

@@ -1,0 +1,31 @@
+/*
+ * openfiles.h - small files that were asked for lately stay open, so that asking again costs one look at the name in place of
+ * opening, looking and closing. Each child has its own. For walk.c, and for whoever closes what the walk has opened.
+ *
+ * A descriptor is only given out when its name, looked up anew with the rights of this process, still leads to the same file
+ * (device, inode, owner, mode, size, both times), so that what is replaced, shortened, removed, moved or closed off is met at
+ * once. The content is read from the file each time. Where the name was not simply opened (symbolic-link options) the
+ * walk does not ask here.
+ */
+#ifndef BULKHEAD_REQUEST_OPENFILES_H
+#define BULKHEAD_REQUEST_OPENFILES_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define OPENFILES_MOST 256              /* KeepFilesOpen at most */
+#define OPENFILES_SIZE (1 << 20)        /* bytes of a file that is kept: a larger one spends its time elsewhere */
+#define OPENFILES_SETTLED 2             /* s: a file that was changed later may be changed again without a new time */
+#define OPENFILES_IDLE 5                /* s: unused for so long it is closed, when another is asked for */
+
+/* The file of this absolute path, *st as it is now; -1 = not kept (errno is left alone). Give it back with openfile_close. */
+int openfile_take(const char *path, time_t now, struct stat *st);
+/* The caller has opened it as it stands in *st: keeps it if that is worth while, as one of at most `most`. The caller closes it in any case. */
+void openfile_offer(const char *path, int fd, const struct stat *st, time_t now, unsigned most);
+/* In place of close, for a descriptor that may be kept: also of any other kind. */
+void openfile_close(int fd);
+/* Closes what nobody uses. Whether there was something: then a descriptor is free again. */
+bool openfile_forget(void);
+
+#endif
