@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/effort.h"
 #include "base/secret.h"
 
 static int read_all(struct userfile *f, int fd)
@@ -39,7 +40,9 @@ int userfile_open(struct userfile *f, const char *path)
 	*f = (struct userfile){ .p = NULL };
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &f->st) < 0)
+	if (effort_spent())             /* many files, or one for many rules */
+		saved = ETIME;
+	else if (fstat(fd, &f->st) < 0)
 		saved = errno;
 	else if (!S_ISREG(f->st.st_mode))
 		saved = EINVAL;

@@ -50,7 +50,7 @@ struct arena {
 	struct block *now;                      /* small objects come from here; the chain ends at the first */
 	struct block *large;                    /* blocks of one object each */
 	struct cleanup *cleanups;               /* last registered first */
-	size_t used, block;
+	size_t used, most, block;
 	_Alignas(max_align_t) struct block first;
 };
 
@@ -101,6 +101,7 @@ struct arena *arena_new(size_t block)
 	a->large = NULL;
 	a->cleanups = NULL;
 	a->used = 0;
+	a->most = SIZE_MAX;
 	a->block = cap;
 	a->now = &a->first;
 	block_init(&a->first, cap, NULL);
@@ -118,6 +119,10 @@ void *arena_alloc(struct arena *a, size_t n)
 		return NULL;
 	}
 	size &= ~(ALIGN - 1);
+	if (size > a->most || a->used > a->most - size) {
+		errno = ENOMEM;
+		return NULL;
+	}
 	if (size > b->cap - b->n) {
 		b = size > a->block / 4 ? block_new(size, a->large) : block_new(a->block, a->now);
 		if (!b)
@@ -288,4 +293,9 @@ void arena_charge(struct arena *a, size_t n)
 size_t arena_used(const struct arena *a)
 {
 	return a->used;
+}
+
+void arena_limit(struct arena *a, size_t most)
+{
+	a->most = most;
 }

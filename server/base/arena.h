@@ -32,6 +32,8 @@ void arena_reset(struct arena *a);
 void arena_free(struct arena *a);           /* NULL is fine */
 /* Bytes handed out since the last reset, and those charged: for limits. */
 size_t arena_used(const struct arena *a);
+/* More than `most` bytes in all are not given: ENOMEM. For memory whose amount a client or a tenant has a say in. */
+void arena_limit(struct arena *a, size_t most);
 /* Counts memory that lies elsewhere and lives as long as the arena. */
 void arena_charge(struct arena *a, size_t n);
 

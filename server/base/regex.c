@@ -13,6 +13,8 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
+#include "base/effort.h"
+
 #define MATCH_LIMIT 200000              /* steps */
 #define DEPTH_LIMIT 10000               /* nested back-tracking points of the interpreter */
 #define HEAP_LIMIT 4096                 /* KiB for the interpreter */
@@ -162,6 +164,10 @@ int regex_run(const struct regex *re, struct text subject, struct regex_match *m
 
 	if (!subject.p)
 		subject = TEXT("");
+	if (effort_spent()) {
+		errno = ELOOP;
+		return -1;
+	}
 	n = pcre2_match(re->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, re->match, context);
 	if (n == PCRE2_ERROR_NOMATCH)
 		return 0;

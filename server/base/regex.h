@@ -31,7 +31,7 @@ struct regex *regex_new(struct arena *a, const char *pattern, unsigned flags, st
  */
 void regex_no_jit(void);
 /*
- * 1 match, 0 none, -1 a limit was reached (ELOOP) or no memory (ENOMEM). m may be NULL. Not for two threads
+ * 1 match, 0 none, -1 a limit was reached, or the time of the turn is spent (ELOOP), or no memory (ENOMEM). m may be NULL. Not for two threads
  * at once.
  */
 int regex_run(const struct regex *re, struct text subject, struct regex_match *m);

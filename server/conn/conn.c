@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/effort.h"
 #include "http/proxyheader.h"
 #include "log/target.h"
 #include "request/logline.h"
@@ -554,6 +555,7 @@ static void turn(struct watch *w, uint32_t events)
 {
 	struct conn *c = (struct conn *)(void *)((char *)w - offsetof(struct conn, watch));
 
+	effort_begin();
 	input_begin(c);
 	note_activity(c);
 	if ((events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLIN))
@@ -581,6 +583,7 @@ static void due(struct deadline *d)
 
 	if (a)
 		activity_event(a, now_ms(c->server), ACTIVITY_TIMEOUT, (uint32_t)c->state);
+	effort_begin();
 	input_begin(c);
 	note_activity(c);
 	switch (c->state) {

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "base/effort.h"
 #include "request/core.h"
 #include "request/filter.h"
 #include "request/phases.h"
@@ -21,6 +22,7 @@
 #define TURN_REQUESTS 32                /* pipelined requests of one connection a turn */
 #define HEAD_STEP 4096                  /* bytes without a line end that are looked at again for the limits' sake */
 #define ARENA_BLOCK 16384               /* an ordinary request needs no second one */
+#define ARENA_MOST ((size_t)64 << 20)   /* bytes that the rules of a site may make of a request: then it is answered with 503 */
 
 int h1_begin(struct conn *c)
 {
@@ -69,6 +71,8 @@ static int take_arena(struct h1 *h)
 	if (!h->arena) {
 		h->arena = s->spare ? s->spare : arena_new(ARENA_BLOCK);
 		s->spare = NULL;
+		if (h->arena)
+			arena_limit(h->arena, ARENA_MOST);
 	}
 	return h->arena ? 0 : -1;
 }
@@ -499,7 +503,7 @@ void h1_run(struct conn *c)
 	while (!c->gone && !c->again && (c->state == CONN_HEAD || c->state == CONN_REQUEST)) {
 		if (!(h->stream.request ? do_request(h) : do_head(h)))
 			break;
-		if (c->client.requests - requests >= TURN_REQUESTS && !h->stream.request && c->state == CONN_HEAD)
+		if ((c->client.requests - requests >= TURN_REQUESTS || effort_tired()) && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
 	}
 	if (h->stream.request && h->stream.filter && !h->ended && !c->gone && !c->again && !c->blocked)

@@ -2,6 +2,7 @@
  * glob.c - patterns of -strmatch, -strcmatch and -fnmatch: * ? […] and a backslash. Runs in the children. Both sides may
  * come from the network: a star is tried again only where it is the last one met, and the steps are counted.
  */
+#include "base/effort.h"
 #include "expr/node.h"
 
 #define STEPS 2000000u
@@ -70,6 +71,8 @@ int expr_glob(struct text p, struct text s, unsigned flags)
 	struct glob g = { p, flags, 0 };
 	size_t i = 0, k = 0, star = SIZE_MAX, tried = 0, behind;
 
+	if (effort_spent())
+		return -1;
 	while (k < s.n) {
 		if (g.steps++ >= STEPS)
 			return -1;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/effort.h"
 #include "log/log.h"
 #include "request/phases.h"
 #include "request/response.h"
@@ -188,6 +189,9 @@ static int collect(struct request *r, DIR *d, struct index_list *l, struct arena
 		struct request scratch = *r;
 		int rc;
 
+		l->cut |= effort_spent();
+		if (l->cut)
+			break;
 		if (strcmp(file->d_name, ".") == 0 || strcmp(file->d_name, "..") == 0 || ignored(l->settings, file->d_name) ||
 		    (l->pattern && !wild_match(l->pattern, file->d_name, false)))
 			continue;
@@ -313,6 +317,8 @@ static bool take_word(struct request *r, struct index_list *l, struct text word)
 		l->options = value == '1' ? l->options | INDEX_VERSIONS : l->options & ~(unsigned)INDEX_VERSIONS;
 		return value == '0' || value == '1';
 	case 'P':
+		if (word.n > 2 + 3 * NAME_MAX)  /* longer than any name could be */
+			return false;
 		l->pattern = unescaped(r->arena, (struct text){ word.p + 2, word.n - 2 });
 		return l->pattern != NULL;
 	default:

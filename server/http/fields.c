@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/effort.h"
+
 #define FIRST_CAP 24
+#define MANY 256                        /* more come from rules alone: each walk over them counts (base/effort.h) */
 
 void fields_init(struct fields *f, struct arena *a)
 {
@@ -63,6 +66,10 @@ int fields_set(struct fields *f, const char *name, const char *value)
 {
 	struct text n, v;
 
+	if (f->n >= MANY && effort_spent()) {
+		errno = ENOMEM;
+		return -1;
+	}
 	if (copy(f->arena, name, &n) != 0 || copy(f->arena, value, &v) != 0 || (f->n == f->cap && grow(f) != 0))
 		return -1;
 	fields_remove(f, n.p);

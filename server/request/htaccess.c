@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/effort.h"
 #include "base/list.h"
 #include "log/log.h"
 #include "request/sectionset.h"
@@ -187,7 +188,7 @@ static void *parse_alloc(void *ctx, size_t n)
 	void *object;
 
 	p->too_much = n > HTACCESS_MEMORY_MAX || arena_used(a) > HTACCESS_MEMORY_MAX - n;
-	object = p->too_much ? NULL : arena_zalloc(a, n);
+	object = p->too_much || effort_spent() ? NULL : arena_zalloc(a, n);
 	if (!object)
 		longjmp(p->failed, 1);
 	return object;

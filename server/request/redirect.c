@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/effort.h"
 #include "crashdump/activity.h"
 #include "request/core.h"
 #include "request/env.h"
@@ -234,6 +235,13 @@ struct request *phases_lookup(struct request *r, const char *path, const char *q
 	if (r->lookups >= core_lookup_limit(r->host)) {
 		log_errorx(&r->client->about, LOG_CORE, "BH0314", "%s was not looked up: it would be the look-up %u within others, and "
 			   "LimitInternalRecursion allows %u", path, r->lookups + 1, core_lookup_limit(r->host));
+		return NULL;
+	}
+	if (effort_spent()) {
+		if (effort_told())
+			return NULL;
+		log_errorx(&r->client->about, LOG_CORE, "BH0780", "%s was not looked up for %s: the request has worked for %d s; shorten the lists of names, rules "
+			   "and conditions that lead to look-ups there", path, r->path ? r->path : "-", EFFORT_MOST_MS / 1000);
 		return NULL;
 	}
 	if (!(sub = lookup_new(r, path, query, flags)))

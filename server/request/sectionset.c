@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/effort.h"
 #include "request/htaccess.h"
 
 #define SET_BLOCK 2048                  /* bytes of a merged set's arena to begin with */
+#define SET_MOST ((size_t)16 << 20)     /* bytes that one may come to */
+#define KEPT_MOST ((size_t)64 << 20)    /* bytes of all that are kept */
 
 /* A merged set. It lives while it is in the table or a request uses it, and holds the per-directory files it was made of. */
 struct merged {
@@ -68,6 +71,7 @@ static void merged_unkeep(struct section_cache *c, struct merged *m)
 	list_remove(&m->used);
 	m->kept = false;
 	c->n--;
+	c->memory -= arena_used(m->arena);
 	if (m->requests == 0)
 		merged_free(m);
 }
@@ -124,7 +128,7 @@ struct merging {
 static void *merge_alloc(void *ctx, size_t n)
 {
 	struct merging *g = ctx;
-	void *p = arena_zalloc(g->arena, n);
+	void *p = effort_spent() ? NULL : arena_zalloc(g->arena, n);
 
 	if (!p)
 		longjmp(g->failed, 1);
@@ -170,6 +174,7 @@ static struct merged *merged_new(const struct site *s, const struct host *h, con
 
 	if (!g.arena)
 		return NULL;
+	arena_limit(g.arena, SET_MOST);
 	m = arena_zalloc(g.arena, sizeof *m + p->n * sizeof m->parts[0]);
 	if (!m || setjmp(g.failed)) {
 		arena_free(g.arena);
@@ -226,7 +231,8 @@ void **section_set(struct request *r, const struct picks *p)
 		m = merged_new(r->site, r->host, p);
 		if (!m)
 			return NULL;
-		if (c->n == SECTIONS_KEPT)
+		c->memory += arena_used(m->arena);
+		while (c->n == SECTIONS_KEPT || (c->n && c->memory > KEPT_MOST))
 			merged_unkeep(c, list_entry(c->used.next, struct merged, used));
 		m->hash = hash;
 		m->next = c->buckets[hash % SECTIONSET_BUCKETS];

@@ -23,13 +23,14 @@ struct section_cache {
 	struct merged *buckets[SECTIONSET_BUCKETS];
 	struct list used;               /* struct merged; the least recently used first */
 	unsigned n;
+	size_t memory;                  /* of those in the table */
 	struct picks picks;             /* scratch: what applies to the request at hand */
 };
 
 void picks_add(struct picks *p, struct section *sec);
 /*
  * The structures of the host's top level with the row merged onto them, by conf_module.index. Valid as long as the request's
- * arena. NULL on ENOMEM.
+ * arena. NULL: no memory, or the turn has had its time (base/effort.h).
  */
 void **section_set(struct request *r, const struct picks *p);
 /* Takes the sets out of the cache in which the per-directory file takes part. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -184,6 +185,23 @@ static void want_of_memory_is_told(void **state)
 	assert_int_equal(order_n, 0);
 }
 
+static void limit_is_kept(void **state)
+{
+	struct arena *a = arena_new(256);
+
+	(void)state;
+	arena_limit(a, 10000);
+	assert_non_null(arena_alloc(a, 5000));
+	errno = 0;
+	assert_null(arena_alloc(a, 6000));
+	assert_int_equal(errno, ENOMEM);
+	assert_null(arena_alloc(a, SIZE_MAX / 2));
+	assert_non_null(arena_alloc(a, 4000));
+	arena_reset(a);
+	assert_non_null(arena_alloc(a, 9000));
+	arena_free(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +209,7 @@ int main(void)
 		cmocka_unit_test(steady_state_mallocs_nothing), cmocka_unit_test(reset_frees_all_but_the_first),
 		cmocka_unit_test(cleanups_run_backwards_and_once), cmocka_unit_test(copies_and_formats),
 		cmocka_unit_test(sizes_are_checked), cmocka_unit_test(zeroed), cmocka_unit_test(want_of_memory_is_told),
+		cmocka_unit_test(limit_is_kept),
 	};
 	return cmocka_run_group_tests_name("base/arena", tests, NULL, NULL);
 }
