@@ -121,7 +121,7 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 	return 403;
 }
 
-/* FallbackResource: for what is not there, and for a folder without an index. It counts only as a file. PHASE_WAIT, or 0. */
+/* FallbackResource: for what is not there, and for a folder that has none of the index files that it might have. It counts only as a file. PHASE_WAIT, or 0. */
 static unsigned fall_back(struct request *r, const struct dir_section *d, bool *done)
 {
 	struct request *sub;
@@ -155,18 +155,27 @@ static unsigned walk_folder(struct request *r, const struct dir_section *d, bool
 
 	while (names[s.names])
 		s.names++;
-	if (reads(r) || r->method_id == HTTP_POST)
-		for (; *names && !status && !done; names++)
-			status = try_index(r, d, *names, &s, &done);
-	if (!status && !done && !own)
+	for (; *names && !status && !done; names++)     /* whatever the method: a program behind it may know more than GET */
+		status = try_index(r, d, *names, &s, &done);
+	if (!status && !done && !own && s.names)
 		status = fall_back(r, d, &done);
 	if (status || done || own)
 		return status;
 	if (s.refused)
 		return s.refused;
+	if (!reads(r))
+		return 0;                       /* the default handler says what may be asked for */
 	if (core_options(core_section_of(r)) & CORE_OPT_INDEXES)
 		r->handler = handler_find("httpd/unix-directory");
-	return !r->handler && reads(r) ? no_index(r, d) : 0;
+	return r->handler ? 0 : no_index(r, d);
+}
+
+bool walk_adds_slash(const struct request *r)
+{
+	const struct dir_section *d = request_config(r, &dir_module);
+	size_t n = strlen(r->path);
+
+	return r->found && S_ISDIR(r->st.st_mode) && !r->path_info && (n == 0 || r->path[n - 1] != '/') && d->slash != 0;
 }
 
 unsigned walk_index(struct request *r)
@@ -183,12 +192,11 @@ unsigned walk_index(struct request *r)
 	}
 	if (!r->found || !S_ISDIR(r->st.st_mode) || r->path_info)
 		return 0;
+	if (walk_adds_slash(r))
+		return add_slash(r);
 	n = strlen(r->path);
-	if (n == 0 || r->path[n - 1] != '/') {
-		if (d->slash != 0)
-			return add_slash(r);
+	if (n == 0 || r->path[n - 1] != '/')
 		return own ? 0 : no_index(r, d);
-	}
 	return own && d->check_handler == 1 ? 0 : walk_folder(r, d, own);
 }
 

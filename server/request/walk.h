@@ -31,5 +31,7 @@ unsigned walk_run(struct request *r);
  * directory that cannot be listed. 0: go on.
  */
 unsigned walk_index(struct request *r);
+/* Whether walk_index will add a slash: a rule of the folder that leads inside does not count then, as in Apache. */
+bool walk_adds_slash(const struct request *r);
 
 #endif

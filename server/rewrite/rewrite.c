@@ -17,6 +17,7 @@
 #include "request/phases.h"
 #include "request/proxy.h"
 #include "request/response.h"
+#include "request/walk.h"
 
 /* [END] counts for all that comes of the request inside the server. */
 static bool ended(const struct request *r)
@@ -286,6 +287,10 @@ static unsigned redirect_inside(struct rewriting *w)
 
 	if (r->parent && !r->found)             /* of an index file that is not there, as in Apache: a rule makes none of it */
 		return 0;
+	if (walk_adds_slash(r)) {
+		rewrite_trace(w, 1, "%s is a folder without its slash: it is redirected there, and not to %s", r->path, w->made);
+		return forced(r);
+	}
 	if (!url)
 		return 503;
 	switch (uri_normalize(r->arena, text_of(url), core_uri_flags(r->host), &normal)) {

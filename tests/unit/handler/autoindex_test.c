@@ -150,7 +150,9 @@ static void columns_and_parts(void **state)
 	v->body[v->n] = '\0';
 	assert_non_null(strstr(v->body, "<img src=\"/up.gif\""));
 	assert_non_null(strstr(v->body, "<a href=\"/\">Parent Directory</a>"));
-	assert_int_equal(served_ask(v, "POST", "/dir/", ""), 405);
+	assert_int_equal(served_ask(v, "POST", "/dir/", ""), 404);        /* there is no file to post to, as in Apache */
+	assert_int_equal(served_ask(v, "PUT", "/dir/", ""), 405);
+	assert_int_equal(served_ask(v, "OPTIONS", "/dir/", ""), 200);
 	served_free(v);
 }
 

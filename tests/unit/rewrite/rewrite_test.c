@@ -196,7 +196,8 @@ static void folders(void **state)
 		{ "a program's name that leads elsewhere", IN "RewriteRule ^old\\.php$ a.txt" OUT, "/old.php", NULL, 200, "/htdocs/a.txt" },
 		{ "decoded once more, and looked at anew", IN "RewriteRule ^x/(.*)$ $1" OUT, "/x/%252e%252e/%252e%252e/outside/x.txt", NULL, 400, NULL },
 		{ "the folder itself", IN "RewriteRule ^$ a.txt" OUT, "/", NULL, 200, "/htdocs/a.txt" },
-		{ "a folder without its slash", IN "RewriteRule ^sub$ a.txt" OUT, "/sub", NULL, 200, "/htdocs/a.txt" },
+		{ "a folder without its slash", IN "RewriteRule ^sub$ a.txt" OUT, "/sub", NULL, 301, "http://main.test/sub/" },
+		{ "the same where none is added", IN "DirectorySlash off\nRewriteRule ^sub$ a.txt" OUT, "/sub", NULL, 200, "/htdocs/a.txt" },
 	};
 	(void)state;
 	CHECK_ROWS(rows);
