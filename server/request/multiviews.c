@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "request/core.h"
 #include "request/handler.h"
 #include "request/mime.h"
@@ -106,6 +107,14 @@ static void close_others(const struct variants *v, const struct request *taken)
 			request_close(v->at[i].found);
 }
 
+/* Files that begin with the name, and none of them a variant: as in Apache the name is taken, and rules of the folder do not run. */
+static unsigned none_fits(const struct request *r, const struct wanted *w, const char *first)
+{
+	log_errorx(&r->client->about, LOG_MIME, "BH0770", "%s answered with 404: MultiViews finds %s%s there and nothing to choose from: it has no type (AddType) "
+		   "or may not be had; where the path is not meant to be chosen for, write Options -MultiViews", r->path, w->folder, first);
+	return 404;
+}
+
 unsigned multiviews_run(struct request *r, bool *done)
 {
 	const char *names[VARIANTS_MOST];
@@ -132,7 +141,7 @@ unsigned multiviews_run(struct request *r, bool *done)
 		return status;
 	}
 	if (v.n == 0)
-		return 0;
+		return none_fits(r, &w, names[0]);
 	best = negotiate_choose(r, &v);
 	close_others(&v, best ? best->found : NULL);
 	if (!best) {
