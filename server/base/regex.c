@@ -25,6 +25,8 @@ struct regex {
 	pcre2_code *code;
 	pcre2_match_data *match;
 	unsigned groups;
+	uint32_t names, name_size;      /* named groups: entries of the table, bytes of each (pcre2api: number of the group, name) */
+	const unsigned char *name_table;
 };
 
 /* One for all patterns of the process: a match ends before the next begins. Exists while a pattern does. */
@@ -103,6 +105,9 @@ static int compile(struct regex *re, const char *pattern, unsigned flags, struct
 	}
 	pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &groups);
 	re->groups = groups;
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &re->names);
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &re->name_size);
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &re->name_table);
 	if (!no_jit)
 		pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);        /* what it refuses is interpreted */
 	return 0;
@@ -183,6 +188,16 @@ int regex_run(const struct regex *re, struct text subject, struct regex_match *m
 unsigned regex_groups(const struct regex *re)
 {
 	return re->groups;
+}
+
+const char *regex_group_name(const struct regex *re, unsigned i, unsigned *group)
+{
+	const unsigned char *entry = re->name_table + (size_t)i * re->name_size;
+
+	if (i >= re->names)
+		return NULL;
+	*group = (unsigned)entry[0] << 8 | entry[1];
+	return (const char *)entry + 2;
 }
 
 /* Writes the expansion to out, or only measures it if out is NULL. Returns its length. */

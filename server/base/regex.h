@@ -36,6 +36,8 @@ void regex_no_jit(void);
  */
 int regex_run(const struct regex *re, struct text subject, struct regex_match *m);
 unsigned regex_groups(const struct regex *re);
+/* The i-th named group, from 0, and its number; NULL: there are no more. */
+const char *regex_group_name(const struct regex *re, unsigned i, unsigned *group);
 /*
  * Fills in $0 … $9 of a template (nothing for a group that took no part). A backslash makes the next
  * character literal ("\$1"); '&' is literal. Without a match (m NULL) the template comes back as it is. NULL

@@ -48,6 +48,10 @@ static inline int ascii_lower(int c)
 {
 	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 }
+static inline int ascii_upper(int c)
+{
+	return c >= 'a' && c <= 'z' ? c - 0x20 : c;
+}
 bool wild_match(const char *pattern, const char *s, bool nocase);        /* * and ? match any character */
 /* As fnmatch with FNM_PATHNAME: neither * nor ? nor […] matches a slash. */
 bool wild_match_path(const char *pattern, const char *s);

@@ -132,10 +132,35 @@ static void pick(const struct request *r, struct section *sec)
 	picks_add(&r->site->cache->picks, sec);
 }
 
-/* Runs a list's regular expression: 1, 0, or -1 where it met a limit. */
-static int regex_matches(const struct section *sec, const char *subject, size_t n)
+/* What a named group has matched is a variable: (?<user>…) becomes MATCH_USER. 0 or -1. */
+static int keep_named(struct request *r, const struct section *sec, const struct regex_match *m)
 {
-	return regex_run(sec->regex, (struct text){ subject, n }, NULL);
+	const char *name;
+	unsigned group;
+
+	for (unsigned i = 0; (name = regex_group_name(sec->regex, i, &group)); i++) {
+		char *variable = arena_printf(r->arena, "MATCH_%s", name), *value;
+
+		if (group >= REGEX_CAPTURES || !m->at[group].p)
+			continue;
+		value = arena_strndup(r->arena, m->at[group].p, m->at[group].n);
+		if (!variable || !value)
+			return -1;
+		for (char *p = variable; *p; p++)
+			*p = (char)ascii_upper((unsigned char)*p);
+		if (fields_set(&r->env, variable, value) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Runs a list's regular expression: 1, 0, or -1 where it met a limit. */
+static int regex_matches(struct request *r, const struct section *sec, const char *subject, size_t n)
+{
+	struct regex_match m = { .count = 0 };
+	int matches = regex_run(sec->regex, (struct text){ subject, n }, &m);
+
+	return matches == 1 && keep_named(r, sec, &m) != 0 ? -1 : matches;
 }
 
 /* Components of a path without a slash at its end: none of "/". */
@@ -199,13 +224,13 @@ static int pick_directories(const struct request *r, const char *dir, size_t n)
 	return 0;
 }
 
-static int pick_files(const struct request *r, struct section *const *files, unsigned nfiles, struct section *list, const char *name)
+static int pick_files(struct request *r, struct section *const *files, unsigned nfiles, struct section *list, const char *name)
 {
 	for (unsigned i = 0; i < nfiles || list; i++) {
 		struct section *sec = i < nfiles ? files[i] : list;
 		int matches;
 		if (sec->regex)
-			matches = regex_matches(sec, name, strlen(name));
+			matches = regex_matches(r, sec, name, strlen(name));
 		else
 			matches = sec->wild ? wild_match_path(sec->pattern, name) : strcmp(sec->pattern, name) == 0;
 		if (matches < 0)
@@ -238,7 +263,7 @@ static const char *merged_slashes(const struct request *r, const char *path)
 	return copy;
 }
 
-static int pick_locations(const struct request *r)
+static int pick_locations(struct request *r)
 {
 	const struct section_index *x = r->host->index;
 	const char *path = merged_slashes(r, r->path ? r->path : "");
@@ -251,7 +276,7 @@ static int pick_locations(const struct request *r)
 		struct section *sec = x->locations[i];
 		int matches;
 		if (sec->regex)
-			matches = regex_matches(sec, path, n);
+			matches = regex_matches(r, sec, path, n);
 		else
 			matches = sec->wild ? wild_match_path(sec->pattern, path) : prefix_matches(sec, path, n);
 		if (matches < 0)
@@ -312,12 +337,12 @@ static const char *last_part(const struct request *r, bool folder, size_t *end)
 	return arena_strndup(r->arena, r->filename + from, *end - from);
 }
 
-static int pick_dir_regexes(const struct request *r, size_t n)
+static int pick_dir_regexes(struct request *r, size_t n)
 {
 	const struct section_index *x = r->host->index;
 
 	for (unsigned i = 0; i < x->ndir_regexes; i++) {
-		int matches = regex_matches(x->dir_regexes[i], r->filename, n);
+		int matches = regex_matches(r, x->dir_regexes[i], r->filename, n);
 		if (matches < 0)
 			return -1;
 		if (matches)
