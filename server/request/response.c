@@ -227,6 +227,43 @@ static int out_of_memory(struct request *r)
 	return -1;
 }
 
+/* The list with the members of `values` that it does not hold yet. */
+static void put_members(struct buf *list, struct text values)
+{
+	struct text member, have, one;
+
+	while (fields_list_next(&values, &member)) {
+		bool there = false;
+
+		for (have = (struct text){ list->p, list->n }; !there && fields_list_next(&have, &one);)
+			there = text_eq_nocase(one, member);
+		if (there)
+			continue;
+		if (list->n)
+			buf_puts(list, ", ");
+		buf_put(list, member.p, member.n);
+	}
+}
+
+/* Handlers, filters, rules and Header lines all add to Vary: it goes out as one line that names each field once. */
+static int unite_vary(struct request *r)
+{
+	struct text out = fields_combined(&r->out, "Vary"), always = fields_combined(&r->always, "Vary");
+	struct buf list;
+	char *room;
+
+	if (!out.n && !always.n)
+		return 0;
+	room = arena_alloc(r->arena, 2 * (out.n + always.n) + 1);
+	if (!room)
+		return -1;
+	buf_init(&list, room, 2 * (out.n + always.n) + 1);
+	put_members(&list, always);
+	put_members(&list, out);
+	fields_remove(&r->always, "Vary");
+	return fields_set(&r->out, "Vary", room);
+}
+
 static int start(struct request *r, bool own)
 {
 	time_t now;
@@ -242,7 +279,7 @@ static int start(struct request *r, bool own)
 		fields_remove(&r->out, "Content-Type");
 		r->length = -1;
 	}
-	if (sign(r, date) < 0)
+	if (unite_vary(r) < 0 || sign(r, date) < 0)
 		return out_of_memory(r);
 	r->phase = PHASE_RESPONSE;
 	log_debugx(&r->client->about, LOG_CORE, NULL, "%.*s %s is answered with %u: host %s, %s %s", (int)r->method.n, r->method.p ? r->method.p : "",
