@@ -141,7 +141,7 @@ static bool suits(const struct request *r, const struct coding *c)
 {
 	struct text html = c->html_only ? request_env(r, c->html_only) : (struct text){ NULL, 0 };
 
-	if (r->status == 206 || r->length == 0 || field_of(r, "Content-Range").p || coding_of(r).n)
+	if (r->status == 206 || r->length == 0 || (r->length > 0 && r->length < c->least) || field_of(r, "Content-Range").p || coding_of(r).n)
 		return false;
 	if (request_env(r, c->off).p || has_token(r, "Cache-Control", "no-transform"))
 		return false;

@@ -25,6 +25,7 @@ struct coding {
 	const char *force;              /* the one that lets it be sent unasked, or NULL */
 	const char *html_only;          /* with value 1: text/html alone */
 	const char *suffix;             /* of the entity tag */
+	int64_t least;                  /* bytes of content below which it would rather grow */
 };
 
 /* As filter_type.joins: whether r's content gets the coding; changes the fields if so. */

@@ -173,6 +173,7 @@ static int gzip_joins(struct request *r)
 {
 	static const struct coding gzip = {
 		.name = "gzip", .alias = "x-gzip", .off = "no-gzip", .force = "force-gzip", .html_only = "gzip-only-text/html", .suffix = "-gzip",
+		.least = 69,                    /* as Apache */
 	};
 
 	return coding_joins(r, &gzip, etag_of(r));

@@ -226,7 +226,8 @@ static void what_joins(void **state)
 	static const struct { const char *target, *accept, *coding; } rows[] = {
 		{ "/a.txt", "gzip", "gzip" }, { "/a.txt", "br", NULL }, { "/a.css", "gzip, br", "br" }, { "/a.css", "gzip", "gzip" }, { "/a.css", "zstd", "zstd" },
 		{ "/plain/a.txt", "gzip", NULL }, { "/plain/a.css", "gzip", NULL }, { "/all/a", "gzip", "gzip" }, { "/all/none/a", "gzip", NULL },
-		{ "/a", "gzip", NULL }, { "/none.txt", "gzip", NULL },
+		{ "/a", "gzip", NULL }, { "/none.txt", "gzip", NULL }, { "/short68.txt", "gzip", NULL }, { "/short69.txt", "gzip", "gzip" },
+		{ "/short68.css", "br", "br" },
 	};
 	struct served *v = served_new();
 
@@ -239,12 +240,13 @@ static void what_joins(void **state)
 	for (const char *const *d = (const char *const[]){ "htdocs/plain", "htdocs/all", "htdocs/all/none", NULL }; *d; d++)
 		served_folder(v, *d);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		static const char content[] = "a text of sixty-nine bytes, from which on gzip is worth its own head.";
 		char at[64], fields[64];
 		const char *coding;
 
 		snprintf(at, sizeof at, "htdocs%s", rows[i].target);
 		if (strncmp(rows[i].target, "/none", 5) != 0)
-			served_file_make(v, at, "x");
+			served_file_make(v, at, strstr(at, "68") ? content + 1 : content);
 		snprintf(fields, sizeof fields, "Accept-Encoding: %s\r\n", rows[i].accept);
 		served_ask(v, "GET", rows[i].target, fields);
 		coding = served_field(v, "Content-Encoding");

@@ -417,7 +417,7 @@ static void served_stub(struct request *r)
 		response_error(r, 404);
 		return;
 	}
-	r->length = 2;
+	r->length = r->st.st_size > 60 ? r->st.st_size : 2;     /* a long file keeps its own, for those who decide by it */
 	if (response_start(r) != 0)
 		return;
 	if (!r->no_body)
