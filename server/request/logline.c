@@ -243,6 +243,17 @@ static bool old_tls(struct request *r, const char *name, struct buf *b)
 	return false;
 }
 
+/* %f: of a folder asked for without its slash as it was asked for. */
+static bool put_file(const struct request *r, struct buf *b)
+{
+	struct text name = text_of(r->filename);
+	size_t n = strlen(r->path ? r->path : "");
+
+	if (r->found && S_ISDIR(r->st.st_mode) && name.n > 1 && name.p[name.n - 1] == '/' && n && r->path[n - 1] != '/')
+		name.n--;
+	return put(b, name);
+}
+
 /* %R: none where no handler was asked for. */
 static bool handler_name(const struct request *r, struct buf *b)
 {
@@ -313,7 +324,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 	case 'D': return duration(line, r, "us", b);
 	case 'T': return duration(line, r, item->arg, b);
 	case LOG_FIRST_BYTE: return first_byte(r, b);
-	case 'f': return put_string(b, r->filename);
+	case 'f': return put_file(r, b);
 	case 'H':
 		if (!r->line.n)
 			return false;
