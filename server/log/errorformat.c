@@ -349,6 +349,7 @@ bool log_errorformat_render(const struct log_errorformat *f, const struct log_ev
 			continue;
 		} else if (for_level(p, ev) && p->missing == LINE_GOES) {
 			out->n = begin;
+			out->p[begin] = '\0';
 			return false;
 		} else if (for_level(p, ev) && p->missing == HYPHEN) {
 			buf_putc(out, '-');
