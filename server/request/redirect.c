@@ -131,7 +131,7 @@ void phases_redirect(struct request *r, const char *path, unsigned keep_status)
 {
 	struct request *to;
 
-	if (r->parent && keep_status)           /* nobody will see the page */
+	if (r->parent && !r->runs && keep_status)           /* nobody will see the page */
 		return;
 	if (r->redirects >= core_redirect_limit(r->host)) {
 		log_errorx(&r->client->about, LOG_CORE, "BH0307",

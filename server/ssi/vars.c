@@ -127,13 +127,24 @@ int ssi_vars_init(struct ssi *s)
 	return add_query(s);
 }
 
+/* What tells of the page's own request, and would be wrong of another. */
+static bool is_its_own(struct text name)
+{
+	static const char *const names[] = { "CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "PATH_TRANSLATED" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (text_is(name, names[i]))
+			return true;
+	return false;
+}
+
 int ssi_export(struct ssi *s, struct request *sub)
 {
 	const struct fields *v = &s->shared->vars;
 
 	sub->env.n = 0;
 	for (unsigned i = 0; i < v->n; i++)
-		if (fields_add(&sub->env, v->at[i].name, v->at[i].value) < 0)
+		if (!is_its_own(v->at[i].name) && fields_add(&sub->env, v->at[i].name, v->at[i].value) < 0)
 			return -1;
 	for (size_t i = 0; i < LAZY; i++) {
 		const char *value = fields_get(v, lazy[i].name).p ? NULL : lazy[i].value(s);
