@@ -166,6 +166,7 @@ void conn_free(struct conn_server *s)
 		return;
 	list_each(i, &s->conns)
 		conn_close(list_entry(i, struct conn, item));
+	health_fini();
 	pool_free();
 	spawn_fini(s);
 	work_fini(s);
@@ -190,6 +191,7 @@ int conn_run(struct conn_server *s)
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		if (others[i]->fd >= 0)
 			loop_watch(s->loop, others[i], EPOLLIN);
+	health_init(s->loop, s->o.site);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);
 	if (s->o.ready)

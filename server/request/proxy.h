@@ -90,7 +90,7 @@ struct proxy_tls {
 	int verify;                     /* 0 none, 1 optional, 2 require */
 	int check_name, check_cn, check_expire, crl_check;
 	int64_t depth;
-	const char *protocols, *suites, *suites13;
+	const char *protocols;
 	const char *ca_file, *ca_path, *crl_file, *crl_path, *machine_file, *machine_path, *machine_chain;
 	struct text ca, crl, machine;   /* what the files hold: PEM */
 	unsigned id;                    /* of the configuration: what children make of it is kept by this */

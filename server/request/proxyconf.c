@@ -7,9 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "expr/expr.h"
 #include "request/chan.h"
 #include "request/sections.h"
-#include "request/variables.h"
 
 /* ------------------------------------------------------------------------------------------------ structures */
 
@@ -61,8 +61,6 @@ static void merge_tls(struct proxy_tls *m, const struct proxy_tls *b, const stru
 	TAKE(crl_check, CONF_UNSET);
 	TAKE(depth, -1);
 	TAKE(protocols, NULL);
-	TAKE(suites, NULL);
-	TAKE(suites13, NULL);
 	TAKE(ca_file, NULL);
 	TAKE(ca_path, NULL);
 	TAKE(crl_file, NULL);
@@ -241,21 +239,34 @@ static int set_override(struct conf_call *call, void *config, int argc, char **a
 	return 0;
 }
 
+static bool is_check_variable(const char *name)
+{
+	return strcmp(name, "REQUEST_STATUS") == 0;
+}
+
+static bool is_check_function(const char *name)
+{
+	return strcmp(name, "hc") == 0 || strcmp(name, "resp") == 0;
+}
+
+static const struct expr_names check_names = { .variable = is_check_variable, .function = is_check_function, .no_files = true, .no_contents = true };
+
 static int set_check(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct proxy_host *h = config;
 	struct proxy_hcexpr *c = conf_alloc(call->env, sizeof *c);
 	const char *rest = argv[0], *name = conf_word(call->env, &rest);
 	size_t n = strlen(rest);
+	struct err e = { .text = "" };
 
 	(void)argc;
 	if (!name || n < 2 || rest[0] != '{' || rest[n - 1] != '}')
 		return conf_fail(call, "write: ProxyHCExpr ok {%{REQUEST_STATUS} =~ /^[23]/}", "a name and a condition in braces are needed");
 	c->name = name;
-	c->expr = variables_condition(call, conf_printf(call->env, "%.*s", (int)n - 2, rest + 1));
+	c->expr = expr_compile(reading_of(call)->arena, conf_printf(call->env, "%.*s", (int)n - 2, rest + 1), EXPR_CONDITION, &check_names, &e);
 	c->next = h->checks;
 	h->checks = c;
-	return c->expr ? 0 : -1;
+	return c->expr ? 0 : conf_fail(call, *e.remedy ? e.remedy : NULL, "%s", e.text);
 }
 
 static int set_requests(struct conf_call *call, void *config, int argc, char **argv)

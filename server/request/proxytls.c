@@ -20,7 +20,7 @@ enum { TLS_FLAG, TLS_PATH, TLS_TEXT, TLS_VERIFY, TLS_DEPTH, TLS_CRL_CHECK, TLS_S
 static const struct { const char *name; int kind; size_t offset; } rows[] = {
 	{ "SSLProxyEngine", TLS_FLAG, AT(engine) }, { "SSLProxyCheckPeerName", TLS_FLAG, AT(check_name) }, { "SSLProxyCheckPeerCN", TLS_FLAG, AT(check_cn) },
 	{ "SSLProxyCheckPeerExpire", TLS_FLAG, AT(check_expire) }, { "SSLProxyVerify", TLS_VERIFY, AT(verify) }, { "SSLProxyVerifyDepth", TLS_DEPTH, AT(depth) },
-	{ "SSLProxyProtocol", TLS_TEXT, AT(protocols) }, { "SSLProxyCipherSuite", TLS_SUITES, AT(suites) },
+	{ "SSLProxyProtocol", TLS_TEXT, AT(protocols) }, { "SSLProxyCipherSuite", TLS_SUITES, 0 },
 	{ "SSLProxyCACertificateFile", TLS_PATH, AT(ca_file) }, { "SSLProxyCACertificatePath", TLS_PATH, AT(ca_path) },
 	{ "SSLProxyCARevocationFile", TLS_PATH, AT(crl_file) }, { "SSLProxyCARevocationPath", TLS_PATH, AT(crl_path) },
 	{ "SSLProxyCARevocationCheck", TLS_CRL_CHECK, AT(crl_check) }, { "SSLProxyMachineCertificateFile", TLS_PATH, AT(machine_file) },
@@ -86,7 +86,7 @@ int proxy_set_tls(struct conf_call *call, void *config, int argc, char **argv)
 		*(int64_t *)(void *)at = (int64_t)n;
 		return 0;
 	case TLS_SUITES:
-		*(const char **)(void *)(argc > 1 && strcasecmp(first, "TLSv1.3") == 0 ? (char *)&t->suites13 : at) = conf_strdup(call->env, argv[argc - 1]);
+		conf_note(call, NULL, "it has no effect: servers behind are offered the suites that GnuTLS holds for good");
 		return 0;
 	case TLS_PATH:
 		*(const char **)(void *)at = conf_path(call->env, first);

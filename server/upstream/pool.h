@@ -22,4 +22,8 @@ void pool_count(const struct proxy_worker *w, int more);
 /* The at-th address of the worker; false: there is none behind that, or none is known. */
 bool pool_address(const struct proxy_worker *w, unsigned at, struct addr *a);
 
+/* health.c: the clock of health checks, where the site has any. */
+void health_init(struct loop *l, const struct site *s);
+void health_fini(void);
+
 #endif

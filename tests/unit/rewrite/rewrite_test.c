@@ -324,7 +324,7 @@ static void refusals(void **state)
 	static const struct { const char *text, *said; } rows[] = {
 		{ "RewriteRule ( /x", "regular expression" }, { "RewriteRule ^/x$", "two words" }, { "RewriteRule ^/x$ /y [X]", "\"X\" is unknown" },
 		{ "RewriteRule ^/x$ /y [R, L]", "blank inside" }, { "RewriteRule ^/x$ /y z", "must begin with \"[\"" }, { "RewriteRule ^/x$ /y [R=999]", "no status" },
-		{ "RewriteRule ^/x$ /y [P]", "mod_proxy is not available" }, { "RewriteRule ^/x$ /y [S=a]", "a number" }, { "RewriteRule ^/x$ /y [BNE]", "list of characters" },
+		{ "RewriteRule ^/x$ /y [S=a]", "a number" }, { "RewriteRule ^/x$ /y [BNE]", "list of characters" },
 		{ "RewriteCond %{HTTPS} ( [NC]", "regular expression" }, { "RewriteCond %{HTTPS} on [ZZ]", "\"ZZ\" is unknown" }, { "RewriteCond %{NOPE} x\nRewriteRule . -", "no variable" },
 		{ "RewriteCond expr \"%{HTTPS} ==\"", "W" }, { "RewriteMap m prg:/bin/cat", "program" }, { "RewriteMap m dbd:select", "databases" },
 		{ "RewriteMap m fastdbd:select", "databases" }, { "RewriteMap m txt:/no/such", "cannot be had" }, { "RewriteMap m int:x", "no internal map" },

@@ -116,7 +116,6 @@ static void test_directives(void **state)
 		{ "SSLRequire %{X} eq \"y\"", CONF_ERROR, "Require" }, { "SSLUserName SSL_CLIENT_S_DN_CN", SILENT, NULL }, { "SSLUserName joe", CONF_ERROR, "joe" }, { "SSLUserName SSL_SRP_USER", CONF_WARNING, "SSL_SRP_USER" },
 		{ "SSLUserName SSL_CLIENT_S_DN_OU_1", SILENT, NULL }, { "SSLUserName SSL_CLIENT_S_DN_XY", CONF_WARNING, "XY" }, { "SSLUserName SSL_CLIENT_SAN_Email_0", SILENT, NULL },
 		{ "SSLUserName SSL_CLIENT_SAN_Email", CONF_WARNING, "SAN_Email" }, { "SSLUserName SSL_SERVER_CERT_CHAIN_0", CONF_WARNING, "CHAIN" },
-		{ "SSLProxyEngine on", CONF_ERROR, "not available" }, { "SSLProxyEngine off", SILENT, NULL }, { "SSLProxyCipherSuite PROFILE=SYSTEM", CONF_NOTICE, "without effect" },
 		{ "SSLOptions +StdEnvVars -ExportCertData", SILENT, NULL }, { "SSLOptions +Nonsense", CONF_ERROR, "Nonsense" },
 		{ "SSLStrictSNIVHostCheck on", SILENT, NULL }, { "SSLSessionTickets off", SILENT, NULL },
 	};
