@@ -390,7 +390,7 @@ static int pick_proxies(const struct request *r)
 		int matches;
 
 		if (sec->regex)
-			matches = regex_matches(sec, url, strlen(url));
+			matches = regex_matches(r, sec, url, strlen(url));
 		else
 			matches = sec->wild ? wild_match(sec->pattern, url, false) : strncmp(sec->pattern, url, sec->length) == 0;
 		if (matches < 0)
