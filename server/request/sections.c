@@ -380,7 +380,7 @@ static int pick_for_file(struct request *r)
 }
 
 /* <Proxy>: by the URL that the request goes to, a prefix of it or a pattern; "*" is every one. */
-static int pick_proxies(const struct request *r)
+static int pick_proxies(struct request *r)
 {
 	const struct section_index *x = r->host->index;
 	const char *url = r->proxy->url;
