@@ -13,6 +13,7 @@
 #include "request/request.h"
 #include "request/subrequest.h"
 #include "ssi/parse.h"
+#include "ssi/ssi.h"
 
 #define SSI_MEMORY (32u << 20)          /* bytes of the request's arena from which on elements fail */
 #define SSI_NESTING 64                  /* if within if */
@@ -60,7 +61,6 @@ struct ssi {
 	char *big;                      /* where out lies, if not there: malloc'd */
 };
 
-extern struct conf_module ssi_module;
 static inline const struct ssi_section *ssi_section_of(const struct request *r) { return request_config(r, &ssi_module); }
 
 /* element.c: carries out s->element. */
