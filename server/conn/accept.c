@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,6 @@ static void ready(struct watch *w, uint32_t events)
 	struct listener *l = (struct listener *)(void *)((char *)w - offsetof(struct listener, watch));
 	struct conn_server *s = l->server;
 	struct addr peer = { .len = sizeof peer.ss }, local = { .len = sizeof local.ss };
-	int one = 1;
 
 	(void)events;
 	int fd = accept4(w->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -138,11 +138,10 @@ static void ready(struct watch *w, uint32_t events)
 		return;                 /* another child was quicker, or the client has gone */
 	}
 	s->told_emfile = false;
-	if (getsockname(fd, &local.sa, &local.len) < 0)
+	if (l->one_address || getsockname(fd, &local.sa, &local.len) < 0)
 		local = l->addr;
 	addr_unmap(&peer);
 	addr_unmap(&local);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	s->accepted++;
 	counter_add(&s->o.counters->accepted, 1);
 	if (++l->accepted >= REQUEUE_ACCEPTS)
@@ -152,6 +151,27 @@ static void ready(struct watch *w, uint32_t events)
 		conn_drain(s);
 	else if (s->open >= s->o.limit)
 		pause_listeners(s);
+}
+
+/* What would be the same for each connection, asked and set once: accepted sockets inherit TCP_NODELAY. */
+static void prepare(struct listener *l)
+{
+	struct addr bound = { .len = sizeof bound.ss };
+	int one = 1, transparent = 0;
+	socklen_t n = sizeof transparent;
+
+	setsockopt(l->watch.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (getsockname(l->watch.fd, &bound.sa, &bound.len) < 0 || addr_is_any(&bound))
+		return;
+	/* A transparent one, of a service manager, accepts what was sent to other addresses, too. */
+	if (bound.sa.sa_family == AF_INET6)
+		getsockopt(l->watch.fd, IPPROTO_IPV6, IPV6_TRANSPARENT, &transparent, &n);
+	else
+		getsockopt(l->watch.fd, IPPROTO_IP, IP_TRANSPARENT, &transparent, &n);
+	if (transparent)
+		return;
+	l->addr = bound;
+	l->one_address = true;
 }
 
 int accept_init(struct conn_server *s, struct err *e)
@@ -164,6 +184,8 @@ int accept_init(struct conn_server *s, struct err *e)
 	for (unsigned i = 0; i < s->o.nlisteners; i++)
 		s->listeners[i] = (struct listener){
 			.watch = { .fd = s->o.listeners[i].fd, .ready = ready, .first = true }, .server = s, .addr = s->o.listeners[i].addr };
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		prepare(&s->listeners[i]);
 	s->requeue.due = requeue_due;
 	s->resume.due = resume_due;
 	s->requeue.at = s->resume.at = INT64_MAX;

@@ -186,13 +186,12 @@ void conn_close(struct conn *c)
 	lookup_forget(c, true);
 	work_forget(c);
 	conn_state(c, CONN_PEEK);               /* no longer counted as active */
-	loop_remove(s->loop, &c->watch);
 	deadline_clear(s->loop, &c->deadline);
 	release_slot(c);
 	tls_free(c->tls);
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_CLOSE, (uint32_t)c->watch.fd);
-	close(c->watch.fd);
+	loop_close(s->loop, &c->watch);
 	certificate_forget(c);
 	free(c->raw_left.p);
 	free(c->in_left.p);

@@ -117,6 +117,7 @@ struct listener {
 	struct watch watch;
 	struct conn_server *server;
 	struct addr addr;
+	bool one_address;               /* each connection's own end is `addr` */
 	unsigned accepted;              /* since it was added last */
 };
 

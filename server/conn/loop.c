@@ -74,12 +74,25 @@ int loop_watch(struct loop *l, struct watch *w, uint32_t events)
 	return 0;
 }
 
-void loop_remove(struct loop *l, struct watch *w)
+static void forget_events(struct loop *l, const struct watch *w)
 {
-	loop_watch(l, w, 0);
 	for (int i = 0; i < l->count; i++)
 		if (l->events[i].data.ptr == w)
 			l->events[i].data.ptr = NULL;
+}
+
+void loop_remove(struct loop *l, struct watch *w)
+{
+	loop_watch(l, w, 0);
+	forget_events(l, w);
+}
+
+void loop_close(struct loop *l, struct watch *w)
+{
+	forget_events(l, w);
+	close(w->fd);
+	w->fd = -1;
+	w->events = 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ deadlines */

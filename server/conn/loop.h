@@ -21,6 +21,8 @@ struct watch {
 /* Sets what is waited for: EPOLLIN | EPOLLOUT …; 0 takes it out of the set. Costs no call when nothing changes. 0 or -1. */
 int loop_watch(struct loop *l, struct watch *w, uint32_t events);
 void loop_remove(struct loop *l, struct watch *w);
+/* The same for a descriptor that this process alone has: it is closed, and so leaves the set without a call of its own. */
+void loop_close(struct loop *l, struct watch *w);
 
 /* A time at which something is due. Moving it later is free: it is sorted again only when its old time has come. */
 struct deadline {
