@@ -1,0 +1,101 @@
+"""Servers behind: names, rules of <Proxy>, what is sent twice and what is not, connections that break; over real sockets."""
+import http.client
+import socket
+import threading
+
+from server import ServerTest, wait_for
+
+CONFIG = '''
+StartServers 1
+MinSpareServers 1
+MaxSpareServers 1
+MaxRequestWorkers 1
+ProxyTimeout 3
+ProxyPass "/name/" "http://localhost:@BACK@/name/"
+ProxyPass "/closed/" "http://127.0.0.1:@BACK@/closed/"
+ProxyPass "/" "http://127.0.0.1:@BACK@/"
+<Proxy "http://127.0.0.1:@BACK@/closed/">
+    Require all denied
+</Proxy>
+'''
+
+
+class Back:
+    """Answers with the request's line; of /die the connection ends without an answer, unless it is the connection's first request."""
+
+    def __init__(self):
+        self.seen, self.open = [], 0
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                s = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        self.open += 1
+        nth = 0
+        with s, s.makefile('rb') as f:
+            while True:
+                line = f.readline().decode().strip()
+                if not line:
+                    break
+                length, nth = 0, nth + 1
+                while (field := f.readline().strip()):
+                    if field.lower().startswith(b'content-length:'):
+                        length = int(field.split(b':')[1])
+                f.read(length)
+                self.seen.append(line)
+                if '/die' in line and nth > 1:
+                    break
+                if '/half' in line:
+                    s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf')
+                    break
+                if '/wait' in line:
+                    s.recv(1)
+                    break
+                s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(line), line.encode()))
+        self.open -= 1
+
+
+class Proxying(ServerTest):
+    def begin(self):
+        self.back = Back()
+        self.addCleanup(self.back.listener.close)
+        self.s = self.serve(CONFIG.replace('@BACK@', str(self.back.port)))
+
+    def ask(self, path, method='GET', body=None):
+        c = http.client.HTTPConnection('127.0.0.1', self.s.port, timeout=10)
+        c.request(method, path, body)
+        answer = c.getresponse()
+        try:
+            return answer.status, answer.read().decode()
+        finally:
+            c.close()
+
+    def test_all(self):
+        self.begin()
+        self.assertEqual(self.ask('/name/x?y'), (200, 'GET /name/x?y HTTP/1.1'))
+        self.assertEqual(self.ask('/closed/x')[0], 403)
+        self.assertNotIn('/closed', ' '.join(self.back.seen))
+        # A kept connection that ends without an answer: what may be repeated is, once; a POST is not.
+        self.assertEqual(self.ask('/a')[0], 200)
+        self.assertEqual(self.ask('/die'), (200, 'GET /die HTTP/1.1'))
+        self.assertEqual([line for line in self.back.seen if '/die' in line], ['GET /die HTTP/1.1'] * 2)
+        self.assertEqual(self.ask('/die', 'POST', 'body')[0], 502)
+        self.assertEqual(len([line for line in self.back.seen if 'POST' in line]), 1)
+        with self.assertRaises(http.client.IncompleteRead):
+            self.ask('/half')
+        # The connection behind goes with the client's request when time is over: the log says how long that is.
+        self.assertEqual(self.ask('/wait')[0], 504)
+        for wanted in ('BH0750', 'BH0751.*ProxyTimeout'):
+            self.s.logged(wanted)
+        self.back.listener.shutdown(socket.SHUT_RDWR)
+        self.back.listener.close()
+        wait_for(lambda: self.ask('/b')[0] == 503, lambda: self.s.read('logs/error_log'))
+        self.s.logged('BH0748')
