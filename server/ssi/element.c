@@ -37,7 +37,8 @@ void ssi_fail(struct ssi *s, const char *id, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
-	log_errorx(&s->r->client->about, LOG_CORE, id, "server-side include in %.300s: %s", s->r->filename ? s->r->filename : s->r->path, reason);
+	if (s->shared->failures++ < SSI_TOLD || (strcmp(id, "BH0736") == 0 && !s->shared->told))
+		log_errorx(&s->r->client->about, LOG_CORE, id, "server-side include in %.300s: %s", s->r->filename ? s->r->filename : s->r->path, reason);
 	ssi_say(s, s->error);
 }
 

@@ -46,6 +46,10 @@ static struct request *look(struct ssi *s, const char *path, const char *query, 
 	unsigned status = 0;
 	struct request *sub;
 
+	if (s->r->lookups >= core_lookup_limit(s->r->host)) {
+		ssi_fail(s, "BH0732", "\"%.200s\" is not looked up: it would lie %u deep, more than LimitInternalRecursion allows", shown, s->r->lookups + 1);
+		return NULL;
+	}
 	if (arena_used(s->r->arena) > SSI_MEMORY) {
 		ssi_fail(s, "BH0736", "\"%.200s\" is not looked up: the page and what it includes use more than 32 MiB", shown);
 		return NULL;

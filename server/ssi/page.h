@@ -17,6 +17,7 @@
 
 #define SSI_MEMORY (32u << 20)          /* bytes of the request's arena from which on elements fail */
 #define SSI_NESTING 64                  /* if within if */
+#define SSI_TOLD 32
 #define SSI_VALUE 65536                 /* bytes of a value with its variables filled in */
 
 enum xbithack { XBITHACK_OFF, XBITHACK_ON, XBITHACK_FULL };
@@ -30,6 +31,7 @@ struct ssi_shared {                     /* by a page and all that is included in
 	struct request *r;              /* the outermost */
 	struct fields vars;
 	bool told;                      /* that its memory is used up */
+	unsigned failures;              /* elements that failed: the first SSI_TOLD of them are told in the log, so that a page cannot flood it */
 };
 
 struct ssi_level { bool taken, printing; };
