@@ -261,5 +261,7 @@ conf_setter conf_set_refused;           /* known, but refused here: extra (const
 struct conf_choice { const char *word; int value; };
 
 #define CONF_UNSET (-1)
+/* For merge functions: what the inner structure, of which m is a copy, leaves unset (CONF_UNSET, NULL, 0) is as in the outer one. */
+#define CONF_INHERIT(m, outer, field, unset) do { if ((m)->field == (unset)) (m)->field = (outer)->field; } while (0)
 
 #endif

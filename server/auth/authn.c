@@ -36,33 +36,31 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	struct authn_section *m = conf_alloc(env, sizeof *m);
 
 	*m = *(const struct authn_section *)pover;
-#define INHERIT(field, unset) do { if (m->field == (unset)) m->field = base->field; } while (0)
-	INHERIT(type, CONF_UNSET);
+	CONF_INHERIT(m, base, type, CONF_UNSET);
 	if (!m->name)
 		m->name_expr = base->name_expr;
-	INHERIT(name, NULL);
-	INHERIT(user_file, NULL);
-	INHERIT(group_file, NULL);
-	INHERIT(basic, NULL);
-	INHERIT(digest, NULL);
-	INHERIT(authoritative, CONF_UNSET);
+	CONF_INHERIT(m, base, name, NULL);
+	CONF_INHERIT(m, base, user_file, NULL);
+	CONF_INHERIT(m, base, group_file, NULL);
+	CONF_INHERIT(m, base, basic, NULL);
+	CONF_INHERIT(m, base, digest, NULL);
+	CONF_INHERIT(m, base, authoritative, CONF_UNSET);
 	if (m->fake == CONF_UNSET) {
 		m->fake = base->fake;
 		m->fake_user = base->fake_user;
 		m->fake_password = base->fake_password;
 	}
-	INHERIT(hashed, CONF_UNSET);
-	INHERIT(guests, NULL);
-	INHERIT(any_guest, CONF_UNSET);
-	INHERIT(no_name, CONF_UNSET);
-	INHERIT(must_email, CONF_UNSET);
-	INHERIT(verify_email, CONF_UNSET);
-	INHERIT(log_email, CONF_UNSET);
-	INHERIT(domain, NULL);
-	INHERIT(no_qop, CONF_UNSET);
-	INHERIT(check_nc, CONF_UNSET);
-	INHERIT(lifetime_ms, -2);
-#undef INHERIT
+	CONF_INHERIT(m, base, hashed, CONF_UNSET);
+	CONF_INHERIT(m, base, guests, NULL);
+	CONF_INHERIT(m, base, any_guest, CONF_UNSET);
+	CONF_INHERIT(m, base, no_name, CONF_UNSET);
+	CONF_INHERIT(m, base, must_email, CONF_UNSET);
+	CONF_INHERIT(m, base, verify_email, CONF_UNSET);
+	CONF_INHERIT(m, base, log_email, CONF_UNSET);
+	CONF_INHERIT(m, base, domain, NULL);
+	CONF_INHERIT(m, base, no_qop, CONF_UNSET);
+	CONF_INHERIT(m, base, check_nc, CONF_UNSET);
+	CONF_INHERIT(m, base, lifetime_ms, -2);
 	return m;
 }
 

@@ -76,10 +76,8 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	} else if (over->merging > MERGING_OFF && base->root) {
 		m->root = over->root ? joined(env, base->root, over->root, over->merging == MERGING_AND) : base->root;
 	}
-	if (m->require_ssl == CONF_UNSET)
-		m->require_ssl = base->require_ssl;
-	if (m->forbidden == CONF_UNSET)
-		m->forbidden = base->forbidden;
+	CONF_INHERIT(m, base, require_ssl, CONF_UNSET);
+	CONF_INHERIT(m, base, forbidden, CONF_UNSET);
 	m->ssl = ssl_joined(env, base->ssl, over->ssl);
 	return m;
 }

@@ -25,26 +25,24 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	const struct conn_settings *b = base;
 
 	*s = *(const struct conn_settings *)over;
-#define INHERIT(field) do { if (s->field == -1) s->field = b->field; } while (0)
-	INHERIT(timeout);
-	INHERIT(keepalive_timeout);
-	INHERIT(keepalive);
-	INHERIT(max_requests);
-	INHERIT(limit_line);
-	INHERIT(limit_fields);
-	INHERIT(limit_field);
-	INHERIT(unsafe);
-	INHERIT(old);
-	INHERIT(registered);
+	CONF_INHERIT(s, b, timeout, CONF_UNSET);
+	CONF_INHERIT(s, b, keepalive_timeout, CONF_UNSET);
+	CONF_INHERIT(s, b, keepalive, CONF_UNSET);
+	CONF_INHERIT(s, b, max_requests, CONF_UNSET);
+	CONF_INHERIT(s, b, limit_line, CONF_UNSET);
+	CONF_INHERIT(s, b, limit_fields, CONF_UNSET);
+	CONF_INHERIT(s, b, limit_field, CONF_UNSET);
+	CONF_INHERIT(s, b, unsafe, CONF_UNSET);
+	CONF_INHERIT(s, b, old, CONF_UNSET);
+	CONF_INHERIT(s, b, registered, CONF_UNSET);
 	s->methods = b->methods;                /* outside of hosts alone */
-	INHERIT(read_handshake);
-	INHERIT(read_header);
-	INHERIT(read_header_max);
-	INHERIT(read_header_rate);
-	INHERIT(read_body);
-	INHERIT(read_body_max);
-	INHERIT(read_body_rate);
-#undef INHERIT
+	CONF_INHERIT(s, b, read_handshake, CONF_UNSET);
+	CONF_INHERIT(s, b, read_header, CONF_UNSET);
+	CONF_INHERIT(s, b, read_header_max, CONF_UNSET);
+	CONF_INHERIT(s, b, read_header_rate, CONF_UNSET);
+	CONF_INHERIT(s, b, read_body, CONF_UNSET);
+	CONF_INHERIT(s, b, read_body_max, CONF_UNSET);
+	CONF_INHERIT(s, b, read_body_rate, CONF_UNSET);
 	return s;
 }
 

@@ -113,13 +113,11 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	struct brotli_host *m = conf_alloc(env, sizeof(*m));
 
 	*m = *(const struct brotli_host *)over;
-	m->quality = m->quality == CONF_UNSET ? b->quality : m->quality;
-	m->window = m->window == CONF_UNSET ? b->window : m->window;
-	m->block = m->block == CONF_UNSET ? b->block : m->block;
-	m->etag = m->etag == CONF_UNSET ? b->etag : m->etag;
-	m->notes.input = m->notes.input ? m->notes.input : b->notes.input;
-	m->notes.output = m->notes.output ? m->notes.output : b->notes.output;
-	m->notes.ratio = m->notes.ratio ? m->notes.ratio : b->notes.ratio;
+	CONF_INHERIT(m, b, quality, CONF_UNSET);
+	CONF_INHERIT(m, b, window, CONF_UNSET);
+	CONF_INHERIT(m, b, block, CONF_UNSET);
+	CONF_INHERIT(m, b, etag, CONF_UNSET);
+	coding_inherit_notes(&m->notes, &b->notes);
 	return m;
 }
 

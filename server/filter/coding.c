@@ -177,6 +177,13 @@ static void note(struct request *r, const char *name, uint64_t value)
 	fields_set(&r->notes, name, text);
 }
 
+void coding_inherit_notes(struct coding_notes *m, const struct coding_notes *outer)
+{
+	CONF_INHERIT(m, outer, input, NULL);
+	CONF_INHERIT(m, outer, output, NULL);
+	CONF_INHERIT(m, outer, ratio, NULL);
+}
+
 void coding_note(struct request *r, const struct coding_notes *n, uint64_t in, uint64_t out)
 {
 	if (!in)

@@ -38,6 +38,8 @@ struct text coding_of(const struct request *r);
 void coding_forget(struct request *r);
 /* What stands in Accept-Encoding about a coding: in thousandths, 0 = not acceptable, or not named. */
 unsigned coding_accepted(const struct fields *in, const char *name, const char *alias);
+/* For merging: names that *m does not have are those of the outer structure. */
+void coding_inherit_notes(struct coding_notes *m, const struct coding_notes *outer);
 /* Sets the notes for the access log. */
 void coding_note(struct request *r, const struct coding_notes *n, uint64_t in, uint64_t out);
 /* DeflateFilterNote and its kin: [Input | Output | Ratio] name; offset: of the struct coding_notes. */

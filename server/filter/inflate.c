@@ -49,12 +49,13 @@ void *inflate_create_limits(struct conf_env *env)
 
 void *inflate_merge_limits(struct conf_env *env, const void *base, const void *over)
 {
-	const struct inflate_limits *b = base, *o = over;
+	const struct inflate_limits *b = base;
 	struct inflate_limits *m = conf_alloc(env, sizeof(*m));
 
-	m->body = o->body == CONF_UNSET ? b->body : o->body;
-	m->ratio = o->ratio == CONF_UNSET ? b->ratio : o->ratio;
-	m->burst = o->burst == CONF_UNSET ? b->burst : o->burst;
+	*m = *(const struct inflate_limits *)over;
+	CONF_INHERIT(m, b, body, CONF_UNSET);
+	CONF_INHERIT(m, b, ratio, CONF_UNSET);
+	CONF_INHERIT(m, b, burst, CONF_UNSET);
 	return m;
 }
 

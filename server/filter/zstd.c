@@ -123,12 +123,10 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	struct zstd_host *m = conf_alloc(env, sizeof(*m));
 
 	*m = *(const struct zstd_host *)over;
-	m->level = m->level ? m->level : b->level;
-	m->window = m->window ? m->window : b->window;
-	m->etag = m->etag == CONF_UNSET ? b->etag : m->etag;
-	m->notes.input = m->notes.input ? m->notes.input : b->notes.input;
-	m->notes.output = m->notes.output ? m->notes.output : b->notes.output;
-	m->notes.ratio = m->notes.ratio ? m->notes.ratio : b->notes.ratio;
+	CONF_INHERIT(m, b, level, 0);
+	CONF_INHERIT(m, b, window, 0);
+	CONF_INHERIT(m, b, etag, CONF_UNSET);
+	coding_inherit_notes(&m->notes, &b->notes);
 	return m;
 }
 

@@ -54,20 +54,18 @@ static const char **names_joined(struct conf_env *env, const char **a, const cha
 	return all;
 }
 
-/* Words without a sign replace everything; words with one are added to, or taken from, what is inherited. */
-static void merge_options(struct index_section *m, const struct index_section *b, const struct index_section *o)
+/* m begins as what is written there. Words without a sign replace everything; words with one are added to, or taken from, what is inherited. */
+static void merge_options(struct index_section *m, const struct index_section *b)
 {
-	if (o->options & INDEX_NONE) {
+	if (m->options & INDEX_NONE) {
 		m->options = INDEX_NONE;
 		m->add = m->remove = 0;
-	} else if (o->options) {
-		m->options = o->options;
-		m->add = o->add;
-		m->remove = o->remove;
-	} else {
+	} else if (!m->options) {
+		unsigned add = m->add, remove = m->remove;
+
 		m->options = b->options & ~(unsigned)INDEX_NONE;
-		m->add = (b->add & ~o->remove) | o->add;
-		m->remove = (b->remove & ~o->add) | o->remove;
+		m->add = (b->add & ~remove) | add;
+		m->remove = (b->remove & ~add) | remove;
 	}
 }
 
@@ -76,28 +74,24 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	const struct index_section *b = base, *o = over;
 	struct index_section *m = conf_alloc(env, sizeof(*m));
 
-#define NUMBER(field) m->field = o->field != CONF_UNSET ? o->field : b->field
-#define POINTER(field) m->field = o->field ? o->field : b->field
-	NUMBER(name_width);
-	NUMBER(description_width);
-	NUMBER(icon_width);
-	NUMBER(icon_height);
-	NUMBER(descending);
-	POINTER(type);
-	POINTER(charset);
-	POINTER(default_icon);
-	POINTER(header);
-	POINTER(readme);
-	POINTER(head_insert);
-	POINTER(style);
-	POINTER(sort_key);
-#undef NUMBER
-#undef POINTER
-	merge_options(m, b, o);
+	*m = *o;
+	CONF_INHERIT(m, b, name_width, CONF_UNSET);
+	CONF_INHERIT(m, b, description_width, CONF_UNSET);
+	CONF_INHERIT(m, b, icon_width, CONF_UNSET);
+	CONF_INHERIT(m, b, icon_height, CONF_UNSET);
+	CONF_INHERIT(m, b, descending, CONF_UNSET);
+	CONF_INHERIT(m, b, type, NULL);
+	CONF_INHERIT(m, b, charset, NULL);
+	CONF_INHERIT(m, b, default_icon, NULL);
+	CONF_INHERIT(m, b, header, NULL);
+	CONF_INHERIT(m, b, readme, NULL);
+	CONF_INHERIT(m, b, head_insert, NULL);
+	CONF_INHERIT(m, b, style, NULL);
+	CONF_INHERIT(m, b, sort_key, 0);
+	merge_options(m, b);
 	m->icons = items_joined(env, o->icons, b->icons);
 	m->alts = items_joined(env, o->alts, b->alts);
 	m->descriptions = items_joined(env, o->descriptions, b->descriptions);
-	m->ignore_reset = o->ignore_reset;
 	m->ignore = o->ignore_reset == 1 ? o->ignore : names_joined(env, o->ignore, b->ignore);
 	return m;
 }

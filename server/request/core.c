@@ -22,30 +22,26 @@ static void *create_host(struct conf_env *env)
 	return h;
 }
 
-#define INHERIT(field) do { if (m->field == CONF_UNSET) m->field = base->field; } while (0)
-
 static void *merge_host(struct conf_env *env, const void *pbase, const void *pover)
 {
 	const struct core_host *base = pbase;
 	struct core_host *m = conf_alloc(env, sizeof *m);
 
 	*m = *(const struct core_host *)pover;
-	if (!m->admin)
-		m->admin = base->admin;
+	CONF_INHERIT(m, base, admin, NULL);
 	if (!m->root) {
 		m->root = base->root;
 		m->root_pos = base->root_pos;
 	}
-	if (!m->access_names)
-		m->access_names = base->access_names;
+	CONF_INHERIT(m, base, access_names, NULL);
 	m->tokens = base->tokens;               /* of the whole server */
-	INHERIT(trace);
-	INHERIT(slashes);
-	INHERIT(merge_slashes);
-	INHERIT(strict_host);
-	INHERIT(redirects);
-	INHERIT(files_kept);
-	INHERIT(subrequests);
+	CONF_INHERIT(m, base, trace, CONF_UNSET);
+	CONF_INHERIT(m, base, slashes, CONF_UNSET);
+	CONF_INHERIT(m, base, merge_slashes, CONF_UNSET);
+	CONF_INHERIT(m, base, strict_host, CONF_UNSET);
+	CONF_INHERIT(m, base, redirects, CONF_UNSET);
+	CONF_INHERIT(m, base, files_kept, CONF_UNSET);
+	CONF_INHERIT(m, base, subrequests, CONF_UNSET);
 	return m;
 }
 
@@ -119,17 +115,16 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 		m->override_options = base->override_options;
 		m->nonfatal = base->nonfatal;
 	}
-	if (!m->override_list)
-		m->override_list = base->override_list;
-	INHERIT(limit_body);
-	INHERIT(canonical_name);
-	INHERIT(canonical_port);
-	INHERIT(signature);
-	INHERIT(path_info);
-	INHERIT(qualify_url);
-	INHERIT(max_ranges);
-	INHERIT(max_overlaps);
-	INHERIT(max_reversals);
+	CONF_INHERIT(m, base, override_list, NULL);
+	CONF_INHERIT(m, base, limit_body, CONF_UNSET);
+	CONF_INHERIT(m, base, canonical_name, CONF_UNSET);
+	CONF_INHERIT(m, base, canonical_port, CONF_UNSET);
+	CONF_INHERIT(m, base, signature, CONF_UNSET);
+	CONF_INHERIT(m, base, path_info, CONF_UNSET);
+	CONF_INHERIT(m, base, qualify_url, CONF_UNSET);
+	CONF_INHERIT(m, base, max_ranges, CONF_UNSET);
+	CONF_INHERIT(m, base, max_overlaps, CONF_UNSET);
+	CONF_INHERIT(m, base, max_reversals, CONF_UNSET);
 	return m;
 }
 

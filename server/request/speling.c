@@ -209,12 +209,13 @@ static void *create_section(struct conf_env *env)
 
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
 {
-	const struct speling_section *b = base, *o = over;
+	const struct speling_section *b = base;
 	struct speling_section *m = conf_alloc(env, sizeof(*m));
 
-	m->on = o->on != CONF_UNSET ? o->on : b->on;
-	m->case_only = o->case_only != CONF_UNSET ? o->case_only : b->case_only;
-	m->basename = o->basename != CONF_UNSET ? o->basename : b->basename;
+	*m = *(const struct speling_section *)over;
+	CONF_INHERIT(m, b, on, CONF_UNSET);
+	CONF_INHERIT(m, b, case_only, CONF_UNSET);
+	CONF_INHERIT(m, b, basename, CONF_UNSET);
 	return m;
 }
 

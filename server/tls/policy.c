@@ -67,25 +67,18 @@ static void *merge_host(struct conf_env *env, const void *base_config, const voi
 		p->engine = base->engine;
 		p->engine_pos = base->engine_pos;
 	}
-	if (over->tickets == CONF_UNSET)
-		p->tickets = base->tickets;
-	if (over->honor_order == CONF_UNSET)
-		p->honor_order = base->honor_order;
-	if (over->strict_sni == CONF_UNSET)
-		p->strict_sni = base->strict_sni;
-	if (over->min_protocol == CONF_UNSET)
-		p->min_protocol = base->min_protocol;
-	if (over->max_protocol == CONF_UNSET)
-		p->max_protocol = base->max_protocol;
-	if (!over->signatures)
-		p->signatures = base->signatures;
+	CONF_INHERIT(p, base, tickets, CONF_UNSET);
+	CONF_INHERIT(p, base, honor_order, CONF_UNSET);
+	CONF_INHERIT(p, base, strict_sni, CONF_UNSET);
+	CONF_INHERIT(p, base, min_protocol, CONF_UNSET);
+	CONF_INHERIT(p, base, max_protocol, CONF_UNSET);
+	CONF_INHERIT(p, base, signatures, NULL);
 	if (!over->named) {
 		p->named = base->named;
 		p->named_pos = base->named_pos;
 	}
 	p->sni_policy = base->sni_policy;
-	if (over->protocols == CONF_UNSET)
-		p->protocols = base->protocols;
+	CONF_INHERIT(p, base, protocols, CONF_UNSET);
 	if (!over->ciphers) {
 		p->ciphers = base->ciphers;
 		p->ciphers_pos = base->ciphers_pos;
@@ -130,18 +123,12 @@ static void *merge_section(struct conf_env *env, const void *base_config, const 
 		s->del = (base->del & ~over->add) | over->del;
 		s->whole = base->whole;
 	}
-	if (over->verify == CONF_UNSET)
-		s->verify = base->verify;
-	if (over->depth == CONF_UNSET)
-		s->depth = base->depth;
-	if (!over->user)
-		s->user = base->user;
-	if (over->buffer == CONF_UNSET)
-		s->buffer = base->buffer;
-	if (!over->suites)
-		s->suites = base->suites;
-	if (!over->suites13)
-		s->suites13 = base->suites13;
+	CONF_INHERIT(s, base, verify, CONF_UNSET);
+	CONF_INHERIT(s, base, depth, CONF_UNSET);
+	CONF_INHERIT(s, base, user, NULL);
+	CONF_INHERIT(s, base, buffer, CONF_UNSET);
+	CONF_INHERIT(s, base, suites, NULL);
+	CONF_INHERIT(s, base, suites13, NULL);
 	return s;
 }
 
