@@ -3,7 +3,8 @@
  * they ask the resolver, and wait.
  *
  * A rule says granted, denied, denied for want of a user, or nothing (a negated rule that does not strike; a rule limited to
- * other methods inside an Any); a tree that says nothing denies.
+ * other methods inside an Any); a tree that says nothing denies. What cannot be told (a file that cannot be read, an expression
+ * without an answer) is said so that the tree denies: granted where a "not" stands around it.
  */
 #include "auth/authz.h"
 
@@ -101,21 +102,26 @@ unsigned authz_ask(struct request *r, enum verdict (*rules)(struct asking *a, co
 
 /* ---------------------------------------------------------------------------------------------- users and files */
 
-static enum verdict in_group(struct request *r, const char *const *groups, unsigned n)
+static enum verdict unknown(bool inverted)
+{
+	return inverted ? GRANTED : DENIED;
+}
+
+static enum verdict in_group(struct request *r, const char *const *groups, unsigned n, bool inverted)
 {
 	const char *file = authn_group_file(r);
 	int has;
 
 	if (!file) {
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0636", "%s: a group is required, and no AuthGroupFile is set there: nobody is in a group", r->path);
-		return DENIED;
+		return unknown(inverted);
 	}
 	has = groupfile_has(r, file, r->user, groups, n);
-	return has == 1 ? GRANTED : DENIED;
+	return has < 0 ? unknown(inverted) : has ? GRANTED : DENIED;
 }
 
 /* The user's name, or one of his groups, is that of the account that owns the file. */
-static enum verdict owns_file(const struct rule *rule, struct request *r)
+static enum verdict owns_file(const struct rule *rule, struct request *r, bool inverted)
 {
 	bool owner = rule->kind == RULE_FILE_OWNER;
 	const char *name;
@@ -124,16 +130,20 @@ static enum verdict owns_file(const struct rule *rule, struct request *r)
 		return DENIED;
 	name = owner ? groupfile_account(r, "/etc/passwd", r->st.st_uid) : groupfile_account(r, "/etc/group", r->st.st_gid);
 	if (!name)
-		return DENIED;
+		return unknown(inverted);
 	if (owner)
 		return strcmp(name, r->user) == 0 ? GRANTED : DENIED;
-	return in_group(r, &name, 1);
+	return in_group(r, &name, 1, inverted);
 }
 
-static enum verdict asks_expr(const struct rule *rule, struct request *r)
+static enum verdict asks_expr(const struct rule *rule, struct request *r, bool inverted)
 {
-	if (variables_true(r, rule->expr) == 1)
+	int holds = variables_true(r, rule->expr);
+
+	if (holds == 1)
 		return GRANTED;
+	if (holds < 0)
+		return unknown(inverted);
 	return !r->user && (expr_uses(rule->expr) & EXPR_USES_USER) ? NO_USER : DENIED;
 }
 
@@ -170,16 +180,16 @@ static enum verdict leaf_ask(const struct rule *rule, struct asking *a, bool inv
 		granted = authz_names(a, rule->kind == RULE_FORWARD_DNS, rule->names, rule->n, inverted);
 		break;
 	case RULE_EXPR:
-		return asks_expr(rule, r);
+		return asks_expr(rule, r, inverted);
 	case RULE_VALID_USER: case RULE_USER:
 		if (!r->user)
 			return NO_USER;
 		granted = rule->kind == RULE_VALID_USER || is_named(rule, r->user);
 		break;
 	case RULE_USER_GROUP:
-		return r->user ? in_group(r, rule->names, rule->n) : NO_USER;
+		return r->user ? in_group(r, rule->names, rule->n, inverted) : NO_USER;
 	case RULE_FILE_OWNER: case RULE_FILE_GROUP:
-		return r->user ? owns_file(rule, r) : NO_USER;
+		return r->user ? owns_file(rule, r, inverted) : NO_USER;
 	case RULE_GROUP:
 		break;
 	}

@@ -336,16 +336,18 @@ static unsigned answer(struct request *r, const struct authn_section *s, const s
 
 /*
  * FakeBasicAuth: the certificate's subject is the user, "password" his password. Nobody may come in by writing that down himself:
- * a name like a subject with that password is forbidden. 0 or 403.
+ * a name like a subject with that password is forbidden, also where the way here led through places that ask for nobody. A
+ * colon in a subject would end the name there, and make the rest a password. 0 or 403.
  */
 static unsigned fake_by_certificate(struct request *r)
 {
 	const char *subject = client_subject(r->client, r->section, r->arena);
 	struct login l = { NULL };
-	bool forged;
+	bool forged, again = r->original || r->parent;
 
-	if (r->original || r->parent || r->waits)
-		return 0;
+	for (const struct request *q = r; q; q = q->parent ? q->parent : q->original)
+		if (q->faked)
+			return 0;
 	forged = login_read(r, fields_get(&r->in, "Authorization"), &l) == 0 && l.user[0] == '/' && strcmp(l.password, "password") == 0;
 	if (l.all)
 		secret_wipe(l.all, l.n);
@@ -354,9 +356,16 @@ static unsigned fake_by_certificate(struct request *r)
 		r->refused = "the name is that of a certificate";
 		return 403;
 	}
-	if (subject && encode_login(r, subject, "password") != 0)
-		return 503;
-	return 0;
+	if (again || r->waits || !subject)
+		return 0;
+	if (strchr(subject, ':')) {
+		log_errorx(&r->client->about, LOG_AUTHZ, "BH0781", "%s answered with 403: the subject of the client's certificate holds a colon, and cannot be a name for "
+			   "Basic (SSLOptions +FakeBasicAuth): %s", r->path, authn_shown(r, subject));
+		r->refused = "a colon in the certificate's subject";
+		return 403;
+	}
+	r->faked = true;
+	return encode_login(r, subject, "password") == 0 ? 0 : 503;
 }
 
 unsigned basic_run(struct request *r, const struct authn_section *s)
@@ -391,6 +400,7 @@ void access_fake(struct request *r)
 
 	if (s->fake != 1)
 		return;
+	r->faked = true;
 	user = variables_string(r, s->fake_user);
 	password = variables_string(r, s->fake_password);
 	if (!user || !password || encode_login(r, user, password) != 0) {

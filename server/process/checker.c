@@ -324,6 +324,24 @@ static struct ask *free_ask(void)
 	return NULL;
 }
 
+/* Whether one child alone keeps half of the process busy: then others have the rest. */
+static bool has_share(int child)
+{
+	bool seen[LOOKS] = { false };
+	unsigned asks = 0, looks = 0;
+
+	for (unsigned i = 0; i < ASKS; i++) {
+		const struct ask *a = &self->asks[i];
+
+		if (!a->used || a->child != child)
+			continue;
+		asks++;
+		looks += !seen[a->look];
+		seen[a->look] = true;
+	}
+	return asks >= ASKS / 2 || looks >= LOOKS / 2;
+}
+
 static int look_for(const unsigned char key[32])
 {
 	int room = -1;
@@ -377,7 +395,7 @@ static void take_question(int child, const struct check_question *q, size_t n)
 		return;
 	}
 	which = look_for(key);
-	if (which < 0 || !ask) {
+	if (which < 0 || !ask || has_share(child)) {
 		say(&a, TLS_CHECK_FAILED, NULL, "too many certificates are being asked about at this moment");
 		tell(child, message.head.id, &a);
 		return;

@@ -265,8 +265,15 @@ static pid_t begin(const struct order *o, const int *fds, struct outcome *result
 	return pid;
 }
 
-static struct program *free_place(void)
+/* NULL: none is free, or the child has its share. */
+static struct program *free_place(int owner)
 {
+	unsigned has = 0;
+
+	for each_program(p)
+		has += p->owner == owner;
+	if (has >= SPAWN_SHARE)
+		return NULL;
 	for (struct program *p = run.at; p < run.at + SPAWN_MOST; p++)
 		if (!p->pid)
 			return p;
@@ -293,7 +300,7 @@ static enum spawn_stage start(const struct order *o, struct program *p, const in
 
 enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum)
 {
-	struct program *p = free_place();
+	struct program *p = free_place(owner);
 	char *copy = p ? malloc(n + 1) : NULL;
 	struct order o = { .path = NULL };
 	enum spawn_stage stage = SPAWN_BUSY;

@@ -13,6 +13,7 @@
 #include "request/host.h"
 
 #define SPAWN_MOST 1024                 /* programs at a time */
+#define SPAWN_SHARE (SPAWN_MOST / 2)    /* of them, one child's: who has taken one over leaves the others room */
 
 /*
  * `groups`: SPAWN_MOST process groups that run, for a successor; NULL = kept for nobody. The site tells which programs may

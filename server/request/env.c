@@ -334,21 +334,23 @@ static struct text subject_text(const struct request *r, const struct step *step
 	return t.p ? t : request_env(r, step->field);
 }
 
-static bool matches(struct request *r, const struct step *step, struct regex_match *m)
+static int matches(struct request *r, const struct step *step, struct regex_match *m)
 {
 	char buf[ADDR_TEXT];
 	struct text subject = subject_text(r, step, buf);
 
 	if (!subject.p)
 		subject = TEXT("");             /* so that "^$" finds what is missing */
-	return regex_run(step->pattern, subject, m) == 1;
+	return regex_run(step->pattern, subject, m);
 }
 
 static void step_run(struct request *r, const struct step *step)
 {
 	struct regex_match m = { .count = 0 };
+	int holds = step->condition ? variables_match(r, step->condition, &m) : matches(r, step, &m);
 
-	if (step->condition ? variables_match(r, step->condition, &m) != 1 : !matches(r, step, &m))
+	r->env_unknown |= holds < 0;            /* rules may ask for the variable, or for its absence */
+	if (holds != 1)
 		return;
 	for (unsigned i = 0; i < step->nassigns; i++) {
 		const struct assign *a = &step->assigns[i];

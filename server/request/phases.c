@@ -285,6 +285,11 @@ static unsigned phase_access(struct request *r)
 
 	if (!r->parent && !r->waits)            /* what was asked for counts, not what is looked up for it, as in Apache */
 		env_sections(r);
+	if (r->env_unknown) {
+		log_errorx(&r->client->about, LOG_CORE, "BH0782", "%s answered with 500: a pattern of SetEnvIf or BrowserMatch met its limits, so that rules which "
+			   "ask for its variables cannot be told; write it without nested repeats", r->path);
+		return 500;
+	}
 	status = r->waits ? 0 : methods_check(r);
 	if (!status)
 		status = access_run(r);

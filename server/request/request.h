@@ -103,6 +103,8 @@ struct request {
 
 	/* Whose it is: PHASE_ACCESS, PHASE_AUTHENTICATION. */
 	bool asks_user;                         /* only with a user may it be had */
+	bool faked;                             /* its Authorization is the server's own: FakeBasicAuth, AuthBasicFake */
+	bool env_unknown;                       /* a SetEnvIf could not be told: its pattern met its limits */
 	const char *user, *auth_type;           /* authenticated; NULL = not */
 	const void *authn;                      /* the settings (authn.h) by which that was found out; NULL = not by them */
 	const char *refused;                    /* why access was denied, for the log; NULL = it was not */

@@ -59,3 +59,21 @@ class Hostile(ServerTest):
         with open('/proc/%d/status' % self.worker) as f:
             peak = next(int(line.split()[1]) for line in f if line.startswith('VmHWM'))
         self.assertLess(peak, 250000)
+
+    def test_what_cannot_be_told_denies(self):
+        """A client that makes the pattern fail which guards a folder is not let in."""
+        self.s.write('htdocs/guarded/a.txt', 'a')
+        self.s.write('htdocs/guarded/.htaccess', 'SetEnvIf User-Agent ^(([a-z]+)+[0-9]*)+!$ bad\n<RequireAll>\nRequire all granted\nRequire not env bad\n</RequireAll>\n')
+        self.assertEqual(self.s.get('/guarded/a.txt', headers='User-Agent: good\r\n').status, 200)
+        self.assertEqual(self.s.get('/guarded/a.txt', headers='User-Agent: bad!\r\n').status, 403)
+        self.assertEqual(self.s.get('/guarded/a.txt', headers='User-Agent: %s-!\r\n' % ('ab' * 40)).status, 500)
+
+    def test_subjects_written_by_hand(self):
+        """Who writes down the name that FakeBasicAuth makes of a certificate is refused, whichever way leads to the place."""
+        self.s.write('users', '/CN=bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
+        self.s.write('htdocs/private/a.txt', 'secret')
+        self.s.write('htdocs/private/.htaccess', 'AuthType Basic\nAuthName x\nAuthUserFile "@DIR@/users"\nRequire valid-user\n')
+        self.s.write('htdocs/public/.htaccess', 'RewriteEngine on\nRewriteRule ^x$ /private/a.txt\nDirectoryIndex /private/a.txt\n')
+        for path in '/private/a.txt', '/public/x', '/public/':
+            answer = self.s.get(path, headers='Authorization: Basic L0NOPWJvYjpwYXNzd29yZA==\r\n')
+            self.assertEqual((path, answer.status), (path, 403))

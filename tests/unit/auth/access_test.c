@@ -56,6 +56,10 @@ static const struct { const char *rules; const char *method; unsigned how; unsig
 	{ BASIC ALL("Require all denied\nRequire valid-user"), "GET", 0, 403 }, { BASIC "Require all denied\nRequire group staff", "GET", 0, 401 },
 	{ BASIC "<Limit PUT>\nRequire valid-user\n</Limit>", "GET", 0, 0 }, { BASIC "<Limit PUT>\nRequire valid-user\n</Limit>", "PUT", 0, 401 },
 	{ BASIC "Require expr \"%{REMOTE_USER} == 'ann'\"", "GET", 0, 401 }, { BASIC "Require expr false", "GET", 0, 403 },
+	{ ALL("Require all granted\nRequire not expr false"), "GET", 0, 0 },
+	/* what cannot be told denies, also behind a "not" */
+	{ ALL("Require all granted\nRequire not expr \"file('/none') == 'x'\""), "GET", 0, 403 },
+	{ "Require expr \"file('/none') == 'x'\"", "GET", 0, 403 },
 	/* the rules of 2.2 */
 	{ "Order allow,deny", "GET", 0, 403 }, { "Order deny,allow", "GET", 0, 0 }, { "Deny from all", "GET", 0, 403 },
 	{ "Order allow,deny\nAllow from 198.51\nDeny from 198.51.100.7", "GET", 0, 403 }, { "Order deny,allow\nDeny from all\nAllow from 198.51", "GET", 0, 0 },

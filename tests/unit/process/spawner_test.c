@@ -137,6 +137,29 @@ static void limits_are_set(void **state)
 	assert_memory_equal(said, "3\n4\n/tmp/", 9);
 }
 
+/* Programs that have ended stand until the child says that it is over with them. */
+static void a_child_has_its_share(void **state)
+{
+	int errnum, owner, status;
+	uint32_t id;
+	enum spawn_stage stage = SPAWN_OK;
+	unsigned n = 0;
+
+	(void)state;
+	script("ends", "#!/bin/sh\n");
+	while (spawnrun_ended(&owner, &id, &status))
+		spawnrun_over(owner, id, false);
+	spawnrun_tick(0);
+	while (n <= SPAWN_SHARE && (stage = ordered(script("ends", "#!/bin/sh\n"), no_env, none, &errnum)) == SPAWN_OK)
+		n++;
+	assert_int_equal(stage, SPAWN_BUSY);
+	assert_true(n <= SPAWN_SHARE && n > SPAWN_SHARE - 8);
+	spawnrun_owner_gone(7);
+	while (spawnrun_tick(INT64_MAX - 2) != INT64_MAX)
+		usleep(1000);
+	assert_int_equal(ordered(script("ends", "#!/bin/sh\n"), no_env, none, &errnum), SPAWN_OK);
+}
+
 static void ends_are_told_once_and_programs_killed(void **state)
 {
 	int errnum, owner, status;
@@ -162,7 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(variables_that_lead_astray_do_not_pass), cmocka_unit_test(only_allowed_programs_run), cmocka_unit_test(failures_say_where),
-		cmocka_unit_test(limits_are_set), cmocka_unit_test(ends_are_told_once_and_programs_killed),
+		cmocka_unit_test(limits_are_set), cmocka_unit_test(a_child_has_its_share), cmocka_unit_test(ends_are_told_once_and_programs_killed),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
