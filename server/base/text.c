@@ -359,23 +359,29 @@ static bool log_escapes(unsigned char c)
 }
 
 /*
- * The first place in [i, n) whose byte a log escapes. Eight bytes at a time: a top bit that is set, or that a subtraction
- * sets, marks one; a borrow can only raise a false alarm above a true one, and the byte loop then finds the true one.
+ * Whether one of eight bytes may have to be escaped. A top bit that is set, or that a subtraction sets, marks one; a borrow can
+ * only raise a false alarm above a true one.
  */
-static size_t find_escaped(const char *p, size_t i, size_t n)
+static bool may_escape(const char *p)
 {
 	const uint64_t ones = UINT64_MAX / 255, tops = ones * 0x80;
+	uint64_t x, low, quote, slash, del;
 
-	for (; n - i >= 8; i += 8) {
-		uint64_t x, low, quote, slash, del;
-		memcpy(&x, p + i, sizeof x);
-		low = x - ones * ' ';
-		quote = (x ^ ones * '"') - ones;
-		slash = (x ^ ones * '\\') - ones;
-		del = (x ^ ones * 0x7f) - ones;
-		if ((x | low | quote | slash | del) & tops)
-			break;
-	}
+	memcpy(&x, p, sizeof x);
+	low = x - ones * ' ';
+	quote = (x ^ ones * '"') - ones;
+	slash = (x ^ ones * '\\') - ones;
+	del = (x ^ ones * 0x7f) - ones;
+	return (x | low | quote | slash | del) & tops;
+}
+
+/* The first place in [i, n) whose byte a log escapes: eight bytes at a time, the last eight once more in place of a rest. */
+static size_t find_escaped(const char *p, size_t i, size_t n)
+{
+	while (n - i >= 8 && !may_escape(p + i))
+		i += 8;
+	if (i < n && n - i < 8 && n >= 8 && !may_escape(p + n - 8))
+		return n;
 	while (i < n && !log_escapes((unsigned char)p[i]))
 		i++;
 	return i;

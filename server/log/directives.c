@@ -43,6 +43,7 @@ struct host_logs {
 /* log_module's section structure: what LogLevel says there. */
 struct section_logs {
 	signed char level[LOG_SUBJECTS];        /* UNSET_LEVEL: as outside */
+	bool any;                               /* one of them is set: most requests meet none, and need no settings of their own */
 };
 
 static struct log_targets *targets;
@@ -93,13 +94,14 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 		return memcpy(s, base ? base : over, sizeof *s);
 	memcpy(s, over, sizeof *s);
 	merge_levels(s->level, ((const struct section_logs *)base)->level);
+	s->any |= ((const struct section_logs *)base)->any;
 	return s;
 }
 
 const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct arena *a)
 {
 	const struct section_logs *own = section;
-	struct log_settings *s = own ? arena_memdup(a, host, sizeof *host) : NULL;
+	struct log_settings *s = own && own->any ? arena_memdup(a, host, sizeof *host) : NULL;
 
 	if (!s)
 		return host;
@@ -257,6 +259,7 @@ static signed char *levels_at(struct conf_call *call, void *config)
 	section = &call->target->section[call->module->index];
 	if (!*section)
 		*section = create_section(call->env);
+	((struct section_logs *)*section)->any = true;
 	return ((struct section_logs *)*section)->level;
 }
 

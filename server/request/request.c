@@ -30,9 +30,9 @@ struct request *request_new(struct arena *a)
 
 struct text request_env(const struct request *r, const char *name)
 {
-	struct text value = fields_get(&r->env, name);
+	struct text value = r->env.n ? fields_get(&r->env, name) : (struct text){ NULL, 0 };
 
-	return !value.p && strcmp(name, "UNIQUE_ID") == 0 ? text_of(request_id(r)) : value;
+	return !value.p && *name == 'U' && strcmp(name, "UNIQUE_ID") == 0 ? text_of(request_id(r)) : value;
 }
 
 /* What tells this process from all others, wherever they run: drawn when the first request asks. */
