@@ -79,7 +79,7 @@ WAYS = {
     'gcrypt-hash': Way(SEGV, 'null-deref', [None, 'crash_gcrypt_hash']),
     'gcrypt-gcm': Way(SEGV, 'null-deref', [None, 'gcry_cipher_encrypt', 'crash_gcrypt_gcm']),
     'sandbox': Way('SIGSYS', 'sandbox', [None, 'crash_sandbox']),
-    'log-text': Way(SEGV, 'null-deref', [None, 'log_put', 'crash_log_text']),
+    'log-text': Way(SEGV, 'null-deref', [None, 'log_put_at', 'crash_log_text']),
 }
 SERVING = ['fault_start', 'phase_handler', 'phases_run', 'h1_run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
 POINTS = {
