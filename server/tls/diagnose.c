@@ -271,6 +271,17 @@ enum tls_reason tls_failure_reason(const struct tls *t)
 	return reason_of_code(t);
 }
 
+static void say_other(struct buf *b, int code)
+{
+	if (code == GNUTLS_E_NO_APPLICATION_PROTOCOL)
+		buf_puts(b, "no application protocol in common: by ALPN the client offers neither http/1.1 nor http/1.0 nor h2, so it is no client of HTTP");
+	else if (code == GNUTLS_E_INAPPROPRIATE_FALLBACK)
+		buf_puts(b, "the client says that it speaks newer protocols and tries an older one (TLS_FALLBACK_SCSV): its first try was lost on the way, or "
+			    "somebody between wants it weaker");
+	else
+		buf_printf(b, "%s", gnutls_strerror(code));
+}
+
 static void say_code(struct buf *b, const struct tls *t)
 {
 	const char *host = t->policy ? t->policy->name : "?";
@@ -295,7 +306,7 @@ static void say_code(struct buf *b, const struct tls *t)
 		say_certificates(b, t);
 		break;
 	default:
-		buf_printf(b, "%s", gnutls_strerror(t->code));
+		say_other(b, t->code);
 	}
 }
 

@@ -802,7 +802,8 @@ class Robust(ServerTest):
 
     def test_the_log_explains(self):
         for data, line in ((SSL2, 'BH0505'), (H(hello12(version=0x0300), version=0x0300), 'BH0506.*(no protocol in common|version)'),
-                           (H(message(HELLO, hello_body()[:60])), 'BH0506.*malformed'), (H(hello13({ALPN: vec(2, vec(1, b'spdy/3'))})), 'BH0506.*(?i:application protocol)')):
+                           (H(message(HELLO, hello_body()[:60])), 'BH0506.*malformed'), (H(hello13({ALPN: vec(2, vec(1, b'spdy/3'))})), 'BH0506.*no application protocol in common: by ALPN'),
+                           (H(hello12(suites=SUITES12 + b'\x56\x00')), r'BH0506.*tries an older one \(TLS_FALLBACK_SCSV\)')):
             with self.subTest(line), Peer(self.ports[0]) as p:
                 p.send(data).end()
                 self.s.logged(line)
