@@ -4,14 +4,13 @@ compression, the log."""
 import os
 import re
 import shlex
-import socket
 import ssl
 import subprocess
 import unittest
 
 from auth_test import login, sha1
 from server import SSL_ON, ServerTest, certificate, context, needs_localhost, wait_for
-from tls_test import HOST, Records, TLS12, TLS13, run
+from tls_test import HOST, TLS12, TLS13, run
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 SWITCH = r'''

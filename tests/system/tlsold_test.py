@@ -8,8 +8,8 @@ import unittest
 
 from server import ServerTest, alive, certificate
 from tlsold import NIST, ClientOld
-from tlsraw import ALERT, CCS, CLIENT_KEY, DATA, FINISHED, GROUPS, HANDSHAKE, SERVER_HELLO, SHARES, P256, X25519, Client13, Peer, hello12, hello13, message, record, share, vec
-from tlsrobust_test import BAD_MAC, DECODE, DECRYPT, FAILURE, GET, ILLEGAL, NO_RENEGOTIATION, OVERFLOW, UNEXPECTED, VERSION
+from tlsraw import ALERT, CCS, CLIENT_KEY, DATA, FINISHED, GROUPS, HANDSHAKE, SERVER_HELLO, SHARES, Peer, hello12, hello13, message, record, share, vec
+from tlsrobust_test import BAD_MAC, DECODE, DECRYPT, FAILURE, GET, ILLEGAL, NO_RENEGOTIATION, OVERFLOW, UNEXPECTED
 
 OLD = (0x0301, 0x0302, 0x0303)
 NAMES = {0x0301: '1.0', 0x0302: '1.1', 0x0303: '1.2', 23: 'P-256', 24: 'P-384', 25: 'P-521', 29: 'X25519', 30: 'X448'}
