@@ -45,12 +45,11 @@ class Hostile(ServerTest):
     def test_rules_without_end(self):
         """More work than a turn may have is refused; others are served all the while, by the same child."""
         self.s.write('htdocs/rules/a.txt', 'a')
-        for rules in (''.join('RedirectMatch a.*a.*%dt$ /\n' % i for i in range(18000)), ''.join('<If true>\nSetEnv A%d 1\n</If>\n' % i for i in range(20000))):
-            self.s.write('htdocs/rules/.htaccess', rules)
-            began = time.monotonic()
-            self.assertIn(self.s.get('/rules/' + 'a' * 200 + '/x.txt').status, (500, 503))
-            self.assertLess(time.monotonic() - began, 12)
-            self.assertEqual(self.s.get('/index.html').status, 200)
+        self.s.write('htdocs/rules/.htaccess', ''.join('RedirectMatch a.*a.*%dt$ /\n' % i for i in range(18000)))
+        began = time.monotonic()
+        self.assertIn(self.s.get('/rules/' + 'a' * 200 + '/x.txt').status, (500, 503))
+        self.assertLess(time.monotonic() - began, 12)
+        self.assertEqual(self.s.get('/index.html').status, 200)
 
     def test_values_that_double(self):
         self.s.write('htdocs/double/a.txt', 'a')
