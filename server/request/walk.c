@@ -419,7 +419,7 @@ static unsigned cut_missing(struct request *r, const struct plan *p)
 		if (n <= 1)
 			break;
 	}
-	if (n > 1 && S_ISLNK(st.st_mode)) {
+	if (n > 1 && S_ISLNK(st.st_mode) && fstatat(AT_FDCWD, at, &st, 0) < 0 && (errno == ENOENT || errno == ELOOP)) {
 		log_errorx(&r->client->about, LOG_CORE, "BH0429", "access to %s denied: the symbolic link leads to nothing that is there", at);
 		r->refused = "symbolic link";
 		return 403;

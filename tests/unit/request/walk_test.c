@@ -25,7 +25,8 @@ static void links_by_options(void **state)
 		{ "/follow/none/link", 403 }, { "/follow/none/x.txt", 200 }, { "/owner/link", 200 }, { "/owner/foreign", 403 },
 		{ "/owner/x.txt", 200 }, { "/owner/linkdir/x.txt", 200 }, { "/owner/foreigndir/x.txt", 403 }, { "/owner/loop", 403 },
 		{ "/follow/loop", 403 }, { "/follow/dangling", 403 }, { "/owner/dangling", 403 }, { "/follow/dangling/x", 403 }, { "/owner/x.txt/more", 404 },
-		{ "/owner/relative", 200 }, { "/follow/up", 200 },
+		{ "/owner/relative", 200 }, { "/follow/up", 200 }, { "/follow/linkdir/none", 404 }, { "/follow/linkdir/none/x", 404 }, { "/owner/linkdir/none", 404 },
+		{ "/follow/loop/x", 403 }, { "/linkdir/none", 403 }, { "/owner/foreigndir/none", 403 },
 	};
 
 	(void)state;
