@@ -15,6 +15,7 @@
 #define ANY_ANY 0.01                    /* of a wildcard among types, where the client gives no qualities: it was added without thought */
 #define ANY_SUBTYPE 0.02
 #define NO_LANGUAGE 0.001               /* of a variant in no language, where the client named some */
+#define NO_CODING 0.0001                /* of content as it is, where the client named codings, and not that */
 #define NEAR_LANGUAGE 0.0009            /* of "en" for who wants "en-GB" alone */
 
 enum { FORCE_UNSET = -1, FORCE_NONE = 0, FORCE_PREFER = 1, FORCE_FALLBACK = 2 };
@@ -241,7 +242,7 @@ static double of_encoding(const struct preferences *l, const struct variant *v)
 	}
 	if (star >= 0)
 		return star;
-	return v->encoding ? 0 : 1;
+	return v->encoding ? 0 : l->given ? NO_CODING : 1;
 }
 
 /* ------------------------------------------------------------------------------------------------ comparison */

@@ -14,6 +14,10 @@ static struct variant CODED[] = {
 	{ .name = "c.txt.gz", .type = "text/plain", .encoding = "x-gzip", .quality = 1, .size = 10 },
 	{ .name = "c.txt.br", .type = "text/plain", .encoding = "br", .quality = 1, .size = 9 },
 };
+static struct variant SMALL[] = {
+	{ .name = "s.txt", .type = "text/plain", .quality = 1, .size = 1 },
+	{ .name = "s.txt.gz", .type = "text/plain", .encoding = "gzip", .quality = 1, .size = 21 },
+};
 static struct variant CHARSETS[] = {
 	{ .name = "l", .type = "text/plain", .charset = "iso-8859-1", .quality = 1, .size = 1 },
 	{ .name = "u", .type = "text/plain", .charset = "utf-8", .quality = 1, .size = 2 },
@@ -40,6 +44,8 @@ static void the_order_of_decisions(void **state)
 		{ "", CODED, 3, "", "c.txt", "negotiate,accept-encoding" }, { "", CODED, 3, "Accept-Encoding: gzip\r\n", "c.txt.gz", NULL },
 		{ "", CODED, 3, "Accept-Encoding: gzip;q=0.5, br\r\n", "c.txt.br", NULL }, { "", CODED, 3, "Accept-Encoding: *;q=0\r\n", NULL, NULL },
 		{ "", CODED, 3, "Accept-Encoding: identity;q=0, gzip;q=0.1\r\n", "c.txt.gz", NULL },
+		{ "", SMALL, 2, "Accept-Encoding: gzip\r\n", "s.txt.gz", NULL }, { "", SMALL, 2, "", "s.txt", NULL },
+		{ "", SMALL, 2, "Accept-Encoding: br\r\n", "s.txt", NULL }, { "", SMALL, 2, "Accept-Encoding: gzip;q=0.5, identity\r\n", "s.txt", NULL },
 		{ "", CHARSETS, 2, "", "u", "negotiate,accept-charset" }, { "", CHARSETS, 2, "Accept-Charset: utf-8;q=0.2\r\n", "l", NULL },
 		{ "", CHARSETS, 2, "Accept-Charset: iso-8859-1;q=0.1, *;q=0.5\r\n", "u", NULL }, { "", LEVELS, 2, "", "2", NULL },
 		{ "", LEVELS, 2, "Accept: text/html;level=1\r\n", "1", NULL },
