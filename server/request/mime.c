@@ -174,11 +174,13 @@ const char *mime_handler_name(const struct request *r)
 
 unsigned mime_check(struct request *r)
 {
+	if (!r->found && r->parent)                     /* a name of DirectoryIndex that is not there keeps nothing back */
+		return 0;
 	if (r->type_handler && !r->type_handler->handler)
 		return deny(r, r->type_handler);
 	if (r->found && S_ISDIR(r->st.st_mode))         /* its index is looked at when it is found */
 		return 0;
-	if (r->type && !r->handler && type_is_code(r->type)) {
+	if (r->found && r->type && !r->handler && type_is_code(r->type)) {
 		log_errorx(&r->client->about, LOG_MIME, "BH0441",
 			   "%s denied: its type %s stands for a program that does not exist here, and the source is not sent instead; "
 			   "ForceType text/plain in a <Files> section lets it be read as it is", r->path, r->type);

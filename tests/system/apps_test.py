@@ -17,7 +17,7 @@ HOST = '''\
 CONFIG = '''\
 AddHandler cgi-script .php
 AddType image/svg+xml svg svgz
-DirectoryIndex index.php index.html
+DirectoryIndex index.php index.html index.cgi index.pl index.phtml
 <Directory "@DIR@">
     Options Indexes FollowSymLinks ExecCGI MultiViews
     AllowOverride All
@@ -80,7 +80,7 @@ FILES = {
     'wordpress/.htaccess': WORDPRESS, 'wordpress/index.php': PHP, 'wordpress/wp-config.php': PHP, 'wordpress/wp-content/a.png': 'png',
     'symfony/.htaccess': SYMFONY, 'symfony/index.php': PHP, 'symfony/bundles/x.css': 'css',
     'drupal/.htaccess': DRUPAL, 'drupal/css_a.css': 'css', 'drupal/css_a.css.gz': 'packed',
-    'plain/index.html': 'index', 'plain/files/x': 'x', 'plain/front.html': 'front', 'plain/fall/x': 'x', 'plain/back/x': 'x',
+    'plain/index.html': 'index', 'plain/files/x': 'x', 'plain/files/x.php5': '<?php secret', 'plain/front.html': 'front', 'plain/fall/x': 'x', 'plain/back/x': 'x',
     'plain/short.txt': 'short', 'plain/long.txt': 'long ' * 40,
 }
 # host, request (fields behind it, one a line), status, what the body has or the Location is, fields
@@ -104,6 +104,9 @@ ROWS = [
     ('drupal', 'GET /css_a.css\nAccept-Encoding: gzip', 200, 'packed', {'content-encoding': 'gzip', 'content-type': 'text/css', 'vary': 'Accept-encoding'}),
     ('drupal', 'GET /css_a.css', 200, 'css', {'content-encoding': None, 'vary': None}),
     ('plain', 'GET /users/ann/pictures/1', 308, 'http://people.test/ann?pictures/1', {}),
+    ('plain', 'GET /files/', 200, 'Index of /files', {}),                           # index.php is not there, so it is nothing that has to be held back
+    ('plain', 'GET /files/none.php5', 404, None, {}),
+    ('plain', 'GET /files/x.php5', 403, None, {}),
     ('plain', 'OPTIONS /files/', 200, '', {'allow': 'GET,POST,OPTIONS,HEAD,TRACE'}),
     ('plain', 'POST /files/', 404, None, {}),
     ('plain', 'PUT /files/', 405, None, {}),
