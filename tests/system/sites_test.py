@@ -114,18 +114,21 @@ class Sites(ServerTest):
         shutil.copy('conf/etc/mime.types' if os.path.exists('conf/etc/mime.types') else '/etc/mime.types', s.path('conf/mime.types'))
         os.chmod(s.path('cgi-bin/test-cgi'), 0o755)
         os.symlink(s.path('outside'), s.path('htdocs/outside'))
-        self.assertRegex(self.notices(s), r'httpd\.conf:\d+: notice: .*(INCLUDES|AddOutputFilter)')
+        self.notices(s)
         s.start()
         self.drops_root(s)
         for tls in (False, True):
             self.assertEqual(s.get('/', tls=tls).body, b'it works\n')
-            for path, words in (('/.htpasswd', b'secret'), ('/page.shtml', b'#echo'), ('/page.shtml/more', b'#echo'), ('/cgi-bin/', b'test-cgi')):
-                for method in ('GET', 'POST') if 'shtml' not in path else ('GET',):
+            for path, words in (('/.htpasswd', b'secret'), ('/cgi-bin/', b'test-cgi')):
+                for method in ('GET', 'POST'):
                     answer = s.get(path, tls=tls, method=method)
                     self.assertEqual(answer.status, 403, (path, method))
                     self.assertNotIn(words, answer.body)
                 self.assertEqual(s.get(path, tls=tls, method='HEAD').status, 403, path)
             self.assertEqual(s.get('/cgi-bin/test-cgi', tls=tls).body, b'it ran\n')
+            # INCLUDES is set, but Options has no Includes: as in Apache the page goes out as it is, and the log says so.
+            self.assertIn(b'#echo', s.get('/page.shtml', tls=tls).body)
+            wait_for(lambda: 'Options +Includes' in s.read('logs/error_log'), lambda: s.read('logs/error_log'))
             self.assertEqual(s.get('/a.tgz', tls=tls).headers['content-type'], 'application/x-gzip')
             self.assertEqual(s.get('/a.Z', tls=tls).headers['content-type'], 'application/x-compress')
             # The link leads out of what is granted: the section for / denies it.
