@@ -239,6 +239,30 @@ static void faults_are_named(void **state)
 	check_refused(modules, rows, sizeof rows / sizeof rows[0]);
 }
 
+static void where_the_walk_need_not_look(void **state)
+{
+	static const struct { const char *text; bool plain; } rows[] = {
+		{ "", true },
+		{ "<Directory />\nOptions +Indexes\nAllowOverride None\n</Directory>\n<Directory /srv/www>\nOptions Indexes FollowSymLinks\n</Directory>\n", true },
+		{ "<Location /x>\nOptions None\n</Location>\n<DirectoryMatch x>\nOptions None\n</DirectoryMatch>\n", true },   /* the walk does not ask these */
+		{ "Options None\n", false }, { "Options SymLinksIfOwnerMatch\n<Directory /srv>\nOptions FollowSymLinks\n</Directory>\n", false },
+		{ "<Directory /srv>\nOptions Indexes\n</Directory>\n", false }, { "<Directory /srv>\nOptions -FollowSymLinks\n</Directory>\n", false },
+		{ "<Directory /s*>\nOptions None\n</Directory>\n", false }, { "<Directory /srv>\nOptions SymLinksIfOwnerMatch\n</Directory>\n", false },
+		{ "<Directory /srv>\nAllowOverride All\n</Directory>\n", false }, { "<Directory /srv>\nAllowOverrideList SetEnv\n</Directory>\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct world *w = world_good(modules, rows[i].text);
+
+		if (sections_plain_walk(w->site->main) != rows[i].plain) {
+			print_error("not %s: %s\n", rows[i].plain ? "plain" : "looked at", rows[i].text);
+			fail();
+		}
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,7 +270,7 @@ int main(void)
 		cmocka_unit_test(the_last_level_as_apache_sees_it),
 		cmocka_unit_test(the_walk_sees_folders_level_by_level), cmocka_unit_test(sets_are_made_once_and_bounded),
 		cmocka_unit_test(a_request_without_sections_costs_no_set), cmocka_unit_test(a_pattern_at_its_limits_is_an_error_not_a_miss),
-		cmocka_unit_test(faults_are_named),
+		cmocka_unit_test(where_the_walk_need_not_look), cmocka_unit_test(faults_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
