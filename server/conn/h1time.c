@@ -42,7 +42,7 @@ int64_t h1_due(const struct conn *c)
 		return c->work_until;
 	if (c->late.asks)
 		return c->late.until;
-	if (h && h->tunnel && !h->ended)        /* the handler knows how long it may be silent */
+	if (h->tunnel && !h->ended)        /* the handler knows how long it may be silent */
 		return INT64_MAX;
 	if (c->blocked || c->wire_left.n)
 		return c->sent_at + set->timeout;

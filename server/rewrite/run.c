@@ -105,11 +105,12 @@ static bool spent(struct rewriting *w)
 	return ms > w->until_ms || w->steps > STEP_LIMIT;
 }
 
-static void tell_spent(struct rewriting *w, const struct rewrite_rule *rule)
+static enum rewrite_result tell_spent(struct rewriting *w, const struct rewrite_rule *rule)
 {
 	log_errorx(&w->r->client->about, LOG_REWRITE, "BH0614", "%s answered with 500: the rules lead in a circle, or take too long: a second, or a million "
 		   "steps, were not enough (RewriteRule %s of %s:%u)", w->r->path, rule->pattern, rewrite_file_of(rule), rule->pos.line);
 	w->status = 500;
+	return REWRITE_BROKEN;
 }
 
 /* 1, 0, -1 */
@@ -370,10 +371,8 @@ enum rewrite_result rewrite_list_apply(struct rewriting *w, const struct rewrite
 		const struct rewrite_rule *rule = list->at[i];
 		enum outcome out;
 
-		if (spent(w)) {
-			tell_spent(w, rule);
-			return REWRITE_BROKEN;
-		}
+		if (spent(w))
+			return tell_spent(w, rule);
 		if (w->sub && rule->flags & (REWRITE_F_NOSUBREQ | REWRITE_F_REDIRECT))
 			continue;
 		if (!w->uri.p && set_uri(w) != 0)
