@@ -228,10 +228,9 @@ static int add(struct fields *f, const char *name, const char *value)
 	return value ? fields_add(f, text_of(name), text_of(value)) : 0;
 }
 
-/* What the head says goes into the response: fields of all statuses, as Apache's, so that they outlive an error page. */
-static int apply(struct cgi *c, const struct cgihead *h)
+/* Its fields go into those of all statuses, as Apache's, so that they outlive an error page. */
+int cgi_take_head(struct request *r, const struct cgihead *h)
 {
-	struct request *r = c->r;
 	bool conditional = !h->status && r->status == 200 && (r->method_id == HTTP_GET || r->method_id == HTTP_HEAD);
 	char date[HTTP_DATE];
 	int rc = 0;
@@ -248,7 +247,7 @@ static int apply(struct cgi *c, const struct cgihead *h)
 	r->length = h->length;
 	if (h->close)
 		r->keepalive = false;
-	rc |= add(&r->out, "Content-Range", h->range);
+	rc |= add(&r->out, "Content-Range", h->range) | add(&r->out, "Location", h->location);
 	if (conditional) {
 		r->etag = h->etag;
 		r->modified = h->modified;
@@ -298,7 +297,7 @@ static bool take_head(struct cgi *c, size_t n)
 	}
 	if (leads_away(c, &h))
 		return true;
-	if (apply(c, &h) < 0 || add(&r->out, "Location", h.location) < 0) {
+	if (cgi_take_head(r, &h) < 0) {
 		fail(c, 503);
 		return false;
 	}

@@ -15,6 +15,9 @@ extern const struct handler cgi_handler;
 
 struct request;
 struct spawn_limits;
+struct cgihead;
+/* What a program's head says goes into the response, Location too. 0 or -1 (no memory). */
+int cgi_take_head(struct request *r, const struct cgihead *h);
 /* Of a request's sections: whether Authorization is passed on; whether REQUEST_URI is the path of now; the limits of its programs. */
 bool cgi_passes_auth(const struct request *r);
 bool cgi_uri_is_current(const struct request *r);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "handler/proxyapp.h"
 #include "log/log.h"
 #include "request/mime.h"
 #include "request/phases.h"
@@ -18,6 +19,7 @@
 
 static const struct { const char *scheme; const struct handler *handler; } protocols[] = {
 	{ "http", &proxyhttp_handler }, { "https", &proxyhttp_handler }, { "ws", &proxyhttp_handler }, { "wss", &proxyhttp_handler },
+	{ "fcgi", &fcgi_handler }, { "scgi", &scgi_handler }, { "uwsgi", &uwsgi_handler },
 };
 
 static const struct handler *handler_of(const struct proxy_worker *w)

@@ -20,6 +20,7 @@
 #include "filter/coding.h"
 #include "handler/asis.h"
 #include "handler/autoindex.h"
+#include "handler/proxyapp.h"
 #include "handler/status.h"
 #include "handler/cgi.h"
 #include "process/settings.h"
@@ -79,6 +80,7 @@ struct conf_module *const config_modules[] = {
 	&asis_module,
 	&ssi_module,
 	&proxy_module,
+	&proxy_fcgi_module,
 	&actions_module,
 	&harmless_module,
 	NULL

@@ -157,7 +157,7 @@ static const char shipped[] = "authn_dbd authn_socache authnz_ldap "
 	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
 	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap "
 	"lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_connect proxy_express "
-	"proxy_fcgi proxy_fdpass proxy_ftp proxy_html proxy_http2 proxy_scgi proxy_uwsgi ratelimit "
+	"proxy_fdpass proxy_ftp proxy_html proxy_http2 ratelimit "
 	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain socache_dbm socache_memcache "
 	"socache_redis suexec systemd usertrack xml2enc gnutls php5 php7 php";
 
