@@ -98,13 +98,13 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	return s;
 }
 
-const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct arena *a)
+const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct log_settings *s)
 {
 	const struct section_logs *own = section;
-	struct log_settings *s = own && own->any ? arena_memdup(a, host, sizeof *host) : NULL;
 
-	if (!s)
+	if (!own || !own->any)
 		return host;
+	*s = *host;
 	memcpy(s->level, own->level, sizeof s->level);
 	merge_levels(s->level, host->level);
 	return s;

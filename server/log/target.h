@@ -68,10 +68,10 @@ struct log_host {
 	const struct log_access *access;        /* in order; a host without its own CustomLog has the main server's */
 };
 /*
- * What is logged about a request whose merged section structure of log_module is `section`: the host's settings, or a copy in
- * `a` with the levels of the section.
+ * What is logged about a request whose merged section structure of log_module is `section`: the host's settings, or `s`,
+ * which becomes a copy of them with the levels of the section.
  */
-const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct arena *a);
+const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct log_settings *s);
 /* The table that the configuration being read collects into, and the arena of its formats; set by the reader before conf_apply. */
 void log_targets_use(struct log_targets *t, struct arena *a);
 /* The names that expressions may ask for; NULL: all. */

@@ -102,6 +102,7 @@ struct client {
 	unsigned requests;                      /* on this connection, this one included */
 	bool nokeepalive;                       /* env nokeepalive: close after this response */
 	struct log_about about;                 /* for messages: peer and settings of the host in use */
+	struct log_settings levels;             /* of the section in use, where `about` points to them: they outlive the request and its look-ups */
 	struct request *request;                /* the one from the client that is being answered, for messages; NULL = none. Set by conn/ */
 	char log_id[17];                        /* of the connection: "" until something was logged about it (logline.h) */
 };

@@ -46,7 +46,7 @@ static void use_levels(struct request *r)
 
 	if (log_module.index < s->nmodules && s->modules[log_module.index] == &log_module) {
 		const struct log_host *logs = host_config(r->host, &log_module);
-		r->client->about.settings = log_settings_within(&logs->settings, r->section[log_module.index], r->arena);
+		r->client->about.settings = log_settings_within(&logs->settings, r->section[log_module.index], &r->client->levels);
 	}
 }
 
