@@ -134,7 +134,7 @@ static const struct {
 	const char *prefixes;           /* its directives begin so; blank-separated */
 	const char *remedy;
 } absent[] = {
-	{ "php", "php_", "PHP runs in a FastCGI pool (php-fpm), which is not available in this release" },
+	{ "php", "php_", "PHP runs in php-fpm: write php_value lines into its pool or .user.ini, and SetHandler \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" for .php files" },
 	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass" },
 	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass" },
 	{ "security2", "Sec", "mod_security does not exist here: put it in front" },

@@ -182,9 +182,10 @@ unsigned mime_check(struct request *r)
 		return 0;
 	if (r->found && r->type && !r->handler && type_is_code(r->type)) {
 		log_errorx(&r->client->about, LOG_MIME, "BH0441",
-			   "%s denied: its type %s stands for a program that does not exist here, and the source is not sent instead; "
+			   "%s denied: its type %s stands for a program, no handler runs it, and the source is not sent instead; "
+			   "PHP runs in php-fpm: SetHandler \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\"; CGI by ScriptAlias or AddHandler cgi-script; "
 			   "ForceType text/plain in a <Files> section lets it be read as it is", r->path, r->type);
-		r->refused = "its type stands for a program that does not exist here";
+		r->refused = "its type stands for a program, and no handler runs it";
 		return 403;
 	}
 	return 0;
