@@ -20,10 +20,10 @@ static inline void held_free(struct held *h)
 /* Copies bytes behind what is there. 0 or -1 (no memory). */
 static inline int held_add(struct held *h, const char *p, size_t n)
 {
-	size_t left = h->n - h->at;
+	size_t left = h->p ? h->n - h->at : 0;
 	char *grown;
 
-	if (!n)
+	if (!n || !p)
 		return 0;
 	if (!(grown = malloc(left + n)))
 		return -1;

@@ -248,7 +248,7 @@ static void tell_none(struct proxy_try *t)
 	if (r->proxy->balancer)
 		log_errorx(&r->client->about, LOG_PROXY, "BH0747", "%s answered with 503: no member of balancer://%s can take it: all are in error, disabled, or have just failed",
 			   r->path, r->proxy->balancer->name);
-	else
+	else if (r->proxy->worker)
 		log_errorx(&r->client->about, LOG_PROXY, "BH0746", "%s answered with 503: %s is left alone, since it failed less than retry=%lld seconds ago, or is disabled "
 			   "by status=", r->path, r->proxy->worker->name, (long long)(r->proxy->worker->retry / 1000));
 }

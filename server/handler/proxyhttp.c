@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handler/held.h"
 #include "handler/proxyfields.h"
 #include "http/body.h"
 #include "log/log.h"
@@ -24,9 +25,6 @@
 #define EXPECT_MS 1000                  /* how long a server behind has for its 100, before the body is sent all the same */
 
 enum state { ASK_CONNECT, ASK_HEAD, ASK_BODY, ASK_TUNNEL, ASK_OVER };
-
-/* Bytes that somebody has not taken yet. */
-struct held { char *p; size_t n, at; bool ours; };
 
 struct exchange {
 	struct proxy_try t;             /* first */
@@ -50,31 +48,6 @@ struct exchange {
 
 static char buffer[READ_SIZE];          /* of the turn at hand */
 static char chunk[32 + 65536];
-
-static void held_free(struct held *h)
-{
-	if (h->ours)
-		free(h->p);
-	*h = (struct held){ 0 };
-}
-
-/* Behind what is there. 0 or -1. */
-static int held_add(struct held *h, const char *p, size_t n)
-{
-	size_t left = h->n - h->at;
-	char *grown;
-
-	if (!n)
-		return 0;
-	if (!(grown = malloc(left + n)))
-		return -1;
-	if (left)
-		memcpy(grown, h->p + h->at, left);
-	memcpy(grown + left, p, n);
-	held_free(h);
-	*h = (struct held){ .p = grown, .n = left + n, .ours = true };
-	return 0;
-}
 
 /* ------------------------------------------------------------------------------------------------ the end */
 
