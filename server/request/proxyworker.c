@@ -384,7 +384,7 @@ static int set_key(struct conf_call *call, void *config, const struct key *k, co
 	void *at = (char *)config + k->offset;
 	struct proxy_worker *w = config;
 	struct proxy_balancer *b = config;
-	int on;
+	int on = 0;
 
 	switch (k->kind) {
 	case KEY_SECONDS: case KEY_MS: case KEY_NUMBER:
@@ -438,7 +438,7 @@ int proxy_set_key(struct conf_call *call, struct proxy_worker *w, struct proxy_b
 		return conf_fail(call, "bulkhead.conf(5) lists the keys under ProxyPass", "the key \"%.*s\" is unknown", (int)n, word);
 	if (w)
 		return set_key(call, w, k, equals + 1);
-	for (struct proxy_member *m = b->members; m && rc == 0; m = m->next)
+	for (struct proxy_member *m = b ? b->members : NULL; m && rc == 0; m = m->next)
 		rc = set_key(call, m->worker, k, equals + 1);
 	return rc;
 }

@@ -81,11 +81,12 @@ static int set_file(struct conf_call *call, struct rewrite_map *m, const char *p
 
 static int set_database(struct conf_call *call, struct rewrite_map *m, const char *rest)
 {
-	size_t n = *rest == '=' ? strcspn(rest, ":") : 0;
+	size_t n;
 
 	if (!HAVE_GDBM)
 		return conf_fail(call, "install libgdbm-dev and build anew, or write the table as a text: RewriteMap NAME txt:FILE",
 				 "this program was built without gdbm, so that %s%s cannot be read", m->name, rest);
+	n = *rest == '=' ? strcspn(rest, ":") : 0;
 	if (n && !(n == 5 && strncmp(rest, "=gdbm", 5) == 0) && !(n == 8 && strncmp(rest, "=default", 8) == 0))
 		return conf_fail(call, "make the file anew with httxt2dbm -f gdbm", "databases of the form \"%.*s\" are not read here: gdbm is", (int)n - 1, rest + 1);
 	if (rest[n] != ':' || !rest[n + 1])
