@@ -81,7 +81,7 @@ WAYS = {
     'sandbox': Way('SIGSYS', 'sandbox', [None, 'crash_sandbox']),
     'log-text': Way(SEGV, 'null-deref', [None, 'log_put_at', 'crash_log_text']),
 }
-SERVING = ['fault_start', 'phase_handler', 'phases_run', 'h1_run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
+SERVING = ['fault_start', 'phases_run', 'h1_run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
 POINTS = {
     '/fault-at/head/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_head_parse_request', 'h1_run', 'child_run', 'main'],
     '/fault-at/access/malloc-locked': [None, 'crash_malloc_locked', 'fault_level', 'fault_crash', '__wrap_access_run', 'phases_run', 'child_run', 'main'],

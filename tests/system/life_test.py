@@ -187,14 +187,12 @@ class Strangers(Life):
         self.assertEqual(s.get(tls=True).status, 200)
         victim = s.role('keys')
         os.kill(victim, signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            self.assertRaises((OSError, EOFError), s.get, tls=True)
-            self.assertEqual(s.get().status, 200)
-            self.assertLess(time.monotonic() - began, 15)
-        finally:
-            os.kill(victim, signal.SIGCONT)
+        began = time.monotonic()
+        self.served(s)                          # it may be lost: until the keyholder is replaced
+        self.assertEqual(s.get().status, 200)
+        self.assertLess(time.monotonic() - began, 15)
         wait_for(lambda: self.served(s), 'handshakes again')
+        self.assertNotEqual(s.role('keys'), victim)
 
     def served(self, s):
         try:
@@ -384,7 +382,9 @@ class Restarts(Life):
         for _ in range(2):
             self.restart(s)
         again('after graceful restarts')
+        old = set(s.workers())
         self.restart(s, signal.SIGHUP)
+        wait_for(lambda: len(s.workers()) == 2 and not old & set(s.workers()), 'only new children')
         again('after a restart')
         for pid in children_of(s.pid):
             os.kill(pid, signal.SIGKILL)
