@@ -16,7 +16,7 @@
 
 static const struct { const char *scheme; uint16_t port; bool secure; } schemes[] = {
 	{ "http", 80, false }, { "https", 443, true }, { "ws", 80, false }, { "wss", 443, true }, { "fcgi", 8000, false }, { "scgi", 4000, false },
-	{ "uwsgi", 3031, false },
+	{ "uwsgi", 3031, false }, { "ajp", 8009, false },
 };
 
 uint16_t proxy_default_port(struct text scheme)
@@ -170,6 +170,8 @@ struct proxy_worker *proxy_worker_make(struct conf_call *call, struct proxy_host
 		conf_fail(call, no_forward, "\"%s\": the scheme %.*s is not spoken here", url, (int)u.scheme.n, u.scheme.p);
 		return NULL;
 	}
+	if (text_is_nocase(u.scheme, "ajp"))    /* taken, so that the rest of a configuration can be brought along */
+		conf_warn(call, "let the application server speak http and write its http:// address", "AJP is not spoken here: what leads to %s is answered with 500", url);
 	if (!m->cells && make_cells(call, m) < 0)
 		return NULL;
 	if (m->nall == PROXY_WORKERS) {

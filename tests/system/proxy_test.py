@@ -99,3 +99,11 @@ class Proxying(ServerTest):
         self.back.listener.close()
         wait_for(lambda: self.ask('/b')[0] == 503, lambda: self.s.read('logs/error_log'))
         self.s.logged('BH0748')
+
+
+class NotSpoken(ServerTest):
+    def test_ajp_is_taken_with_a_warning_and_answers_500(self):
+        s = self.serve('ProxyPass "/shop" "ajp://127.0.0.1:8009/shop"\n', {'htdocs/a.txt': 'a'})
+        self.assertRegex(s.run('-t').stdout, r'case\.conf:1: warning: ProxyPass: AJP is not spoken here')
+        self.assertEqual((s.get('/shop/x').status, s.get('/a.txt').status), (500, 200))
+        s.logged('BH0745.*ajp is not spoken')
