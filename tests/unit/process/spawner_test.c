@@ -137,6 +137,14 @@ static void limits_are_set(void **state)
 	assert_memory_equal(said, "3\n4\n/tmp/", 9);
 }
 
+/* All programs of the tests' child are gone, also those that have just ended. */
+static void forget_programs(void)
+{
+	spawnrun_owner_gone(7);
+	while (spawnrun_tick(INT64_MAX - 2) != INT64_MAX)
+		usleep(1000);
+}
+
 /* Programs that have ended stand until the child says that it is over with them. */
 static void a_child_has_its_share(void **state)
 {
@@ -154,10 +162,9 @@ static void a_child_has_its_share(void **state)
 		n++;
 	assert_int_equal(stage, SPAWN_BUSY);
 	assert_true(n <= SPAWN_SHARE && n > SPAWN_SHARE - 8);
-	spawnrun_owner_gone(7);
-	while (spawnrun_tick(INT64_MAX - 2) != INT64_MAX)
-		usleep(1000);
+	forget_programs();
 	assert_int_equal(ordered(script("ends", "#!/bin/sh\n"), no_env, none, &errnum), SPAWN_OK);
+	forget_programs();
 }
 
 static void ends_are_told_once_and_programs_killed(void **state)
