@@ -49,20 +49,12 @@ def rss(pid):
 class Programs(ServerTest):
     @classmethod
     def setUpClass(cls):
-        cls.s = cls.configure(cls, CONF, {'cgi-bin/' + name: text for name, text in SCRIPTS.items()})
+        cls.s = cls.shared(CONF, {'cgi-bin/' + name: text for name, text in SCRIPTS.items()})
         os.makedirs(cls.s.path('pids'))
         os.chmod(cls.s.path('pids'), 0o777)
         for name in SCRIPTS:
             os.chmod(cls.s.path('cgi-bin/' + name), 0o644 if name == 'closed' else 0o755)
         cls.s.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.doClassCleanups()
-
-    @classmethod
-    def addCleanup(cls, *args):
-        cls.addClassCleanup(*args)
 
     def pid(self, name):
         return int(wait_for(lambda: os.path.exists(self.s.path('pids/' + name)) and self.s.read('pids/' + name).strip(), 'the program says its number'))

@@ -10,7 +10,7 @@ import time
 import unittest
 import zlib
 
-from server import Server, ServerTest, wait_for
+from server import ServerTest, wait_for
 
 random.seed(4)
 WORDS = [''.join(random.choices('abcdefghijklmnop', k=random.randint(2, 9))) for _ in range(3000)]
@@ -74,10 +74,8 @@ class Codings(ServerTest):
     @classmethod
     def setUpClass(cls):
         packed = gzip.compress(BIG)
-        cls.s = Server(CONF, {'htdocs/big.txt': '', 'htdocs/small.txt': SMALL, 'htdocs/empty.txt': '', 'htdocs/chain/a.css': SMALL, 'htdocs/chain/a.svg': SMALL,
-                              'htdocs/chain/none/a.css': SMALL, 'htdocs/missing/a.html': SMALL, 'htdocs/unpacked/x': '', 'htdocs/both/x': ''})
-        cls.addClassCleanup(cls.s.remove)
-        cls.addClassCleanup(cls.s.stop)
+        cls.s = cls.shared(CONF, {'htdocs/big.txt': '', 'htdocs/small.txt': SMALL, 'htdocs/empty.txt': '', 'htdocs/chain/a.css': SMALL, 'htdocs/chain/a.svg': SMALL,
+                                  'htdocs/chain/none/a.css': SMALL, 'htdocs/missing/a.html': SMALL, 'htdocs/unpacked/x': '', 'htdocs/both/x': ''})
         for name, data in (('big.txt', BIG), ('unpacked/big.txt.gz', packed), ('unpacked/two.txt.gz', gzip.compress(b'one ') + gzip.compress(b'two')),
                            ('unpacked/cut.txt.gz', packed[:-1000]), ('unpacked/wrong.txt.gz', b'no gzip at all' * 100), ('both/big.txt.gz', packed)):
             with open(cls.s.path('htdocs/' + name), 'wb') as f:

@@ -17,19 +17,11 @@ ServerLimit 1
 class Hostile(ServerTest):
     @classmethod
     def setUpClass(cls):
-        cls.s = cls.configure(cls, CONF, {'htdocs/many/%03d-%s.%d' % (i, 'name' * 10, i): '' for i in range(300)})
+        cls.s = cls.shared(CONF, {'htdocs/many/%03d-%s.%d' % (i, 'name' * 10, i): '' for i in range(300)})
         for i in range(190):
             cls.s.write('htdocs/variants/a.%d.txt' % i, 'x')
         cls.s.start()
         cls.worker = cls.s.role('bulkhead-child')
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.doClassCleanups()
-
-    @classmethod
-    def addCleanup(cls, *args):
-        cls.addClassCleanup(*args)
 
     def tearDown(self):
         self.assertEqual(self.s.workers(), [self.worker], self.s.error_log[-1000:])

@@ -399,6 +399,14 @@ class ServerTest(unittest.TestCase):
     def serve(self, *args, **kw):
         return self.configure(*args, **kw).start()
 
+    @classmethod
+    def shared(cls, *args, **kw):
+        """A server for all tests of the class, not yet started."""
+        server = Server(*args, **kw)
+        cls.addClassCleanup(server.remove)
+        cls.addClassCleanup(server.stop)
+        return server
+
     def clean(self, server):
         failed = any(error for _, error in getattr(self._outcome, 'errors', []) or []) or (
             self._outcome.result is not None and any(t is self for t, _ in self._outcome.result.failures + self._outcome.result.errors))

@@ -90,21 +90,13 @@ class Pages(ServerTest):
     def setUpClass(cls):
         files = {'htdocs/' + name: text for name, text in PAGES.items()}
         files.update({'cgi-bin/' + name: text for name, text in SCRIPTS.items()})
-        cls.s = cls.configure(cls, CONF, files)
+        cls.s = cls.shared(CONF, files)
         os.makedirs(cls.s.path('pids'))
         os.chmod(cls.s.path('pids'), 0o777)
         for name in SCRIPTS:
             os.chmod(cls.s.path('cgi-bin/' + name), 0o755)
         os.chmod(cls.s.path('htdocs/full/page.html'), 0o774)
         cls.s.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.doClassCleanups()
-
-    @classmethod
-    def addCleanup(cls, *args):
-        cls.addClassCleanup(*args)
 
     def page(self, path, **kw):
         answer = self.s.get(path, **kw)

@@ -30,16 +30,8 @@ def wide():
 class Widest(ServerTest):
     @classmethod
     def setUpClass(cls):
-        cls.s = cls.configure(cls, wide()).start()
+        cls.s = cls.shared(wide()).start()
         cls.port, cls.children = cls.s.tls_port, cls.s.workers()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.doClassCleanups()
-
-    @classmethod
-    def addCleanup(cls, *args):
-        cls.addClassCleanup(*args)
 
     def tearDown(self):
         self.assertTrue(all(map(alive, self.children)))
