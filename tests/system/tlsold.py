@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tlsraw import ALERT, CCS, CERTIFICATE, CLIENT_KEY, DONE, FINISHED, GROUPS, HANDSHAKE, SERVER_HELLO, SERVER_KEY, Peer, hello12, message, record, vec
+from tlsraw import CCS, CERTIFICATE, CLIENT_KEY, DONE, FINISHED, GROUPS, HANDSHAKE, SERVER_HELLO, SERVER_KEY, Before13, hello12, message, record, vec
 
 SUITES = {'RSA': b'\x00\x2f', 'DHE': b'\x00\x33', 'ECDHE': b'\xc0\x13'}
 NIST = {23: ec.SECP256R1, 24: ec.SECP384R1, 25: ec.SECP521R1}
@@ -30,7 +30,7 @@ class BadMac(Exception):
     """A record of the server's that cannot be read."""
 
 
-class ClientOld(Peer):
+class ClientOld(Before13):
     """What is spoilt on the way is done by whoever calls: start() goes as far as ServerHelloDone, change() to Finished."""
 
     def __init__(self, port, version=0x0303, exchange='ECDHE', group=29, **kw):
@@ -159,18 +159,3 @@ class ClientOld(Peer):
         self.record(CCS, b'\x01')
         self.encrypt()
         return self.record(HANDSHAKE, self.finished() if finished is None else finished)
-
-    def done(self):
-        while True:
-            got = self.next()
-            if got is None or got[0] == ALERT:
-                raise AssertionError('no ChangeCipherSpec: %r' % (got,))
-            if got[0] == CCS:
-                break
-        self.open = self.reader
-        if self.message()[0] != FINISHED:
-            raise AssertionError('no Finished')
-        return self
-
-    def connect(self, **kw):
-        return self.start(**kw).change().done()

@@ -222,7 +222,27 @@ def new_key():
     return key, key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-class Client12(Peer):
+class Before13(Peer):
+    """The end of a handshake, as it is up to TLS 1.2."""
+
+    def done(self):
+        """The server's ChangeCipherSpec and Finished."""
+        while True:
+            got = self.next()
+            if got is None or got[0] == ALERT:
+                raise AssertionError('no ChangeCipherSpec: %r' % (got,))
+            if got[0] == CCS:
+                break
+        self.open = self.reader
+        if self.message()[0] != FINISHED:
+            raise AssertionError('no Finished')
+        return self
+
+    def connect(self, **kw):
+        return self.start(**kw).change().done()
+
+
+class Client12(Before13):
     """ECDHE with X25519, AES-128-GCM, SHA-256."""
 
     def prf(self, secret, label, seed, n):
@@ -288,22 +308,6 @@ class Client12(Peer):
         self.encrypt()
         self.record(HANDSHAKE, self.finished() if finished is None else finished)
         return self
-
-    def done(self):
-        """The server's ChangeCipherSpec and Finished."""
-        while True:
-            got = self.next()
-            if got is None or got[0] == ALERT:
-                raise AssertionError('no ChangeCipherSpec: %r' % (got,))
-            if got[0] == CCS:
-                break
-        self.open = self.reader
-        if self.message()[0] != FINISHED:
-            raise AssertionError('no Finished')
-        return self
-
-    def connect(self, **kw):
-        return self.start(**kw).change().done()
 
 
 class Client13(Peer):
