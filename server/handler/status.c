@@ -19,72 +19,23 @@
 #define ROW_BYTES 4096                  /* of one child on the page: five texts, escaped */
 #define PLACES_MOST 1024                /* children that are shown one by one */
 
-struct status_host { int extended; };   /* -1 = unset */
+struct status_settings { int extended; };   /* -1 = unset */
 
-static const struct status_source *source;
+static status_taker *taker;
 
-void status_show(const struct status_source *s)
+void status_show(status_taker *take)
 {
-	source = s;
+	taker = take;
 }
 
-/* ------------------------------------------------------------------------------------------------ gathering */
-
-struct view {
-	struct status_child *children;  /* those that live */
-	unsigned n;
-	char *letters;                  /* a letter a place, as Apache's scoreboard */
-	struct status_sums all;
-	uint64_t busy, idle, open;
-	int64_t uptime;
-};
-
-static void add(struct status_sums *to, const struct status_sums *s)
+bool status_there(void)
 {
-	to->accepted += s->accepted;
-	to->requests += s->requests;
-	to->bytes += s->bytes;
-	to->handshakes += s->handshakes;
-	to->resumed += s->resumed;
-	to->failures += s->failures;
+	return taker != NULL;
 }
 
-static char letter_of(const struct status_child *c)
+int status_take(struct arena *a, const struct site *site, struct status *s)
 {
-	if (!c->pid)
-		return '.';
-	if (!c->ready)
-		return 'S';
-	return c->draining ? 'G' : c->active ? 'W' : '_';
-}
-
-/* 0 or -1 (no memory). */
-static int gather(struct request *r, struct view *v)
-{
-	unsigned places = source->places();
-
-	v->children = arena_array(r->arena, places ? places : 1, sizeof(*v->children));
-	v->letters = arena_zalloc(r->arena, places + 1);
-	if (!v->children || !v->letters)
-		return -1;
-	source->past(&v->all);
-	for (unsigned i = 0; i < places; i++) {
-		struct status_child *c = &v->children[v->n];
-
-		source->child(i, c);
-		v->letters[i] = letter_of(c);
-		if (!c->pid)
-			continue;
-		v->n++;
-		add(&v->all, &c->sums);
-		v->open += c->open;
-		v->busy += c->active;
-		v->idle += !c->draining && c->limit > c->active ? c->limit - c->active : 0;
-	}
-	v->uptime = time(NULL) - source->started();
-	if (v->uptime < 0)
-		v->uptime = 0;
-	return 0;
+	return taker(a, site, s);
 }
 
 /* ------------------------------------------------------------------------------------------------ for programs */
@@ -95,16 +46,16 @@ static void put_rate(struct buf *b, const char *name, uint64_t n, uint64_t by)
 		buf_printf(b, "%s: %.6g\n", name, (double)n / (double)by);
 }
 
-static void put_lines(struct buf *b, struct request *r, const struct view *v)
+static void put_lines(struct buf *b, struct request *r, const struct status *v)
 {
-	const struct status_sums *s = &v->all;
+	const struct status_sums *s = &v->sums;
 
 	buf_printf(b, "%s\nServerVersion: %s\nServerUptimeSeconds: %" PRId64 "\n", response_host(r), response_server(r->host), v->uptime);
 	buf_printf(b, "Total Accesses: %" PRIu64 "\nTotal kBytes: %" PRIu64 "\nUptime: %" PRId64 "\n", s->requests, s->bytes / 1024, v->uptime);
 	put_rate(b, "ReqPerSec", s->requests, (uint64_t)v->uptime);
 	put_rate(b, "BytesPerSec", s->bytes, (uint64_t)v->uptime);
 	put_rate(b, "BytesPerReq", s->bytes, s->requests);
-	buf_printf(b, "BusyWorkers: %" PRIu64 "\nIdleWorkers: %" PRIu64 "\nProcesses: %u\nConnsTotal: %" PRIu64 "\n", v->busy, v->idle, v->n, v->open);
+	buf_printf(b, "BusyWorkers: %" PRIu64 "\nIdleWorkers: %" PRIu64 "\nProcesses: %u\nConnsTotal: %" PRIu64 "\n", v->busy, v->idle, v->nchildren, v->places.total);
 	buf_printf(b, "TLSHandshakes: %" PRIu64 "\nTLSResumed: %" PRIu64 "\nTLSFailed: %" PRIu64 "\n", s->handshakes, s->resumed, s->failures);
 	buf_printf(b, "Scoreboard: %s\n", v->letters);
 }
@@ -132,9 +83,9 @@ static void put_item(struct buf *b, const char *name, const char *fmt, ...)
 	buf_puts(b, "</dd>\n");
 }
 
-static void put_sums(struct buf *b, struct request *r, const struct view *v)
+static void put_sums(struct buf *b, struct request *r, const struct status *v)
 {
-	const struct status_sums *s = &v->all;
+	const struct status_sums *s = &v->sums;
 	int64_t t = v->uptime;
 
 	buf_puts(b, "<dl>\n");
@@ -142,7 +93,7 @@ static void put_sums(struct buf *b, struct request *r, const struct view *v)
 	put_item(b, "Server uptime", "%" PRId64 " days %" PRId64 " hours %" PRId64 " minutes %" PRId64 " seconds", t / 86400, t / 3600 % 24, t / 60 % 60, t % 60);
 	put_item(b, "Requests", "%" PRIu64 " (%.3g a second)", s->requests, t ? (double)s->requests / (double)t : 0.0);
 	put_item(b, "Traffic", "%" PRIu64 " KiB (%.3g a second)", s->bytes / 1024, t ? (double)s->bytes / 1024 / (double)t : 0.0);
-	put_item(b, "Connections", "%" PRIu64 " open, %" PRIu64 " of them at work; room for %" PRIu64 " more", v->open, v->busy, v->idle);
+	put_item(b, "Connections", "%" PRIu64 " open, %" PRIu64 " of them at work; room for %" PRIu64 " more", v->places.total, v->busy, v->idle);
 	put_item(b, "TLS handshakes", "%" PRIu64 ", %" PRIu64 " of them resumed; %" PRIu64 " failed", s->handshakes, s->resumed, s->failures);
 	buf_puts(b, "</dl>\n");
 }
@@ -151,8 +102,8 @@ static void put_child(struct buf *b, const struct status_child *c, bool extended
 {
 	const char *const texts[] = { c->peer, c->host, c->method, c->path, c->phase };
 
-	buf_printf(b, "<tr><td class=\"n\">%u</td><td class=\"n\">%u</td><td>%c</td><td class=\"n\">%u</td><td class=\"n\">%u</td><td class=\"n\">%" PRIu64
-		   "</td><td class=\"n\">%" PRIu64 "</td>", c->pid, c->generation, letter_of(c), c->open, c->active, c->sums.requests, c->sums.bytes / 1024);
+	buf_printf(b, "<tr><td class=\"n\">%u</td><td class=\"n\">%u</td><td>%c</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%" PRIu64
+		   "</td><td class=\"n\">%" PRIu64 "</td>", c->pid, c->generation, c->letter, c->places.total, c->places.working, c->sums.requests, c->sums.bytes / 1024);
 	if (extended && c->since_ms >= 0)
 		buf_printf(b, "<td class=\"n\">%" PRId64 "</td>", c->since_ms);
 	else if (extended)
@@ -165,9 +116,9 @@ static void put_child(struct buf *b, const struct status_child *c, bool extended
 	buf_puts(b, "</tr>\n");
 }
 
-static void put_page(struct buf *b, struct request *r, const struct view *v, bool extended)
+static void put_page(struct buf *b, struct request *r, const struct status *v, bool extended)
 {
-	unsigned shown = v->n < PLACES_MOST ? v->n : PLACES_MOST;
+	unsigned shown = v->nchildren < PLACES_MOST ? v->nchildren : PLACES_MOST;
 
 	buf_puts(b, page_head);
 	buf_puts(b, "<h1>Server status of ");
@@ -219,8 +170,8 @@ static void refresh(struct request *r)
 
 static void start(struct request *r)
 {
-	const struct status_host *h = host_config(r->site->main, &status_module);
-	struct view v = { 0 };
+	const struct status_settings *h = host_config(r->site->main, &status_module);
+	struct status v;
 	struct text value;
 	bool lines;
 	size_t room;
@@ -231,17 +182,17 @@ static void start(struct request *r)
 		response_error(r, 405);
 		return;
 	}
-	if (!source) {
+	if (!status_there()) {
 		response_error_text(r, 503, "The status can be shown where SetHandler server-status stands in the server's own configuration, not in a "
 				    "per-directory file.");
 		return;
 	}
-	if (gather(r, &v) != 0) {
+	if (status_take(r->arena, r->site, &v) != 0) {
 		response_error(r, 503);
 		return;
 	}
 	lines = asked_for(r, "auto", &value);
-	room = sizeof(page_head) + 8192 + strlen(v.letters) + (lines ? 0 : (size_t)(v.n < PLACES_MOST ? v.n : PLACES_MOST) * ROW_BYTES);
+	room = sizeof(page_head) + 8192 + strlen(v.letters) + (lines ? 0 : (size_t)(v.nchildren < PLACES_MOST ? v.nchildren : PLACES_MOST) * ROW_BYTES);
 	if (!(p = arena_alloc(r->arena, room))) {
 		response_error(r, 503);
 		return;
@@ -262,7 +213,7 @@ const struct handler status_handler = { .name = "server-status", .start = start 
 
 static void *create_host(struct conf_env *env)
 {
-	struct status_host *h = conf_alloc(env, sizeof(*h));
+	struct status_settings *h = conf_alloc(env, sizeof(*h));
 
 	h->extended = CONF_UNSET;
 	return h;
@@ -270,7 +221,7 @@ static void *create_host(struct conf_env *env)
 
 static const struct conf_directive directives[] = {
 	{ "ExtendedStatus", "whether the status page tells what each child works on", "On", .contexts = CONF_SERVER, .args = CONF_FLAG,
-	  .scope = CONF_OF_HOST, .set = conf_set_flag, .offset = offsetof(struct status_host, extended) },
+	  .scope = CONF_OF_HOST, .set = conf_set_flag, .offset = offsetof(struct status_settings, extended) },
 	{ "SeeRequestTail", "which end of long paths is shown", "Off", .contexts = CONF_SERVER, .args = CONF_FLAG, .scope = CONF_OF_HOST,
 	  .set = conf_set_notice, .extra = "paths are shown from their beginning, up to 383 bytes" },
 	{ .name = NULL },

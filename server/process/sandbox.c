@@ -30,7 +30,7 @@ static const char *const child[] = {
 	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "pwrite64", "preadv",
 	"preadv2", "pwritev", "lseek", "openat", "openat2", "open", "stat", "lstat", "readlink", "readlinkat", "getdents64",
 	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "pidfd_send_signal", "alarm",
-	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", NULL
+	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", "sysinfo", NULL
 };
 
 /* Keys: messages over sockets that exist or come by message. Opens nothing: the key files are handed over. */

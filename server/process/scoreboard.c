@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,9 +33,14 @@ static uint32_t get32(const _Atomic uint32_t *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
-static void take_sums(const struct conn_counters *c, struct status_sums *s)
+static void add_sums(struct status_sums *to, const struct status_sums *s)
 {
-	*s = (struct status_sums){ get(&c->accepted), get(&c->requests), get(&c->bytes_out), get(&c->handshakes), get(&c->resumed), get(&c->handshake_failures) };
+	to->accepted += s->accepted;
+	to->requests += s->requests;
+	to->bytes += s->bytes;
+	to->handshakes += s->handshakes;
+	to->resumed += s->resumed;
+	to->failures += s->failures;
 }
 
 static void copy(char *to, size_t room, const char *from, size_t length)
@@ -52,7 +58,6 @@ static void take_activity(const struct activity *a, struct status_child *c)
 	struct activity_record r;
 	int64_t now = shared_now();
 
-	c->since_ms = -1;
 	if (!activity_read(a, &r) || !r.request_began)
 		return;
 #define COPY(to, from) copy(c->to, sizeof(c->to), r.from, sizeof(r.from))
@@ -60,65 +65,108 @@ static void take_activity(const struct activity *a, struct status_child *c)
 	COPY(host, host);
 	COPY(method, method);
 	COPY(path, path);
+	COPY(handler, handler);
 	COPY(phase, phase);
 #undef COPY
 	c->since_ms = now > (int64_t)r.request_began ? now - (int64_t)r.request_began : 0;
 }
 
+static char letter_of(const struct status_child *c)
+{
+	if (!c->ready)
+		return 'S';
+	return c->draining ? 'G' : c->places.working ? 'W' : '_';
+}
+
 static void take_child(const struct conn_counters *counters, const struct activity *activity, struct status_child *c)
 {
-	c->open = get32(&counters->open);
-	c->active = get32(&counters->active);
+	c->places.total = get32(&counters->open);
+	c->places.working = get32(&counters->active);
 	c->limit = get32(&counters->limit);
 	c->draining = get32(&counters->draining) != 0;
-	take_sums(counters, &c->sums);
-	take_activity(activity, c);
-	if (!c->active)
-		c->since_ms = -1;
+	c->sums = (struct status_sums){ .accepted = get(&counters->accepted), .requests = get(&counters->requests), .bytes = get(&counters->bytes_out),
+					.handshakes = get(&counters->handshakes), .resumed = get(&counters->resumed),
+					.failures = get(&counters->handshake_failures) };
+	c->since_ms = -1;
+	if (c->places.working)
+		take_activity(activity, c);
+	c->letter = letter_of(c);
 }
 
-/* ------------------------------------------------------------------------------------------------ children */
+/* ------------------------------------------------------------------------------------------------ all of it */
 
-static unsigned places(void)
+static void count_child(struct status *s, const struct status_child *c)
+{
+	add_sums(&s->sums, &c->sums);
+	s->places.total += c->places.total;
+	s->places.working += c->places.working;
+	s->busy += c->places.working;
+	if (!c->draining && c->limit > c->places.working)
+		s->idle += c->limit - c->places.working;
+	s->stopping += c->draining;
+	s->letters[c->place] = c->letter;
+}
+
+static void take_clock(struct status *s, int64_t started)
+{
+	struct sysinfo info;
+
+	s->now = time(NULL);
+	s->started = s->restarted = started;
+	s->uptime = s->now > started ? s->now - started : 0;
+	if (sysinfo(&info) == 0)
+		for (int i = 0; i < 3; i++)
+			s->load[i] = (double)info.loads[i] / (1 << SI_LOAD_SHIFT);
+}
+
+/* 0, or -1: no memory. */
+static int make_room(struct arena *a, unsigned places, struct status *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->nplaces = places;
+	s->letters = arena_zalloc(a, places + 1);
+	s->children = arena_array(a, places ? places : 1, sizeof(*s->children));
+	if (!s->letters || !s->children)
+		return -1;
+	memset(s->letters, '.', places);
+	return 0;
+}
+
+static int take(struct arena *a, const struct site *site, struct status *s)
 {
 	unsigned used = get32(&board.head->used);
-
-	return used < board.n ? used : board.n;
-}
-
-static void child(unsigned i, struct status_child *c)
-{
-	const struct shared_slot *s = &board.slots[i];
-
-	memset(c, 0, sizeof(*c));
-	c->pid = get32(s->pid);
-	if (!c->pid)
-		return;
-	c->generation = get32(s->generation);
-	c->ready = get32(s->ready) != 0;
-	take_child(s->counters, s->activity, c);
-}
-
-static void past(struct status_sums *s)
-{
 	const struct shared_past *p = &board.head->past;
 
-	*s = (struct status_sums){ get(&p->accepted), get(&p->requests), get(&p->bytes_out), get(&p->handshakes), get(&p->resumed), get(&p->failures) };
-}
+	(void)site;
+	if (make_room(a, used < board.n ? used : board.n, s) < 0)
+		return -1;
+	take_clock(s, board.head->started);
+	s->sums = (struct status_sums){ .accepted = get(&p->accepted), .requests = get(&p->requests), .bytes = get(&p->bytes_out),
+					.handshakes = get(&p->handshakes), .resumed = get(&p->resumed), .failures = get(&p->failures) };
+	for (unsigned i = 0; i < s->nplaces; i++) {
+		const struct shared_slot *slot = &board.slots[i];
+		struct status_child *c = &s->children[s->nchildren];
 
-static int64_t started(void)
-{
-	return board.head->started;
+		memset(c, 0, sizeof(*c));
+		c->place = i;
+		c->pid = get32(slot->pid);
+		if (!c->pid)
+			continue;
+		c->generation = get32(slot->generation);
+		c->ready = get32(slot->ready) != 0;
+		take_child(slot->counters, slot->activity, c);
+		count_child(s, c);
+		s->nchildren++;
+	}
+	return 0;
 }
 
 int scoreboard_open(struct err *e)
 {
-	static const struct status_source source = { places, child, past, started };
-
 	board.slots = shared_view(&board.head, &board.n, e);
 	if (!board.slots)
 		return -1;
-	status_show(&source);
+	status_show(take);
 	return 0;
 }
 
@@ -138,36 +186,28 @@ void scoreboard_retire(const struct shared_slot *s)
 
 /* ------------------------------------------------------------------------------------------------ -X */
 
-static unsigned one_place(void)
+static int take_single(struct arena *a, const struct site *site, struct status *s)
 {
-	return 1;
-}
+	struct status_child *c;
 
-static void this_process(unsigned i, struct status_child *c)
-{
-	(void)i;
+	(void)site;
+	if (make_room(a, 1, s) < 0)
+		return -1;
+	take_clock(s, board.started);
+	c = s->children;
 	memset(c, 0, sizeof(*c));
 	c->pid = (uint32_t)getpid();
 	c->ready = true;
 	take_child(board.counters, board.activity, c);
-}
-
-static void no_past(struct status_sums *s)
-{
-	*s = (struct status_sums){ 0 };
-}
-
-static int64_t begun(void)
-{
-	return board.started;
+	count_child(s, c);
+	s->nchildren = 1;
+	return 0;
 }
 
 void scoreboard_single(const struct conn_counters *counters, const struct activity *activity)
 {
-	static const struct status_source source = { one_place, this_process, no_past, begun };
-
 	board.counters = counters;
 	board.activity = activity;
 	board.started = time(NULL);
-	status_show(&source);
+	status_show(take_single);
 }
