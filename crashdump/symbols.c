@@ -25,6 +25,7 @@
 #include "crashdump/print.h"
 #include "crashdump/scan.h"
 #include "crashdump/tailcalls.h"
+#include "crashdump/vdso.h"
 
 #define SCANS_MAX 16            /* restarts after an end of the tables */
 
@@ -138,6 +139,17 @@ static bool holds_code(const char *name)
 	return false;
 }
 
+/* No descriptor, but an ELF in memory, where it is the one that was loaded. */
+static int find_vdso(const struct crash_module *m, Elf **elf)
+{
+	*elf = m ? vdso_open() : NULL;
+	if (*elf && !same_build(*elf, m)) {
+		elf_end(*elf);
+		*elf = NULL;
+	}
+	return -1;
+}
+
 static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base, char **file, Elf **elf)
 {
 	static const char deleted[] = " (deleted)";
@@ -152,6 +164,8 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 	(void)module;
 	(void)userdata;
 	*elf = NULL;
+	if (!strcmp(name, VDSO_NAME))
+		return find_vdso(m, elf);
 	if (name[0] != '/' || length >= sizeof path)
 		return -1;
 	memcpy(path, name, length + 1);
@@ -507,12 +521,28 @@ static void unwind(void)
 	}
 }
 
+/* dwfl_linux_proc_maps_report takes only what lies in files. */
+static void report_vdso(const struct crash_snapshot *s, Dwfl *dwfl)
+{
+	const char *at = s->maps, *end = at + s->maps_length;
+	struct crash_range r;
+
+	while (snapshot_range(&at, end, &r))
+		if (r.name_length == strlen(VDSO_NAME) && !memcmp(r.name, VDSO_NAME, r.name_length))
+			dwfl_report_module(dwfl, VDSO_NAME, r.low, r.high);
+}
+
 static Dwfl *open_modules(const struct crash_snapshot *s)
 {
 	Dwfl *dwfl = dwfl_begin(&file_callbacks);
 	FILE *maps = s->maps_length ? fmemopen((void *)(uintptr_t)s->maps, s->maps_length, "r") : NULL;
+	bool failed = false;
 
-	if (!dwfl || !maps || dwfl_linux_proc_maps_report(dwfl, maps) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0) {
+	if (dwfl && maps && dwfl_linux_proc_maps_report(dwfl, maps) == 0)
+		report_vdso(s, dwfl);
+	else
+		failed = true;
+	if (failed || dwfl_report_end(dwfl, NULL, NULL) != 0) {
 		dwfl_end(dwfl);
 		dwfl = NULL;
 	}

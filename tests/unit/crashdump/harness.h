@@ -150,7 +150,7 @@ static inline void child(const struct run *run, const char *dir, int client)
 		_exit(95);
 	activity_reset(&shared->activity, now_ms());
 	activity_begin(&shared->activity, now_ms(), 42, "https", "192.0.2.1:4711", "www.example.org");
-	activity_request(&shared->activity, now_ms(), "GET", 3, "/shop?card=4111", 15);
+	activity_request(&shared->activity, now_ms(), "GET", 3, "/shop?card=kept-secret", 22);
 	activity_handler(&shared->activity, "file");
 	activity_phase(&shared->activity, "send");
 	if (run->sandbox)
