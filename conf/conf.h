@@ -232,6 +232,12 @@ const char *conf_context_words(unsigned contexts, char *buf, size_t n);
 
 void *conf_alloc(struct conf_env *env, size_t n);
 char *conf_strdup(struct conf_env *env, const char *s);
+/*
+ * For merge functions: copies of two lists, one behind the other. Elements have `size` bytes and a pointer to the next one at offset `next`.
+ * What they point to besides is shared.
+ */
+void *conf_chain(struct conf_env *env, const void *first, const void *second, size_t size, size_t next);
+#define CONF_CHAIN(env, first, second) conf_chain((env), (first), (second), sizeof *(first), offsetof(__typeof__(*(first)), next))
 char *conf_printf(struct conf_env *env, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Reports an error at the directive ("KeepAlive: …" is put in front). Returns -1. remedy may be NULL. */
 int conf_fail(struct conf_call *call, const char *remedy, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -25,6 +25,24 @@ char *conf_strdup(struct conf_env *env, const char *s)
 	return memcpy(conf_alloc(env, n), s, n);
 }
 
+void *conf_chain(struct conf_env *env, const void *first, const void *second, size_t size, size_t next)
+{
+	void *all = NULL, *last = NULL;
+
+	for (int i = 0; i < 2; i++)
+		for (const char *from = i ? second : first; from; memcpy(&from, from + next, sizeof from)) {
+			void *copy = memcpy(conf_alloc(env, size), from, size);
+
+			memset((char *)copy + next, 0, sizeof copy);
+			if (last)
+				memcpy((char *)last + next, &copy, sizeof copy);
+			else
+				all = copy;
+			last = copy;
+		}
+	return all;
+}
+
 static char *format(struct conf_env *env, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static char *format(struct conf_env *env, const char *fmt, va_list ap)
 {

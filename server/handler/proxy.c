@@ -326,17 +326,6 @@ void proxy_connect(struct proxy_try *t)
 	go(t, 0);
 }
 
-bool proxy_next(struct proxy_try *t)
-{
-	const struct proxy_balancer *b = t->r->proxy->balancer;
-
-	if (!b || t->ntried >= b->nmembers || t->ntried >= PROXY_TRIES)
-		return false;
-	upstream_put(t->r, &t->u, false);
-	go(t, 502);
-	return true;
-}
-
 void proxy_retry(struct proxy_try *t)
 {
 	int rc;

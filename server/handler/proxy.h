@@ -1,6 +1,6 @@
 /*
  * proxy.h - requests that servers behind answer, whatever is spoken with them: which server, a connection to it, another one where
- * that fails, and what the client is told where none is left. A protocol's handler (proxyhttp.c, fcgi.c …) does this:
+ * that fails, and what the client is told where none is left. exchange.c, for all protocols, does this:
  *
  *   start():  t->r, t->ready, t->failed, t->ctx; proxy_connect(t)
  *   ready():  t->u.chan is there (perhaps still within proxy_connect); speak
@@ -37,8 +37,6 @@ void proxy_connect(struct proxy_try *t);
 void proxy_retry(struct proxy_try *t);
 /* May be repeated. */
 void proxy_done(struct proxy_try *t, bool reusable);
-/* The member has failed before it answered: the next one, if there is one; else false. The connection was given back. */
-bool proxy_next(struct proxy_try *t);
 /* The path that is asked for at the worker: to->path behind the URL of the member that was picked. NULL on ENOMEM. */
 const char *proxy_path(struct proxy_try *t, bool decoded);
 

@@ -70,27 +70,13 @@ static void *create_section(struct conf_env *env)
 	return conf_alloc(env, sizeof(struct app_section));
 }
 
-static void append(struct conf_env *env, const struct rule ***to, const struct rule *from)
-{
-	for (; from; from = from->next) {
-		struct rule *copy = conf_alloc(env, sizeof *copy);
-
-		*copy = *from;
-		copy->next = NULL;
-		**to = copy;
-		*to = &copy->next;
-	}
-}
-
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
 {
 	const struct app_section *b = base, *o = over;
 	struct app_section *m = conf_alloc(env, sizeof *m);
-	const struct rule **end = &m->rules;
 
 	m->type = o->type ? o->type : b->type;
-	append(env, &end, b->rules);
-	append(env, &end, o->rules);
+	m->rules = CONF_CHAIN(env, b->rules, o->rules);
 	return m;
 }
 

@@ -25,30 +25,6 @@ static void *create_host(struct conf_env *env)
 	return h;
 }
 
-static void add_rules(struct conf_env *env, struct proxy_rule ***tail, const struct proxy_rule *from)
-{
-	for (; from; from = from->next) {
-		struct proxy_rule *copy = conf_alloc(env, sizeof *copy);
-
-		*copy = *from;
-		copy->next = NULL;
-		**tail = copy;
-		*tail = &copy->next;
-	}
-}
-
-static void add_balancers(struct conf_env *env, struct proxy_balancer ***tail, const struct proxy_balancer *from)
-{
-	for (; from; from = from->next) {
-		struct proxy_balancer *copy = conf_alloc(env, sizeof *copy);
-
-		*copy = *from;
-		copy->next = NULL;
-		**tail = copy;
-		*tail = &copy->next;
-	}
-}
-
 #define TAKE(member, unset) m->member = o->member != (unset) ? o->member : b->member
 
 static void merge_tls(struct proxy_tls *m, const struct proxy_tls *b, const struct proxy_tls *o)
@@ -74,16 +50,10 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 {
 	const struct proxy_host *b = base, *o = over;
 	struct proxy_host *m = create_host(env);
-	struct proxy_rule **rules = &m->rules;
-	struct proxy_balancer **balancers = &m->balancers;
 
-	add_rules(env, &rules, b->rules);
-	add_rules(env, &rules, o->rules);
-	add_balancers(env, &balancers, b->balancers);
-	add_balancers(env, &balancers, o->balancers);
-	for (int i = 0; i < 2; i++)
-		for (const struct proxy_member *w = i ? b->workers : o->workers; w; w = w->next)
-			proxy_append(env, &m->workers, w->worker);
+	m->rules = CONF_CHAIN(env, b->rules, o->rules);
+	m->balancers = CONF_CHAIN(env, b->balancers, o->balancers);
+	m->workers = CONF_CHAIN(env, o->workers, b->workers);
 	m->checks = o->checks ? o->checks : b->checks;
 	TAKE(via, CONF_UNSET);
 	TAKE(bad, CONF_UNSET);
@@ -107,29 +77,15 @@ static void *create_section(struct conf_env *env)
 	return s;
 }
 
-static struct proxy_reversal *join(struct conf_env *env, const struct proxy_reversal *first, const struct proxy_reversal *second)
-{
-	struct proxy_reversal *all = NULL, **tail = &all;
-
-	for (int i = 0; i < 2; i++)
-		for (const struct proxy_reversal *v = i ? second : first; v; v = v->next) {
-			*tail = conf_alloc(env, sizeof **tail);
-			**tail = *v;
-			(*tail)->next = NULL;
-			tail = &(*tail)->next;
-		}
-	return all;
-}
-
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
 {
 	const struct proxy_section *b = base, *o = over;
 	struct proxy_section *m = create_section(env);
 
 	TAKE(rule, NULL);
-	m->reversals = join(env, o->reversals, b->reversals);
-	m->cookie_domains = join(env, o->cookie_domains, b->cookie_domains);
-	m->cookie_paths = join(env, o->cookie_paths, b->cookie_paths);
+	m->reversals = CONF_CHAIN(env, o->reversals, b->reversals);
+	m->cookie_domains = CONF_CHAIN(env, o->cookie_domains, b->cookie_domains);
+	m->cookie_paths = CONF_CHAIN(env, o->cookie_paths, b->cookie_paths);
 	TAKE(preserve_host, CONF_UNSET);
 	TAKE(add_headers, CONF_UNSET);
 	TAKE(expect, CONF_UNSET);

@@ -66,20 +66,6 @@ static void *merge_section(struct conf_env *env, const void *pbase, const void *
 	return m;
 }
 
-static struct rewrite_map *maps_join(struct conf_env *env, struct rewrite_map *first, const struct rewrite_map *second)
-{
-	struct rewrite_map *all = NULL, **tail = &all;
-
-	for (int i = 0; i < 2; i++)
-		for (const struct rewrite_map *m = i ? second : first; m; m = m->next) {
-			*tail = conf_alloc(env, sizeof **tail);
-			**tail = *m;            /* both share what is held of the file */
-			(*tail)->next = NULL;
-			tail = &(*tail)->next;
-		}
-	return all;
-}
-
 /*
  * A host without a line of the module is the main server: it sees the maps, for rules of folders; but rules run only where a
  * line of the module stands in the host, so that rewriting is never a surprise.
@@ -102,9 +88,9 @@ static void *merge_host(struct conf_env *env, const void *pbase, const void *pov
 	after = m->options & REWRITE_O_INHERIT || (base->options & REWRITE_O_INHERIT_DOWN && !(m->options & REWRITE_O_IGNORE_INHERIT));
 	before = m->options & REWRITE_O_INHERIT_BEFORE || (base->options & REWRITE_O_INHERIT_DOWN_BEFORE && !(m->options & REWRITE_O_IGNORE_INHERIT));
 	if (after)
-		m->maps = maps_join(env, over->maps, base->maps);
+		m->maps = CONF_CHAIN(env, over->maps, base->maps);
 	else
-		m->maps = before ? maps_join(env, base->maps, over->maps) : over->maps;
+		m->maps = before ? CONF_CHAIN(env, base->maps, over->maps) : over->maps;
 	return m;
 }
 
