@@ -14,7 +14,7 @@
 /* Too much came, or will: the client answers questions only when it has sent all. */
 static unsigned too_much(struct conn *c, const char **why)
 {
-	log_infox(&c->client.about, LOG_SSL, "BH0513",
+	log_infox(&c->own.client.about, LOG_SSL, "BH0513",
 		  "request answered with 413: the client was to be asked for its certificate, and its body is longer than SSLRenegBufferSize (%zu bytes) "
 		  "allows; raise it there, or ask in the handshake (SSLVerifyClient optional in the host)", c->late.most);
 	*why = "SSLRenegBufferSize";
@@ -148,7 +148,7 @@ void certificate_run(struct conn *c)
 		c->late.until = c->check.until;
 		break;
 	case TLS_FAILED:
-		log_infox(&c->client.about, LOG_SSL, "BH0514", "the client was asked for its certificate, and the connection failed: %s", tls_failure(c->tls));
+		log_infox(&c->own.client.about, LOG_SSL, "BH0514", "the client was asked for its certificate, and the connection failed: %s", tls_failure(c->tls));
 		conn_break(c, NULL);
 		c->alerted = true;
 	}
@@ -164,7 +164,7 @@ void certificate_timeout(struct conn *c)
 		certificate_run(c);
 		return;
 	}
-	log_infox(&c->client.about, LOG_SSL, "BH0514", "the client was asked for its certificate and did not answer within %lld s (RequestReadTimeout handshake=)",
+	log_infox(&c->own.client.about, LOG_SSL, "BH0514", "the client was asked for its certificate and did not answer within %lld s (RequestReadTimeout handshake=)",
 		  (long long)(c->settings->read_handshake / 1000));
 	c->late.asks = false;
 	h1_last(c);

@@ -17,9 +17,9 @@ struct conn_chan {
 	struct chan chan;               /* first: what its owner knows */
 	struct watch watch;
 	struct deadline deadline;
-	struct list item;               /* conn->chans */
+	struct list item;               /* asker->chans */
+	struct asker *a;
 	struct conn *c;
-	const struct stream *stream;
 	unsigned wanted, has;           /* CHAN_* */
 	struct link *link;              /* a server behind; NULL: a pipe */
 };
@@ -48,7 +48,7 @@ static void ready(struct watch *w, uint32_t events)
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		h->has |= CHAN_WRITE;
 	arm(h);
-	conn_turn(h->c);
+	asker_turn(h->a);
 }
 
 static void late(struct deadline *d)
@@ -56,7 +56,7 @@ static void late(struct deadline *d)
 	struct conn_chan *h = (struct conn_chan *)(void *)((char *)d - offsetof(struct conn_chan, deadline));
 
 	h->has |= CHAN_LATE;
-	conn_turn(h->c);
+	asker_turn(h->a);
 }
 
 static void want(struct chan *c, unsigned events)
@@ -118,7 +118,7 @@ static void set_deadline(struct chan *c, int64_t ms)
 
 	h->has &= ~(unsigned)CHAN_LATE;
 	if (ms == CHAN_TIMEOUT)
-		ms = h->c->settings->timeout;
+		ms = h->a->settings->timeout;
 	if (deadline_set(h->c->server->loop, &h->deadline, ms < 0 ? INT64_MAX : loop_now(h->c->server->loop) + ms) < 0)
 		conn_break(h->c, "out of memory");
 }
@@ -152,9 +152,9 @@ struct chan *chan_open(struct stream *s, int fd)
 	h->chan.ops = &ops;
 	h->watch = (struct watch){ .fd = fd, .ready = ready };
 	h->deadline = (struct deadline){ .due = late, .at = INT64_MAX };
-	h->c = conn_of(s->request->client);
-	h->stream = stream_root(s);
-	list_append(&h->c->chans, &h->item);
+	h->a = asker_of(s->request->client);
+	h->c = h->a->c;
+	list_append(&h->a->chans, &h->item);
 	return &h->chan;
 }
 
@@ -184,40 +184,33 @@ void chan_used(struct chan *c, unsigned what)
 	used_up(chan_of(c), what);
 }
 
-bool chans_run(struct conn *c, const struct stream *s)
+bool chans_run(struct asker *a)
 {
-	list_each(i, &c->chans) {
+	list_each(i, &a->chans) {
 		struct conn_chan *h = list_entry(i, struct conn_chan, item);
 		unsigned events = h->has & (h->wanted | CHAN_LATE);
 
-		if (h->stream != s || !events)
+		if (!events)
 			continue;
 		/* To the end: one that always has something must not hold the others up. */
 		list_remove(&h->item);
-		list_append(&c->chans, &h->item);
+		list_append(&a->chans, &h->item);
 		h->has &= ~(unsigned)CHAN_LATE;
 		if (h->chan.event)
 			h->chan.event(&h->chan, events);
 		return true;
 	}
-	return spawn_events(c, s);
+	return spawn_events(a);
 }
 
-bool chans_any(const struct conn *c, const struct stream *s)
+bool chans_any(const struct asker *a)
 {
-	list_each(i, &c->chans)
-		if (list_entry(i, struct conn_chan, item)->stream == s)
-			return true;
-	return false;
+	return !list_empty(&a->chans);
 }
 
-void chans_close(struct conn *c, const struct stream *s)
+void chans_close(struct asker *a)
 {
-	list_each(i, &c->chans) {
-		struct conn_chan *h = list_entry(i, struct conn_chan, item);
-
-		if (!s || h->stream == s)
-			shut(&h->chan);
-	}
-	spawn_forget(c, s);
+	list_each(i, &a->chans)
+		shut(&list_entry(i, struct conn_chan, item)->chan);
+	spawn_forget(a);
 }

@@ -104,9 +104,9 @@ void conn_use_host(struct conn *c, const struct host *h)
 	const struct log_host *logs = host_config(h, &log_module);
 
 	c->host = h;
-	c->settings = host_config(h, &conn_module);
-	if (!c->client.request)                 /* else the request says (LogLevel in its sections) */
-		c->client.about.settings = &logs->settings;
+	c->settings = c->own.settings = host_config(h, &conn_module);
+	if (!c->own.client.request)                 /* else the request says (LogLevel in its sections) */
+		c->own.client.about.settings = &logs->settings;
 }
 
 /* ------------------------------------------------------------------------------------------------ states */
@@ -142,7 +142,7 @@ void conn_bye(struct conn *c)
 void conn_break(struct conn *c, const char *why)
 {
 	if (!c->gone && why)
-		log_debugx(&c->client.about, LOG_HTTP, "BH0501", "connection %llu ends: %s", (unsigned long long)c->client.id, why);
+		log_debugx(&c->own.client.about, LOG_HTTP, "BH0501", "connection %llu ends: %s", (unsigned long long)c->own.client.id, why);
 	c->gone = true;
 }
 
@@ -181,10 +181,9 @@ void conn_close(struct conn *c)
 {
 	struct conn_server *s = c->server;
 
-	h1_end(c);
-	chans_close(c, NULL);
-	lookup_forget(c, true);
-	work_forget(c);
+	if (c->speech)
+		c->speech->end(c);
+	asker_forget(&c->own, true);
 	conn_state(c, CONN_PEEK);               /* no longer counted as active */
 	deadline_clear(s->loop, &c->deadline);
 	release_slot(c);
@@ -219,12 +218,12 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->deadline = (struct deadline){ .due = due, .at = INT64_MAX };
 	c->io = output_tls_io;
 	c->io.ctx = c;
-	c->client = (struct client){ .ops = &client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
-	client_is(&c->client, peer);
-	c->client.about = (struct log_about){ .peer = &c->client.peer, .ops = &logline_about, .of = &c->client };
+	asker_init(&c->own, c);
+	c->own.client = (struct client){ .ops = &client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
+	client_is(&c->own.client, peer);
+	c->own.client.about = (struct log_about){ .peer = &c->own.client.peer, .ops = &logline_about, .of = &c->own.client };
 	conn_use_host(c, host_default(s->o.site, local));
 	c->proxied = remoteip_expected(c->host, peer);
-	list_init(&c->chans);
 	list_append(&s->conns, &c->item);
 	conn_count_open(s, s->open + 1);
 	claim_slot(c);
@@ -239,13 +238,13 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 static const struct tls_policy *choose(void *ctx, struct text sni)
 {
 	struct conn *c = ctx;
-	const struct host *first = host_default(c->server->o.site, &c->client.local);
-	const struct host *h = sni.p ? host_by_name(c->server->o.site, &c->client.local, sni) : first;
+	const struct host *first = host_default(c->server->o.site, &c->own.client.local);
+	const struct host *h = sni.p ? host_by_name(c->server->o.site, &c->own.client.local, sni) : first;
 	const void *policy = host_config(h, &tls_module);
 
 	if (!tls_policy_enabled(policy))
 		h = first;
-	c->client.tls_host = h;
+	c->own.client.tls_host = h;
 	conn_use_host(c, h);
 	return host_config(h, &tls_module);
 }
@@ -264,7 +263,7 @@ static void begin_handshake(struct conn *c)
 {
 	c->chooser = (struct tls_chooser){ .ctx = c, .choose = choose };
 	c->tls = tls_start(&c->io, &c->chooser);
-	c->client.secure = true;
+	c->own.client.secure = true;
 	conn_state(c, CONN_HANDSHAKE);
 	note_activity(c);
 	if (!c->tls)
@@ -277,7 +276,7 @@ static bool failure_told(struct conn *c, enum tls_reason why, enum log_level lev
 	struct conn_server *s = c->server;
 
 	counter_add(&s->o.counters->failures[why], 1);
-	if (!log_enabled(&c->client.about, LOG_SSL, level))
+	if (!log_enabled(&c->own.client.about, LOG_SSL, level))
 		return false;
 	if (tls_failure_told(why, level, loop_now(s->loop)))
 		return true;
@@ -303,7 +302,7 @@ static bool read_proxyheader(struct conn *c)
 	case PROXYHEADER_MORE:
 		return false;
 	case PROXYHEADER_BAD:
-		log_errorx(&c->client.about, LOG_HTTP, "BH0525", "no PROXY header came, as RemoteIPProxyProtocol wants here: %s; the connection is closed", h.wrong);
+		log_errorx(&c->own.client.about, LOG_HTTP, "BH0525", "no PROXY header came, as RemoteIPProxyProtocol wants here: %s; the connection is closed", h.wrong);
 		conn_break(c, NULL);
 		return false;
 	case PROXYHEADER_DONE:
@@ -312,8 +311,8 @@ static bool read_proxyheader(struct conn *c)
 	s->raw_at += h.length;
 	c->proxied = false;
 	if (h.known) {
-		c->client.arrived = h.from;
-		client_is(&c->client, &h.from);
+		c->own.client.arrived = h.from;
+		client_is(&c->own.client, &h.from);
 	}
 	return true;
 }
@@ -340,7 +339,7 @@ static void do_peek(struct conn *c)
 	case PEEK_HTTP_ON_TLS:
 		c->plain_on_tls = true;
 		if (failure_told(c, TLS_R_PLAIN_HTTP, LOG_L_INFO))
-			log_infox(&c->client.about, LOG_SSL, "BH0503", "plain HTTP on a TLS port: answered with 400 and the https:// link");
+			log_infox(&c->own.client.about, LOG_SSL, "BH0503", "plain HTTP on a TLS port: answered with 400 and the https:// link");
 		begin_http(c);
 		return;
 	case PEEK_HTTP:
@@ -348,12 +347,12 @@ static void do_peek(struct conn *c)
 		return;
 	case PEEK_TLS_ON_PLAIN:
 		if (failure_told(c, TLS_R_TLS_ON_PLAIN, LOG_L_INFO))
-			log_infox(&c->client.about, LOG_SSL, "BH0504", "a TLS handshake on a port without TLS: the virtual host there has no \"SSLEngine on\"");
+			log_infox(&c->own.client.about, LOG_SSL, "BH0504", "a TLS handshake on a port without TLS: the virtual host there has no \"SSLEngine on\"");
 		output_must(c, plain_port_alert, sizeof plain_port_alert);
 		break;
 	case PEEK_RUBBISH:
 		if (failure_told(c, TLS_R_NOT_TLS, LOG_L_INFO))
-			log_infox(&c->client.about, LOG_SSL, "BH0505", "%s",
+			log_infox(&c->own.client.about, LOG_SSL, "BH0505", "%s",
 				  rubbish_of((const unsigned char *)s->raw + s->raw_at, s->raw_n - s->raw_at));
 		hello_alert((const unsigned char *)s->raw + s->raw_at, s->raw_n - s->raw_at, alert);
 		output_must(c, alert, sizeof alert);
@@ -373,7 +372,7 @@ static void handshake_failed(struct conn *c)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_TLS_FAILED, 0);
 	level = tls_failure_level(c->tls);
 	if (failure_told(c, tls_failure_reason(c->tls), level))
-		log_put(&c->client.about, LOG_SSL, level, "BH0506", 0, "TLS handshake failed: %s", tls_failure(c->tls));
+		log_put(&c->own.client.about, LOG_SSL, level, "BH0506", 0, "TLS handshake failed: %s", tls_failure(c->tls));
 	c->orderly = true;                      /* the alert was our last word */
 	c->lingers = true;
 	conn_bye(c);
@@ -394,7 +393,7 @@ static void do_handshake(struct conn *c)
 	} while ((result == TLS_READ && s->raw_at < s->raw_n && s->pulled != at) || (result == TLS_CHECK && !check_ask(c)));
 	switch (result) {
 	case TLS_DONE:
-		c->client.sni = tls_sni(c->tls);
+		c->own.client.sni = tls_sni(c->tls);
 		counter_add(&s->o.counters->handshakes, 1);
 		if (tls_resumed(c->tls))
 			counter_add(&s->o.counters->resumed, 1);
@@ -468,9 +467,9 @@ static void note_activity(struct conn *c)
 
 	if (!a)
 		return;
-	activity_begin(a, now_ms(c->server), c->client.id, c->client.secure ? "https" : "http", c->client.peer_text, c->host->name);
+	activity_begin(a, now_ms(c->server), c->own.client.id, c->own.client.secure ? "https" : "http", c->own.client.peer_text, c->host->name);
 	if (c->state == CONN_REQUEST)
-		h1_note(c, a);
+		c->speech->note(c, a);
 	else
 		activity_phase(a, phases[c->state]);
 }
@@ -484,7 +483,7 @@ static void run_state(struct conn *c)
 	if (c->late.asks && !c->gone)
 		certificate_run(c);
 	if ((c->state == CONN_HEAD || c->state == CONN_REQUEST) && !c->gone)
-		h1_run(c);
+		c->speech->run(c);
 	if (c->state == CONN_BYE && !c->gone)
 		do_bye(c);
 	else if (c->state == CONN_LINGER && !c->gone)
@@ -501,7 +500,7 @@ static uint32_t wanted(const struct conn *c)
 			return out ? out : EPOLLIN;
 		return out ? out : c->half_closed ? EPOLLET : EPOLLRDHUP;
 	case CONN_HEAD: case CONN_REQUEST:
-		if (out || h1_reads(c) || (c->late.asks && !c->check.waits))
+		if (out || c->speech->reads(c) || (c->late.asks && !c->check.waits))
 			return out ? out : EPOLLIN;
 		return c->half_closed ? EPOLLET : EPOLLRDHUP;   /* EPOLLET alone: only the end of both sides is told, once */
 	case CONN_BYE:
@@ -513,10 +512,9 @@ static uint32_t wanted(const struct conn *c)
 /* An alert behind the handshake is the last word, too: closing over bytes that the client still sends would take it away. */
 static void end_by_alert(struct conn *c)
 {
-	h1_end(c);
-	chans_close(c, NULL);
-	lookup_forget(c, true);
-	work_forget(c);
+	if (c->speech)
+		c->speech->end(c);
+	asker_forget(&c->own, true);
 	c->server->stage_n = 0;                 /* it can no longer be sealed */
 	c->alerted = c->gone = false;
 	c->orderly = c->lingers = true;
@@ -537,7 +535,7 @@ static void end_turn(struct conn *c)
 	if (c->state == CONN_BYE && !c->gone && !c->wire_left.n)
 		do_bye(c);
 	if (!c->gone && (c->state == CONN_HEAD || c->state == CONN_REQUEST))
-		conn_due(c, h1_due(c));
+		conn_due(c, c->speech->due(c));
 	if (!c->gone && c->state == CONN_BYE)
 		conn_due(c, c->sent_at + c->settings->timeout);
 	if (!c->gone)
@@ -575,6 +573,13 @@ void conn_turn(struct conn *c)
 	turn(&c->watch, 0);
 }
 
+void asker_turn(struct asker *a)
+{
+	if (a->c->speech && a->c->speech->wake)
+		a->c->speech->wake(a);
+	conn_turn(a->c);
+}
+
 static void due(struct deadline *d)
 {
 	struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, deadline));
@@ -593,12 +598,12 @@ static void due(struct deadline *d)
 			break;
 		}
 		if (failure_told(c, TLS_R_LATE, LOG_L_INFO))
-			log_infox(&c->client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
+			log_infox(&c->own.client.about, LOG_SSL, "BH0507", "no complete handshake or request within %lld s (RequestReadTimeout handshake=): closed",
 				  (long long)(c->settings->read_handshake / 1000));
 		conn_break(c, NULL);
 		break;
 	case CONN_HEAD: case CONN_REQUEST:
-		h1_timeout(c);
+		c->speech->timeout(c);
 		break;
 	case CONN_BYE: case CONN_LINGER:
 		c->gone = true;

@@ -21,8 +21,6 @@
 
 #define TURN_REQUESTS 32                /* pipelined requests of one connection a turn */
 #define HEAD_STEP 4096                  /* bytes without a line end that are looked at again for the limits' sake */
-#define ARENA_BLOCK 16384               /* an ordinary request needs no second one */
-#define ARENA_MOST ((size_t)64 << 20)   /* bytes that the rules of a site may make of a request: then it is answered with 503 */
 
 int h1_begin(struct conn *c)
 {
@@ -34,14 +32,15 @@ int h1_begin(struct conn *c)
 	h->stream.ops = &h1_stream_ops;
 	h->file = -1;
 	c->h1 = h;
+	c->speech = &h1_speech;
 	return 0;
 }
 
-bool h1_reads(const struct conn *c)
+static bool reads(const struct conn *c)
 {
 	const struct h1 *h = c->h1;
 
-	if (!h || !h->stream.request)
+	if (!h->stream.request)
 		return true;
 	return !h->body_done && (h->reading || h->ended);
 }
@@ -63,32 +62,18 @@ void h1_last(struct conn *c)
 	c->lingers = true;
 }
 
-/* An arena for the next head: the server keeps one at hand, so that idle connections own none. */
 static int take_arena(struct h1 *h)
 {
-	struct conn_server *s = h->c->server;
-
-	if (!h->arena) {
-		h->arena = s->spare ? s->spare : arena_new(ARENA_BLOCK);
-		s->spare = NULL;
-		if (h->arena)
-			arena_limit(h->arena, ARENA_MOST);
-	}
+	if (!h->arena)
+		h->arena = exchange_arena(h->c->server);
 	return h->arena ? 0 : -1;
 }
 
 static void give_arena(struct h1 *h)
 {
-	struct conn_server *s = h->c->server;
-
-	h->c->client.request = NULL;
+	h->c->own.client.request = NULL;
 	conn_use_host(h->c, h->c->host);        /* the settings for messages may lie in the arena */
-	if (h->arena && !s->spare) {
-		arena_reset(h->arena);
-		s->spare = h->arena;
-	} else {
-		arena_free(h->arena);
-	}
+	exchange_arena_back(h->c->server, h->arena);
 	h->arena = NULL;
 }
 
@@ -99,18 +84,17 @@ static void begin_request(struct h1 *h, struct request *r)
 	struct conn *c = h->c;
 	struct request_head *head_in = &h->head;
 
-	c->client.requests++;
-	lookup_forget(c, false);
-	work_forget(c);
-	client_is(&c->client, &c->client.arrived);
+	c->own.client.requests++;
+	asker_forget(&c->own, false);
+	client_is(&c->own.client, &c->own.client.arrived);
 	*r = (struct request){
-		.arena = r->arena, .stream = &h->stream, .client = &c->client, .site = c->server->o.site, .activity = c->server->o.activity,
+		.arena = r->arena, .stream = &h->stream, .client = &c->own.client, .site = c->server->o.site, .activity = c->server->o.activity,
 		.line = head_in->line, .method = head_in->method, .method_id = head_in->method_id, .target = head_in->target,
 		.major = head_in->major, .minor = head_in->minor, .in = head_in->fields, .env = r->env, .out = r->out, .always = r->always,
 		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
 	};
 	clock_gettime(CLOCK_REALTIME, &r->received);
-	h->stream.request = c->client.request = r;
+	h->stream.request = c->own.client.request = r;
 	h->stream.head_us = 0;
 	h->stream.ops = &h1_stream_ops;
 	h->stream.filter = NULL;
@@ -132,7 +116,7 @@ static void begin_request(struct h1 *h, struct request *r)
 /* Refused before the phases: the rest of what came cannot be trusted to be a request. */
 static void refuse(struct h1 *h, struct request *r, unsigned status, const char *why)
 {
-	log_infox(&h->c->client.about, LOG_HTTP, "BH0521", "request refused with %u: %s", status, why);
+	log_infox(&h->c->own.client.about, LOG_HTTP, "BH0521", "request refused with %u: %s", status, why);
 	r->keepalive = false;
 	r->section = r->host->section;
 	h->c->lingers = true;
@@ -147,7 +131,7 @@ static void answer_plain_on_tls(struct conn *c, struct request *r)
 
 	if (field.p && uri_parse_host(field, &name, &port) == 0 && name.n && name.n < 254)
 		host = arena_strndup(r->arena, name.p, name.n);
-	uint16_t number = addr_port(&c->client.local);
+	uint16_t number = addr_port(&c->own.client.local);
 	bool v6 = host && strchr(host, ':');
 	if (number == 443)
 		snprintf(shown, sizeof shown, v6 ? "https://[%s]/" : "https://%s/", host ? host : "localhost");
@@ -164,15 +148,6 @@ static bool wants_keepalive(const struct request *r)
 	if (fields_has_token(&r->in, "Connection", "close"))
 		return false;
 	return r->minor >= 1 || fields_has_token(&r->in, "Connection", "keep-alive");
-}
-
-static bool is_registered(const struct conn_settings *s, const struct request *r)
-{
-	bool found = r->method_id != HTTP_OTHER || !s->registered;
-
-	for (const struct method_name *m = s->methods; m && !found; m = m->next)
-		found = text_is(r->method, m->name);
-	return found;
 }
 
 static void start_request(struct h1 *h, enum head_result result)
@@ -199,7 +174,7 @@ static void start_request(struct h1 *h, enum head_result result)
 		r->raw = true;
 		r->keepalive = h->client_stays = false;
 	}
-	if (!is_registered(c->settings, r)) {
+	if (!exchange_method(c->settings, r)) {
 		refuse(h, r, 501, "its method is not registered, and HttpProtocolOptions has RegisteredMethods");
 		return;
 	}
@@ -222,7 +197,7 @@ void h1_refuse_body(struct h1 *h, unsigned status, const char *why)
 {
 	struct request *r = h->stream.request;
 
-	log_infox(&h->c->client.about, LOG_HTTP, "BH0522", "request refused with %u: %s", status, why);
+	log_infox(&h->c->own.client.about, LOG_HTTP, "BH0522", "request refused with %u: %s", status, why);
 	h->body_done = true;
 	h->closes = true;
 	r->keepalive = false;
@@ -279,25 +254,13 @@ static bool feed_body(struct h1 *h)
 	return true;
 }
 
-/* Tells each handler that was started, whatever took its place since: an error page, or a redirect inside the server. */
-static void tell_handlers(struct request *r, enum handler_end how)
-{
-	for (; r; r = r->original) {
-		if (!r->begun || !r->begun->ended)
-			continue;
-		if (r->handler != r->begun)
-			r->handler_data = r->begun_data;
-		r->begun->ended(r, how);
-	}
-}
-
 static void next_request(struct h1 *h, enum handler_end how)
 {
 	struct conn *c = h->c;
 
 	filter_over(&h->stream);
-	tell_handlers(h->stream.request, how);
-	chans_close(c, &h->stream);
+	exchange_over(h->stream.request, how);
+	chans_close(&c->own);
 	h1_close_file(h);
 	if (how == HANDLER_ABORTED) {
 		h1_log(h);
@@ -466,7 +429,7 @@ static bool do_request(struct h1 *h)
 	}
 	if (c->blocked || c->wire_left.n)
 		return false;
-	if (r->waits && (c->asking || c->working || c->late.asks))
+	if (r->waits && (c->own.asking || c->own.working || c->late.asks))
 		return false;
 	if (r->waits) {
 		phases_resume(r);
@@ -489,31 +452,31 @@ static bool do_request(struct h1 *h)
 			r->handler->writable(r);
 			return true;
 		}
-	} else if (chans_run(c, &h->stream)) {
+	} else if (chans_run(&c->own)) {
 		return true;
 	}
 	return do_body(h);
 }
 
-void h1_run(struct conn *c)
+static void run(struct conn *c)
 {
 	struct h1 *h = c->h1;
-	unsigned requests = c->client.requests;
+	unsigned requests = c->own.client.requests;
 
 	while (!c->gone && !c->again && (c->state == CONN_HEAD || c->state == CONN_REQUEST)) {
 		if (!(h->stream.request ? do_request(h) : do_head(h)))
 			break;
-		if ((c->client.requests - requests >= TURN_REQUESTS || effort_tired()) && !h->stream.request && c->state == CONN_HEAD)
+		if ((c->own.client.requests - requests >= TURN_REQUESTS || effort_tired()) && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
 	}
 	if (h->stream.request && h->stream.filter && !h->ended && !c->gone && !c->again && !c->blocked)
 		filter_idle(&h->stream);
 }
 
-void h1_note(const struct conn *c, struct activity *a)
+static void note(const struct conn *c, struct activity *a)
 {
 	const struct h1 *h = c->h1;
-	const struct request *r = h ? h->stream.request : NULL;
+	const struct request *r = h->stream.request;
 
 	if (!r)
 		return;
@@ -521,22 +484,23 @@ void h1_note(const struct conn *c, struct activity *a)
 	activity_phase(a, h->reading && !h->body_done ? "body" : "send");
 }
 
-void h1_end(struct conn *c)
+static void over(struct conn *c)
 {
 	struct h1 *h = c->h1;
 
-	if (!h)
-		return;
 	if (h->stream.request) {
 		h->aborted = true;
 		if (h->stream.request->waits)
 			h->stream.request->status = 403;        /* for the log: nothing was granted */
 		filter_over(&h->stream);
-		tell_handlers(h->stream.request, HANDLER_ABORTED);
+		exchange_over(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}
 	h1_close_file(h);
 	give_arena(h);
 	free(h);
 	c->h1 = NULL;
+	c->speech = NULL;
 }
+
+const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .end = over };

@@ -9,16 +9,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "log/format.h"
-#include "log/target.h"
-#include "request/logline.h"
 #include "request/openfiles.h"
 
-#define RING_WAIT_MS 1000               /* how long a full ring may hold this child up */
-#define LINE_SIZE 16384
 
 static struct h1 *h1_of(struct stream *s)
 {
@@ -27,52 +21,11 @@ static struct h1 *h1_of(struct stream *s)
 
 /* ------------------------------------------------------------------------------------------------ the access log */
 
-static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)
-{
-	static const uint64_t one = 1;
-	struct iovec iov = { (void *)(uintptr_t)line, n };
-	static bool full;
-
-	if (!s->o.ring) {
-		s->o.put_line(target, line, n);
-		return;
-	}
-	/* A ring that stays full (no logger, a full disk) holds this child up for a second, once: then lines are counted, not kept. */
-	for (int waited = 0; ring_put(s->o.ring, target, &iov, 1) < 0; waited += 5) {
-		if (full || waited >= RING_WAIT_MS) {
-			full = true;
-			ring_drop(s->o.ring);
-			return;
-		}
-		if (s->o.ring_wake >= 0 && write(s->o.ring_wake, &one, sizeof one) < 0)
-			waited += 5;
-		struct timespec pause = { 0, 5000000 };
-		nanosleep(&pause, NULL);
-	}
-	full = false;
-}
-
 void h1_log(struct h1 *h)
 {
-	static char line[LINE_SIZE];
-	struct request *r = h->stream.request;
-	const struct log_host *logs = host_config(r->host ? r->host : h->c->host, &log_module);
-
-	if (h->logged)
-		return;
+	if (!h->logged)
+		exchange_log(h->c, h->stream.request, h->aborted);
 	h->logged = true;
-	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = h->aborted, .kept = h->c->client.requests - 1 };
-	for (const struct log_access *a = logs->access; a; a = a->next) {
-		struct buf b;
-
-		if (!logline_wanted(a, r))
-			continue;
-		buf_init(&b, line, sizeof line - 1);
-		logline_render(a, r, &l, &b);
-		if (b.full)
-			line[b.n - 1] = '\n';
-		put_line(h->c->server, a->target, line, b.n);
-	}
 }
 
 /* ------------------------------------------------------------------------------------------------ the head */
@@ -109,9 +62,9 @@ static bool stays_open(struct h1 *h, const struct request *r)
 	struct conn *c = h->c;
 	const struct conn_settings *set = c->settings;
 
-	if (!r->keepalive || c->client.nokeepalive || c->server->draining || c->plain_on_tls || !set->keepalive || !set->keepalive_timeout)
+	if (!r->keepalive || c->own.client.nokeepalive || c->server->draining || c->plain_on_tls || !set->keepalive || !set->keepalive_timeout)
 		return false;
-	if (set->max_requests && c->client.requests >= (uint64_t)set->max_requests)
+	if (set->max_requests && c->own.client.requests >= (uint64_t)set->max_requests)
 		return false;
 	if (h->body_done || h->reading)
 		return true;
@@ -145,7 +98,7 @@ static void put_connection(struct h1 *h, const struct request *r, bool old, stru
 		buf_put_u64(b, (uint64_t)(set->keepalive_timeout / 1000));
 		if (set->max_requests) {        /* more than there were: stays_open */
 			buf_puts(b, ", max=");
-			buf_put_u64(b, (uint64_t)set->max_requests - h->c->client.requests);
+			buf_put_u64(b, (uint64_t)set->max_requests - h->c->own.client.requests);
 		}
 		buf_puts(b, "\r\nConnection: Keep-Alive\r\n");
 	}
@@ -306,7 +259,7 @@ static void give_up(struct stream *s, const char *reason)
 	struct h1 *h = h1_of(s);
 
 	h->aborted = true;
-	log_infox(&h->c->client.about, LOG_HTTP, "BH0520", "the response is cut short: %s", reason);
+	log_infox(&h->c->own.client.about, LOG_HTTP, "BH0520", "the response is cut short: %s", reason);
 }
 
 static void end(struct stream *s)

@@ -36,10 +36,10 @@ int64_t h1_due(const struct conn *c)
 	const struct conn_settings *set = c->settings;
 	const struct h1 *h = c->h1;
 
-	if (c->asking)
-		return c->lookup_until;
-	if (c->working)
-		return c->work_until;
+	if (c->own.asking)
+		return c->own.lookup_until;
+	if (c->own.working)
+		return c->own.work_until;
 	if (c->late.asks)
 		return c->late.until;
 	if (h->tunnel && !h->ended)        /* the handler knows how long it may be silent */
@@ -52,9 +52,9 @@ int64_t h1_due(const struct conn *c)
 		return c->sent_at + set->keepalive_timeout;
 	if (c->state == CONN_HEAD)
 		return read_limit(c, c->head_began, c->server->in_n - c->server->in_at, set->read_header, set->read_header_max, set->read_header_rate);
-	if (h1_reads(c))
+	if (h1_speech.reads(c))
 		return read_limit(c, h->body_began, h->body.total, set->read_body, set->read_body_max, set->read_body_rate);
-	if (chans_any(c, &h->stream))           /* the handler knows whom it waits for */
+	if (chans_any(&c->own))           /* the handler knows whom it waits for */
 		return INT64_MAX;
 	return last_heard(c) + set->timeout;
 }
@@ -63,7 +63,7 @@ static void handler_timeout(struct h1 *h)
 {
 	struct request *r = h->stream.request;
 
-	log_warnx(&h->c->client.about, LOG_HTTP, "BH0524", "the handler of %s gave nothing within Timeout (%lld s): %s", r->path ? r->path : "a request",
+	log_warnx(&h->c->own.client.about, LOG_HTTP, "BH0524", "the handler of %s gave nothing within Timeout (%lld s): %s", r->path ? r->path : "a request",
 		  (long long)(h->c->settings->timeout / 1000), h->started ? "the connection ends" : "answered with 504");
 	r->keepalive = false;
 	h->c->sent_at = loop_now(h->c->server->loop);   /* what takes its place has its own time: nothing is due again at once */
@@ -75,7 +75,7 @@ static void handler_timeout(struct h1 *h)
 
 static void client_timeout(struct conn *c)
 {
-	log_infox(&c->client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
+	log_infox(&c->own.client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
 		  (long long)(c->settings->timeout / 1000));
 	if (c->h1->stream.request)
 		c->h1->aborted = true;
@@ -87,17 +87,17 @@ void h1_timeout(struct conn *c)
 {
 	struct h1 *h = c->h1;
 
-	if (c->asking)
-		lookup_over(c);
+	if (c->own.asking)
+		lookup_over(&c->own);
 	else if (c->late.asks)
 		certificate_timeout(c);
-	else if (c->working)
-		work_over(c);
+	else if (c->own.working)
+		work_over(&c->own);
 	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
 		client_timeout(c);
 	else if (c->state == CONN_HEAD)
 		h1_late_head(h);
-	else if (!h1_reads(c))
+	else if (!h1_speech.reads(c))
 		handler_timeout(h);
 	else if (h->ended)
 		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
@@ -105,5 +105,5 @@ void h1_timeout(struct conn *c)
 		h1_refuse_body(h, 408, "its body did not come within the time of RequestReadTimeout or Timeout");
 	else
 		client_timeout(c);
-	h1_run(c);
+	h1_speech.run(c);
 }

@@ -20,6 +20,7 @@
 #include "http/head.h"
 #include "request/chan.h"
 #include "request/client.h"
+#include "request/handler.h"
 #include "request/request.h"
 #include "tls/handshake.h"
 
@@ -52,10 +53,55 @@ enum conn_state {
 };
 
 struct h1;
+struct h2;
 struct lookup;
 struct work_item;
 struct work_pool;
 struct server_host;
+struct conn;
+struct activity;
+
+/*
+ * Who asks, as one request and its handler see it, and what that request waits for elsewhere. HTTP/1 has one a connection (its `own`),
+ * HTTP/2 one a stream.
+ */
+struct asker {
+	struct client client;
+	struct conn *c;
+	const struct conn_settings *settings;   /* of the host in use */
+	struct lookup *lookups;         /* what is known of the client's names */
+	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
+	struct list waits;              /* server->asking, while asking is not NULL */
+	struct list chans;              /* chan.c */
+	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
+	struct work_item *working;      /* the slow work that the request waits for; NULL = it does not */
+	struct client_work *worked;     /* what was done for the request, the last first */
+	int64_t work_until;             /* ms: when it has waited for that long enough; 0 = it has not begun */
+	bool work_late;                 /* it has: no more of that */
+	bool needs_http1;               /* HTTP/2: a place asks for what that cannot (certificate.c) */
+};
+
+static inline struct asker *asker_of(struct client *c)
+{
+	return (struct asker *)(void *)((char *)c - offsetof(struct asker, client));
+}
+
+static inline struct conn *conn_of(struct client *c)
+{
+	return asker_of(c)->c;
+}
+
+/* What HTTP/1 and HTTP/2 are to the life of a connection. */
+struct speech {
+	void (*run)(struct conn *c);                    /* goes on as far as it can: reads, feeds bodies, answers */
+	void (*timeout)(struct conn *c);                /* `due` has come */
+	int64_t (*due)(const struct conn *c);           /* when (ms of loop_now) what it waits for is due */
+	bool (*reads)(const struct conn *c);            /* whether it wants bytes from the client now */
+	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
+	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
+	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
+	void (*end)(struct conn *c);                    /* the connection goes: whatever is under way is given up */
+};
 
 struct conn {
 	struct watch watch;
@@ -66,19 +112,15 @@ struct conn {
 	unsigned slot;                  /* in options->client_fds */
 	const struct host *host;        /* the address's default, then the last request's */
 	const struct conn_settings *settings;
-	struct client client;
+	struct asker own;               /* the connection itself; in HTTP/1 its requests too */
 	struct tls_io io;
 	struct tls_chooser chooser;
 	struct tls *tls;                /* NULL: plain */
-	struct h1 *h1;                  /* from the first byte of HTTP on */
-	struct lookup *lookups;         /* what is known of the client's names */
-	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
-	struct list chans;              /* chan.c */
-	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
-	struct work_item *working;      /* the slow work that the request waits for; NULL = it does not */
-	struct client_work *worked;     /* what was done for the request, the last first */
-	int64_t work_until;             /* ms: when it has waited for that long enough; 0 = it has not begun */
-	bool work_late;                 /* it has: no more of that */
+	const struct speech *speech;    /* from the first byte of HTTP on */
+	union {
+		struct h1 *h1;
+		struct h2 *h2;
+	};
 	struct left raw_left, in_left, wire_left;
 	bool eof;                       /* the client ended its side, or is gone */
 	bool gone;                      /* the connection is broken: nothing can be sent */
@@ -108,11 +150,6 @@ struct conn {
 	bool lingers;                   /* unread bytes may be on their way: closing at once could cost the client our answer */
 };
 
-static inline struct conn *conn_of(struct client *c)
-{
-	return (struct conn *)(void *)((char *)c - offsetof(struct conn, client));
-}
-
 struct listener {
 	struct watch watch;
 	struct conn_server *server;
@@ -126,6 +163,7 @@ struct conn_server {
 	struct loop *loop;
 	struct listener *listeners;
 	struct watch master, control, resolver, checker, spawner;
+	struct list asking;             /* askers that wait for the resolver */
 	uint32_t questions;             /* to resolver and checker, ever: the id of the last */
 	struct work_pool *works;        /* threads for slow work; NULL = none */
 	struct list programs;           /* ordered, and not yet told to be over: spawn.c */
@@ -174,6 +212,8 @@ void conn_close(struct conn *c);
 void conn_state(struct conn *c, enum conn_state state);
 /* A turn without an event of its socket: what it waited for elsewhere has come. It may be gone afterwards. */
 void conn_turn(struct conn *c);
+/* The same where one of its requests has what it waited for. */
+void asker_turn(struct asker *a);
 /* An orderly end once everything is sent. */
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */
@@ -205,11 +245,11 @@ int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
 int output_flush(struct conn *c);
 
-/* lookup.c: the name service. The first two are as request/client.h wants them; c->asking is set while the request waits. */
+/* lookup.c: the name service. The first two are as request/client.h wants them; asker->asking is set while the request waits. */
 enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer);
 bool lookup_ask(struct client *client, const char *question);
-void lookup_over(struct conn *c);                       /* waits no longer: there is no answer */
-void lookup_forget(struct conn *c, bool all);           /* a new request, or (all) the end of the connection */
+void lookup_over(struct asker *a);                      /* waits no longer: there is no answer */
+void lookup_forget(struct asker *a, bool all);          /* a new request, or (all) the end of the connection */
 void lookup_answers(struct watch *w, uint32_t events);  /* server->resolver's */
 
 /*
@@ -223,11 +263,11 @@ void certificate_timeout(struct conn *c);
 size_t certificate_held(struct conn *c, char *to, size_t room);
 void certificate_forget(struct conn *c);
 
-/* work.c: threads for slow work. The first two are as request/client.h wants them; c->working is set while the request waits. */
+/* work.c: threads for slow work. The first two are as request/client.h wants them; asker->working is set while the request waits. */
 int work_ask(struct client *client, struct client_work *w, unsigned most);
 struct client_work *work_done(struct client *client);
-void work_over(struct conn *c);                         /* waits no longer */
-void work_forget(struct conn *c);                       /* a new request, or the end of the connection */
+void work_over(struct asker *a);                        /* waits no longer */
+void work_forget(struct asker *a);                      /* a new request, or the end of the connection */
 int work_init(struct conn_server *s, struct err *e);    /* before the sandbox. 0 or -1 */
 void work_fini(struct conn_server *s);
 /* chan.c: descriptors of programs and backends (request/chan.h). */
@@ -238,17 +278,17 @@ struct link;
 struct chan *chan_open_link(struct stream *s, struct link *l);
 struct link *chan_take_link(struct chan *c);            /* frees the chan alone */
 void chan_used(struct chan *c, unsigned what);          /* an event was looked at without chan_read or chan_write: it is to come anew */
-/* Tells the handler one thing that has come for a stream. False: nothing had. */
-bool chans_run(struct conn *c, const struct stream *s);
-bool chans_any(const struct conn *c, const struct stream *s);
-/* Closes what is left of a stream, or (NULL) of all; programs that still run are killed. */
-void chans_close(struct conn *c, const struct stream *s);
+/* Tells the handler one thing that has come for its request. False: nothing had. */
+bool chans_run(struct asker *a);
+bool chans_any(const struct asker *a);
+/* Closes what is left of its request; programs that still run are killed. */
+void chans_close(struct asker *a);
 
 /* spawn.c: programs. The first two are as request/client.h wants them. */
 int spawn_begin(struct stream *s, const struct spawn_spec *spec, struct spawned *p);
 void spawn_end(struct stream *s, struct spawned *p, bool kill);
-bool spawn_events(struct conn *c, const struct stream *s);
-void spawn_forget(struct conn *c, const struct stream *s);
+bool spawn_events(struct asker *a);
+void spawn_forget(struct asker *a);
 void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
 void spawn_fini(struct conn_server *s);
 void spawn_poll(struct deadline *d);                    /* server->spawn_poll's */
@@ -263,23 +303,26 @@ bool check_ask(struct conn *c);
 void check_over(struct conn *c);                        /* waits no longer: nobody could say */
 void check_answers(struct watch *w, uint32_t events);   /* server->checker's */
 
+/* exchange.c: what each request comes to, whatever it came in. */
+void asker_init(struct asker *a, struct conn *c);
+/* A new request, or (all) the end of it: what was known, awaited and done for it goes. */
+void asker_forget(struct asker *a, bool all);
+/* Writes the access lines of r. */
+void exchange_log(struct conn *c, struct request *r, bool aborted);
+/* Tells each handler that was started, whatever took its place since: an error page, or a redirect inside the server. */
+void exchange_over(struct request *r, enum handler_end how);
+/* Whether the method is one that HttpProtocolOptions lets through. */
+bool exchange_method(const struct conn_settings *set, const struct request *r);
+/* An arena for a request: the server keeps one at hand, so that idle connections own none. NULL = no memory. */
+struct arena *exchange_arena(struct conn_server *s);
+void exchange_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */
+
 /* h1.c, h1time.c: HTTP/1 on a connection (h1.h is for its own files). */
+extern const struct speech h1_speech;
 int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
-/* Goes on as far as it can: reads heads, feeds bodies, answers. */
-void h1_run(struct conn *c);
-/* A deadline passed while a head or body was awaited or a response was being sent. */
-void h1_timeout(struct conn *c);
-/* When (ms of loop_now) what it waits for is due. */
-int64_t h1_due(const struct conn *c);
-/* Whether it wants bytes from the client now. */
-bool h1_reads(const struct conn *c);
 /* Whether the body of the present request is known to be longer, and comes unasked. */
 bool h1_body_over(const struct conn *c, uint64_t most);
 /* The present request is the connection's last; what still comes is dropped. */
 void h1_last(struct conn *c);
-void h1_end(struct conn *c);
-/* Notes the request that a turn goes on with, if there is one. */
-struct activity;
-void h1_note(const struct conn *c, struct activity *a);
 
 #endif

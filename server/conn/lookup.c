@@ -41,7 +41,7 @@ static void settle(struct lookup *l, const void *answer, ssize_t n)
 
 enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer)
 {
-	const struct lookup *l = conn_of(client)->lookups;
+	const struct lookup *l = asker_of(client)->lookups;
 
 	while (l && strcmp(l->question, question) != 0)
 		l = l->next;
@@ -51,61 +51,66 @@ enum client_knows lookup_knows(struct client *client, const char *question, stru
 	return l->knows;
 }
 
-static bool send_question(const struct conn *c, const struct lookup *l)
+static bool send_question(const struct asker *a, const struct lookup *l)
 {
-	struct lookup_question q = { .until = c->lookup_until };
+	struct conn_server *s = a->c->server;
+	struct lookup_question q = { .until = a->lookup_until };
 	size_t n = strlen(l->question) + 1;
 
-	if (n > sizeof q.text || c->server->resolver.fd < 0 || loop_now(c->server->loop) >= c->lookup_until)
+	if (n > sizeof q.text || s->resolver.fd < 0 || loop_now(s->loop) >= a->lookup_until)
 		return false;
 	memcpy(q.text, l->question, n);
-	return ipc_send(c->server->resolver.fd, LOOKUP_MSG_ASK, l->id, &q, offsetof(struct lookup_question, text) + n, NULL, 0) == 0;
+	return ipc_send(s->resolver.fd, LOOKUP_MSG_ASK, l->id, &q, offsetof(struct lookup_question, text) + n, NULL, 0) == 0;
 }
 
 bool lookup_ask(struct client *client, const char *question)
 {
-	struct conn *c = conn_of(client);
-	struct conn_server *s = c->server;
+	struct asker *a = asker_of(client);
+	struct conn_server *s = a->c->server;
 	size_t n = strlen(question) + 1;
 	struct lookup *l = calloc(1, sizeof *l + n);
 	char answer[LOOKUP_ANSWER];
 
 	if (!l) {
-		conn_break(c, "out of memory");
+		conn_break(a->c, "out of memory");
 		return true;
 	}
 	memcpy(l->question, question, n);
 	l->id = ++s->questions;
-	l->next = c->lookups;
-	c->lookups = l;
+	l->next = a->lookups;
+	a->lookups = l;
 	if (s->o.lookup) {
 		settle(l, answer, s->o.lookup(question, answer));
 		return false;
 	}
-	if (!c->lookup_until)
-		c->lookup_until = loop_now(s->loop) + LOOKUP_LIMIT_MS;
-	if (send_question(c, l))
-		c->asking = l;
-	else
+	if (!a->lookup_until)
+		a->lookup_until = loop_now(s->loop) + LOOKUP_LIMIT_MS;
+	if (send_question(a, l)) {
+		a->asking = l;
+		list_append(&s->asking, &a->waits);
+	} else {
 		l->knows = CLIENT_FAILED;
-	return c->asking;
+	}
+	return a->asking;
 }
 
-void lookup_over(struct conn *c)
+void lookup_over(struct asker *a)
 {
-	if (c->asking)
-		c->asking->knows = CLIENT_FAILED;
-	c->asking = NULL;
+	if (a->asking)
+		a->asking->knows = CLIENT_FAILED;
+	a->asking = NULL;
+	list_remove(&a->waits);
 }
 
-void lookup_forget(struct conn *c, bool all)
+void lookup_forget(struct asker *a, bool all)
 {
-	struct lookup **at = &c->lookups, *l;
+	struct lookup **at = &a->lookups, *l;
 
-	c->asking = NULL;
-	c->lookup_until = 0;
+	a->asking = NULL;
+	list_remove(&a->waits);
+	a->lookup_until = 0;
 	while ((l = *at)) {
-		if (!all && l->knows == CLIENT_KNOWS && strcmp(l->question, c->client.peer_text) == 0) {
+		if (!all && l->knows == CLIENT_KNOWS && strcmp(l->question, a->client.peer_text) == 0) {
 			at = &l->next;
 			continue;
 		}
@@ -117,14 +122,15 @@ void lookup_forget(struct conn *c, bool all)
 /* The connection that asked may be gone, or have given up, or be at another question. */
 static void take_answer(struct conn_server *s, const struct ipc_message *m)
 {
-	list_each(i, &s->conns) {
-		struct conn *c = list_entry(i, struct conn, item);
+	list_each(i, &s->asking) {
+		struct asker *a = list_entry(i, struct asker, waits);
 
-		if (!c->asking || c->asking->id != m->head.id)
+		if (a->asking->id != m->head.id)
 			continue;
-		settle(c->asking, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
-		c->asking = NULL;
-		conn_turn(c);
+		settle(a->asking, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
+		a->asking = NULL;
+		list_remove(&a->waits);
+		asker_turn(a);
 		return;
 	}
 }

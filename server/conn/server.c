@@ -47,7 +47,15 @@ void conn_drain(struct conn_server *s)
 	accept_stop(s);
 	if (s->o.drain_ms)
 		deadline_set(s->loop, &s->drain_end, loop_now(s->loop) + s->o.drain_ms);
-	/* Nobody has asked anything yet on these; whoever is about to may do so until KeepAliveTimeout, and is answered. */
+	/* Nobody has asked anything yet on HTTP/1's; whoever is about to may do so until KeepAliveTimeout, and is answered. */
+	list_each(i, &s->conns) {
+		struct conn *c = list_entry(i, struct conn, item);
+
+		if (c->speech && c->speech->drain) {
+			c->speech->drain(c);
+			conn_turn(c);
+		}
+	}
 }
 
 static void drain_over(struct deadline *d)
@@ -125,6 +133,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->o = *o;
 	list_init(&s->conns);
 	list_init(&s->programs);
+	list_init(&s->asking);
 	s->reserve = -1;
 	s->drain_end = (struct deadline){ .due = drain_over, .at = INT64_MAX };
 	s->untold = (struct deadline){ .due = untold_due, .at = INT64_MAX };

@@ -20,8 +20,7 @@
 
 struct run {
 	struct list item;               /* server->programs */
-	struct conn *c;                 /* NULL: over, to be told */
-	const struct stream *stream;
+	struct asker *a;                /* NULL: over, to be told */
 	struct spawned *p;
 	uint32_t id, pinged;            /* pinged: the PONG that tells whether a dead spawner had taken the order; 0 = none */
 	bool started, kill;
@@ -109,7 +108,7 @@ static void tell_overs(struct conn_server *s)
 {
 	list_each(i, &s->programs) {
 		struct run *r = list_entry(i, struct run, item);
-		if (!r->c)
+		if (!r->a)
 			tell_over(s, r);
 	}
 }
@@ -152,8 +151,8 @@ static int give(struct conn_server *s, struct run *r, const struct spawn_spec *s
 
 int spawn_begin(struct stream *stream, const struct spawn_spec *spec, struct spawned *p)
 {
-	struct conn *c = conn_of(stream->request->client);
-	struct conn_server *s = c->server;
+	struct asker *a = asker_of(stream->request->client);
+	struct conn_server *s = a->c->server;
 	struct run *r = calloc(1, sizeof *r);
 	int theirs[3] = { -1, -1, -1 }, ours[3] = { -1, -1, -1 }, pair[2];
 	struct chan *chans[3] = { NULL, NULL, NULL };
@@ -170,7 +169,7 @@ int spawn_begin(struct stream *stream, const struct spawn_spec *spec, struct spa
 	}
 	if (!r)
 		goto fail;
-	*r = (struct run){ .c = c, .stream = stream_root(stream), .p = p, .id = ++s->orders };
+	*r = (struct run){ .a = a, .p = p, .id = ++s->orders };
 	list_init(&r->item);
 	if (give(s, r, spec, theirs) < 0)
 		goto fail;
@@ -191,7 +190,7 @@ fail:
 
 static void over(struct conn_server *s, struct run *r, bool kill)
 {
-	r->c = NULL;
+	r->a = NULL;
 	r->p = NULL;
 	r->kill = kill;
 	tell_over(s, r);
@@ -203,19 +202,21 @@ void spawn_end(struct stream *stream, struct spawned *p, bool kill)
 
 	list_each(i, &s->programs) {
 		struct run *r = list_entry(i, struct run, item);
-		if (r->p == p && r->c) {
+		if (r->p == p && r->a) {
 			over(s, r, kill);
 			return;
 		}
 	}
 }
 
-void spawn_forget(struct conn *c, const struct stream *stream)
+void spawn_forget(struct asker *a)
 {
-	list_each(i, &c->server->programs) {
+	struct conn_server *s = a->c->server;
+
+	list_each(i, &s->programs) {
 		struct run *r = list_entry(i, struct run, item);
-		if (r->c == c && (!stream || r->stream == stream))
-			over(c->server, r, true);
+		if (r->a == a)
+			over(s, r, true);
 	}
 }
 
@@ -232,12 +233,12 @@ void spawn_fini(struct conn_server *s)
 
 /* ------------------------------------------------------------------------------------------------ news */
 
-bool spawn_events(struct conn *c, const struct stream *stream)
+bool spawn_events(struct asker *a)
 {
-	list_each(i, &c->server->programs) {
+	list_each(i, &a->c->server->programs) {
 		struct run *r = list_entry(i, struct run, item);
 
-		if (r->c != c || r->stream != stream || !r->untold)
+		if (r->a != a || !r->untold)
 			continue;
 		r->untold = false;
 		if (r->stage == SPAWN_OK && r->p->ended)
@@ -252,8 +253,8 @@ bool spawn_events(struct conn *c, const struct stream *stream)
 /* The connection's turn may end it, and with it other records: who goes through the list begins anew. */
 static void news(struct run *r)
 {
-	if (r->c)
-		conn_turn(r->c);
+	if (r->a)
+		asker_turn(r->a);
 }
 
 static void has_ended(struct run *r, int status)
@@ -274,7 +275,7 @@ static void hello(struct conn_server *s)
 		list_each(k, &s->programs) {
 			struct run *r = list_entry(k, struct run, item);
 
-			if (!r->c || r->untold || r->stage != SPAWN_OK || !r->started || r->status == -1)
+			if (!r->a || r->untold || r->stage != SPAWN_OK || !r->started || r->status == -1)
 				continue;
 			has_ended(r, -1);
 			again = true;
@@ -347,7 +348,7 @@ void spawn_poll(struct deadline *d)
 
 	while (s->o.spawn_direct->poll(&id, &status)) {
 		struct run *r = run_of(s, id);
-		if (r && r->c)
+		if (r && r->a)
 			has_ended(r, status);
 	}
 	deadline_set(s->loop, d, loop_now(s->loop) + SPAWN_POLL_MS);

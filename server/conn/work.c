@@ -25,7 +25,7 @@
 /* A work on its way: in the queue, in a thread's hands, or in the row of those that are done. */
 struct work_item {
 	struct client_work *work;
-	struct conn *conn;              /* whose request waits for it; NULL = nobody's. The loop's own */
+	struct asker *asker;            /* whose request waits for it; NULL = nobody's. The loop's own */
 	struct work_item *next;
 };
 
@@ -102,30 +102,31 @@ static void take_done(struct watch *w, uint32_t events)
 	p->done = NULL;
 	pthread_mutex_unlock(&p->lock);
 	for (; i; i = next) {
-		struct conn *c = i->conn;
+		struct asker *a = i->asker;
 
 		next = i->next;
-		if (!c) {
+		if (!a) {
 			item_free(i);
 			continue;
 		}
-		i->work->next = c->worked;
-		c->worked = i->work;
-		c->working = NULL;
+		i->work->next = a->worked;
+		a->worked = i->work;
+		a->working = NULL;
 		free(i);
-		conn_turn(c);           /* c may be gone, and others that wait with it only lose their c (work_forget) */
+		asker_turn(a);          /* a may be gone, and others that wait with it only lose their a (work_forget) */
 	}
 }
 
 int work_ask(struct client *client, struct client_work *w, unsigned most)
 {
-	struct conn *c = conn_of(client);
-	struct work_pool *p = c->server->works;
+	struct asker *a = asker_of(client);
+	struct conn_server *s = a->c->server;
+	struct work_pool *p = s->works;
 	struct work_item *i;
 	bool full;
 
-	errno = !p ? ENOSYS : c->work_late ? ETIMEDOUT : EBUSY;
-	if (!p || c->work_late || c->working)
+	errno = !p ? ENOSYS : a->work_late ? ETIMEDOUT : EBUSY;
+	if (!p || a->work_late || a->working)
 		return -1;
 	i = calloc(1, sizeof *i);
 	if (!i) {
@@ -133,7 +134,7 @@ int work_ask(struct client *client, struct client_work *w, unsigned most)
 		return -1;
 	}
 	i->work = w;
-	i->conn = c;
+	i->asker = a;
 	pthread_mutex_lock(&p->lock);
 	full = p->waiting >= most + p->idle;    /* a thread that is about to wake takes one */
 	if (!full) {
@@ -151,37 +152,37 @@ int work_ask(struct client *client, struct client_work *w, unsigned most)
 		errno = EAGAIN;
 		return -1;
 	}
-	c->working = i;
-	if (!c->work_until)
-		c->work_until = loop_now(c->server->loop) + c->settings->timeout;
+	a->working = i;
+	if (!a->work_until)
+		a->work_until = loop_now(s->loop) + a->settings->timeout;
 	return 0;
 }
 
 struct client_work *work_done(struct client *client)
 {
-	return conn_of(client)->worked;
+	return asker_of(client)->worked;
 }
 
-void work_over(struct conn *c)
+void work_over(struct asker *a)
 {
-	if (c->working)
-		c->working->conn = NULL;
-	c->working = NULL;
-	c->work_late = true;
+	if (a->working)
+		a->working->asker = NULL;
+	a->working = NULL;
+	a->work_late = true;
 }
 
-void work_forget(struct conn *c)
+void work_forget(struct asker *a)
 {
 	struct client_work *next;
 
-	work_over(c);
-	c->work_late = false;
-	c->work_until = 0;
-	for (struct client_work *w = c->worked; w; w = next) {
+	work_over(a);
+	a->work_late = false;
+	a->work_until = 0;
+	for (struct client_work *w = a->worked; w; w = next) {
 		next = w->next;
 		w->free(w);
 	}
-	c->worked = NULL;
+	a->worked = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ begin and end */

@@ -104,8 +104,15 @@ struct client {
 	struct log_about about;                 /* for messages: peer and settings of the host in use */
 	struct log_settings levels;             /* of the section in use, where `about` points to them: they outlive the request and its look-ups */
 	struct request *request;                /* the one from the client that is being answered, for messages; NULL = none. Set by conn/ */
-	char log_id[17];                        /* of the connection: "" until something was logged about it (logline.h) */
+	struct client *whole;                   /* HTTP/2: the connection as one, where this is one of its streams; NULL: this is it */
+	char log_id[17];                        /* of the connection, there alone: "" until something was logged about it (logline.h) */
 };
+
+/* The connection, whichever of its streams this is. */
+static inline const struct client *client_whole(const struct client *c)
+{
+	return c->whole ? c->whole : c;
+}
 
 /* From now on this is who asks. */
 static inline void client_is(struct client *c, const struct addr *who)

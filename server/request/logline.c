@@ -286,7 +286,7 @@ static bool of_client(struct line *line, const struct request *r, const struct l
 		return put_string(b, r->client->peer_text);
 	case 'A': return put_string(b, addr_ip(&r->client->local, address));
 	case 'k': return put_number(b, line->l->kept);
-	case 'L': return put_string(b, item->arg && strcmp(item->arg, "c") == 0 ? r->client->log_id : logline_id(r));
+	case 'L': return put_string(b, item->arg && strcmp(item->arg, "c") == 0 ? client_whole(r->client)->log_id : logline_id(r));
 	default: buf_putc(b, line->l->aborted ? 'X' : r->keepalive && !r->client->nokeepalive ? '+' : '-'); return true;
 	}
 }
@@ -374,10 +374,11 @@ static unsigned logged(const struct log_about *about)
 {
 	struct client *c = about->of;
 	struct request *r = c->request;
+	struct client *whole = c->whole ? c->whole : c;
 	unsigned first = 0;
 
-	if (!*c->log_id) {
-		request_connection_id(c, c->log_id);
+	if (!*whole->log_id) {
+		request_connection_id(whole, whole->log_id);
 		first |= LOG_FIRST_OF_CONNECTION;
 	}
 	if (r && !r->log_id) {
@@ -398,7 +399,7 @@ static struct request *current(const struct client *c)
 static bool message_id(const struct client *c, const char *which, struct buf *b)
 {
 	if (which && (strcmp(which, "c") == 0 || (strcmp(which, "C") == 0 && !c->request)))
-		return put_string(b, c->log_id);
+		return put_string(b, client_whole(c)->log_id);
 	return (!which || strcmp(which, "C") != 0) && c->request && put_string(b, c->request->log_id);
 }
 

@@ -96,7 +96,7 @@ VALUE(remote_port) { return number(r, addr_port(&r->client->peer)); }
 VALUE(handler) { return r->handler ? text_of(r->handler->name) : nothing; }
 VALUE(status) { return r->status ? number(r, r->status) : nothing; }
 VALUE(log_id) { return text_of(logline_id(r)); }
-VALUE(connection_id) { return *r->client->log_id ? text_of(r->client->log_id) : nothing; }
+VALUE(connection_id) { return *client_whole(r->client)->log_id ? text_of(client_whole(r->client)->log_id) : nothing; }
 VALUE(https) { return yes_no(r->client->secure); }
 VALUE(http2) { return yes_no(r->major == 2); }
 VALUE(none) { (void)r; return nothing; }

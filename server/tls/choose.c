@@ -140,6 +140,7 @@ static enum tls_chosen choose_old(const struct tls_policy *p, const struct hello
 	if (i < 0)
 		return TLS_NO_SUITE;
 	out->priority = p->prio[i];
+	out->fits_h2 = out->protocol == PROTO_TLS12 && (p->suites.at[i]->kx & (KX_ECDHE | KX_DHE)) && p->suites.at[i]->mac == MAC_AEAD;
 	return TLS_CHOSEN;
 }
 
@@ -170,6 +171,7 @@ static enum tls_chosen choose13(const struct tls_policy *p, const struct hello *
 			break;
 		}
 	out->priority = p->prio13[suite][group];
+	out->fits_h2 = true;
 	return TLS_CHOSEN;
 }
 

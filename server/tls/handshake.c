@@ -83,17 +83,22 @@ static bool alpn_offers(struct text list, const char *name)
 	return false;
 }
 
-static int set_alpn(struct tls *t)
+static int set_alpn(struct tls *t, const struct tls_choice *c)
 {
-	static const gnutls_datum_t protocols[] = { { (unsigned char *)"http/1.1", 8 }, { (unsigned char *)"http/1.0", 8 } };
+	gnutls_datum_t protocols[TLS_APPLICATIONS];
+	struct tls_applications a = { .name = { "http/1.1", "http/1.0" }, .n = 2 };
 
 	if (!t->hello->alpn.p)
 		return 0;
+	if (t->chooser->applications)
+		t->chooser->applications(t->chooser->ctx, c->fits_h2, &a);
+	for (unsigned i = 0; i < a.n; i++)
+		protocols[i] = (gnutls_datum_t){ (unsigned char *)(uintptr_t)a.name[i], (unsigned)strlen(a.name[i]) };
 	/*
 	 * Nothing in common ends the handshake with no_application_protocol (RFC 7301, 3.2): what speaks another protocol is not
 	 * to be answered in HTTP. A client that offers h2 speaks HTTP, and many go on in HTTP/1.1 when no protocol is chosen.
 	 */
-	return gnutls_alpn_set_protocols(t->session, protocols, 2, GNUTLS_ALPN_SERVER_PRECEDENCE |
+	return gnutls_alpn_set_protocols(t->session, protocols, a.n, (a.by_client ? 0u : (unsigned)GNUTLS_ALPN_SERVER_PRECEDENCE) |
 					 (alpn_offers(t->hello->alpn, "h2") ? 0u : (unsigned)GNUTLS_ALPN_MANDATORY));
 }
 
@@ -130,7 +135,7 @@ static int decide(struct tls *t)
 	if ((r = gnutls_priority_set(t->session, c.priority)) < 0
 	    || (r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->policy->credentials)) < 0
 	    || (t->policy->anonymous && (r = gnutls_credentials_set(t->session, GNUTLS_CRD_ANON, t->policy->anonymous)) < 0)
-	    || (r = set_alpn(t)) < 0 || (r = set_tickets(t)) < 0)
+	    || (r = set_alpn(t, &c)) < 0 || (r = set_tickets(t)) < 0)
 		return fail_setup(t, r);
 	clientcert_setup(t);
 	return 0;

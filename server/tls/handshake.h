@@ -23,11 +23,16 @@ struct tls_io {
 	ssize_t (*pull)(void *ctx, void *buf, size_t n);                /* 0 = end of stream */
 	ssize_t (*push)(void *ctx, const struct iovec *iov, int n);     /* gathers; conn/ sends at the end of its turn */
 };
+#define TLS_APPLICATIONS 4
+/* Application protocols for ALPN, the preferred one first; by_client: the client's order counts. */
+struct tls_applications { const char *name[TLS_APPLICATIONS]; unsigned n; bool by_client; };
 /* Provided by conn/: which host's policy answers. sni absent: the address's default host. */
 struct tls_chooser {
 	void *ctx;
 	/* Returns the policy, or NULL: refuse with unrecognized_name (SSLStrictSNIVHostCheck). */
 	const struct tls_policy *(*choose)(void *ctx, struct text sni);
+	/* What that host speaks; fits_h2: what was chosen is good enough for HTTP/2 (RFC 9113, 9.2). NULL: HTTP/1 alone. */
+	void (*applications)(void *ctx, bool fits_h2, struct tls_applications *to);
 };
 
 struct tls;             /* one connection */

@@ -1,0 +1,121 @@
+/*
+ * exchange.c - what a request and its answer have in common in HTTP/1 and HTTP/2: who asks, its memory, its methods, the end of its handlers,
+ * its access lines. Runs in the children.
+ */
+#include "conn/internal.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "log/format.h"
+#include "log/target.h"
+#include "request/logline.h"
+
+#define RING_WAIT_MS 1000               /* how long a full ring may hold this child up */
+#define LINE_SIZE 16384
+#define ARENA_BLOCK 16384               /* an ordinary request needs no second one */
+#define ARENA_MOST ((size_t)64 << 20)   /* bytes that the rules of a site may make of a request: then it is answered with 503 */
+
+/* ------------------------------------------------------------------------------------------------ who asks */
+
+void asker_init(struct asker *a, struct conn *c)
+{
+	a->c = c;
+	list_init(&a->chans);
+	list_init(&a->waits);
+}
+
+void asker_forget(struct asker *a, bool all)
+{
+	chans_close(a);
+	lookup_forget(a, all);
+	work_forget(a);
+}
+
+struct arena *exchange_arena(struct conn_server *s)
+{
+	struct arena *a = s->spare ? s->spare : arena_new(ARENA_BLOCK);
+
+	s->spare = NULL;
+	if (a)
+		arena_limit(a, ARENA_MOST);
+	return a;
+}
+
+void exchange_arena_back(struct conn_server *s, struct arena *a)
+{
+	if (a && !s->spare) {
+		arena_reset(a);
+		s->spare = a;
+	} else {
+		arena_free(a);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ the request */
+
+bool exchange_method(const struct conn_settings *set, const struct request *r)
+{
+	bool found = r->method_id != HTTP_OTHER || !set->registered;
+
+	for (const struct method_name *m = set->methods; m && !found; m = m->next)
+		found = text_is(r->method, m->name);
+	return found;
+}
+
+void exchange_over(struct request *r, enum handler_end how)
+{
+	for (; r; r = r->original) {
+		if (!r->begun || !r->begun->ended)
+			continue;
+		if (r->handler != r->begun)
+			r->handler_data = r->begun_data;
+		r->begun->ended(r, how);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ the access log */
+
+static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)
+{
+	static const uint64_t one = 1;
+	struct iovec iov = { (void *)(uintptr_t)line, n };
+	static bool full;
+
+	if (!s->o.ring) {
+		s->o.put_line(target, line, n);
+		return;
+	}
+	/* A ring that stays full (no logger, a full disk) holds this child up for a second, once: then lines are counted, not kept. */
+	for (int waited = 0; ring_put(s->o.ring, target, &iov, 1) < 0; waited += 5) {
+		if (full || waited >= RING_WAIT_MS) {
+			full = true;
+			ring_drop(s->o.ring);
+			return;
+		}
+		if (s->o.ring_wake >= 0 && write(s->o.ring_wake, &one, sizeof one) < 0)
+			waited += 5;
+		struct timespec pause = { 0, 5000000 };
+		nanosleep(&pause, NULL);
+	}
+	full = false;
+}
+
+void exchange_log(struct conn *c, struct request *r, bool aborted)
+{
+	static char line[LINE_SIZE];
+	const struct log_host *logs = host_config(r->host ? r->host : c->host, &log_module);
+	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = aborted, .kept = r->client->requests - 1 };
+
+	for (const struct log_access *a = logs->access; a; a = a->next) {
+		struct buf b;
+
+		if (!logline_wanted(a, r))
+			continue;
+		buf_init(&b, line, sizeof line - 1);
+		logline_render(a, r, &l, &b);
+		if (b.full)
+			line[b.n - 1] = '\n';
+		put_line(c->server, a->target, line, b.n);
+	}
+}
