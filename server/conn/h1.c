@@ -65,7 +65,7 @@ void h1_last(struct conn *c)
 static int take_arena(struct h1 *h)
 {
 	if (!h->arena)
-		h->arena = exchange_arena(h->c->server);
+		h->arena = asker_arena(h->c->server);
 	return h->arena ? 0 : -1;
 }
 
@@ -73,7 +73,7 @@ static void give_arena(struct h1 *h)
 {
 	h->c->own.client.request = NULL;
 	conn_use_host(h->c, h->c->host);        /* the settings for messages may lie in the arena */
-	exchange_arena_back(h->c->server, h->arena);
+	asker_arena_back(h->c->server, h->arena);
 	h->arena = NULL;
 }
 
@@ -174,7 +174,7 @@ static void start_request(struct h1 *h, enum head_result result)
 		r->raw = true;
 		r->keepalive = h->client_stays = false;
 	}
-	if (!exchange_method(c->settings, r)) {
+	if (!asker_method(c->settings, r)) {
 		refuse(h, r, 501, "its method is not registered, and HttpProtocolOptions has RegisteredMethods");
 		return;
 	}
@@ -259,7 +259,7 @@ static void next_request(struct h1 *h, enum handler_end how)
 	struct conn *c = h->c;
 
 	filter_over(&h->stream);
-	exchange_over(h->stream.request, how);
+	asker_over(h->stream.request, how);
 	chans_close(&c->own);
 	h1_close_file(h);
 	if (how == HANDLER_ABORTED) {
@@ -493,7 +493,7 @@ static void over(struct conn *c)
 		if (h->stream.request->waits)
 			h->stream.request->status = 403;        /* for the log: nothing was granted */
 		filter_over(&h->stream);
-		exchange_over(h->stream.request, HANDLER_ABORTED);
+		asker_over(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}
 	h1_close_file(h);

@@ -24,7 +24,7 @@ static struct h1 *h1_of(struct stream *s)
 void h1_log(struct h1 *h)
 {
 	if (!h->logged)
-		exchange_log(h->c, h->stream.request, h->aborted);
+		asker_log(h->c, h->stream.request, h->aborted);
 	h->logged = true;
 }
 

@@ -303,19 +303,19 @@ bool check_ask(struct conn *c);
 void check_over(struct conn *c);                        /* waits no longer: nobody could say */
 void check_answers(struct watch *w, uint32_t events);   /* server->checker's */
 
-/* exchange.c: what each request comes to, whatever it came in. */
+/* asker.c: what each request comes to, whatever it came in. */
 void asker_init(struct asker *a, struct conn *c);
 /* A new request, or (all) the end of it: what was known, awaited and done for it goes. */
 void asker_forget(struct asker *a, bool all);
 /* Writes the access lines of r. */
-void exchange_log(struct conn *c, struct request *r, bool aborted);
+void asker_log(struct conn *c, struct request *r, bool aborted);
 /* Tells each handler that was started, whatever took its place since: an error page, or a redirect inside the server. */
-void exchange_over(struct request *r, enum handler_end how);
+void asker_over(struct request *r, enum handler_end how);
 /* Whether the method is one that HttpProtocolOptions lets through. */
-bool exchange_method(const struct conn_settings *set, const struct request *r);
+bool asker_method(const struct conn_settings *set, const struct request *r);
 /* An arena for a request: the server keeps one at hand, so that idle connections own none. NULL = no memory. */
-struct arena *exchange_arena(struct conn_server *s);
-void exchange_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */
+struct arena *asker_arena(struct conn_server *s);
+void asker_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */
 
 /* h1.c, h1time.c: HTTP/1 on a connection (h1.h is for its own files). */
 extern const struct speech h1_speech;

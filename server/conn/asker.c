@@ -1,5 +1,5 @@
 /*
- * exchange.c - what a request and its answer have in common in HTTP/1 and HTTP/2: who asks, its memory, its methods, the end of its handlers,
+ * asker.c - what a request and its answer have in common in HTTP/1 and HTTP/2: who asks, its memory, its methods, the end of its handlers,
  * its access lines. Runs in the children.
  */
 #include "conn/internal.h"
@@ -32,7 +32,7 @@ void asker_forget(struct asker *a, bool all)
 	work_forget(a);
 }
 
-struct arena *exchange_arena(struct conn_server *s)
+struct arena *asker_arena(struct conn_server *s)
 {
 	struct arena *a = s->spare ? s->spare : arena_new(ARENA_BLOCK);
 
@@ -42,7 +42,7 @@ struct arena *exchange_arena(struct conn_server *s)
 	return a;
 }
 
-void exchange_arena_back(struct conn_server *s, struct arena *a)
+void asker_arena_back(struct conn_server *s, struct arena *a)
 {
 	if (a && !s->spare) {
 		arena_reset(a);
@@ -54,7 +54,7 @@ void exchange_arena_back(struct conn_server *s, struct arena *a)
 
 /* ------------------------------------------------------------------------------------------------ the request */
 
-bool exchange_method(const struct conn_settings *set, const struct request *r)
+bool asker_method(const struct conn_settings *set, const struct request *r)
 {
 	bool found = r->method_id != HTTP_OTHER || !set->registered;
 
@@ -63,7 +63,7 @@ bool exchange_method(const struct conn_settings *set, const struct request *r)
 	return found;
 }
 
-void exchange_over(struct request *r, enum handler_end how)
+void asker_over(struct request *r, enum handler_end how)
 {
 	for (; r; r = r->original) {
 		if (!r->begun || !r->begun->ended)
@@ -101,7 +101,7 @@ static void put_line(struct conn_server *s, unsigned target, const char *line, s
 	full = false;
 }
 
-void exchange_log(struct conn *c, struct request *r, bool aborted)
+void asker_log(struct conn *c, struct request *r, bool aborted)
 {
 	static char line[LINE_SIZE];
 	const struct log_host *logs = host_config(r->host ? r->host : c->host, &log_module);
