@@ -186,7 +186,7 @@ void dump_help(FILE *to)
 		"                [-v] [-V] [-h] [-l] [-L] [-t] [-T] [-S] [-M] [-X] [-e level] [-E file]\n"
 		"       bulkhead --demo folder\n"
 		"       bulkhead ciphers [-ciphersuites list] [string]\n"
-		"       bulkhead explain [-f file] [--method name] [--header \"Name: value\"] [--from address] URL\n"
+		"       bulkhead explain [-f file] [--method name] [--header \"Name: value\"] [--from address] [--directives] URL\n"
 		"Options:\n"
 		"  -D name            : define a name for use in <IfDefine name>; FOREGROUND stays in the foreground\n"
 		"  -d directory       : another ServerRoot to begin with\n"

@@ -11,6 +11,7 @@
 #include "handler/autoindex.h"
 #include "handler/cgi.h"
 #include "handler/file.h"
+#include "handler/info.h"
 #include "handler/proxy.h"
 #include "handler/status.h"
 #include "handler/typemap.h"
@@ -19,7 +20,8 @@
 #define ADDED 16
 
 static const struct handler *const built_in[] = {
-	&file_handler, &welcome_handler, &asis_handler, &cgi_handler, &autoindex_handler, &typemap_handler, &status_handler, &proxy_handler,
+	&file_handler, &welcome_handler, &asis_handler, &cgi_handler, &autoindex_handler, &typemap_handler, &status_handler, &info_handler,
+	&proxy_handler,
 };
 static const struct handler *added[ADDED];
 static unsigned nadded;

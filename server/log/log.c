@@ -57,6 +57,17 @@ bool log_is_plain(void)
 	return sink.kind == LOG_SINK_FD && sink.plain;
 }
 
+static struct {
+	void (*take)(void *ctx, const char *text);
+	void *ctx;
+} diverted;
+
+void log_divert(void (*take)(void *ctx, const char *text), void *ctx)
+{
+	diverted.take = take;
+	diverted.ctx = ctx;
+}
+
 void log_settings_init(struct log_settings *s, enum log_level level)
 {
 	for (int i = 0; i < LOG_SUBJECTS; i++)
@@ -117,7 +128,7 @@ static const struct log_settings *settings_of(const struct log_about *about)
 
 bool log_enabled(const struct log_about *about, enum log_subject s, enum log_level l)
 {
-	return (int)l <= settings_of(about)->level[s];
+	return diverted.take || (int)l <= settings_of(about)->level[s];
 }
 
 static void put_time(struct buf *b)
@@ -213,6 +224,18 @@ static void send_first(unsigned first, const struct log_event *ev, const struct 
 		send_formatted(f, &once, s);
 }
 
+static void hand_over(const struct log_event *ev)
+{
+	char line[LINE_MAX_BYTES];
+	struct buf b;
+
+	buf_init(&b, line, sizeof line);
+	if (ev->errnum)
+		buf_printf(&b, "(%d)%s: ", ev->errnum, log_errno_words(ev->errnum));
+	log_put_message(&b, ev);
+	diverted.take(diverted.ctx, line);
+}
+
 static void send_event(const struct log_event *ev, const struct log_settings *s)
 {
 	char line[LINE_MAX_BYTES];
@@ -242,7 +265,11 @@ void log_put_at(const char *where, const struct log_about *about, enum log_subje
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof message, fmt, ap);
 	va_end(ap);
-	send_event(&(struct log_event){ .about = about, .subject = subjects[s].name, .level = l, .id = id, .errnum = errnum, .where = where,
-					.message = message, .host = settings_of(about)->host }, settings_of(about));
+	const struct log_event ev = { .about = about, .subject = subjects[s].name, .level = l, .id = id, .errnum = errnum, .where = where,
+				      .message = message, .host = settings_of(about)->host };
+	if (diverted.take)
+		hand_over(&ev);
+	else
+		send_event(&ev, settings_of(about));
 	errno = saved;
 }

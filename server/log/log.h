@@ -63,6 +63,11 @@ struct log_sink {
 
 /* The process's sink and default settings; may be called again (after fork, when the logger comes and goes). */
 void log_open(const struct log_sink *sink, const struct log_settings *defaults);
+/*
+ * From now on every message of this process, of any level and about whom ever, goes to `take` as its bare text, and nowhere else; NULL ends
+ * it. For who explains requests (handler/tell.c).
+ */
+void log_divert(void (*take)(void *ctx, const char *text), void *ctx);
 /* Whether messages go to the terminal of the command line (a plain sink): what is said there need not be said again. */
 bool log_is_plain(void);
 void log_settings_init(struct log_settings *s, enum log_level level);

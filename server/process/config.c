@@ -20,6 +20,7 @@
 #include "filter/coding.h"
 #include "handler/asis.h"
 #include "handler/autoindex.h"
+#include "handler/info.h"
 #include "handler/proxyapp.h"
 #include "handler/status.h"
 #include "handler/cgi.h"
@@ -70,6 +71,7 @@ struct conf_module *const config_modules[] = {
 	&remoteip_module,
 	&autoindex_module,
 	&status_module,
+	&info_module,
 	&filter_module,
 	&deflate_module,
 	&brotli_module,
@@ -258,6 +260,7 @@ static void enable_by_listen(struct config *cfg)
 static void apply(struct config *cfg)
 {
 	cfg->site = site_new(cfg->arena, config_modules, &cfg->env);
+	cfg->site->tree = cfg->tree;
 	struct reading reading = { .site = cfg->site, .host = cfg->site->main, .arena = cfg->arena };
 	struct conf_target target = { .host = cfg->site->main->config, .section = cfg->site->main->section, .owner = &reading };
 

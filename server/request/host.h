@@ -54,6 +54,7 @@ struct site {
 	bool asks_passwords;            /* the same of AuthType Basic */
 	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
 	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */
+	const struct conf_tree *tree;   /* its text, for who shows it; NULL where nobody keeps it */
 	const struct conf_env *env;     /* what it was read with: ServerRoot, definitions, has_module … */
 };
 

@@ -172,6 +172,11 @@ const char *mime_handler_name(const struct request *r)
 	return r->type_handler ? r->type_handler->name : NULL;
 }
 
+bool mime_handler_trusted(const struct request *r)
+{
+	return r->type_handler && !r->type_handler->tenant && r->handler && r->type_handler->handler == r->handler;
+}
+
 unsigned mime_check(struct request *r)
 {
 	if (!r->found && r->parent)                     /* a name of DirectoryIndex that is not there keeps nothing back */

@@ -22,6 +22,8 @@ unsigned mime_run(struct request *r);
 unsigned mime_check(struct request *r);
 /* What SetHandler or AddHandler name for r, whether or not it exists; NULL = nothing. */
 const char *mime_handler_name(const struct request *r);
+/* Whether a line of the server's own configuration, and none of a per-directory file, names the handler that r has: for what tenants may not show. */
+bool mime_handler_trusted(const struct request *r);
 /* The type of a name by its last extension, as the table of TypesConfig has it; NULL = none. `name` may be a path. */
 const char *mime_type_of(const struct request *r, const char *name);
 /* The charset that AddDefaultCharset puts to a type without one (text/plain and text/html only); NULL = none. */

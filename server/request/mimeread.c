@@ -202,6 +202,7 @@ static struct code *code_new(struct conf_call *call, const char *name)
 	c->directive = call->directive->name;
 	c->name = conf_strdup(call->env, name);
 	c->pos = call->node->pos;
+	c->tenant = (unsigned)call->context & CONF_HTACCESS;
 	return c;
 }
 

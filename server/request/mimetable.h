@@ -31,6 +31,7 @@ struct code {
 	const struct handler *handler;  /* NULL: does not exist here, so that what it is set for is denied */
 	const struct expr *expr;        /* SetHandler with variables: names the handler of a request; `handler` is NULL */
 	bool none;                      /* SetHandler none */
+	bool tenant;                    /* it stands in a per-directory file */
 };
 
 enum { DROP_TYPE = 1, DROP_CHARSET = 2, DROP_ENCODING = 4, DROP_LANGUAGE = 8, DROP_HANDLER = 16, DROP_OUTPUT = 32, DROP_INPUT = 64 };
