@@ -555,6 +555,8 @@ bool map_leads(const struct host *h, const char *path, bool scripts)
 		if (!path)
 			return true;
 		n = fixed_part(rule);
+		while (n > 1 && rule->target[n - 1] == '/')
+			n--;                    /* a slash at the end may stand behind a program: what follows is its PATH_INFO */
 		target = n > 1 ? strndup(rule->target, n) : NULL;
 		rest = target ? map_behind_prefix(path, target) : NULL;
 		free(target);

@@ -7,7 +7,7 @@ static void only_what_is_configured_runs(void **state)
 {
 	struct served *v = served_site(
 		"DocumentRoot /srv/docs\n"
-		"ScriptAlias /cgi-bin/ /srv/cgi-bin/\nScriptAlias /one /srv/one.sh\nScriptAliasMatch ^/u/([a-z]+)/ /home/scripts/$1/bin/\n"
+		"ScriptAlias /cgi-bin/ /srv/cgi-bin/\nScriptAlias /one /srv/one.sh\nScriptAlias /two/ /srv/two.sh/\nScriptAliasMatch ^/u/([a-z]+)/ /home/scripts/$1/bin/\n"
 		"Alias /pics/ /srv/pics/\n"
 		"<Directory /srv/run>\nOptions +ExecCGI\n</Directory>\n"
 		"<Directory /srv/wild/*/bin>\nOptions ExecCGI\n</Directory>\n"
@@ -16,6 +16,7 @@ static void only_what_is_configured_runs(void **state)
 		"<Directory /srv/no>\nOptions -ExecCGI +Indexes\n</Directory>\n");
 	static const struct { const char *path; bool allowed; } rows[] = {
 		{ "/srv/cgi-bin/a", true }, { "/srv/cgi-bin/b/c", true }, { "/srv/cgi-binx/a", false }, { "/srv/one.sh", true }, { "/srv/one.shx", false },
+		{ "/srv/two.sh", true }, { "/srv/two.shx", false },
 		{ "/home/scripts/x/bin/a", true }, { "/home/other", false }, { "/srv/run/a", true }, { "/srv/run/deep/er/a", true }, { "/srv/runs/a", false },
 		{ "/srv/wild/x/bin/a", true }, { "/srv/wild/x/a", false }, { "/srv/m1/a", true }, { "/srv/mx/a", false }, { "/srv/own/a", true }, { "/srv/no/a", false },
 		{ "/bin/sh", false }, { "/srv/docs/a", false }, { "/srv/pics/a", false }, { "/srv/cgi-bin/../../bin/sh", false }, { "/srv/cgi-bin//a", false },
