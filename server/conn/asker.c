@@ -91,6 +91,7 @@ static void put_line(struct conn_server *s, unsigned target, const char *line, s
 		if (full || waited >= RING_WAIT_MS) {
 			full = true;
 			ring_drop(s->o.ring);
+			counter_add(&s->o.counters->log_dropped, 1);
 			return;
 		}
 		if (s->o.ring_wake >= 0 && write(s->o.ring_wake, &one, sizeof one) < 0)
@@ -107,6 +108,8 @@ void asker_log(struct conn *c, struct request *r, bool aborted)
 	const struct log_host *logs = host_config(r->host ? r->host : c->host, &log_module);
 	struct logline l = { .now_us = (uint64_t)loop_clock_us(), .aborted = aborted, .kept = r->client->requests - 1 };
 
+	count_request(c->server->o.counters, c->server->o.rows, r->host ? r->host->row : c->host->row, r->status,
+		      r->stream->head_bytes + r->stream->body_bytes, l.now_us > (uint64_t)r->started_us ? l.now_us - (uint64_t)r->started_us : 0);
 	for (const struct log_access *a = logs->access; a; a = a->next) {
 		struct buf b;
 

@@ -111,21 +111,11 @@ void conn_use_host(struct conn *c, const struct host *h)
 
 /* ------------------------------------------------------------------------------------------------ states */
 
-static bool state_is_active(enum conn_state s)
-{
-	return s == CONN_HANDSHAKE || s == CONN_REQUEST;
-}
-
 void conn_state(struct conn *c, enum conn_state state)
 {
-	struct conn_server *s = c->server;
-
-	if (state_is_active(state) != state_is_active(c->state)) {
-		s->active += state_is_active(state) ? 1u : -1u;
-		counter_set32(&s->o.counters->active, s->active);
-	}
 	c->state = state;
-	c->sent_at = loop_now(s->loop);
+	c->sent_at = loop_now(c->server->loop);
+	conn_count_place(c);
 }
 
 static void conn_due(struct conn *c, int64_t at)
@@ -184,7 +174,7 @@ void conn_close(struct conn *c)
 	if (c->speech)
 		c->speech->end(c);
 	asker_forget(&c->own, true);
-	conn_state(c, CONN_PEEK);               /* no longer counted as active */
+	conn_count_gone(c);
 	deadline_clear(s->loop, &c->deadline);
 	release_slot(c);
 	tls_free(c->tls);
@@ -226,6 +216,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->proxied = remoteip_expected(c->host, peer);
 	list_append(&s->conns, &c->item);
 	conn_count_open(s, s->open + 1);
+	conn_count_place(c);
 	claim_slot(c);
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_ACCEPT, (uint32_t)fd);
@@ -275,7 +266,7 @@ static bool failure_told(struct conn *c, enum tls_reason why, enum log_level lev
 {
 	struct conn_server *s = c->server;
 
-	counter_add(&s->o.counters->failures[why], 1);
+	tls_count_failure(why);
 	if (!log_enabled(&c->own.client.about, LOG_SSL, level))
 		return false;
 	if (tls_failure_told(why, level, loop_now(s->loop)))
@@ -542,6 +533,7 @@ static void end_turn(struct conn *c)
 		input_end(c);
 	if (s->o.activity)
 		activity_end(s->o.activity);
+	conn_count_place(c);
 	if (!c->gone && loop_watch(s->loop, &c->watch, wanted(c)) < 0)
 		conn_break(c, strerrordesc_np(errno));
 	if (c->gone)

@@ -37,6 +37,7 @@ struct conn_options {
 	uint32_t limit;                         /* connections at once */
 	uint64_t max_connections;               /* MaxConnectionsPerChild; 0 = no end */
 	struct conn_counters *counters;
+	struct conn_row *rows;                  /* CONN_ROWS, by host->row; NULL = hosts are not told apart */
 	struct ring *ring;                      /* NULL: lines go to log/log.h's sink directly through put_line */
 	int ring_wake;                          /* eventfd of the logger, or -1 */
 	/* -X without a ring: writes an access line to a target. May be NULL when ring is set. */

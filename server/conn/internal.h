@@ -109,6 +109,7 @@ struct conn {
 	struct list item;               /* server->conns */
 	struct conn_server *server;
 	enum conn_state state;
+	enum conn_place place;          /* as counted: counters.c */
 	unsigned slot;                  /* in options->client_fds */
 	const struct host *host;        /* the address's default, then the last request's */
 	const struct conn_settings *settings;
@@ -180,7 +181,6 @@ struct conn_server {
 	int most_fds;                   /* a new connection whose descriptor is not below this finds none left */
 	bool told_emfile;
 	uint64_t accepted;
-	unsigned active;
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
 	char *in, *raw, *stage, *wire;
 	size_t in_n, in_at, raw_n, raw_at, stage_n, wire_n;
@@ -218,6 +218,10 @@ void asker_turn(struct asker *a);
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */
 void conn_break(struct conn *c, const char *why);
+
+/* counters.c: counts the connection where it is now, or no more. */
+void conn_count_place(struct conn *c);
+void conn_count_gone(struct conn *c);
 
 /* peek.c: what is spoken. Reads c's raw bytes. */
 enum peek { PEEK_MORE, PEEK_TLS, PEEK_HTTP, PEEK_TLS_ON_PLAIN, PEEK_HTTP_ON_TLS, PEEK_RUBBISH };

@@ -161,6 +161,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	if (accept_init(s, e) < 0 || work_init(s, e) < 0)
 		goto fail;
 	counter_set32(&o->counters->limit, o->limit);
+	tls_count_in(&o->counters->tls);
 	return s;
 nomem:
 	err_set(e, "out of memory for the serving loop");
@@ -211,6 +212,7 @@ int conn_run(struct conn_server *s)
 			return 1;
 		}
 		atomic_store_explicit(&s->o.counters->turn, (uint64_t)loop_now(s->loop), memory_order_relaxed);
+		count_times(s->o.counters, loop_now(s->loop));
 		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
 			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
 		if (s->o.stop && *s->o.stop)
@@ -219,5 +221,6 @@ int conn_run(struct conn_server *s)
 			conn_drain(s);
 	}
 	sum_up();
+	count_times(s->o.counters, INT64_MAX);
 	return 0;
 }

@@ -28,6 +28,13 @@ void status_show(status_taker *take)
 	taker = take;
 }
 
+bool status_extended(const struct site *site)
+{
+	const struct status_settings *h = host_config(site->main, &status_module);
+
+	return h->extended != 0;
+}
+
 bool status_there(void)
 {
 	return taker != NULL;

@@ -39,7 +39,8 @@ struct status_sums {
 /* Where connections are. Gauges. */
 struct status_places {
 	uint64_t total;
-	uint64_t fresh;                         /* have not said anything, or are in the handshake */
+	uint64_t fresh;                         /* have not said anything */
+	uint64_t handshake;                     /* of TLS is under way */
 	uint64_t reading;                       /* the first request's head is awaited */
 	uint64_t working;                       /* a request is being handled */
 	uint64_t asking;                        /* … and waits for the name service */
@@ -78,7 +79,7 @@ struct status_tls {
 struct status_keys {
 	bool isolated;                          /* there are such processes (SSLPrivateKeyIsolation); else children sign themselves */
 	uint64_t waiting;                       /* gauge: children that wait for an answer now */
-	uint64_t operations, failed, late;      /* asked by children; refused or broken; not answered within SSLKeyTimeout */
+	uint64_t operations, failed, late;      /* asked by children; of these in vain; of these not answered within SSLKeyTimeout */
 	uint64_t wait_us;                       /* all of them together */
 	uint64_t wait[HISTOGRAM_BUCKETS];       /* how long each took */
 	uint64_t restarts;                      /* holders that died and were replaced */
@@ -167,6 +168,8 @@ struct status {
 int status_take(struct arena *a, const struct site *site, struct status *s);
 /* False: nothing can be shown, since no line outside of per-directory files names the handler. */
 bool status_there(void);
+/* ExtendedStatus: whether requests are shown. */
+bool status_extended(const struct site *site);
 
 /* For the provider, once in each child. */
 typedef int status_taker(struct arena *a, const struct site *site, struct status *s);

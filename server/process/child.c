@@ -153,6 +153,7 @@ static int make_server(struct err *e)
 			.limit = g->plan.limit,
 			.max_connections = p->max_connections > 0 ? (uint64_t)p->max_connections : 0,
 			.counters = child.slot.counters,
+			.rows = child.slot.rows,
 			.ring = child.slot.ring,
 			.ring_wake = shared.log_wake,
 			.activity = child.slot.activity,
@@ -291,7 +292,7 @@ void child_run(const struct child_start *s)
 	if (child.key_fd >= 0 && !keyholders_direct(s->generation->keyholders))
 		keyholders_link(s->generation->keyholders, s->slot, child.key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
-	if ((cfg->site->shows_status && scoreboard_open(&e) < 0) || shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
+	if ((cfg->site->shows_status && scoreboard_open(cfg, &e) < 0) || shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
 	    || shared_child_staples(&e) < 0)
 		_exit(ROLE_EXIT_SICK);
 	ring_generation(child.slot.ring, s->generation->number);

@@ -20,6 +20,7 @@
 #include "process/job.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/tally.h"
 
 #define LOOK_MS 5000                    /* a folder without room for cores is looked at again */
 
@@ -268,6 +269,7 @@ static bool take_up(const struct config *cfg, int pair, struct job_crash *job, e
 	if (crash_pool_summary(shared.crash_pool, job->slot, &s) < 0)
 		return false;
 	*fingerprint = s.fingerprint;
+	tally_crash(s.fingerprint, s.signal);
 	job->counted = !decide(cfg, &s, job->pid, how);
 	cores.looked = 0;                       /* it may have left a core */
 	crash_tick(cfg, shared_now());

@@ -22,6 +22,7 @@
 #include "process/logger.h"
 #include "process/programs.h"
 #include "process/shared.h"
+#include "process/tally.h"
 #include "process/slots.h"
 #include "process/staple.h"
 
@@ -115,6 +116,7 @@ struct generation *generation_make(struct config *cfg, struct generation *old, s
 		goto fail;
 	}
 	cache_fit(cfg);
+	tally_hosts(cfg);
 	last_number = g->number;
 	g->deadline = shared_now() + PATIENCE_READY;
 	g->look = 0;
@@ -160,8 +162,10 @@ static void look_after(struct generation *g, int64_t now)
 	int want;
 
 	slots_look(g, &v);
-	if (g->state == GENERATION_MAKING && g->ready)
+	if (g->state == GENERATION_MAKING && g->ready) {
 		g->state = GENERATION_SERVING;
+		tally_serves(g->number);
+	}
 	if (g->renews)
 		renew(g, &v);
 	want = policy_wanted(&g->plan, &v);
@@ -276,6 +280,7 @@ void generation_free(struct generation *g)
 	programs_free(g->programs);
 	log_targets_close(&g->cfg->targets);
 	listen_close(&g->listens);
+	tally_hosts_over(g->cfg);
 	config_free(g->cfg);
 	free(g);
 }

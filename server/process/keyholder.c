@@ -35,6 +35,7 @@
 #include "process/role.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/tally.h"
 #include "tls/key.h"
 #include "tls/keyproto.h"
 
@@ -403,6 +404,7 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 			(int)pid, g->number, slots_status_words(status, words));
 		h->pid = 0;
 		discard(h);
+		tally_key_restart();
 		/* Children whose question went down with it ask again. */
 		atomic_fetch_add_explicit(&k->calls[i].deaths, 1, memory_order_release);
 		policy_ended(&h->backoff,

@@ -35,6 +35,7 @@
 #include "process/shared.h"
 #include "process/slots.h"
 #include "process/staple.h"
+#include "process/tally.h"
 #include "process/watch.h"
 
 #define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
@@ -249,6 +250,7 @@ static void renewed(void)
 	m.now = m.next;
 	m.next = NULL;
 	seeds_settle();
+	tally_restart(m.hard);
 	staples_settle(m.now->cfg->process);
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,

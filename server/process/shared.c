@@ -22,12 +22,15 @@
 #include "log/log.h"
 #include "process/cache.h"
 #include "process/seeds.h"
+#include "process/tally.h"
 #include "shmcache/shmcache.h"
 #include "tls/staple.h"
 
 #define PAGE 4096
 #define SLOT_BYTES (2 * PAGE + RING_SIZE)
 #define HEAD_BYTES (2 * PAGE)
+#define TALLY_BYTES ((sizeof(struct tally) + PAGE - 1) / PAGE * PAGE)
+#define ROWS_BYTES (CONN_ROWS * sizeof(struct conn_row))
 #define LEAST_SLOTS 32
 #define MOST_SLOTS 16384
 #define VIEW_MOST 4096                  /* slots that the status page shows: a mapping each */
@@ -65,15 +68,21 @@ int64_t shared_now(void)
 
 static size_t slot_offset(unsigned i)
 {
-	return HEAD_BYTES + (size_t)i * SLOT_BYTES;
+	return HEAD_BYTES + TALLY_BYTES + (size_t)i * SLOT_BYTES;
 }
 
-static void slot_at(unsigned char *mem, struct shared_slot *out)
+static size_t rows_offset(unsigned i)
+{
+	return slot_offset(shared.nslots) + (size_t)i * ROWS_BYTES;
+}
+
+static void slot_at(unsigned char *mem, void *rows, struct shared_slot *out)
 {
 	struct slot_page *page = (struct slot_page *)(void *)mem;
 
 	*out = (struct shared_slot){
 		.counters = &page->counters,
+		.rows = rows,
 		.ready = &page->ready,
 		.pid = &page->pid,
 		.generation = &page->generation,
@@ -89,6 +98,11 @@ struct shared_head *shared_head(void)
 	return (struct shared_head *)(void *)shared.map;
 }
 
+struct tally *shared_tally(void)
+{
+	return shared.map ? (struct tally *)(void *)(shared.map + HEAD_BYTES) : NULL;
+}
+
 struct shared_journal *shared_journal(void)
 {
 	return (struct shared_journal *)(void *)(shared.map + PAGE);
@@ -96,13 +110,13 @@ struct shared_journal *shared_journal(void)
 
 void shared_slot(unsigned i, struct shared_slot *out)
 {
-	slot_at(shared.map + slot_offset(i), out);
+	slot_at(shared.map + slot_offset(i), shared.map + rows_offset(i), out);
 }
 
 static int make_slots(unsigned n, struct err *e)
 {
 	shared.nslots = n;
-	shared.map_size = slot_offset(n);
+	shared.map_size = rows_offset(n);
 	shared.slots_fd = memfd_create("bulkhead-slots", MFD_CLOEXEC);
 	if (shared.slots_fd < 0 || ftruncate(shared.slots_fd, (off_t)shared.map_size) < 0)
 		return err_sys(e, "no shared memory for %u slots", n);
@@ -121,45 +135,53 @@ static int make_slots(unsigned n, struct err *e)
 	return 0;
 }
 
-struct shared_slot *shared_view(const struct shared_head **head, unsigned *n, struct err *e)
+static void *map_part(size_t at, size_t n)
 {
-	unsigned most = shared.nslots < VIEW_MOST ? shared.nslots : VIEW_MOST;
-	struct shared_slot *all = calloc(most, sizeof *all);
-	void *first = all ? mmap(NULL, PAGE, PROT_READ, MAP_SHARED, shared.slots_fd, 0) : MAP_FAILED;
+	return mmap(NULL, n, PROT_READ, MAP_SHARED, shared.slots_fd, (off_t)at);
+}
 
-	*n = most;
-	for (unsigned i = 0; first != MAP_FAILED && i < most; i++) {
-		void *mem = mmap(NULL, (size_t)2 * PAGE, PROT_READ, MAP_SHARED, shared.slots_fd, (off_t)slot_offset(i));
+int shared_view(struct shared_view *v, bool activity, struct err *e)
+{
+	unsigned n = shared.nslots < VIEW_MOST ? shared.nslots : VIEW_MOST;
+	unsigned char *head = map_part(0, PAGE), *tally = map_part(HEAD_BYTES, TALLY_BYTES), *rows = map_part(rows_offset(0), n * ROWS_BYTES);
+	struct shared_slot *all = calloc(n, sizeof *all);
+	bool good = all && head != MAP_FAILED && tally != MAP_FAILED && rows != MAP_FAILED;
 
-		if (mem == MAP_FAILED)
-			first = MAP_FAILED;
-		else
-			slot_at(mem, &all[i]);
+	for (unsigned i = 0; good && i < n; i++) {
+		unsigned char *mem = map_part(slot_offset(i), activity ? 2 * PAGE : PAGE);
+
+		good = mem != MAP_FAILED;
+		if (!good)
+			break;
+		slot_at(mem, rows + i * ROWS_BYTES, &all[i]);
 		all[i].ring = NULL;
+		if (!activity)
+			all[i].activity = NULL;
 	}
-	if (first == MAP_FAILED) {
-		err_sys(e, "the slots cannot be mapped for the status page");
+	if (!good) {
 		free(all);
-		return NULL;
+		return err_sys(e, "the slots cannot be mapped for the status page");
 	}
-	*head = first;
-	return all;
+	*v = (struct shared_view){ (struct shared_head *)(void *)head, (struct tally *)(void *)tally, all, n };
+	return 0;
 }
 
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e)
 {
 	unsigned char *mem;
+	void *rows;
 
 	/* First the whole goes, then its own comes back: from here on no other slot can be reached. */
 	munmap(shared.map, shared.map_size);
 	shared.map = NULL;
 	mem = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd,
 		   (off_t)slot_offset(i));
-	if (mem == MAP_FAILED)
+	rows = mmap(NULL, ROWS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd, (off_t)rows_offset(i));
+	if (mem == MAP_FAILED || rows == MAP_FAILED)
 		return err_sys(e, "cannot map the slot %u", i);
 	close(shared.slots_fd);
 	shared.slots_fd = -1;
-	slot_at(mem, out);
+	slot_at(mem, rows, out);
 	return 0;
 }
 

@@ -6,8 +6,10 @@
  *
  *     page 0           struct shared_head: written by the master
  *     page 1           the logger's journal: written by the logger
+ *     then             struct tally: written by the master (tally.h)
  *     slot 0           page 0 counters and readiness | page 1 activity | pages 2 … 17 log ring: written by the child
  *     slot 1 …
+ *     behind the last  for each slot CONN_ROWS rows of what it counts of each host: written by the child
  *
  * Crash slots are another memfd: two crash slots (of a crash, of a live snapshot) a pair, and a pair for each child, which
  * maps its own only. A dead child's pair stays its own until its report is written: so there are some more than slots.
@@ -30,15 +32,11 @@
 struct activity;
 struct shmcache;
 struct staple_cell;
+struct tally;
 
-/* What children did that are gone, for the status page. */
-struct shared_past {
-	_Atomic uint64_t accepted, requests, bytes_out, handshakes, resumed, failures;
-};
 struct shared_head {
 	uint32_t nslots;
 	int64_t started;                /* time() of the server's start */
-	struct shared_past past;
 	_Atomic uint32_t used;          /* slots that were ever used: the logger looks no further */
 };
 /* What the logger is writing at this moment: read by its successor (logwriter.c). */
@@ -53,6 +51,7 @@ struct shared_journal {
 };
 struct shared_slot {
 	struct conn_counters *counters;
+	struct conn_row *rows;          /* CONN_ROWS */
 	_Atomic uint32_t *ready;        /* the child's loop has begun */
 	_Atomic uint32_t *pid, *generation;     /* written by the master: who has the slot; pid 0 = nobody */
 	_Atomic uint32_t *open;         /* written by the master: the child may take connections (slots.c, the gate) */
@@ -95,13 +94,20 @@ int shared_prepare(const struct config *cfg, struct err *e);
 void shared_remove(void);
 
 struct shared_head *shared_head(void);                          /* master, logger */
+struct tally *shared_tally(void);                               /* master; NULL in -X */
 struct shared_journal *shared_journal(void);                    /* logger */
 void shared_slot(unsigned i, struct shared_slot *out);          /* master, logger */
 /*
- * Child, before it maps its own slot: counters and activity of all slots, and the head, for reading alone. An array of *n, of which
- * only pid, generation, ready, counters and activity are set; lives as long as the process. NULL with *e.
+ * Child, before it maps its own slot: what is counted in all slots, the head and the tally, for reading alone, as long as the process
+ * lives. 0 or -1 with *e. Never the rings: there are queries in them.
  */
-struct shared_slot *shared_view(const struct shared_head **head, unsigned *n, struct err *e);
+struct shared_view {
+	const struct shared_head *head;
+	const struct tally *tally;
+	const struct shared_slot *slots;        /* n; only pid, generation, ready, counters, rows and, if asked for, activity are set */
+	unsigned n;
+};
+int shared_view(struct shared_view *v, bool activity, struct err *e);
 /* Child: maps its own slot in place of all. 0 or -1 with *e. */
 int shared_child_slot(unsigned i, struct shared_slot *out, struct err *e);
 /* Child: maps its own pair of crash slots in place of all (-1: none). A job: the one crash slot that it is about, which is

@@ -41,6 +41,7 @@ static struct single {
 	struct listen_set listens;
 	struct conn_listener *listeners;
 	struct conn_counters counters;
+	struct conn_row rows[CONN_ROWS];
 	struct activity activity;
 	volatile int *client_fds;
 	struct conn_server *server;
@@ -110,7 +111,7 @@ static int warm(void *ctx, struct err *e)
 		staples_direct();
 	spawnrun_init(single.cfg->site, NULL);
 	activity_reset(&single.activity, (uint64_t)shared_now());
-	scoreboard_single(&single.counters, &single.activity);
+	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity });
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
 		&(struct conn_options){
@@ -119,6 +120,7 @@ static int warm(void *ctx, struct err *e)
 			.nlisteners = single.listens.n,
 			.limit = single.counters.limit,
 			.counters = &single.counters,
+			.rows = single.rows,
 			.activity = &single.activity,
 			.client_fds = single.client_fds,
 			.nclient_fds = single.client_fds ? single.counters.limit : 0,

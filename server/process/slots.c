@@ -23,8 +23,8 @@
 #include "process/helper.h"
 #include "process/keyholder.h"
 #include "process/role.h"
-#include "process/scoreboard.h"
 #include "process/shared.h"
+#include "process/tally.h"
 
 #define SPAWN_AT_ONCE 32
 #define FORK_RETRY_FIRST 1000
@@ -184,7 +184,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	shared_slot(i, &pages);
 	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
 	atomic_store_explicit(pages.open, !gated, memory_order_relaxed);
-	scoreboard_retire(&pages);
+	tally_retire(&pages);
 	crash_tick(g->cfg, now);
 	atomic_store_explicit(pages.no_core, crash_no_cores(), memory_order_relaxed);
 	activity_reset(pages.activity, (uint64_t)now);
@@ -514,7 +514,7 @@ static void forget_child(unsigned i)
 
 	shared_slot(i, &pages);
 	atomic_store_explicit(pages.pid, 0, memory_order_relaxed);
-	scoreboard_retire(&pages);
+	tally_retire(&pages);
 }
 
 bool slots_reaped(pid_t pid, int status, int64_t now)
@@ -531,6 +531,7 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 			continue;
 		how = hung ? POLICY_CRASH : slots_class(status, ours);
 		tell_end(s, i, status, how, hung);
+		tally_end(how, hung);
 		fingerprint = crash_reaped(g->cfg, s->crash, pid, status,
 					   hung ? CRASH_HUNG : how == POLICY_CRASH || how == POLICY_SANDBOX ? CRASH_CRASHED : CRASH_NONE);
 		s->crash = -1;

@@ -38,6 +38,7 @@ struct host {
 	struct section_index *index;    /* what applies in which order, the main server's included: made by site_finish (sections.c) */
 	struct host *next;              /* in order of the text */
 	unsigned number;                /* 0 = the main server */
+	unsigned row;                   /* where the status page counts it (conn/counters.h): set by the master */
 };
 
 struct site {

@@ -138,6 +138,8 @@ int64_t proxy_max_forwards(const struct request *r);            /* -1 = not said
 const struct proxy_tls *proxy_tls(const struct host *h);
 /* All workers of a site, for upstream/: from the main server's and the hosts' lists, by id. */
 const struct proxy_worker *proxy_worker_at(const struct site *s, unsigned id);
+/* A host's balancers, the main server's among them; NULL = none. */
+const struct proxy_balancer *proxy_balancers(const struct host *h);
 /* Whether children of the site may connect to others. */
 bool proxy_wanted(const struct site *s);
 

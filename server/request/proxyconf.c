@@ -384,6 +384,13 @@ const struct proxy_tls *proxy_tls(const struct host *h)
 	return &((const struct proxy_host *)host_config(h, &proxy_module))->tls;
 }
 
+const struct proxy_balancer *proxy_balancers(const struct host *h)
+{
+	const struct proxy_host *p = host_config(h, &proxy_module);
+
+	return p ? p->balancers : NULL;
+}
+
 const struct proxy_worker *proxy_worker_at(const struct site *s, unsigned id)
 {
 	const struct proxy_host *m = proxy_main(s);

@@ -11,6 +11,7 @@
 
 #include "tls/choose.h"
 #include "tls/clientcert.h"
+#include "tls/counters.h"
 #include "tls/priorities.h"
 #include "tls/session.h"
 
@@ -273,6 +274,7 @@ enum tls_result tls_step(struct tls *t)
 	}
 	if (t->state != TLS_S_OPEN)
 		return TLS_FAILED;
+	tls_count_done(t);
 	forget_hello(t);
 	return TLS_DONE;
 }

@@ -20,6 +20,7 @@
 #include "base/secret.h"
 #include "cert/load.h"
 #include "cert/token.h"
+#include "tls/counters.h"
 #include "tls/keyproto.h"
 
 #define PREMASTER 48                    /* RFC 5246, 7.4.7.1 */
@@ -36,12 +37,26 @@ void key_use(const struct key_ops *ops, void *ctx)
 	backend_ctx = ctx;
 }
 
+static int64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return now_us() / 1000;
+}
+
 /* ------------------------------------------------------------------------------------------------ for GnuTLS */
 
 static int run(const struct key_ref *ref, enum key_operation op, unsigned algorithm, const gnutls_datum_t *in,
 	       gnutls_datum_t *out)
 {
 	unsigned char answer[KEY_MAX_SIGNATURE];
+	int64_t begun;
 	size_t n = 0;
 	int r;
 
@@ -49,7 +64,10 @@ static int run(const struct key_ref *ref, enum key_operation op, unsigned algori
 	out->size = 0;
 	if (!backend)
 		return GNUTLS_E_PK_SIGN_FAILED;
+	tls_count_key_begin();
+	begun = now_us();
 	r = backend->run(backend_ctx, ref->id, op, algorithm, in->data, in->size, answer, sizeof answer, &n);
+	tls_count_key_end((uint64_t)(now_us() - begun), r);
 	if (r < 0)
 		return r;
 	out->data = gnutls_malloc(n ? n : 1);
@@ -128,14 +146,6 @@ int key_import(gnutls_privkey_t *out, const struct key_ref *ref)
 }
 
 /* ------------------------------------------------------------------------------------------------ by the keyholder */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A question under way. */
 struct wait {
@@ -263,7 +273,7 @@ static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigne
 	static uint32_t last_id;
 	const struct key_request head = { key, (uint32_t)op, algorithm, (uint32_t)len };
 	struct wait w = { .link = ctx, .id = ++last_id, .request = request, .n = sizeof head + len, .complain = now_ms() + KEY_COMPLAIN_MS };
-	int code = GNUTLS_E_PK_SIGN_FAILED;
+	int code = GNUTLS_E_PK_SIGN_FAILED, answered;
 
 	if (len > sizeof request - sizeof head)
 		return GNUTLS_E_INVALID_REQUEST;
@@ -273,7 +283,10 @@ static int keyholder_run(void *ctx, uint32_t key, enum key_operation op, unsigne
 	if (len)
 		memcpy(request + sizeof head, in, len);
 	w.end = now_ms() + (w.link->timeout_ms ? w.link->timeout_ms : KEY_TIMEOUT_MS);
-	if (ask(&w, &m) == 1) {
+	answered = ask(&w, &m);
+	if (answered == 0)
+		tls_count_key_late();
+	if (answered == 1) {
 		code = take_answer(&m, out, cap, out_len);
 		ipc_drop_fds(&m);
 		secret_wipe(m.data, m.len);

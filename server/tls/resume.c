@@ -100,7 +100,7 @@ static int on_store(void *ctx, gnutls_datum_t id, gnutls_datum_t data)
 static gnutls_datum_t on_retrieve(void *ctx, gnutls_datum_t id)
 {
 	static unsigned char found[SHMCACHE_MAX_DATA];
-	const struct tls *t = ctx;
+	struct tls *t = ctx;
 	gnutls_datum_t data = { NULL, 0 };
 	unsigned char key[SHMCACHE_KEY];
 	size_t n;
@@ -112,6 +112,7 @@ static gnutls_datum_t on_retrieve(void *ctx, gnutls_datum_t id)
 	if (data.data) {
 		memcpy(data.data, found, n);
 		data.size = (unsigned)n;
+		t->by_id = true;
 	}
 	gnutls_memset(found, 0, n);
 	return data;

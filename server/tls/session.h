@@ -38,6 +38,7 @@ struct tls {
 	int alert_received;                     /* a fatal one of the client's; -1 = none */
 	unsigned char tail[7];                  /* the last bytes that came, while the handshake lasts: an alert in clear */
 	bool tls13, resumed, write_pending;
+	bool by_id;                             /* the cache had the session whose ID came */
 	bool retried;                           /* a second ClientHello came */
 	enum tls_client client;
 	const struct cert_reason *client_why;   /* of TLS_F_CLIENT */

@@ -34,6 +34,7 @@ void staple_put(struct staple_cell *table, int cell, const unsigned char id[STAP
 		memcpy(c->answer, answer, n);
 	atomic_store_explicit(&c->n, (uint32_t)n, memory_order_relaxed);
 	atomic_store_explicit(&c->until, until, memory_order_relaxed);
+	atomic_store_explicit(&c->since, (int64_t)time(NULL), memory_order_relaxed);
 	atomic_store_explicit(&c->sequence, sequence + 1, memory_order_release);
 }
 
@@ -61,6 +62,26 @@ size_t staple_get(const struct staple_cell *table, int cell, const unsigned char
 			return mine && n <= STAPLE_MAX && now < until ? n : 0;
 	}
 	return 0;
+}
+
+bool staple_times(int cell, const unsigned char id[STAPLE_ID], int64_t *since, int64_t *until)
+{
+	const struct staple_cell *c;
+
+	if (!in_use || cell < 0 || cell >= STAPLE_CELLS)
+		return false;
+	c = &in_use[cell];
+	for (int i = 0; i < PATIENCE; i++) {
+		uint32_t sequence = atomic_load_explicit(&c->sequence, memory_order_acquire);
+		bool there = atomic_load_explicit(&c->n, memory_order_relaxed) && memcmp(c->id, id, STAPLE_ID) == 0;
+
+		*since = atomic_load_explicit(&c->since, memory_order_relaxed);
+		*until = atomic_load_explicit(&c->until, memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+		if (!(sequence & 1) && atomic_load_explicit(&c->sequence, memory_order_relaxed) == sequence)
+			return there;
+	}
+	return false;
 }
 
 void staple_use(const struct staple_cell *table)

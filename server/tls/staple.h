@@ -24,6 +24,7 @@ struct staple_cell {
 	_Atomic uint32_t sequence;      /* odd while it is written */
 	_Atomic uint32_t n;             /* 0 = empty */
 	_Atomic int64_t until;          /* seconds since 1970: from then on it is not sent */
+	_Atomic int64_t since;          /* when it was put */
 	unsigned char id[STAPLE_ID];    /* SHA-256 of the certificate */
 	unsigned char answer[STAPLE_MAX];
 };
@@ -33,6 +34,8 @@ _Static_assert(sizeof(struct staple_cell) <= 8192, "a cell is two pages at most"
 void staple_put(struct staple_cell *table, int cell, const unsigned char id[STAPLE_ID], const void *answer, size_t n, int64_t until);
 /* The answer of a cell into buf (STAPLE_MAX bytes); its length, or 0: none, over, another's, or being written for too long. */
 size_t staple_get(const struct staple_cell *table, int cell, const unsigned char id[STAPLE_ID], int64_t now, unsigned char *buf);
+/* When the answer in use (staple_use) was put there, and until when it is sent. False as staple_get's 0, but that it may be over. */
+bool staple_times(int cell, const unsigned char id[STAPLE_ID], int64_t *since, int64_t *until);
 /* Child, once: the table that handshakes look into; NULL (as at the beginning) = no answers. */
 void staple_use(const struct staple_cell *table);
 
