@@ -18,7 +18,8 @@
 #include "process/tally.h"
 #include "shmcache/shmcache.h"
 
-#define TRIES 16                        /* where the master moves sums at the same moment */
+#define TRIES 20                        /* where the master moves sums at the same moment, with … */
+#define PAUSE_NS 1000000                /* … between them, should it have lost its processor in the middle of that */
 
 static struct {
 	struct shared_view view;
@@ -310,6 +311,7 @@ static int make_room(struct arena *a, struct status *s)
 static int take(struct arena *a, const struct site *site, struct status *s)
 {
 	const struct tally *t = board.view.tally;
+	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct scoretls tls;
 	bool whole = false;
 
@@ -327,6 +329,8 @@ static int take(struct arena *a, const struct site *site, struct status *s)
 		scorehosts_take(&board.view, s);
 		atomic_thread_fence(memory_order_acquire);
 		whole = !(sequence & 1) && get32(&t->sequence) == sequence;
+		if (!whole)
+			nanosleep(&pause, NULL);
 	}
 	take_crashes(s);
 	take_cache(&s->cache);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "log/log.h"
 #include "process/shared.h"
 
 #define OTHERS (CONN_ROWS - 1)
@@ -121,7 +122,8 @@ static unsigned row_of(struct tally *t, const char *name)
 	return fresh != OTHERS ? fresh : stale;
 }
 
-static void take_row(struct tally *t, struct host *h)
+/* True: it has one of its own. */
+static bool take_row(struct tally *t, struct host *h)
 {
 	char name[sizeof t->hosts[0].name];
 
@@ -132,18 +134,22 @@ static void take_row(struct tally *t, struct host *h)
 		memcpy(t->hosts[h->row].name, name, sizeof name);
 	}
 	t->hosts[h->row].users++;
+	return h->row != OTHERS;
 }
 
 void tally_hosts(const struct config *cfg)
 {
 	struct tally *t = mine();
+	unsigned others = 0;
 
 	begin(t);
 	snprintf(t->hosts[OTHERS].name, sizeof t->hosts[OTHERS].name, "others");
-	take_row(t, cfg->site->main);
+	others += !take_row(t, cfg->site->main);
 	for (struct host *h = cfg->site->hosts; h; h = h->next)
-		take_row(t, h);
+		others += !take_row(t, h);
 	over(t);
+	if (others && cfg->site->shows_status)
+		log_infox(NULL, LOG_CORE, "BH0830", "the status page tells %d hosts apart: %u more are shown together, as \"others\"", OTHERS, others);
 }
 
 void tally_hosts_over(const struct config *cfg)
