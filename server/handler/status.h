@@ -31,7 +31,7 @@ struct status_sums {
 	uint64_t bytes;                         /* sent, of TLS and HTTP, as they left */
 	uint64_t duration_us;                   /* of the requests that are over, from the head's end to the last byte given to the socket */
 	uint64_t cpu_user_us, cpu_system_us;
-	uint64_t handshakes, resumed, failures; /* TLS; failures also: first bytes of other protocols */
+	uint64_t handshakes, resumed, failures; /* TLS: finished ones, of these resumed; those that failed */
 	uint64_t h2_connections, h2_streams, h2_resets; /* HTTP/2; resets: streams that either side broke off */
 	uint64_t log_dropped;                   /* lines of logs that found no room */
 };
@@ -72,7 +72,7 @@ struct status_tls {
 	struct status_counts versions;          /* finished handshakes: "TLSv1.3" */
 	struct status_counts kinds;             /* "full", "id" (from the session cache), "ticket" */
 	struct status_counts suites;            /* OpenSSL's names; only those that came */
-	struct status_counts failures;          /* by reason, all of them: "no common protocol" */
+	struct status_counts failures;          /* by reason, all reasons: "no common protocol"; also first bytes of other protocols, and no bytes in time */
 };
 
 /* The processes that hold private keys. */
