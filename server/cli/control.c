@@ -12,12 +12,14 @@ static const struct {
 	const char *word;
 	int signal;                     /* 0 = start */
 	bool starts;                    /* where none runs, one is started, as Apache does */
+	bool stops;                     /* whatever the configuration is by now */
 } words[] = {
-	{ "start", 0, true },
-	{ "stop", SIGTERM, false },
-	{ "restart", SIGHUP, true },
-	{ "graceful", SIGUSR1, true },
-	{ "graceful-stop", SIGWINCH, false },
+	{ "start", 0, true, false },
+	{ "stop", SIGTERM, false, true },
+	{ "restart", SIGHUP, true, false },
+	{ "graceful", SIGUSR1, true, false },
+	{ "graceful-stop", SIGWINCH, false, true },
+	{ "upgrade", SIGUSR2, false, false },
 };
 
 static int find(const char *word)
@@ -35,7 +37,7 @@ bool control_known(const char *word)
 
 bool control_stops(const char *word)
 {
-	return !words[find(word)].starts;
+	return words[find(word)].stops;
 }
 
 int control_signal(const char *word, const struct config *cfg)
@@ -58,7 +60,7 @@ int control_signal(const char *word, const struct config *cfg)
 	}
 	if (!running) {
 		printf("bulkhead: not running (no living process holds the pid file %s)\n", cfg->process->pid_file);
-		return 0;
+		return words[i].stops ? 0 : 1;
 	}
 	if (!words[i].signal) {
 		printf("bulkhead: already running (pid %d)\n", (int)pid);

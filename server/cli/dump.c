@@ -182,7 +182,7 @@ void dump_help(FILE *to)
 {
 	fprintf(to,
 		"Usage: bulkhead [-D name] [-d directory] [-f file] [-C \"directive\"] [-c \"directive\"]\n"
-		"                [-k start|restart|graceful|graceful-stop|stop]\n"
+		"                [-k start|restart|graceful|graceful-stop|stop|upgrade]\n"
 		"                [-v] [-V] [-h] [-l] [-L] [-t] [-T] [-S] [-M] [-X] [-e level] [-E file]\n"
 		"       bulkhead --demo folder\n"
 		"       bulkhead ciphers [-ciphersuites list] [string]\n"
@@ -197,6 +197,7 @@ void dump_help(FILE *to)
 		"  -k stop            : end now            -k graceful-stop : finish what is under way, then end\n"
 		"  -k restart         : read the configuration anew, end open connections\n"
 		"  -k graceful        : read the configuration anew, lose nothing\n"
+		"  -k upgrade         : execute the program that is there now in place of the one that runs, lose nothing\n"
 		"  -t                 : check the configuration, its keys and paths (-t -D DUMP_VHOSTS, DUMP_MODULES, DUMP_INCLUDES)\n"
 		"  -T                 : do not look at DocumentRoots\n"
 		"  -S                 : show virtual hosts and settings\n"

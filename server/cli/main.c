@@ -13,15 +13,18 @@
 #include "cli/cli.h"
 #include "log/log.h"
 #include "process/daemon.h"
+#include "process/handover.h"
 #include "process/job.h"
 #include "process/master.h"
 #include "process/phrases.h"
+#include "process/report.h"
 #include "process/singlecrash.h"
+#include "process/upgrade.h"
 #include "request/walk.h"
 
 #define MAX_WORDS 64            /* of each of -D, -C, -c */
 
-enum mode { MODE_RUN, MODE_SINGLE, MODE_TEST, MODE_SETTINGS, MODE_MODULES };
+enum mode { MODE_RUN, MODE_SINGLE, MODE_TEST, MODE_SETTINGS, MODE_MODULES, MODE_PROBE };
 
 struct words {
 	const char *at[MAX_WORDS + 1];
@@ -33,6 +36,7 @@ struct options {
 	enum mode mode;
 	const char *control;            /* -k */
 	const char *demo;               /* --demo: the folder */
+	const char *sockets;            /* --probe */
 	enum log_level level;           /* -e */
 };
 
@@ -62,7 +66,7 @@ static bool defined(const struct options *o, const char *name)
 static int set_control(struct options *o, const char *word)
 {
 	if (!control_known(word))
-		return usage("-k takes start, stop, restart, graceful or graceful-stop, not", word);
+		return usage("-k takes start, stop, restart, graceful, graceful-stop or upgrade, not", word);
 	o->control = word;
 	return 0;
 }
@@ -105,7 +109,7 @@ static int print_only(int c)
 static int parse(struct options *o, int argc, char **argv, int *code)
 {
 	static const struct option longs[] = { { "demo", required_argument, NULL, 'w' }, { "help", no_argument, NULL, 'h' },
-					       { "version", no_argument, NULL, 'v' }, { 0 } };
+					       { "version", no_argument, NULL, 'v' }, { UPGRADE_PROBE, required_argument, NULL, 'p' }, { 0 } };
 	int c;
 
 	opterr = 0;
@@ -129,6 +133,7 @@ static int parse(struct options *o, int argc, char **argv, int *code)
 		case 'M': o->mode = MODE_MODULES; break;
 		case 'X': o->mode = o->mode == MODE_RUN ? MODE_SINGLE : o->mode; break;
 		case 'w': o->demo = optarg; break;
+		case 'p': o->mode = MODE_PROBE; o->sockets = optarg; break;
 		case ':': *code = usage("an option lacks its argument", argv[optind - 1]); break;
 		default: *code = usage("no such option", argv[optind - 1]);
 		}
@@ -201,14 +206,15 @@ static int start(struct options *o, struct config *cfg)
 	char text[1600];
 	int code = 0;
 
-	if (phrases_ask(cfg, o->mode != MODE_SINGLE, &e) < 0) {
+	if (handover_pending() ? phrases_take_over(&e) < 0 : phrases_ask(cfg, o->mode != MODE_SINGLE, &e) < 0) {
+		upgrade_failed(&e);
 		fprintf(stderr, "bulkhead: %s\n", err_print(&e, text, sizeof text));
 		return 1;
 	}
 	if (o->mode == MODE_SINGLE)
 		return single_run(cfg);
 	unsetenv("SSLKEYLOGFILE");
-	if (!mo.foreground) {
+	if (!mo.foreground && !handover_pending()) {
 		int side;
 
 		phrases_carry(true);
@@ -220,7 +226,7 @@ static int start(struct options *o, struct config *cfg)
 		if (side)
 			return side < 0 ? 1 : code;
 	}
-	if (o->demo)
+	if (o->demo && !handover_pending())
 		demo_greeting(o->demo);
 	return master_run(&o->source, cfg, &mo);
 }
@@ -241,12 +247,33 @@ static int prepare_demo(struct options *o)
 	return 0;
 }
 
+/* In place of another program, whose server this is now; its terminal, its pid file and its words of -k are of the past. */
+static int take_over(struct options *o, struct config *cfg)
+{
+	struct err e = { .text = "" };
+
+	if (!cfg->errors)
+		return start(o, cfg);
+	report_config(cfg, 0, &e);
+	upgrade_failed(&e);
+	return 1;
+}
+
+static void log_to_terminal(enum log_level level)
+{
+	static struct log_settings settings;
+
+	log_settings_init(&settings, level);
+	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
+}
+
 int main(int argc, char **argv)
 {
 	static struct options o = { .level = LOG_L_NOTICE };
-	struct log_settings settings;
 	struct config *cfg;
 	int code;
+
+	bool takes_over = upgrade_begin(argv);
 
 	if (argc == 2 + SINGLECRASH_WORDS && !strcmp(argv[1], SINGLECRASH_WORD))
 		return singlecrash_main(argv + 2);
@@ -254,14 +281,14 @@ int main(int argc, char **argv)
 		return ciphers_main(argv + 2);
 	daemon_fill_stdio();
 	walk_init();
-	log_settings_init(&settings, o.level);
-	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
+	if (!takes_over)
+		log_to_terminal(o.level);
 	if (argc > 1 && !strcmp(argv[1], "explain"))
 		return explain_main(argc - 1, argv + 1);
 	if (parse(&o, argc, argv, &code))
 		return code;
-	log_settings_init(&settings, o.level);
-	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = 2, .plain = true }, &settings);
+	if (!takes_over)
+		log_to_terminal(o.level);
 	if (o.demo && (code = prepare_demo(&o)))
 		return code;
 	cfg = config_read(&o.source);
@@ -269,6 +296,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bulkhead: out of memory while the configuration was read\n");
 		return 1;
 	}
+	if (takes_over)
+		return take_over(&o, cfg);
+	if (o.mode == MODE_PROBE)
+		return upgrade_probed(cfg, o.sockets, check_config);
 	if (o.mode == MODE_TEST || o.mode == MODE_SETTINGS || o.mode == MODE_MODULES)
 		return report(&o, cfg);
 	/* A configuration that was spoiled meanwhile must not keep anybody from stopping the server. */

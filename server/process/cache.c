@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "process/handover.h"
 #include "process/job.h"
 #include "process/keys.h"
 #include "process/shared.h"
@@ -171,10 +172,55 @@ static int make(const struct config *cfg, const struct cache_wish *w, struct err
 	return 0;
 }
 
+void cache_hand_over(FILE *to)
+{
+	int fds[SHMCACHE_FDS];
+
+	if (!shared.cache || !mechanism)
+		return;
+	shmcache_fds(shared.cache, fds);
+	for (unsigned i = 0; i < SHMCACHE_FDS; i++)
+		handover_put(to, "cache", fds[i], "%u", i);
+	handover_put(to, "cachesize", -1, "%zu %zu %u %s %s", bytes, move.from, timeout_ms, mechanism, lockfile);
+}
+
+/* That of the program before: 1 it is here, 0 there is none, -1 with *e. */
+static int adopt(struct err *e)
+{
+	const struct handover_line *l = handover_next(NULL, "cachesize"), *fd = NULL;
+	struct shmcache_err why = { "", "" };
+	int fds[SHMCACHE_FDS], at = 0;
+	char word[16];
+
+	if (!l)
+		return 0;
+	for (unsigned i = 0; i < SHMCACHE_FDS; i++) {
+		fd = handover_next(fd, "cache");
+		fds[i] = fd ? fd->fd : -1;
+	}
+	if (sscanf(l->text, "%zu %zu %u %15s %n", &bytes, &move.from, &timeout_ms, word, &at) < 4 || !at)
+		return err_set(e, "the session cache of the program before is not described as this one knows it");
+	snprintf(lockfile, sizeof lockfile, "%s", l->text + at);
+	for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
+		if (mechanisms[i].word && !strcmp(mechanisms[i].word, word))
+			mechanism = mechanisms[i].word;
+	shared.cache = mechanism ? shmcache_adopt(fds, &why) : NULL;
+	if (!shared.cache)
+		return err_set(e, "the session cache of the program before cannot be taken over: %s", why.text);
+	for (fd = handover_next(NULL, "cache"); fd; fd = handover_next(fd, "cache"))
+		handover_claim(fd);
+	if (shmcache_resizing(shared.cache))
+		move.state = WAITING;
+	return 1;
+}
+
 int cache_prepare(const struct config *cfg, struct err *e)
 {
 	struct cache_wish w;
+	int here = shared.cache ? 1 : adopt(e);
 
+	if (here < 0)
+		return -1;
 	cache_wish(cfg, &w);
 	return w.tls && !shared.cache ? make(cfg, &w, e) : 0;
 }

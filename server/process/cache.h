@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "process/config.h"
@@ -47,6 +48,8 @@ bool cache_look(const struct config *cfg, struct cache_counts *out);
 
 /* Makes the cache (shared.cache) if the configuration wants one and there is none. 0 or -1 with *e. */
 int cache_prepare(const struct config *cfg, struct err *e);
+/* The cache, for the program that is executed next; cache_prepare takes over what the one before left (handover.h). */
+void cache_hand_over(FILE *to);
 /* For a generation that is complete but for its children: begins what makes the cache fit it. Cannot fail it. */
 void cache_fit(const struct config *cfg);
 /* The generation that serves has this configuration, and no other is being made: begins what had to wait. True: it did,

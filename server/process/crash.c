@@ -17,6 +17,7 @@
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "process/crashlimit.h"
+#include "process/handover.h"
 #include "process/job.h"
 #include "process/shared.h"
 #include "process/slots.h"
@@ -344,6 +345,39 @@ int64_t crash_tick(const struct config *cfg, int64_t now)
 bool crash_no_cores(void)
 {
 	return cores.full;
+}
+
+void crash_hand_over(FILE *to)
+{
+	handover_put(to, "crashes", -1, "%lld %u", (long long)limit.since, limit.reports);
+	for (unsigned i = 0; i < CRASHLIMIT_KINDS; i++) {
+		const struct crashlimit_kind *k = &limit.kind[i];
+
+		if (k->fingerprint)
+			handover_put(to, "crash", -1, "%llx %lld %lld %u %u %s", (unsigned long long)k->fingerprint, (long long)k->since, (long long)k->last,
+				     k->count, k->reports, k->report);
+	}
+}
+
+void crash_take_over(void)
+{
+	const struct handover_line *l = handover_next(NULL, "crashes");
+	long long since, last;
+	unsigned n = 0;
+
+	if (l && sscanf(l->text, "%lld %u", &since, &limit.reports) == 2)
+		limit.since = since;
+	for (l = handover_next(NULL, "crash"); l && n < CRASHLIMIT_KINDS; l = handover_next(l, "crash")) {
+		struct crashlimit_kind *k = &limit.kind[n];
+		unsigned long long fingerprint;
+
+		if (sscanf(l->text, "%llx %lld %lld %u %u %63s", &fingerprint, &since, &last, &k->count, &k->reports, k->report) < 5)
+			continue;
+		k->fingerprint = fingerprint;
+		k->since = since;
+		k->last = last;
+		n++;
+	}
 }
 
 static void obstacle(void *ctx, const char *sentence, const char *remedy)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "process/config.h"
@@ -39,6 +40,9 @@ bool crash_dies(int pair, pid_t pid);
 int64_t crash_tick(const struct config *cfg, int64_t now);
 /* Whether there are as many cores as there may be. */
 bool crash_no_cores(void);
+/* Which crashes had their reports, for the program that is executed next; and taken over from the one before (handover.h). */
+void crash_hand_over(FILE *to);
+void crash_take_over(void);
 /* Says at start what stands in the way of cores. */
 void crash_check_cores(const struct config *cfg);
 

@@ -130,6 +130,16 @@ fail:
 	return NULL;
 }
 
+void generation_follow(uint32_t number)
+{
+	last_number = number;
+}
+
+int generation_log(void)
+{
+	return own_log;
+}
+
 void generation_use_log(const struct config *cfg)
 {
 	const struct log_host *log = host_config(cfg->site->main, &log_module);

@@ -44,8 +44,12 @@ struct generation {
  * faults reported in cfg (cfg is then freed by the caller). `old` gives its sockets, or NULL.
  */
 struct generation *generation_make(struct config *cfg, struct generation *old, struct err *e);
+/* Numbers go on behind that of a generation of the program before. */
+void generation_follow(uint32_t number);
 /* The master's own messages go where this configuration's error log is; its targets are open. */
 void generation_use_log(const struct config *cfg);
+/* The descriptor that they go to; -1: standard error. */
+int generation_log(void);
 /* Forks children as policy wants them, lets spare ones go, ends those whose patience is over; moves MAKING → SERVING and
  * DRAINING → GONE. */
 void generation_tick(struct generation *g, int64_t now);

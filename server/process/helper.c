@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "process/checker.h"
 #include "process/generation.h"
+#include "process/handover.h"
 #include "process/policy.h"
 #include "process/resolver.h"
 #include "process/shared.h"
@@ -178,6 +179,12 @@ void helper_tick(struct helper *v, const struct generation *g, int64_t now)
 int64_t helper_due(const struct helper *v)
 {
 	return v->pid ? INT64_MAX : policy_due(&v->backoff, true);
+}
+
+void helper_hand_over(const struct helper *v, FILE *to)
+{
+	if (v && v->pid)
+		handover_put(to, "keeper", v->control, "%d %s", (int)v->pid, role_name(v->kind->role));
 }
 
 void helper_end(struct helper *v)

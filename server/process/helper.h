@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -45,6 +46,8 @@ bool helper_reaped(struct helper *v, const struct generation *g, pid_t pid, int 
 /* Tries again what is due. When it is due next: helper_due (INT64_MAX = nothing). */
 void helper_tick(struct helper *v, const struct generation *g, int64_t now);
 int64_t helper_due(const struct helper *v);
+/* It, if it lives, for the program that is executed next (handover.h). NULL is fine. */
+void helper_hand_over(const struct helper *v, FILE *to);
 /* Lets it end (it does when its control socket closes), and frees. */
 void helper_end(struct helper *v);
 

@@ -41,6 +41,7 @@ static const struct rights {
 	[JOB_READS_ALL] = { ROLE_CHECK, SHARED_KEEP_NOTHING },
 	[JOB_AS_USER]   = { ROLE_JOB,   SHARED_KEEP_POOL },
 	[JOB_FETCHES]   = { ROLE_FETCH, SHARED_KEEP_NOTHING },
+	[JOB_EXECUTES]  = { ROLE_PROBE, SHARED_KEEP_NOTHING },
 	[JOB_MOVES]     = { ROLE_MOVER, SHARED_KEEP_CACHE },
 };
 
@@ -49,7 +50,7 @@ static const struct rights {
 static _Noreturn void run(const struct job_kind *kind, void *arg, const struct job_place *place, int fd)
 {
 	const struct process_settings *p = place->settings;
-	bool as_user = kind->rights != JOB_READS_ALL && shared.root;
+	bool as_user = kind->rights != JOB_READS_ALL && kind->rights != JOB_EXECUTES && shared.root;
 	int *keep = calloc(place->nkeep + 1, sizeof *keep);
 	struct err e = { .text = "" };
 	char text[1024];
@@ -200,6 +201,14 @@ bool job_reaped(pid_t pid, int status)
 	return false;
 }
 
+bool job_idle(void)
+{
+	for (int i = 0; i < JOB_MAX; i++)
+		if (jobs[i].kind)
+			return false;
+	return true;
+}
+
 void job_cancel_all(void)
 {
 	for (int i = 0; i < JOB_MAX; i++) {
@@ -244,6 +253,12 @@ static void write_report(int fd, const struct config_report *r)
 	}
 }
 
+void job_write_reports(int fd, const struct config *cfg)
+{
+	for (const struct config_report *r = cfg->reports; r; r = r->next)
+		write_report(fd, r);
+}
+
 static int check_run(void *arg, int fd)
 {
 	const struct job_check *c = arg;
@@ -264,8 +279,7 @@ static int check_run(void *arg, int fd)
 		config_report_add(cfg, CONF_ERROR, NULL, NULL, "keys and certificates could not be loaded");
 	if (!cfg->errors && c->check)
 		c->check(cfg);
-	for (const struct config_report *r = cfg->reports; r; r = r->next)
-		write_report(fd, r);
+	job_write_reports(fd, cfg);
 	if (store)
 		key_store_free(store);
 	return cfg->errors ? 1 : 0;

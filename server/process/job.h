@@ -23,6 +23,7 @@ enum job_rights {
 	JOB_READS_ALL, /* root with the one capability to read files: checks what only root may read */
 	JOB_AS_USER, /* the children's user, no capability */
 	JOB_FETCHES, /* as JOB_AS_USER, with connections to other machines; nothing shared */
+	JOB_EXECUTES, /* all of them: it executes a program that is to be what the master is now */
 	JOB_MOVES, /* as JOB_AS_USER, with the session cache alone: no file, no call but for locks and memory */
 };
 struct job_kind {
@@ -62,6 +63,7 @@ unsigned job_poll(struct pollfd *p, unsigned room);
 void job_input(int fd);
 int64_t job_deadline(void);
 void job_tick(int64_t now);
+bool job_idle(void);                    /* none runs */
 /* True if the pid was a job. */
 bool job_reaped(pid_t pid, int status);
 /* Kills them all: at the end. Their done is called with ok = false. */
@@ -79,6 +81,8 @@ struct job_check {
 	void (*check)(struct config *cfg);      /* see master.h */
 };
 extern const struct job_kind job_kind_check;
+/* Those lines. */
+void job_write_reports(int fd, const struct config *cfg);
 
 /* A report of what is in a crash slot. */
 struct job_crash {

@@ -28,6 +28,7 @@
 #include "cert/token.h"
 #include "log/log.h"
 #include "process/generation.h"
+#include "process/handover.h"
 #include "process/keys.h"
 #include "process/keyserve.h"
 #include "process/phrases.h"
@@ -480,6 +481,13 @@ int64_t keyholders_due(const struct keyholders *k)
 			due = at;
 	}
 	return due;
+}
+
+void keyholders_hand_over(const struct keyholders *k, FILE *to)
+{
+	for (unsigned i = 0; k && i < k->n; i++)
+		if (k->at[i].pid)
+			handover_put(to, "keeper", k->at[i].control, "%d keyholder", (int)k->at[i].pid);
 }
 
 void keyholders_end(struct keyholders *k)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -31,6 +32,8 @@ bool keyholders_reaped(struct keyholders *k, const struct generation *g, pid_t p
 /* Looks into complaints of children, ends a keyholder that hangs, tries again what is due. When it is due next: keyholders_due (INT64_MAX = nothing). */
 void keyholders_tick(struct keyholders *k, const struct generation *g, int64_t now);
 int64_t keyholders_due(const struct keyholders *k);
+/* Those that live, for the program that is executed next (handover.h). */
+void keyholders_hand_over(const struct keyholders *k, FILE *to);
 /* Lets them end (they do when their control socket closes), and frees. */
 void keyholders_end(struct keyholders *k);
 

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process/handover.h"
+
 /* ------------------------------------------------------------------------------------------------ who has a port */
 
 /* Inodes of the sockets that listen on a port, as /proc tells. */
@@ -264,6 +266,56 @@ static struct listener *find(const struct listen_set *set, const struct config_l
 	return NULL;
 }
 
+/* ------------------------------------------------------------------------------------------------ given sockets */
+
+static struct listen_set given;
+
+int listen_given(int fd, struct err *e)
+{
+	struct listener *one = calloc(1, sizeof *one), **more = reallocarray(given.at, given.n + 1, sizeof(*more));
+	struct addr a = { .len = sizeof a.ss };
+	int type = 0, listens = 0;
+	socklen_t n = sizeof type;
+
+	if (more)
+		given.at = more;
+	if (!one || !more) {
+		free(one);
+		return err_set(e, "no memory");
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) < 0 ||
+	    getsockname(fd, &a.sa, &a.len) < 0 || type != SOCK_STREAM || !listens || (a.sa.sa_family != AF_INET && a.sa.sa_family != AF_INET6)) {
+		free(one);
+		return err_set(e, "the descriptor %d is no listening stream socket of IPv4 or IPv6", fd);
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	*one = (struct listener){ .refs = 1, .fd = fd, .addr = a };
+	given.at[given.n++] = one;
+	return 0;
+}
+
+void listen_given_end(void (*told)(const char *address))
+{
+	for (unsigned i = 0; told && i < given.n; i++) {
+		char text[ADDR_TEXT];
+
+		if (given.at[i]->refs == 1)
+			told(addr_text(&given.at[i]->addr, text));
+	}
+	listen_close(&given);
+}
+
+void listen_hand_over(const struct listen_set *set, FILE *to)
+{
+	char text[ADDR_TEXT];
+
+	for (unsigned i = 0; i < set->n; i++)
+		handover_put(to, "listener", set->at[i]->fd, "%s", addr_text(&set->at[i]->addr, text));
+}
+
+/* ------------------------------------------------------------------------------------------------ a generation's */
+
 int listen_open(const struct process_settings *s, const struct listen_set *old, int wait_ms,
 		struct listen_set *out, struct err *e)
 {
@@ -277,6 +329,8 @@ int listen_open(const struct process_settings *s, const struct listen_set *old, 
 		if (one)
 			continue;       /* named twice: the check of the configuration says so */
 		one = find(old, l);
+		if (!one)
+			one = find(&given, l);
 		if (!one)
 			one = open_one(s, l, &wait_ms, e);
 		else

@@ -19,6 +19,7 @@
 #include "base/ipc.h"
 #include "log/log.h"
 #include "log/target.h"
+#include "process/handover.h"
 #include "process/logwriter.h"
 #include "process/policy.h"
 #include "process/role.h"
@@ -316,6 +317,12 @@ void logger_tick(const struct config *cfg, int64_t now)
 	log_errorx(NULL, LOG_CORE, "BH0145",
 		   "no logger: %s: access lines wait in their rings, then are lost",
 		   err_print(&e, text, sizeof text));
+}
+
+void logger_hand_over(FILE *to)
+{
+	if (logger.pid)
+		handover_put(to, "keeper", logger.control, "%d logger", (int)logger.pid);
 }
 
 /* Waits for its end, kills it after `end`. True if it ended by itself. */

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -38,6 +39,8 @@ int logger_fd(void);
 bool logger_reaped(pid_t pid, int status, int64_t now);
 void logger_tick(const struct config *cfg, int64_t now);
 int64_t logger_due(void);
+/* It, for the program that is executed next (handover.h). */
+void logger_hand_over(FILE *to);
 /* The end of the server: lets it, or a successor of one that was killed, write what is left, at most wait_ms. */
 void logger_stop(const struct config *cfg, int wait_ms);
 

@@ -26,31 +26,43 @@
 #include "process/crash.h"
 #include "process/daemon.h"
 #include "process/generation.h"
+#include "process/handover.h"
 #include "process/hang.h"
 #include "process/job.h"
 #include "process/keys.h"
 #include "process/logger.h"
+#include "process/predecessor.h"
 #include "process/report.h"
 #include "process/seeds.h"
 #include "process/shared.h"
 #include "process/slots.h"
 #include "process/staple.h"
 #include "process/tally.h"
+#include "process/upgrade.h"
 #include "process/watch.h"
 
 #define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
+#define JOB_PATIENCE 5000               /* ms that reports and answers have to be finished before the program goes */
 #define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
 
 enum state { STARTING, SERVING, CHECKING, MAKING_ROOM, RENEWING, STOPPING, STATES };
 enum event {
 	EV_STOP,                        /* TERM, INT */
 	EV_DRAIN,                       /* WINCH, QUIT */
-	EV_RESTART,                     /* USR1; HUP with m.hard */
+	EV_RESTART,                     /* USR1; HUP with m.hard; USR2 with m.wish */
 	EV_CHECKED, EV_REFUSED,         /* the checking job's verdict */
 	EV_ROOM,                        /* the oldest generation is gone */
 	EV_READY, EV_STILLBORN,         /* the newest generation serves, or never will */
 	EV_EMPTY,                       /* no generation is left */
 	EVENTS
+};
+
+/* What a restart is for. */
+enum wish {
+	WISH_RESTART,
+	WISH_FILES,                     /* by itself: certificate files have changed */
+	WISH_UPGRADE,                   /* USR2: the program that lies at this one's path is executed */
+	WISH_FRESH,                     /* by itself: this program is executed anew, after a storm of crashes */
 };
 
 static struct master {
@@ -59,9 +71,11 @@ static struct master {
 	enum state state;
 	struct generation *now, *next, *old;
 	bool hard;                      /* this restart ends old connections at once */
-	bool by_itself;                 /* this one is for the sake of changed certificate files */
+	enum wish wish;
 	bool quiet;                     /* what it comes to was said already */
 	bool again, again_hard;         /* asked for while one was under way */
+	enum wish again_wish, asked;    /* asked: by the signal that is being taken */
+	int64_t jobs_until;             /* MAKING_ROOM before an exec: how long jobs are waited for */
 	bool ended;
 	int code;                       /* exit code */
 	int ready_fd, pid_fd, signals;
@@ -99,9 +113,26 @@ static void raise_event(enum event ev);
 
 static void ignore(void) {}
 
+static bool by_itself(void)
+{
+	return m.wish == WISH_FILES || m.wish == WISH_FRESH;
+}
+
+static bool executes(void)
+{
+	return m.wish == WISH_UPGRADE || m.wish == WISH_FRESH;
+}
+
 /* The administrator is not done yet, or wants it at another time. */
 static void differs(const char *where)
 {
+	if (m.wish == WISH_FRESH) {
+		if (upgrade_storm_put_off(shared_now()))
+			log_warnx(NULL, LOG_CORE, "BH0878",
+				  "so many children crashed that the program should be executed anew, but the configuration was changed (%s): that waits until -k graceful has made it that of the server", where);
+		m.quiet = true;
+		return;
+	}
 	if (!m.quiet)
 		log_warnx(NULL, LOG_SSL, "BH0197",
 			  "%s, but the configuration was changed as well (%s): the server does not restart by itself; have it do so by -k graceful",
@@ -112,11 +143,15 @@ static void differs(const char *where)
 static void checked(void *ctx, const struct job_result *r)
 {
 	(void)ctx;
-	m.quiet = m.by_itself && !r->ok && !watch_is_news(r->text);
-	if (m.by_itself && r->text[0] == 'D')
+	if (m.wish == WISH_UPGRADE) {
+		raise_event(upgrade_answer(r) ? EV_CHECKED : EV_REFUSED);
+		return;
+	}
+	m.quiet = m.wish == WISH_FILES && !r->ok && !watch_is_news(r->text);
+	if (by_itself() && r->text[0] == 'D')
 		differs(r->text + 2);
-	report_check(r, m.quiet, m.by_itself);
-	if (m.by_itself && r->ok)
+	report_check(r, m.quiet, by_itself());
+	if (m.wish == WISH_FILES && r->ok)
 		log_noticex(NULL, LOG_SSL, "BH0195", "%s: restarting gracefully", watch_words());
 	raise_event(r->ok ? EV_CHECKED : EV_REFUSED);
 }
@@ -125,25 +160,32 @@ static void check(void)
 {
 	struct job_place place = { .settings = m.now->cfg->process };
 	struct err e = { .text = "" };
+	char text[1600];
 
-	m.check = (struct job_check){ .same = m.by_itself ? m.now->cfg : NULL, .src = m.src, .check = m.o->check };
+	m.check = (struct job_check){ .same = by_itself() ? m.now->cfg : NULL, .src = m.src, .check = m.o->check };
 	m.state = CHECKING;
-	if (job_run(&job_kind_check, &m.check, &place, checked, NULL, &e) > 0)
+	if (m.wish == WISH_UPGRADE) {
+		if (upgrade_probe(m.now, checked, &e) == 0)
+			return;
+	} else if (job_run(&job_kind_check, &m.check, &place, checked, NULL, &e) > 0)
 		return;
-	log_errorx(NULL, LOG_CORE, "BH0153", "the configuration cannot be checked: %s", e.text);
+	if (m.wish == WISH_UPGRADE)
+		log_errorx(NULL, LOG_CORE, "BH0871", "no other program can take over: %s: this one goes on", err_print(&e, text, sizeof text));
+	else
+		log_errorx(NULL, LOG_CORE, "BH0153", "the configuration cannot be checked: %s", e.text);
 	raise_event(EV_REFUSED);
 }
 
 static void begin_restart(void)
 {
-	m.by_itself = m.quiet = false;
+	m.quiet = false;
 	check();
 }
 
-/* Certificate files have changed: what USR1 does, but for nothing else than their sake. */
-static void restart_by_itself(void)
+/* What USR1 does, but for nothing else than the sake of certificate files, or of another layout of memory. */
+static void restart_by_itself(enum wish wish)
 {
-	m.by_itself = true;
+	m.wish = wish;
 	m.hard = m.quiet = false;
 	check();
 }
@@ -151,6 +193,8 @@ static void restart_by_itself(void)
 /* A wish for a restart while one is under way: one more follows. */
 static void remember(void)
 {
+	if (!m.again || m.again_wish == WISH_RESTART)
+		m.again_wish = m.asked;
 	m.again = true;
 	m.again_hard |= m.hard;
 }
@@ -161,6 +205,7 @@ static void back_to_serving(void)
 	if (!m.again)
 		return;
 	m.again = false;
+	m.wish = m.again_wish;
 	m.hard = m.again_hard;
 	m.again_hard = false;
 	begin_restart();
@@ -168,18 +213,34 @@ static void back_to_serving(void)
 
 static void refused(void)
 {
-	int again = m.by_itself ? watch_failed(shared_now()) : 0;
+	int again = m.wish == WISH_FILES ? watch_failed(shared_now()) : 0;
 
-	if (!m.by_itself)
+	if (m.wish == WISH_FRESH)
+		upgrade_storm_put_off(shared_now());
+	if (m.wish == WISH_RESTART)
 		log_errorx(NULL, LOG_CORE, "BH0154", "the configuration is refused: the server goes on with the one it has");
-	else if (!m.quiet)
+	else if (m.wish == WISH_FILES && !m.quiet)
 		log_warnx(NULL, LOG_SSL, "BH0196",
 			  "%s, but what is there now cannot be used: the server goes on with what it has, and tries again at the next change and in %d s",
 			  watch_words(), again);
 	back_to_serving();
 }
 
-static void renew(void)
+/* The program that comes next goes on from here. */
+static void exec_next(void)
+{
+	struct err e = { .text = "" };
+	char text[1600];
+
+	job_cancel_all();
+	if (m.wish == WISH_FRESH)
+		log_noticex(NULL, LOG_CORE, "BH0877", "so many children crashed that whoever makes them crash could learn how memory is laid out: the program is executed anew");
+	upgrade_exec(m.now, m.pid_file, m.pid_fd, m.wish == WISH_FRESH, &e);
+	log_errorx(NULL, LOG_CORE, "BH0871", "no other program can take over: %s: this one goes on", err_print(&e, text, sizeof text));
+	refused();
+}
+
+static void renew_generation(void)
 {
 	struct config *cfg = config_read(m.src);
 	struct err e = { .text = "" };
@@ -192,7 +253,7 @@ static void renew(void)
 		refused();
 		return;
 	}
-	if (m.by_itself && !config_same_text(m.now->cfg, cfg, &where)) {
+	if (m.wish == WISH_FILES && !config_same_text(m.now->cfg, cfg, &where)) {
 		snprintf(text, sizeof text, "%s:%u", where.file ? where.file : "?", where.line);
 		differs(text);
 		config_free(cfg);
@@ -213,25 +274,53 @@ static void renew(void)
 	refused();
 }
 
+static void renew(void)
+{
+	if (executes())
+		exec_next();
+	else
+		renew_generation();
+}
+
+/* Whether the next generation may be made, or the next program executed. */
+static bool room(int64_t now)
+{
+	return !m.old && !predecessor_lives() && (!executes() || job_idle() || now >= m.jobs_until);
+}
+
 static void make_room(void)
 {
 	int64_t now = shared_now();
 
-	if (!m.old) {
+	m.jobs_until = now + JOB_PATIENCE;
+	if (room(now)) {
 		renew();
 		return;
 	}
+	m.state = MAKING_ROOM;
+	if (predecessor_lives())
+		m.hard ? predecessor_drain(true, 0, now) : predecessor_hurry(ROOM_PATIENCE, now);
+	if (!m.old)
+		return;
 	log_noticex(NULL, LOG_MPM, "BH0113", "a third generation would live: the connections of the oldest end %s",
 		    m.hard ? "now" : "within a second");
 	if (m.hard)
 		generation_drain(m.old, true, 0, now);
 	else if (m.old->deadline > now + ROOM_PATIENCE)
 		generation_drain(m.old, false, ROOM_PATIENCE, now);
-	m.state = MAKING_ROOM;
+}
+
+static void unwanted(const char *address)
+{
+	log_warnx(NULL, LOG_CORE, "BH0880",
+		  "the service manager gave a socket that listens on %s, which no Listen names: it is closed; add the Listen, or take the line out of the unit of sockets", address);
 }
 
 static void started(void)
 {
+	bool took_over = upgrade_settle();
+
+	listen_given_end(took_over ? NULL : unwanted);
 	log_noticex(NULL, LOG_MPM, "BH0101",
 		    "Bulkhead/%s serves: %u children of %u connections each at most, pid %d",
 		    BULKHEAD_VERSION, m.now->plan.children, m.now->plan.limit, (int)getpid());
@@ -255,7 +344,7 @@ static void renewed(void)
 	generation_use_log(m.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", m.now->number,
 		    m.old->number, m.hard ? "ends" : "finishes its requests");
-	if (m.by_itself)
+	if (m.wish == WISH_FILES)
 		watch_tell(m.now->cfg);
 	watch_settle(shared_now());
 	generation_drain(m.old, m.hard, patience, shared_now());
@@ -268,6 +357,7 @@ static void stillborn_first(void)
 
 	err_set(&e, "no child can serve: %u ended before they were ready", m.now->failed_starts);
 	err_remedy(&e, "the error log says why, in lines with BH0104 and BH0120");
+	upgrade_failed(&e);
 	start_failed(&e);
 	raise_event(EV_STOP);
 }
@@ -291,6 +381,8 @@ static void stop_all(bool hard)
 	int64_t now = shared_now();
 
 	m.state = STOPPING;
+	handover_settle();
+	predecessor_drain(hard, m.now ? m.now->cfg->process->graceful_timeout_ms : 0, now);
 	job_cancel_all();
 	for (int i = 0; i < 3; i++)
 		if (all[i])
@@ -340,12 +432,26 @@ static void reap(int64_t now)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct generation *all[] = { m.now, m.next, m.old };
 		bool known = slots_reaped(pid, status, now) || logger_reaped(pid, status, now) ||
-			     job_reaped(pid, status);
+			     job_reaped(pid, status) || predecessor_reaped(pid, status);
 
 		/* job_reaped may have changed who is who, but then the pid was known. */
 		for (int i = 0; i < 3 && !known; i++)
 			known = all[i] && generation_reaped(all[i], pid, status, now);
 	}
+}
+
+/* While something is under way, what that is for stays; reactions[] remembers the wish. */
+static void asked_for(bool hard, enum wish wish)
+{
+	bool before = m.hard;
+
+	m.hard = hard;
+	m.asked = wish;
+	if (m.state == SERVING)
+		m.wish = wish;
+	raise_event(EV_RESTART);
+	if (m.again)
+		m.hard = before;
 }
 
 static void take_signals(int64_t now)
@@ -367,14 +473,10 @@ static void take_signals(int64_t now)
 			raise_event(EV_DRAIN);
 			break;
 		case SIGHUP:
-		case SIGUSR1: {
-			bool before = m.hard;
-			m.hard = s.ssi_signo == SIGHUP;
-			raise_event(EV_RESTART);
-			if (m.again)
-				m.hard = before;
+		case SIGUSR1:
+		case SIGUSR2:
+			asked_for(s.ssi_signo == SIGHUP, s.ssi_signo == SIGUSR2 ? WISH_UPGRADE : WISH_RESTART);
 			break;
-		}
 		case SIGCHLD:
 			reap(now);
 			break;
@@ -396,6 +498,7 @@ static void look_at_generations(int64_t now)
 {
 	struct generation *newest;
 
+	predecessor_tick(now);
 	if (m.old)
 		generation_tick(m.old, now);
 	if (m.now)
@@ -413,10 +516,10 @@ static void look_at_generations(int64_t now)
 	if (m.state == STOPPING) {
 		bury(&m.next);
 		/* The last one's configuration names the logs until the end. */
-		if (!m.old && !m.next && (!m.now || m.now->state == GENERATION_GONE))
+		if (!m.old && !m.next && (!m.now || m.now->state == GENERATION_GONE) && !predecessor_lives())
 			raise_event(EV_EMPTY);
 	}
-	if (!m.old && m.state == MAKING_ROOM)
+	if (m.state == MAKING_ROOM && room(now))
 		raise_event(EV_ROOM);
 }
 
@@ -425,7 +528,7 @@ static void look_at_cache(int64_t now)
 {
 	if (!m.now || m.state == STOPPING)
 		return;
-	cache_tick(m.now->cfg, slots_older(), now);
+	cache_tick(m.now->cfg, slots_older() || predecessor_lives(), now);
 	if (m.state == SERVING && cache_follow(m.now->cfg))
 		generation_renew(m.now);
 }
@@ -443,6 +546,9 @@ static int wait_ms(int64_t now)
 	for (int i = 0; i < 3; i++)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
+	due = earliest(due, predecessor_due());
+	if (m.state == MAKING_ROOM)
+		due = earliest(due, m.jobs_until);
 	due = earliest(due, seeds_tick(now));
 	if (m.now && m.state != STOPPING)
 		due = earliest(due, staples_tick(m.now->cfg->process, now));
@@ -454,7 +560,7 @@ static int wait_ms(int64_t now)
 	if (m.state != STOPPING)
 		due = earliest(due, cache_due());
 	if (m.state == SERVING)
-		due = earliest(due, watch_due(now));
+		due = earliest(earliest(due, watch_due(now)), upgrade_storm_due(now));
 	if (m.wake_after > now)
 		due = earliest(due, m.wake_after);
 	if (due == INT64_MAX)
@@ -494,7 +600,9 @@ static void loop(void)
 		look_at_generations(now);
 		look_at_cache(now);
 		if (m.state == SERVING && watch_tick(now))
-			restart_by_itself();
+			restart_by_itself(WISH_FILES);
+		else if (m.state == SERVING && upgrade_storm(now))
+			restart_by_itself(WISH_FRESH);
 	}
 }
 
@@ -542,10 +650,15 @@ static int start(struct config *cfg, struct err *e)
 	policy_plan(&(struct policy_numbers){ -1, -1, -1, cfg->process->server_limit, -1, -1 }, 1, &plan);
 	if (block_signals(e) < 0)
 		return -1;
-	m.pid_fd = pidfile_take(cfg->process->pid_file, &running, e);
-	if (m.pid_fd < 0)
-		return -1;
-	m.pid_file = strdup(cfg->process->pid_file);
+	if (handover_pending()) {
+		if (upgrade_take_over(&m.pid_file, &m.pid_fd, e) < 0)
+			return -1;
+	} else {
+		m.pid_fd = pidfile_take(cfg->process->pid_file, &running, e);
+		if (m.pid_fd < 0)
+			return -1;
+		m.pid_file = strdup(cfg->process->pid_file);
+	}
 	if (log_targets_open(&cfg->targets, e) < 0)
 		return -1;
 	/* From here on what is said goes to the error log. */
@@ -578,10 +691,13 @@ int master_run(const struct config_source *src, struct config *cfg, const struct
 	m = (struct master){
 		.src = src, .o = o, .ready_fd = o->ready_fd, .pid_fd = -1, .signals = -1, .state = STARTING
 	};
-	if (start(cfg, &e) < 0)
+	if (start(cfg, &e) < 0) {
+		upgrade_failed(&e);
 		start_failed(&e);
-	else
+	} else {
 		loop();
+	}
+	predecessor_end(2000);
 	logger_stop(m.now ? m.now->cfg : cfg, 2000);
 	shared_remove();
 	if (m.now)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #include "cert/token.h"
 #include "process/daemon.h"
 #include "process/dialog.h"
+#include "process/handover.h"
 #include "process/keys.h"
 #include "process/role.h"
 #include "process/settings.h"
@@ -59,6 +61,43 @@ void phrases_carry(bool across)
 	} else if (madvise(kept.page, PHRASES_ROOM, MADV_DOFORK) < 0) {
 		forget();                       /* the key is then refused by its name */
 	}
+}
+
+int phrases_hand_over(FILE *to, struct err *e)
+{
+	int fd[2];
+
+	if (!kept.page)
+		return -1;
+	if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(e, "no pipe for the pass phrases");
+	if (write(fd[1], kept.page, kept.n) != (ssize_t)kept.n)
+		err_sys(e, "the pass phrases cannot be handed over");
+	close(fd[1]);
+	handover_put(to, "phrases", fd[0], "%zu", kept.n);
+	return fd[0];
+}
+
+int phrases_take_over(struct err *e)
+{
+	const struct handover_line *l = handover_next(NULL, "phrases");
+	size_t n = l ? (size_t)strtoul(l->text, NULL, 10) : 0;
+	int fd[2], rc;
+
+	if (!n)
+		return 0;
+	if (n > PHRASES_ROOM || pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(e, "no pipe for the pass phrases");
+	kept.page = secret_alloc(PHRASES_ROOM, SECRET_NOFORK);
+	/* tee leaves what is in the first pipe. */
+	rc = kept.page && tee(l->fd, fd[1], n, 0) == (ssize_t)n && read(fd[0], kept.page, n) == (ssize_t)n ? 0 : -1;
+	if (rc == 0)
+		kept.n = n;
+	else
+		err_sys(e, "the pass phrases of the program before cannot be read");
+	close(fd[0]);
+	close(fd[1]);
+	return rc;
 }
 
 /* ------------------------------------------------------------------------------------------------ the prober */

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "process/config.h"
@@ -24,6 +25,13 @@ int phrases_ask(struct config *cfg, bool confined, struct err *e);
 void phrases_carry(bool across);
 /* n bytes of texts, each with its zero; n = 0: none. */
 const char *phrases_list(size_t *n);
+/*
+ * For the program that is executed next: through a pipe, which is memory of the kernel's, never written to a disk or a core. The
+ * descriptor is the caller's to close; -1: there are none, or (with *e) it cannot be made.
+ */
+int phrases_hand_over(FILE *to, struct err *e);
+/* Takes over what the program before had; leaves the pipe as it is, for the way back. 0 or -1 with *e. */
+int phrases_take_over(struct err *e);
 /* -t, where encrypted keys were met: reports a program that could not be asked. */
 void phrases_check(struct config *cfg);
 

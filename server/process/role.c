@@ -62,6 +62,7 @@ static const struct role_row {
 	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                             SANDBOX_MOVER,     SIGKILL },
 	[ROLE_FETCH]     = { "fetch",     "bulkhead-fetch",  CONFINED,                                             SANDBOX_FETCH,     SIGKILL },
 	[ROLE_CHECK]     = { "check",     "bulkhead-check",  (CONFINED & ~(IDS | NO_CAPS | VERIFY)) | READ_CAP,    SANDBOX_CHECK,     SIGKILL },
+	[ROLE_PROBE]     = { "probe",     "bulkhead-probe",  STDIO | CLOSE | PARENT,                               SANDBOX_NONE,      SIGKILL },
 	[ROLE_DIRECT]    = { "server",    NULL,              HIDDEN | LIMITS | ROOT | IDS | VERIFY | WARM,         SANDBOX_NONE,      0 },
 };
 

@@ -23,6 +23,7 @@ enum role {
 	ROLE_MOVER,             /* one-shot, as the children's user, with the session cache alone */
 	ROLE_FETCH,             /* one-shot, as the children's user, asks others over the network */
 	ROLE_CHECK,             /* one-shot, root that can only read */
+	ROLE_PROBE,             /* one-shot, executes another program as the master would: root */
 	ROLE_DIRECT,            /* -X: everything in one process */
 	ROLES
 };

@@ -25,6 +25,7 @@
 #include "process/role.h"
 #include "process/shared.h"
 #include "process/tally.h"
+#include "process/upgrade.h"
 
 #define SPAWN_AT_ONCE 32
 #define FORK_RETRY_FIRST 1000
@@ -537,6 +538,8 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		s->crash = -1;
 		if (s->state == SLOT_STARTING && how != POLICY_NORMAL && !g->ready)
 			g->failed_starts++;
+		if (s->state != SLOT_STARTING && !hung && (how == POLICY_CRASH || how == POLICY_SANDBOX))
+			upgrade_crashed();
 		policy_crashed(&s->backoff, how, fingerprint, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;

@@ -16,6 +16,7 @@
 #include "cert/ocsp.h"
 #include "log/log.h"
 #include "process/fetch.h"
+#include "process/handover.h"
 #include "process/job.h"
 #include "process/names.h"
 #include "process/shared.h"
@@ -284,6 +285,55 @@ void staples_settle(const struct process_settings *p)
 	drop(&serving);
 	serving = coming;
 	coming = (struct list){ 0 };
+}
+
+void staples_hand_over(FILE *to)
+{
+	for (unsigned i = 0; i < serving.n; i++) {
+		const struct entry *it = &serving.at[i];
+		char id[2 * STAPLE_ID + 1];
+
+		if (it->cell < 0 || it->running)
+			continue;
+		for (unsigned k = 0; k < STAPLE_ID; k++)
+			snprintf(id + (size_t)2 * k, 3, "%02x", it->id[k]);
+		handover_put(to, "staple", -1, "%d %lld %lld %d %s %s", it->cell, (long long)it->due, (long long)it->until, it->failing, id, it->url);
+	}
+}
+
+static bool take_id(const char *text, unsigned char id[STAPLE_ID])
+{
+	for (unsigned k = 0; k < STAPLE_ID; k++) {
+		unsigned byte;
+
+		if (sscanf(text + (size_t)2 * k, "%2x", &byte) != 1)
+			return false;
+		id[k] = (unsigned char)byte;
+	}
+	return true;
+}
+
+void staples_take_over(void)
+{
+	for (const struct handover_line *l = handover_next(NULL, "staple"); l; l = handover_next(l, "staple")) {
+		struct entry *more = realloc(serving.at, (serving.n + 1) * sizeof *more), it = { .cell = -1 };
+		long long due, until;
+		char id[2 * STAPLE_ID + 1];
+		int failing, url = 0;
+
+		if (!more)
+			return;
+		serving.at = more;
+		if (sscanf(l->text, "%d %lld %lld %d %64s %n", &it.cell, &due, &until, &failing, id, &url) < 5 || !url || it.cell < 0 || it.cell >= STAPLE_CELLS ||
+		    strlen(id) != sizeof id - 1 || !take_id(id, it.id))
+			continue;
+		it.due = due;
+		it.until = until;
+		it.failing = failing;
+		it.url = strdup(l->text + url);
+		if (it.url)
+			serving.at[serving.n++] = it;
+	}
 }
 
 /* ------------------------------------------------------------------------------------------------ what came */

@@ -8,6 +8,7 @@
 #define BULKHEAD_PROCESS_STAPLE_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "process/config.h"
@@ -16,6 +17,9 @@
 int staples_prepare(const struct config *cfg, struct err *e);
 /* That generation serves: its certificates are looked after from now on, no others. */
 void staples_settle(const struct process_settings *p);
+/* When which answer is due, for the program that is executed next; and taken over from the one before (handover.h). */
+void staples_hand_over(FILE *to);
+void staples_take_over(void);
 /* -X, in place of the clock: looks at those that were kept, and asks once for those that are missing, one after the other. */
 void staples_direct(void);
 /* Starts jobs for what is due. When to look again (ms of CLOCK_MONOTONIC). */

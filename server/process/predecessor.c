@@ -1,0 +1,172 @@
+/*
+ * predecessor.c - the processes of the program before: told to finish, watched until they are gone, buried. What keeps a
+ * helper alive is its control socket, what keeps the logger alive is the pipe whose other ends its children hold: the master
+ * holds both until the last child is gone. None is replaced: that would take the program that is no longer there.
+ */
+#include "process/predecessor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log/log.h"
+#include "process/handover.h"
+#include "process/shared.h"
+#include "process/slots.h"
+
+#define PATIENCE_END 5000               /* ms from TERM to KILL */
+
+static struct {
+	struct member {
+		pid_t pid;              /* 0: it is gone */
+		int fd;                 /* a keeper's control socket; -1 = none */
+		bool child;
+		char role[24];
+	} *at;
+	unsigned n;
+	int life;
+	bool draining, ending, killing;
+	int64_t deadline;
+} before = { .life = -1, .deadline = INT64_MAX };
+
+int predecessor_take(struct err *e)
+{
+	const struct handover_line *l;
+	unsigned n = 0;
+
+	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
+		n++;
+	for (l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper"))
+		n++;
+	before.at = calloc(n + 1, sizeof *before.at);
+	if (!before.at)
+		return err_set(e, "no memory for the processes of the program before");
+	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
+		before.at[before.n++] = (struct member){ .pid = (pid_t)atol(l->text), .fd = -1, .child = true, .role = "child" };
+	for (l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper")) {
+		struct member *m = &before.at[before.n++];
+		const char *role = strchr(l->text, ' ');
+
+		*m = (struct member){ .pid = (pid_t)atol(l->text), .fd = handover_claim(l) };
+		snprintf(m->role, sizeof m->role, "%s", role ? role + 1 : "helper");
+	}
+	before.life = handover_claim(handover_next(NULL, "life"));
+	return 0;
+}
+
+bool predecessor_lives(void)
+{
+	for (unsigned i = 0; i < before.n; i++)
+		if (before.at[i].child && before.at[i].pid)
+			return true;
+	return false;
+}
+
+static void tell(int signal)
+{
+	for (unsigned i = 0; i < before.n; i++)
+		if (before.at[i].child && before.at[i].pid)
+			kill(before.at[i].pid, signal);
+}
+
+void predecessor_drain(bool hard, int64_t patience_ms, int64_t now)
+{
+	if (before.killing)
+		return;
+	if (hard && !before.ending) {
+		tell(SIGTERM);
+		before.ending = true;
+		before.deadline = now + PATIENCE_END;
+	} else if (!hard && !before.ending) {
+		tell(SIGQUIT);
+		before.deadline = patience_ms > 0 ? now + patience_ms : INT64_MAX;
+	}
+	before.draining = true;
+}
+
+void predecessor_hurry(int64_t patience_ms, int64_t now)
+{
+	if (!before.ending && before.deadline > now + patience_ms)
+		before.deadline = now + patience_ms;
+}
+
+/* Those that served its children end by this. */
+static void let_go(void)
+{
+	if (before.life >= 0)
+		close(before.life);
+	before.life = -1;
+	for (unsigned i = 0; i < before.n; i++) {
+		if (before.at[i].fd >= 0)
+			close(before.at[i].fd);
+		before.at[i].fd = -1;
+	}
+	before.deadline = INT64_MAX;
+}
+
+void predecessor_tick(int64_t now)
+{
+	/* While there is a way back all stays as it was. */
+	if (handover_pending() || !before.n)
+		return;
+	if (!predecessor_lives()) {
+		let_go();
+		return;
+	}
+	if (!before.draining || now < before.deadline)
+		return;
+	tell(before.ending ? SIGKILL : SIGTERM);
+	before.killing = before.ending;
+	before.ending = true;
+	before.deadline = before.killing ? INT64_MAX : now + PATIENCE_END;
+}
+
+int64_t predecessor_due(void)
+{
+	return predecessor_lives() ? before.deadline : INT64_MAX;
+}
+
+bool predecessor_reaped(pid_t pid, int status)
+{
+	for (unsigned i = 0; i < before.n; i++) {
+		struct member *m = &before.at[i];
+		bool expected = m->child ? before.draining : m->fd < 0;
+		char words[128];
+
+		if (m->pid != pid)
+			continue;
+		m->pid = 0;
+		slots_status_words(status, words);
+		if (m->child && !(WIFEXITED(status) && WEXITSTATUS(status) == 0) && !before.ending)
+			log_put(NULL, LOG_MPM, LOG_L_NOTICE, "BH0876", 0, "child pid %d of the program before %s: no report", (int)pid, words);
+		else if (!m->child && !expected)
+			log_put(NULL, LOG_MPM, LOG_L_ERROR, "BH0876", 0,
+				"%s pid %d of the program before %s: it is not replaced; the last connections of its children do without", m->role, (int)pid, words);
+		return true;
+	}
+	return false;
+}
+
+void predecessor_end(int wait_ms)
+{
+	int64_t end = shared_now() + wait_ms;
+
+	let_go();
+	for (unsigned i = 0; i < before.n; i++)
+		while (before.at[i].pid && strcmp(before.at[i].role, "logger") == 0) {
+			if (waitpid(before.at[i].pid, NULL, WNOHANG) != 0)
+				before.at[i].pid = 0;
+			else if (shared_now() > end)
+				break;
+			else
+				nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+		}
+	free(before.at);
+	before.at = NULL;
+	before.n = 0;
+}

@@ -1,0 +1,31 @@
+/*
+ * predecessor.h - the processes that the program before left, when this one was executed in its place: children that serve on
+ * until the first generation of this program does, their keyholders, helpers and logger. They are of the program before and
+ * of its shared memory, so that nothing but signals and ends of sockets pass between them and this master. Master only.
+ */
+#ifndef BULKHEAD_PROCESS_PREDECESSOR_H
+#define BULKHEAD_PROCESS_PREDECESSOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Takes over the lines "child" and "keeper" and the descriptor "life" of the table (handover.h). 0 or -1 (ENOMEM). */
+int predecessor_take(struct err *e);
+/* Some of its children live. */
+bool predecessor_lives(void);
+/* Its children take nothing more and finish (patience_ms 0 = as long as it takes); hard: they end at once. */
+void predecessor_drain(bool hard, int64_t patience_ms, int64_t now);
+/* As generation_drain of one that drains already: what is left has so long. */
+void predecessor_hurry(int64_t patience_ms, int64_t now);
+/* Ends what has no patience left; lets the others end when the last child is gone. */
+void predecessor_tick(int64_t now);
+int64_t predecessor_due(void);
+/* True if the pid was one of them. */
+bool predecessor_reaped(pid_t pid, int status);
+/* The end of the server: its logger writes its last lines, at most wait_ms. */
+void predecessor_end(int wait_ms);
+
+#endif
