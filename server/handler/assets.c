@@ -7,6 +7,7 @@
 #include <gcrypt.h>
 #include <stdio.h>
 
+#include "base/secret.h"
 #include "request/response.h"
 
 /* GNUmakefile makes this object anew where one of the files has changed. */
@@ -51,6 +52,7 @@ static const char *policy(bool script)
 	static char with[768], without[512], style[HASH_TEXT], code[HASH_TEXT];
 
 	if (!*with) {
+		secret_hash_init();
 		put_hash(asset_style, asset_style_end, style);
 		put_hash(asset_live, asset_live_end, code);
 		snprintf(without, sizeof(without), "default-src 'none'; style-src 'sha256-%s'; img-src data:; form-action 'self'; base-uri 'none'; "
