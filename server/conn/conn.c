@@ -533,7 +533,7 @@ static void end_turn(struct conn *c)
 		input_end(c);
 	if (s->o.activity)
 		activity_end(s->o.activity);
-	conn_count_place(c);
+	conn_count_turn(c);
 	if (!c->gone && loop_watch(s->loop, &c->watch, wanted(c)) < 0)
 		conn_break(c, strerrordesc_np(errno));
 	if (c->gone)

@@ -42,6 +42,7 @@ struct conn_options {
 	int ring_wake;                          /* eventfd of the logger, or -1 */
 	/* -X without a ring: writes an access line to a target. May be NULL when ring is set. */
 	void (*put_line)(unsigned target, const char *line, size_t n);
+	struct conn_shown *shown;               /* CONN_SHOWN; NULL = requests that take long are not shown */
 	struct activity *activity;              /* may be NULL */
 	/* Descriptors of the client connections for the crash handler's shutdown; `nfds` entries, -1 = free. May be NULL. */
 	volatile int *client_fds;

@@ -4,9 +4,11 @@
  */
 #include "conn/counters.h"
 
+#include <string.h>
 #include <sys/resource.h>
 
 #include "conn/internal.h"
+#include "request/handler.h"
 
 static enum conn_place place_of(const struct conn *c)
 {
@@ -25,12 +27,75 @@ static enum conn_place place_of(const struct conn *c)
 	return PLACE_CLOSING;
 }
 
+static bool is_under_way(enum conn_place p)
+{
+	return p == PLACE_WORKING || p == PLACE_ASKING || p == PLACE_WRITING;
+}
+
+/* ------------------------------------------------------------------------------------------------ requests that are shown */
+
+static void cut(char *to, size_t room, struct text from)
+{
+	size_t n = from.n < room ? from.n : room - 1;
+
+	if (n)
+		memcpy(to, from.p, n);
+	to[n] = '\0';
+}
+
+static struct conn_shown *free_one(const struct conn_server *s)
+{
+	for (unsigned i = 0; s->o.shown && i < CONN_SHOWN; i++)
+		if (atomic_load_explicit(&s->o.shown[i].place, memory_order_relaxed) == PLACE_NONE)
+			return &s->o.shown[i];
+	return NULL;
+}
+
+static void show(struct conn *c)
+{
+	struct request *r = c->own.client.request;
+	struct conn_shown *e = r ? free_one(c->server) : NULL;
+	const char *query;
+	struct text path;
+	uint32_t sequence;
+
+	if (!e)
+		return;
+	path = r->target;
+	if (path.n && (query = memchr(path.p, '?', path.n)))
+		path.n = (size_t)(query - path.p);
+	sequence = atomic_load_explicit(&e->sequence, memory_order_relaxed) | 1;
+	atomic_store_explicit(&e->sequence, sequence, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	e->since = (uint64_t)r->started_us / 1000;
+	cut(e->peer, sizeof e->peer, text_of(c->own.client.peer_text));
+	cut(e->host, sizeof e->host, text_of(c->host->name));
+	cut(e->method, sizeof e->method, r->method);
+	cut(e->handler, sizeof e->handler, text_of(r->handler ? r->handler->name : NULL));
+	cut(e->path, sizeof e->path, path);
+	atomic_store_explicit(&e->place, c->place, memory_order_relaxed);
+	atomic_store_explicit(&e->sequence, sequence + 1, memory_order_release);
+	c->shown = e;
+}
+
+static void hide(struct conn *c)
+{
+	atomic_store_explicit(&c->shown->place, PLACE_NONE, memory_order_relaxed);
+	c->shown = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ places */
+
 static void move(struct conn *c, enum conn_place to)
 {
 	struct conn_counters *n = c->server->o.counters;
 
 	if (to == c->place)
 		return;
+	if (c->shown && !is_under_way(to))
+		hide(c);
+	else if (c->shown)
+		atomic_store_explicit(&c->shown->place, to, memory_order_relaxed);
 	counter_move32(&n->places[c->place], -1);
 	counter_move32(&n->places[to], 1);
 	c->place = to;
@@ -39,6 +104,13 @@ static void move(struct conn *c, enum conn_place to)
 void conn_count_place(struct conn *c)
 {
 	move(c, place_of(c));
+}
+
+void conn_count_turn(struct conn *c)
+{
+	conn_count_place(c);
+	if (!c->shown && is_under_way(c->place) && !c->gone)
+		show(c);
 }
 
 void conn_count_gone(struct conn *c)

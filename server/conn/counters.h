@@ -50,6 +50,19 @@ struct conn_row {
 } __attribute__((aligned(1024)));
 _Static_assert(sizeof(struct conn_row) == 1024, "four rows are a page");
 
+/*
+ * Requests that outlive a turn of their connection: programs, servers behind, long answers, slow clients. Whoever reads one takes it
+ * only where `sequence` is even and the same before and after. Texts are cut to fit and end with NUL; never a query among them.
+ */
+#define CONN_SHOWN 16                   /* of a child; further ones are not shown */
+struct conn_shown {
+	_Atomic uint32_t sequence;      /* odd while it is written */
+	_Atomic uint32_t place;         /* enum conn_place; PLACE_NONE: nobody has it */
+	uint64_t since;                 /* ms of CLOCK_MONOTONIC */
+	char peer[48], host[48], method[12], handler[20], path[112];
+};
+_Static_assert(CONN_SHOWN * sizeof(struct conn_shown) <= 4096, "all of a child are a page");
+
 static inline void counter_add(_Atomic uint64_t *c, uint64_t n)         /* single writer */
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);

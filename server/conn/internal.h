@@ -110,6 +110,7 @@ struct conn {
 	struct conn_server *server;
 	enum conn_state state;
 	enum conn_place place;          /* as counted: counters.c */
+	struct conn_shown *shown;       /* its request, where others see it; NULL = nowhere */
 	unsigned slot;                  /* in options->client_fds */
 	const struct host *host;        /* the address's default, then the last request's */
 	const struct conn_settings *settings;
@@ -222,6 +223,8 @@ void conn_break(struct conn *c, const char *why);
 /* counters.c: counts the connection where it is now, or no more. */
 void conn_count_place(struct conn *c);
 void conn_count_gone(struct conn *c);
+/* The same at the end of a turn: a request that goes on is shown from then on. */
+void conn_count_turn(struct conn *c);
 
 /* peek.c: what is spoken. Reads c's raw bytes. */
 enum peek { PEEK_MORE, PEEK_TLS, PEEK_HTTP, PEEK_TLS_ON_PLAIN, PEEK_HTTP_ON_TLS, PEEK_RUBBISH };

@@ -60,9 +60,21 @@ struct status_child {
 	bool ready, draining;
 	struct status_places places;
 	struct status_sums sums;                /* since it was forked */
-	/* "" and -1 unless some connection has its turn at this moment, and where ExtendedStatus is Off. */
+	/*
+	 * Of the connection that has its turn at this moment, else of the request that it has had for the longest time; "" and -1 where
+	 * there is neither, and where ExtendedStatus is Off.
+	 */
 	char peer[64], host[128], method[24], path[384], handler[24], phase[24];
 	int64_t since_ms;                       /* since the request at hand began; -1 = there is none */
+};
+
+/* A request that takes longer than a turn: a program, a server behind, a long answer, a slow client. Not of HTTP/2. */
+#define STATUS_REQUESTS 256
+struct status_request {
+	uint32_t pid;
+	const char *phase;                      /* "handler", "writing" (the client takes no more), "names" */
+	int64_t since_ms;
+	char peer[48], host[48], method[12], handler[20], path[112];
 };
 
 struct status_count { const char *name; uint64_t n; };
@@ -149,6 +161,8 @@ struct status {
 
 	struct status_sums sums;
 	struct status_places places;
+	struct status_request *requests;        /* the longest first; STATUS_REQUESTS at most, and 16 of a child. None where ExtendedStatus is Off */
+	unsigned nrequests;
 	uint64_t busy, idle;                    /* connections that are at work; room for further ones in children that take any */
 	unsigned stopping;                      /* children that finish what is under way */
 	struct status_counts ends;              /* of children: "normal", "sick", "fatal", "crash", "sandbox", "killed", "hang" */

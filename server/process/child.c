@@ -157,6 +157,7 @@ static int make_server(struct err *e)
 			.ring = child.slot.ring,
 			.ring_wake = shared.log_wake,
 			.activity = child.slot.activity,
+			.shown = child.slot.shown,
 			.client_fds = child.client_fds,
 			.nclient_fds = g->plan.limit,
 			.master = shared.master_pidfd,

@@ -130,7 +130,75 @@ static char letter_of(const struct status_child *c, bool turns, uint32_t serving
 	return p->asking ? 'D' : p->handshake || p->reading ? 'R' : p->keepalive ? 'K' : p->closing ? 'C' : '_';
 }
 
-static void take_child(const struct shared_slot *slot, uint32_t serving, struct status_child *c)
+/* ------------------------------------------------------------------------------------------------ requests that take long */
+
+#define PATIENCE 100                    /* tries while the child writes */
+
+/* False: nobody has it, or its writer was killed inside. */
+static bool take_shown(const struct conn_shown *e, struct status_request *q)
+{
+	static const char *const phases[CONN_PLACES] = { [PLACE_WORKING] = "handler", [PLACE_ASKING] = "names", [PLACE_WRITING] = "writing" };
+	int64_t now = shared_now();
+
+	for (int i = 0; i < PATIENCE; i++) {
+		uint32_t sequence = atomic_load_explicit(&e->sequence, memory_order_acquire), place = get32(&e->place);
+		struct conn_shown c;
+
+		q->phase = place < CONN_PLACES ? phases[place] : NULL;
+		if (!q->phase)
+			return false;
+		c.since = e->since;
+#define COPY(field) (memcpy(c.field, e->field, sizeof(c.field)), copy(q->field, sizeof(q->field), c.field, sizeof(c.field)))
+		COPY(peer);
+		COPY(host);
+		COPY(method);
+		COPY(handler);
+		COPY(path);
+#undef COPY
+		q->since_ms = (int64_t)c.since > 0 && now > (int64_t)c.since ? now - (int64_t)c.since : 0;
+		atomic_thread_fence(memory_order_acquire);
+		if (!(sequence & 1) && get32(&e->sequence) == sequence)
+			return true;
+	}
+	return false;
+}
+
+static int by_age(const void *x, const void *y)
+{
+	int64_t a = ((const struct status_request *)x)->since_ms, b = ((const struct status_request *)y)->since_ms;
+
+	return a < b ? 1 : a > b ? -1 : 0;
+}
+
+/* Where the child is in no turn it shows the oldest of them. */
+static void take_requests(const struct shared_slot *slot, struct status *s, struct status_child *c, bool turns)
+{
+	const struct status_request *oldest = NULL;
+
+	for (unsigned i = 0; slot->shown && i < CONN_SHOWN && s->nrequests < STATUS_REQUESTS; i++) {
+		struct status_request *q = &s->requests[s->nrequests];
+
+		if (!take_shown(&slot->shown[i], q))
+			continue;
+		q->pid = c->pid;
+		s->nrequests++;
+		if (!oldest || q->since_ms > oldest->since_ms)
+			oldest = q;
+	}
+	if (!oldest || turns)
+		return;
+#define COPY(field, from, length) copy(c->field, sizeof(c->field), from, length)
+	COPY(peer, oldest->peer, sizeof(oldest->peer));
+	COPY(host, oldest->host, sizeof(oldest->host));
+	COPY(method, oldest->method, sizeof(oldest->method));
+	COPY(handler, oldest->handler, sizeof(oldest->handler));
+	COPY(path, oldest->path, sizeof(oldest->path));
+	COPY(phase, oldest->phase, strlen(oldest->phase));
+#undef COPY
+	c->since_ms = oldest->since_ms;
+}
+
+static void take_child(const struct shared_slot *slot, struct status *s, struct status_child *c)
 {
 	bool turns;
 
@@ -141,7 +209,8 @@ static void take_child(const struct shared_slot *slot, uint32_t serving, struct 
 	take_sums(slot->counters, &c->sums);
 	take_places(slot->counters, &c->places);
 	turns = take_activity(slot->activity, c);
-	c->letter = letter_of(c, turns, serving);
+	c->letter = letter_of(c, turns, s->generation);
+	take_requests(slot, s, c, turns);
 }
 
 /* ------------------------------------------------------------------------------------------------ all children */
@@ -186,7 +255,7 @@ static void take_children(struct status *s, struct scoretls *tls)
 {
 	const struct tally *t = board.view.tally;
 
-	s->nchildren = 0;
+	s->nchildren = s->nrequests = 0;
 	memset(s->letters, '.', s->nplaces);
 	take_sums(&t->past, &s->sums);
 	add_tls(tls, &t->past.tls);
@@ -200,7 +269,7 @@ static void take_children(struct status *s, struct scoretls *tls)
 		c->pid = get32(slot->pid);
 		if (!c->pid)
 			continue;
-		take_child(slot, s->generation, c);
+		take_child(slot, s, c);
 		add_child(s, c);
 		add_tls(tls, &slot->counters->tls);
 		add_keys(&s->keys, &slot->counters->tls);
@@ -303,9 +372,10 @@ static int make_room(struct arena *a, struct status *s)
 	s->nplaces = used < board.view.n ? used : board.view.n;
 	s->letters = arena_zalloc(a, s->nplaces + 1);
 	s->children = arena_array(a, s->nplaces + 1, sizeof(*s->children));
+	s->requests = arena_array(a, STATUS_REQUESTS, sizeof(*s->requests));
 	s->crashes = arena_array(a, TALLY_CRASHES, sizeof(*s->crashes));
 	s->hosts = arena_array(a, CONN_ROWS, sizeof(*s->hosts));
-	return s->letters && s->children && s->crashes && s->hosts ? 0 : -1;
+	return s->letters && s->children && s->requests && s->crashes && s->hosts ? 0 : -1;
 }
 
 static int take(struct arena *a, const struct site *site, struct status *s)
@@ -332,6 +402,7 @@ static int take(struct arena *a, const struct site *site, struct status *s)
 		if (!whole)
 			nanosleep(&pause, NULL);
 	}
+	qsort(s->requests, s->nrequests, sizeof(*s->requests), by_age);
 	take_crashes(s);
 	take_cache(&s->cache);
 	s->keys.isolated = board.keyholders;
@@ -363,8 +434,10 @@ void scoreboard_single(const struct config *cfg, const struct shared_slot *own)
 	slot.pid = &pid;
 	slot.generation = slot.ready = &one;
 	atomic_store(&pid, (uint32_t)getpid());
-	if (!status_extended(cfg->site))
+	if (!status_extended(cfg->site)) {
 		slot.activity = NULL;
+		slot.shown = NULL;
+	}
 	board.view = (struct shared_view){ &head, tally_single(), &slot, 1 };
 	tally_hosts(cfg);
 	tally_serves(1);

@@ -28,7 +28,8 @@
 #include "tls/staple.h"
 
 #define PAGE 4096
-#define SLOT_BYTES (2 * PAGE + RING_SIZE)
+#define SLOT_BYTES (RING_AT + RING_SIZE)
+#define RING_AT (3 * PAGE)
 #define HEAD_BYTES (2 * PAGE)
 #define TALLY_BYTES ((sizeof(struct tally) + PAGE - 1) / PAGE * PAGE)
 #define ROWS_BYTES (CONN_ROWS * sizeof(struct conn_row))
@@ -90,7 +91,8 @@ static void slot_at(unsigned char *mem, void *rows, struct shared_slot *out)
 		.open = &page->open,
 		.no_core = &page->no_core,
 		.activity = (struct activity *)(void *)(mem + PAGE),
-		.ring = (struct ring *)(void *)(mem + (size_t)2 * PAGE),
+		.shown = (struct conn_shown *)(void *)(mem + (size_t)2 * PAGE),
+		.ring = (struct ring *)(void *)(mem + (size_t)RING_AT),
 	};
 }
 
@@ -149,15 +151,17 @@ int shared_view(struct shared_view *v, bool activity, struct err *e)
 	bool good = all && head != MAP_FAILED && tally != MAP_FAILED && rows != MAP_FAILED;
 
 	for (unsigned i = 0; good && i < n; i++) {
-		unsigned char *mem = map_part(slot_offset(i), activity ? 2 * PAGE : PAGE);
+		unsigned char *mem = map_part(slot_offset(i), activity ? RING_AT : PAGE);
 
 		good = mem != MAP_FAILED;
 		if (!good)
 			break;
 		slot_at(mem, rows + i * ROWS_BYTES, &all[i]);
 		all[i].ring = NULL;
-		if (!activity)
+		if (!activity) {
 			all[i].activity = NULL;
+			all[i].shown = NULL;
+		}
 	}
 	if (!good) {
 		free(all);

@@ -7,7 +7,8 @@
  *     page 0           struct shared_head: written by the master
  *     page 1           the logger's journal: written by the logger
  *     then             struct tally: written by the master (tally.h)
- *     slot 0           page 0 counters and readiness | page 1 activity | pages 2 … 17 log ring: written by the child
+ *     slot 0           page 0 counters and readiness | page 1 activity | page 2 requests that take long | pages 3 … 18 log ring:
+ *                      written by the child
  *     slot 1 …
  *     behind the last  for each slot CONN_ROWS rows of what it counts of each host: written by the child
  *
@@ -58,6 +59,7 @@ struct shared_slot {
 	_Atomic uint32_t *open;         /* written by the master: the child may take connections (slots.c, the gate) */
 	_Atomic uint32_t *no_core;      /* written by the master: a crash leaves no core, there are enough (crash.c) */
 	struct activity *activity;
+	struct conn_shown *shown;       /* CONN_SHOWN */
 	struct ring *ring;
 };
 
@@ -108,7 +110,7 @@ void shared_slot(unsigned i, struct shared_slot *out);          /* master, logge
 struct shared_view {
 	const struct shared_head *head;
 	const struct tally *tally;
-	const struct shared_slot *slots;        /* n; only pid, generation, ready, counters, rows and, if asked for, activity are set */
+	const struct shared_slot *slots;        /* n; only pid, generation, ready, counters, rows and, if asked for, activity and shown are set */
 	unsigned n;
 };
 int shared_view(struct shared_view *v, bool activity, struct err *e);

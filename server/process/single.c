@@ -42,6 +42,7 @@ static struct single {
 	struct conn_listener *listeners;
 	struct conn_counters counters;
 	struct conn_row rows[CONN_ROWS];
+	struct conn_shown shown[CONN_SHOWN];
 	struct activity activity;
 	volatile int *client_fds;
 	struct conn_server *server;
@@ -111,7 +112,8 @@ static int warm(void *ctx, struct err *e)
 		staples_direct();
 	spawnrun_init(single.cfg->site, NULL);
 	activity_reset(&single.activity, (uint64_t)shared_now());
-	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity });
+	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity,
+							  .shown = single.shown });
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
 		&(struct conn_options){
@@ -121,6 +123,7 @@ static int warm(void *ctx, struct err *e)
 			.limit = single.counters.limit,
 			.counters = &single.counters,
 			.rows = single.rows,
+			.shown = single.shown,
 			.activity = &single.activity,
 			.client_fds = single.client_fds,
 			.nclient_fds = single.client_fds ? single.counters.limit : 0,

@@ -76,6 +76,8 @@ void tally_retire(const struct shared_slot *s)
 		}
 	atomic_store_explicit(&t->past.rows, atomic_load_explicit(&t->past.rows, memory_order_relaxed) | rows, memory_order_relaxed);
 	memset(c, 0, sizeof *c);
+	if (s->shown)
+		memset(s->shown, 0, CONN_SHOWN * sizeof *s->shown);
 	over(t);
 }
 

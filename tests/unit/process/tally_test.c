@@ -56,6 +56,7 @@ struct seen {
 	struct status s;
 	struct status_host hosts[CONN_ROWS];
 	struct status_child child[4];
+	struct status_request request[4];
 	char letters[64];
 	uint64_t full, kinds, failures, suites, ends_killed;
 };
@@ -81,6 +82,7 @@ static const struct seen *look(const struct config *cfg)
 			_exit(1);
 		memcpy(seen->hosts, s->hosts, s->nhosts * sizeof *s->hosts);
 		memcpy(seen->child, s->children, (s->nchildren < 4 ? s->nchildren : 4) * sizeof *s->children);
+		memcpy(seen->request, s->requests, (s->nrequests < 4 ? s->nrequests : 4) * sizeof *s->requests);
 		snprintf(seen->letters, sizeof seen->letters, "%s", s->letters);
 		for (unsigned i = 0; i < s->tls.kinds.n; i++) {
 			seen->kinds += s->tls.kinds.at[i].n;
@@ -185,6 +187,23 @@ static void serves(struct shared_slot *own)
 	activity_request(own->activity, 1, "GET", 3, "/a?secret=1", 11);
 }
 
+/* Requests that take long, and one whose writer is killed inside. */
+static void waits(struct shared_slot *own)
+{
+	static const struct conn_shown first = { .since = 5, .place = PLACE_WORKING, .peer = "192.0.2.1", .host = "h0.test", .method = "GET",
+						 .handler = "cgi-script", .path = "/first" };
+
+	for (int i = 0; i < 3; i++) {
+		own->shown[i] = first;
+		own->shown[i].since = 5 + (uint64_t)i * 1000;
+		own->shown[i].path[1] = (char)('a' + i);
+	}
+	own->shown[1].place = PLACE_WRITING;
+	own->shown[2].sequence = 1;
+	own->shown[9] = first;
+	own->shown[9].place = 77;
+}
+
 static void expect_100(const struct seen *seen, unsigned times)
 {
 	const struct status_host *h = find(seen, "h0.test:8001");
@@ -252,6 +271,9 @@ static void lies(struct shared_slot *own)
 	memset(own->counters, 0xff, sizeof *own->counters);
 	memset(own->rows, 0xff, CONN_ROWS * sizeof *own->rows);
 	memset(own->activity, 0xff, sizeof *own->activity);
+	memset(own->shown, 0xff, CONN_SHOWN * sizeof *own->shown);
+	own->shown[0].place = PLACE_WORKING;
+	own->shown[0].sequence = 2;
 }
 
 static void test_nothing_is_believed(void **state)
@@ -267,6 +289,32 @@ static void test_nothing_is_believed(void **state)
 	assert_true(strlen(seen->child[0].path) < sizeof seen->child[0].path);
 	reap(1);
 	look(cfg);
+	tally_hosts_over(cfg);
+	config_free(cfg);
+}
+
+static void test_requests_that_take_long(void **state)
+{
+	struct config *cfg = config(0, 1, "");
+	const struct seen *seen;
+
+	(void)state;
+	tally_hosts(cfg);
+	run_child(2, waits);
+	seen = look(cfg);
+	assert_int_equal(seen->s.nrequests, 2);
+	assert_string_equal(seen->request[0].path, "/airst");
+	assert_string_equal(seen->request[1].path, "/birst");
+	assert_string_equal(seen->request[1].handler, "cgi-script");
+	assert_true(seen->request[0].since_ms > seen->request[1].since_ms);
+	assert_string_equal(seen->child[0].path, "/airst");
+	assert_string_equal(seen->child[0].phase, "handler");
+	assert_int_equal(seen->child[0].since_ms, seen->request[0].since_ms);
+	reap(2);
+	assert_int_equal(look(cfg)->s.nrequests, 0);
+	run_child(2, lies);
+	look(cfg);
+	reap(2);
 	tally_hosts_over(cfg);
 	config_free(cfg);
 }
@@ -421,6 +469,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts_outlive_children),
 		cmocka_unit_test(test_nothing_is_believed),
+		cmocka_unit_test(test_requests_that_take_long),
 		cmocka_unit_test(test_requests_are_not_shown),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_crashes),
