@@ -330,6 +330,7 @@ static void add_living(void)
 				memcpy(&rows[k], &s.rows[k], sizeof rows[k]);
 		s.counters = &counters;
 		s.rows = rows;
+		s.shown = NULL;         /* it goes on with these */
 		tally_retire(&s);
 	}
 	free(rows);
