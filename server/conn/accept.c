@@ -149,8 +149,10 @@ static void ready(struct watch *w, uint32_t events)
 	conn_open(s, fd, &peer, &local);
 	if (s->o.max_connections && s->accepted >= s->o.max_connections)
 		conn_drain(s);
-	else if (s->open >= s->o.limit)
+	else if (s->open >= s->o.limit) {
 		pause_listeners(s);
+		shed_full(s);
+	}
 }
 
 /* What would be the same for each connection, asked and set once: accepted sockets inherit TCP_NODELAY. */
@@ -188,6 +190,7 @@ int accept_init(struct conn_server *s, struct err *e)
 		prepare(&s->listeners[i]);
 	s->requeue.due = requeue_due;
 	s->resume.due = resume_due;
+	shed_init(s);
 	s->requeue.at = s->resume.at = INT64_MAX;
 	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	/* A descriptor is the lowest free number, so that it tells how many are left. */

@@ -175,6 +175,7 @@ void conn_close(struct conn *c)
 		c->speech->end(c);
 	asker_forget(&c->own, true);
 	conn_count_gone(c);
+	crowd_leave(c);
 	deadline_clear(s->loop, &c->deadline);
 	release_slot(c);
 	tls_free(c->tls);
@@ -214,12 +215,18 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->own.client.about = (struct log_about){ .peer = &c->own.client.peer, .ops = &logline_about, .of = &c->own.client };
 	conn_use_host(c, host_default(s->o.site, local));
 	c->proxied = remoteip_expected(c->host, peer);
+	c->opened_at = loop_now(s->loop);
 	list_append(&s->conns, &c->item);
 	conn_count_open(s, s->open + 1);
 	conn_count_place(c);
 	claim_slot(c);
 	if (s->o.activity)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_ACCEPT, (uint32_t)fd);
+	if (!c->proxied && !crowd_enter(c)) {
+		c->gone = true;
+		conn_close(c);
+		return;
+	}
 	conn_due(c, loop_now(s->loop) + c->settings->read_handshake);
 	turn(&c->watch, EPOLLIN);               /* often the first bytes are there already */
 }
@@ -305,7 +312,9 @@ static bool read_proxyheader(struct conn *c)
 		c->own.client.arrived = h.from;
 		client_is(&c->own.client, &h.from);
 	}
-	return true;
+	if (!crowd_enter(c))
+		conn_break(c, NULL);
+	return !c->gone;
 }
 
 static void do_peek(struct conn *c)
@@ -557,6 +566,14 @@ static void turn(struct watch *w, uint32_t events)
 		c->half_closed = true;
 	if (!c->gone)
 		run_state(c);
+	end_turn(c);
+}
+
+void conn_cut(struct conn *c)
+{
+	effort_begin();
+	input_begin(c);
+	conn_break(c, NULL);
 	end_turn(c);
 }
 

@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "conn/check.h"
 #include "conn/counters.h"
+#include "conn/crowd.h"
 #include "conn/lookup.h"
 #include "log/ring.h"
 #include "request/host.h"
@@ -38,6 +39,7 @@ struct conn_options {
 	uint64_t max_connections;               /* MaxConnectionsPerChild; 0 = no end */
 	struct conn_counters *counters;
 	struct conn_row *rows;                  /* CONN_ROWS, by host->row; NULL = hosts are not told apart */
+	struct crowd crowd;                     /* how many connections addresses have; all NULL = not counted */
 	struct ring *ring;                      /* NULL: lines go to log/log.h's sink directly through put_line */
 	int ring_wake;                          /* eventfd of the logger, or -1 */
 	/* -X without a ring: writes an access line to a target. May be NULL when ring is set. */

@@ -16,6 +16,7 @@ static void *create_host(struct conf_env *env)
 
 	memset(s, 0xff, sizeof *s);             /* every number: -1 = unset */
 	s->methods = NULL;
+	s->exempt = NULL;
 	return s;
 }
 
@@ -35,6 +36,13 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	CONF_INHERIT(s, b, unsafe, CONF_UNSET);
 	CONF_INHERIT(s, b, old, CONF_UNSET);
 	CONF_INHERIT(s, b, registered, CONF_UNSET);
+	CONF_INHERIT(s, b, per_address, CONF_UNSET);
+	if (s->address_bits4 == -1) {
+		s->address_bits4 = b->address_bits4;
+		s->address_bits6 = b->address_bits6;
+	}
+	if (!s->exempt)
+		s->exempt = b->exempt;
 	s->methods = b->methods;                /* outside of hosts alone */
 	CONF_INHERIT(s, b, read_handshake, CONF_UNSET);
 	CONF_INHERIT(s, b, read_header, CONF_UNSET);
@@ -63,6 +71,9 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	DEFAULT(unsafe, 0);
 	DEFAULT(old, 0);
 	DEFAULT(registered, 0);
+	DEFAULT(per_address, 0);
+	DEFAULT(address_bits4, 32);
+	DEFAULT(address_bits6, 64);
 	DEFAULT(read_handshake, 10000);
 	if (s->read_header == -1) {
 		s->read_header = 20000;
@@ -126,6 +137,37 @@ static int set_read_timeout(struct conf_call *call, void *config, int argc, char
 		if (bad)
 			return conf_fail(call, "for example: handshake=10 header=20-40,MinRate=500 body=20,MinRate=500", "\"%s\" is none of its stages", argv[i]);
 	}
+	return 0;
+}
+
+/* "50", "50 24 56": so many, of what is the same in so many bits of IPv4 and IPv6 addresses. */
+static int set_per_address(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct conn_settings *s = config;
+	uint64_t number, bits4 = 32, bits6 = 64;
+
+	if (text_u64(text_of(argv[0]), UINT16_MAX, &number) < 0)
+		return conf_fail(call, "0 to 65535; 0 = no limit", "\"%s\" is no number of connections", argv[0]);
+	if (argc == 2)
+		return conf_fail(call, "for example: MaxConnectionsPerAddress 50 32 64", "the bits of IPv6 addresses are missing");
+	if (argc == 3 && (text_u64(text_of(argv[1]), 32, &bits4) < 0 || !bits4 || text_u64(text_of(argv[2]), 128, &bits6) < 0 || !bits6))
+		return conf_fail(call, "1 to 32 for IPv4, 1 to 128 for IPv6, as in MaxConnectionsPerAddress 50 32 64", "\"%s %s\" are no bits of addresses", argv[1], argv[2]);
+	s->per_address = (int64_t)number;
+	s->address_bits4 = (int64_t)bits4;
+	s->address_bits6 = (int64_t)bits6;
+	return 0;
+}
+
+static int set_exempt(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct conn_settings *s = config;
+	struct exempt *x = conf_alloc(call->env, sizeof *x);
+
+	(void)argc;
+	if (prefix_parse(&x->prefix, argv[0]) != 0)
+		return conf_fail(call, "write an address or a network, such as 192.0.2.0/24", "\"%s\" is no address", argv[0]);
+	x->next = s->exempt;
+	s->exempt = x;
 	return 0;
 }
 
@@ -196,6 +238,9 @@ static const struct conf_directive directives[] = {
 	  .set = conf_set_number, .offset = FIELD(limit_fields), .low = 0, .high = 32767 },
 	{ .name = "LimitRequestFieldSize", .help = "Bytes of one field line of a request", .value = "8190", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
 	  .set = conf_set_number, .offset = FIELD(limit_field), .low = 1, .high = 60000 },
+	{ .name = "MaxConnectionsPerAddress", .help = "Connections of one client address; 0 = no limit", .value = "0 32 64", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1,
+	  .max = 3, .set = set_per_address },
+	{ .name = "MaxConnectionsPerAddressExcept", .help = "Addresses and networks that may have any number", .contexts = CONF_RSRC, .args = CONF_ITERATE, .set = set_exempt },
 	{ .name = "RequestReadTimeout", .help = "Seconds for handshake, head and body, and the slowest rate", .value = "handshake=10 header=20-40,MinRate=500 body=20,MinRate=500",
 	  .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3, .set = set_read_timeout },
 	{ .name = "Protocols", .help = "The protocols that are spoken", .value = "http/1.1", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .set = set_protocols },

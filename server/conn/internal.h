@@ -30,6 +30,7 @@
 #define WIRE_SIZE (96 * 1024)   /* gathers 64 KiB, and then the record that was being filled */
 #define WIRE_FULL (64 * 1024)
 
+struct exempt { struct prefix prefix; const struct exempt *next; };
 struct method_name { const char *name; const struct method_name *next; };
 struct conn_settings {          /* conn_module's host structure; milliseconds */
 	int64_t timeout, keepalive_timeout;
@@ -38,6 +39,8 @@ struct conn_settings {          /* conn_module's host structure; milliseconds */
 	int64_t limit_line, limit_fields, limit_field;
 	int unsafe, old, registered;            /* HttpProtocolOptions: Unsafe, Allow0.9, RegisteredMethods; -1 = unset */
 	const struct method_name *methods;      /* RegisterHttpMethod */
+	int64_t per_address, address_bits4, address_bits6;      /* MaxConnectionsPerAddress; 0 = no limit */
+	const struct exempt *exempt;            /* MaxConnectionsPerAddressExcept */
 	int64_t read_handshake, read_header, read_header_max, read_header_rate, read_body, read_body_max, read_body_rate;
 };
 
@@ -134,6 +137,8 @@ struct conn {
 	bool orderly;                   /* TLS: close_notify has been pushed */
 	bool unclean;                   /* … or the last request's ssl-unclean-shutdown wants none */
 	bool half_closed;               /* the client has ended its side while a handler is at work: no news any more */
+	unsigned crowd_place;           /* where its address is counted, from 1; 0 = it is not */
+	int64_t opened_at;              /* ms */
 	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */
 	int64_t sent_at, got_at;        /* ms: when the socket last took, and gave, bytes; sent_at: or when the state was entered */
 	struct {
@@ -171,7 +176,7 @@ struct conn_server {
 	struct list programs;           /* ordered, and not yet told to be over: spawn.c */
 	uint32_t orders;                /* to the spawner, ever: the id of the last */
 	struct deadline spawn_poll;     /* -X */
-	struct deadline requeue, resume, drain_end;
+	struct deadline requeue, resume, full, drain_end;
 	struct deadline untold;         /* when failed handshakes that had no line are summed up */
 	struct list conns;
 	unsigned open;
@@ -181,6 +186,9 @@ struct conn_server {
 	int reserve;                    /* a descriptor kept for EMFILE */
 	int most_fds;                   /* a new connection whose descriptor is not below this finds none left */
 	bool told_emfile;
+	unsigned refused;               /* connections of addresses with too many, since it was told */
+	unsigned shed_slow, shed_idle;  /* closed to make room, since it was told */
+	int64_t refusal_told, shed_told;        /* ms: not again before */
 	uint64_t accepted;
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
 	char *in, *raw, *stage, *wire;
@@ -197,6 +205,14 @@ void accept_start(struct conn_server *s);
 /* A connection went: listens again below 7/8 of the limit. */
 void accept_resume_if_room(struct conn_server *s);
 void accept_stop(struct conn_server *s);        /* for good: closes the listeners */
+
+/* shed.c: room for those who wait, where all connections are open. */
+void shed_init(struct conn_server *s);
+void shed_full(struct conn_server *s);          /* it is full: looks soon, and as long as it is */
+
+/* crowd.c: false: its address has too many (which is told). Counted once. */
+bool crowd_enter(struct conn *c);
+void crowd_leave(struct conn *c);
 
 /* server.c: all of them together. */
 void conn_drain(struct conn_server *s);
@@ -215,6 +231,8 @@ void conn_state(struct conn *c, enum conn_state state);
 void conn_turn(struct conn *c);
 /* The same where one of its requests has what it waited for. */
 void asker_turn(struct asker *a);
+/* Broken, now and outside of its turn. It is gone afterwards. */
+void conn_cut(struct conn *c);
 /* An orderly end once everything is sent. */
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */

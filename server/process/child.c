@@ -20,6 +20,7 @@
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "log/target.h"
+#include "process/crowd.h"
 #include "process/keyholder.h"
 #include "process/keys.h"
 #include "process/role.h"
@@ -36,6 +37,7 @@
 static struct child {
 	const struct child_start *start;
 	struct shared_slot slot;
+	struct crowd crowd;
 	struct crash_files files;
 	struct conn_server *server;
 	struct conn_listener *listeners;
@@ -154,6 +156,7 @@ static int make_server(struct err *e)
 			.max_connections = p->max_connections > 0 ? (uint64_t)p->max_connections : 0,
 			.counters = child.slot.counters,
 			.rows = child.slot.rows,
+			.crowd = child.crowd,
 			.ring = child.slot.ring,
 			.ring_wake = shared.log_wake,
 			.activity = child.slot.activity,
@@ -294,7 +297,7 @@ void child_run(const struct child_start *s)
 		keyholders_link(s->generation->keyholders, s->slot, child.key_fd, &child.link);
 	child.files = (struct crash_files){ -1, -1 };
 	if ((cfg->site->shows_status && scoreboard_open(cfg, &e) < 0) || shared_child_slot(s->slot, &child.slot, &e) < 0 || shared_child_pool(s->crash, &e) < 0
-	    || shared_child_staples(&e) < 0)
+	    || shared_child_staples(&e) < 0 || crowd_child(s->slot, &child.crowd, &e) < 0)
 		_exit(ROLE_EXIT_SICK);
 	ring_generation(child.slot.ring, s->generation->number);
 	log_open(&(struct log_sink){ .kind = LOG_SINK_RING, .ring = child.slot.ring }, &log->settings);

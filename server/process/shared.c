@@ -21,6 +21,7 @@
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "process/cache.h"
+#include "process/crowd.h"
 #include "process/handover.h"
 #include "process/seeds.h"
 #include "process/tally.h"
@@ -395,7 +396,7 @@ int shared_create(unsigned server_limit, struct err *e)
 
 	shared.root = geteuid() == 0;
 	if (make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
-	    make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0)
+	    make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0 || crowd_create(shared.nslots, e) < 0)
 		return -1;
 	take_tally();
 	return 0;
@@ -519,6 +520,7 @@ void shared_forget(enum shared_keep keep)
 	shared_forget_cache();
 	shared.crash_pool = keep == SHARED_KEEP_POOL ? pool : NULL;
 	shared.cache = keep == SHARED_KEEP_CACHE ? cache : NULL;
+	crowd_forget();
 	if (shared.map)
 		munmap(shared.map, shared.map_size);
 	shared.map = NULL;

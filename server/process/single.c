@@ -19,6 +19,7 @@
 #include "crashdump/crashdump.h"
 #include "log/log.h"
 #include "log/target.h"
+#include "process/crowd.h"
 #include "process/daemon.h"
 #include "process/keys.h"
 #include "process/listen.h"
@@ -43,6 +44,7 @@ static struct single {
 	struct conn_counters counters;
 	struct conn_row rows[CONN_ROWS];
 	struct conn_shown shown[CONN_SHOWN];
+	struct crowd crowd;
 	struct activity activity;
 	volatile int *client_fds;
 	struct conn_server *server;
@@ -114,6 +116,8 @@ static int warm(void *ctx, struct err *e)
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity,
 							  .shown = single.shown });
+	if (crowd_single(&single.crowd, e) < 0)
+		return -1;
 	singlecrash_install(&single.activity, single.client_fds, single.client_fds ? single.counters.limit : 0);
 	single.server = conn_new(
 		&(struct conn_options){
@@ -124,6 +128,7 @@ static int warm(void *ctx, struct err *e)
 			.counters = &single.counters,
 			.rows = single.rows,
 			.shown = single.shown,
+			.crowd = single.crowd,
 			.activity = &single.activity,
 			.client_fds = single.client_fds,
 			.nclient_fds = single.client_fds ? single.counters.limit : 0,

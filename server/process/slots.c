@@ -18,6 +18,7 @@
 #include "process/cache.h"
 #include "process/child.h"
 #include "process/crash.h"
+#include "process/crowd.h"
 #include "process/generation.h"
 #include "process/hang.h"
 #include "process/helper.h"
@@ -186,6 +187,7 @@ static int start(struct generation *g, unsigned i, int64_t now)
 	atomic_store_explicit(pages.ready, 0, memory_order_relaxed);
 	atomic_store_explicit(pages.open, !gated, memory_order_relaxed);
 	tally_retire(&pages);
+	crowd_clear(i);
 	crash_tick(g->cfg, now);
 	atomic_store_explicit(pages.no_core, crash_no_cores(), memory_order_relaxed);
 	activity_reset(pages.activity, (uint64_t)now);
@@ -516,6 +518,7 @@ static void forget_child(unsigned i)
 	shared_slot(i, &pages);
 	atomic_store_explicit(pages.pid, 0, memory_order_relaxed);
 	tally_retire(&pages);
+	crowd_clear(i);
 }
 
 bool slots_reaped(pid_t pid, int status, int64_t now)

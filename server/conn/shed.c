@@ -1,0 +1,123 @@
+/*
+ * shed.c - all connections that a child may have are open, and clients wait at the listeners, which tells that no other child
+ * has room either: who has not asked anything goes first, then who idles between two requests. Slow clients by the thousand so
+ * cost others a moment, and not the time limits of RequestReadTimeout and KeepAliveTimeout. Who is being answered stays.
+ */
+#include "conn/internal.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "log/log.h"
+
+#define FIRST_LOOK_MS 20
+#define LOOK_MS 100
+#define FRESH_MS 1000                   /* so long anybody may take to ask */
+#define TELL_MS 10000                   /* between two lines about it */
+
+static bool somebody_waits(const struct conn_server *s)
+{
+	for (unsigned i = 0; i < s->o.nlisteners; i++) {
+		struct pollfd p = { .fd = s->listeners[i].watch.fd, .events = POLLIN };
+
+		if (p.fd >= 0 && poll(&p, 1, 0) > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Since when it has been where it is; 0: it stays. */
+static int64_t may_go_since(const struct conn *c, int64_t now, bool idle)
+{
+	int64_t since;
+
+	switch (c->place) {
+	case PLACE_FRESH: case PLACE_HANDSHAKE: case PLACE_READING:
+		since = c->head_began ? c->head_began : c->opened_at;
+		return !idle && since < now - FRESH_MS ? since : 0;
+	case PLACE_KEEPALIVE:
+		return idle ? c->sent_at : 0;
+	default:
+		return 0;
+	}
+}
+
+struct candidate { struct conn *c; int64_t since; };
+
+static int by_age(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return x->since < y->since ? -1 : x->since > y->since;
+}
+
+static void let_go(struct conn *c, bool idle)
+{
+	if (!idle) {
+		conn_cut(c);
+		return;
+	}
+	if (c->speech->drain)
+		c->speech->drain(c);
+	else
+		conn_bye(c);
+	conn_turn(c);
+}
+
+/* Closes up to `most` of a kind, the oldest first. How many. */
+static unsigned close_some(struct conn_server *s, bool idle, unsigned most)
+{
+	struct candidate *all = calloc(s->open, sizeof *all);
+	int64_t now = loop_now(s->loop);
+	unsigned n = 0;
+
+	if (!all)
+		return 0;
+	list_each(i, &s->conns) {
+		struct conn *c = list_entry(i, struct conn, item);
+		int64_t since = may_go_since(c, now, idle);
+
+		if (since && n < s->open)
+			all[n++] = (struct candidate){ c, since };
+	}
+	qsort(all, n, sizeof *all, by_age);
+	n = n < most ? n : most;
+	for (unsigned i = 0; i < n; i++)
+		let_go(all[i].c, idle);
+	free(all);
+	return n;
+}
+
+static void look(struct deadline *d)
+{
+	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, full));
+	unsigned most = (s->o.limit + 7) / 8, slow, idle;
+
+	if (s->draining || s->listening)
+		return;
+	deadline_set(s->loop, d, loop_now(s->loop) + LOOK_MS);
+	if (s->open < s->o.limit)               /* not so many that accept.c listens by itself, but they need not wait */
+		accept_start(s);
+	if (s->listening || !somebody_waits(s))
+		return;
+	slow = close_some(s, false, most);
+	idle = slow < most ? close_some(s, true, most - slow) : 0;
+	s->shed_slow += slow;
+	s->shed_idle += idle;
+	if (slow + idle && loop_now(s->loop) >= s->shed_told) {
+		log_warnx(NULL, LOG_MPM, "BH0851", "all %u connections of this child are taken, and clients wait: closed %u that had not asked anything yet, and %u idle ones "
+			  "(MaxRequestWorkers, MaxConnectionsPerAddress)", s->o.limit, s->shed_slow, s->shed_idle);
+		s->shed_slow = s->shed_idle = 0;
+		s->shed_told = loop_now(s->loop) + TELL_MS;
+	}
+}
+
+void shed_init(struct conn_server *s)
+{
+	s->full = (struct deadline){ .due = look, .at = INT64_MAX };
+}
+
+void shed_full(struct conn_server *s)
+{
+	deadline_set(s->loop, &s->full, loop_now(s->loop) + FIRST_LOOK_MS);
+}
