@@ -30,6 +30,7 @@ struct conn_listener {
 
 struct activity;
 struct spawn_direct;
+struct spawn_said;
 
 struct conn_options {
 	const struct site *site;
@@ -72,5 +73,8 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e);
 /* Runs until drained or stopped. Returns the exit code: 0 drained, stopped or MaxConnectionsPerChild reached; 1 failure. */
 int conn_run(struct conn_server *s);
 void conn_free(struct conn_server *s);
+
+/* What is to be told of the program of a RewriteMap (conn/spawnproto.h) goes to the log. */
+void conn_program_said(const struct site *site, const struct spawn_said *said, const char *text, size_t n);
 
 #endif

@@ -276,6 +276,9 @@ bool lookup_ask(struct client *client, const char *question);
 void lookup_over(struct asker *a);                      /* waits no longer: there is no answer */
 void lookup_forget(struct asker *a, bool all);          /* a new request, or (all) the end of the connection */
 void lookup_answers(struct watch *w, uint32_t events);  /* server->resolver's */
+/* The answer to a question, whoever gives it; n < 0: there is none. */
+void lookup_settle(struct conn_server *s, uint32_t id, const void *answer, ssize_t n);
+void lookup_again(struct conn_server *s);               /* another spawner: what its predecessor was asked is asked again */
 
 /*
  * certificate.c: a place asks for the client's certificate behind the handshake. As client_ops' place; it goes on in
@@ -316,6 +319,9 @@ bool spawn_events(struct asker *a);
 void spawn_forget(struct asker *a);
 void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
 void spawn_fini(struct conn_server *s);
+/* A question to the program of a RewriteMap (request/rewrite.h), for lookup.c: false: nobody takes it. Or (-X) its answer. */
+bool spawn_ask(struct conn_server *s, uint32_t id, const char *question, int64_t until);
+ssize_t spawn_ask_now(struct conn_server *s, const char *question, int64_t until, char *value, size_t room);
 void spawn_poll(struct deadline *d);                    /* server->spawn_poll's */
 
 /* backend.c: servers behind, as request/client.h wants them. */

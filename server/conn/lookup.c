@@ -1,7 +1,7 @@
 /*
  * lookup.c - what connections ask the name service. A child neither blocks nor opens sockets: the question goes to the resolver,
  * the request waits, and goes on in a turn of its connection when the answer is there. -X looks up at once. Runs in the
- * children.
+ * children. Programs of RewriteMap are asked the same way, through the spawner.
  *
  * Answers are kept with the connection: the client's own names as long as it lives, others for one request.
  */
@@ -14,6 +14,7 @@
 
 #include "base/ipc.h"
 #include "conn/internal.h"
+#include "request/rewrite.h"
 
 struct lookup {
 	struct lookup *next;
@@ -27,6 +28,11 @@ static void release(struct lookup *l)
 {
 	free((char *)(uintptr_t)l->answer.p);
 	free(l);
+}
+
+static bool is_for_program(const struct lookup *l)
+{
+	return *l->question == REWRITE_ASKS;
 }
 
 /* n < 0: there is no answer. What comes from the resolver is checked here: strings, the last one ended too. */
@@ -57,6 +63,8 @@ static bool send_question(const struct asker *a, const struct lookup *l)
 	struct lookup_question q = { .until = a->lookup_until };
 	size_t n = strlen(l->question) + 1;
 
+	if (is_for_program(l))
+		return spawn_ask(s, l->id, l->question, a->lookup_until);
 	if (n > sizeof q.text || s->resolver.fd < 0 || loop_now(s->loop) >= a->lookup_until)
 		return false;
 	memcpy(q.text, l->question, n);
@@ -69,7 +77,7 @@ bool lookup_ask(struct client *client, const char *question)
 	struct conn_server *s = a->c->server;
 	size_t n = strlen(question) + 1;
 	struct lookup *l = calloc(1, sizeof *l + n);
-	char answer[LOOKUP_ANSWER];
+	char answer[LOOKUP_ANSWER], value[REWRITE_ASKS_VALUE];
 
 	if (!l) {
 		conn_break(a->c, "out of memory");
@@ -79,12 +87,16 @@ bool lookup_ask(struct client *client, const char *question)
 	l->id = ++s->questions;
 	l->next = a->lookups;
 	a->lookups = l;
-	if (s->o.lookup) {
+	if (!a->lookup_until)
+		a->lookup_until = loop_now(s->loop) + LOOKUP_LIMIT_MS;
+	if (is_for_program(l) && s->o.spawn_direct) {
+		settle(l, value, spawn_ask_now(s, question, a->lookup_until, value, sizeof value));
+		return false;
+	}
+	if (s->o.lookup && !is_for_program(l)) {
 		settle(l, answer, s->o.lookup(question, answer));
 		return false;
 	}
-	if (!a->lookup_until)
-		a->lookup_until = loop_now(s->loop) + LOOKUP_LIMIT_MS;
 	if (send_question(a, l)) {
 		a->asking = l;
 		list_append(&s->asking, &a->waits);
@@ -120,19 +132,34 @@ void lookup_forget(struct asker *a, bool all)
 }
 
 /* The connection that asked may be gone, or have given up, or be at another question. */
-static void take_answer(struct conn_server *s, const struct ipc_message *m)
+void lookup_settle(struct conn_server *s, uint32_t id, const void *answer, ssize_t n)
 {
 	list_each(i, &s->asking) {
 		struct asker *a = list_entry(i, struct asker, waits);
 
-		if (a->asking->id != m->head.id)
+		if (a->asking->id != id)
 			continue;
-		settle(a->asking, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
+		settle(a->asking, answer, n);
 		a->asking = NULL;
 		list_remove(&a->waits);
 		asker_turn(a);
 		return;
 	}
+}
+
+void lookup_again(struct conn_server *s)
+{
+	list_each(i, &s->asking) {
+		const struct asker *a = list_entry(i, struct asker, waits);
+
+		if (a->asking && is_for_program(a->asking))
+			send_question(a, a->asking);
+	}
+}
+
+static void take_answer(struct conn_server *s, const struct ipc_message *m)
+{
+	lookup_settle(s, m->head.id, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
 }
 
 void lookup_answers(struct watch *w, uint32_t events)

@@ -10,13 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/ipc.h"
 #include "conn/spawnproto.h"
+#include "log/log.h"
+#include "request/rewrite.h"
 
 struct run {
 	struct list item;               /* server->programs */
@@ -231,6 +235,104 @@ void spawn_fini(struct conn_server *s)
 	}
 }
 
+/* ------------------------------------------------------------------------------------------------ programs of RewriteMap */
+
+/* The number of the program, and the key behind it. */
+static uint32_t take_apart(const char *question, const char **key)
+{
+	char *end;
+	uint32_t number = (uint32_t)strtoul(question + 1, &end, 10);
+
+	*key = end + (*end == ' ');
+	return number;
+}
+
+bool spawn_ask(struct conn_server *s, uint32_t id, const char *question, int64_t until)
+{
+	static unsigned char packet[sizeof(struct spawn_ask) + REWRITE_ASKS_KEY];
+	const char *key;
+	struct spawn_ask ask = { .until = until, .map = take_apart(question, &key) };
+	size_t n = strlen(key);
+
+	if (s->spawner.fd < 0 || n > REWRITE_ASKS_KEY)
+		return false;
+	memcpy(packet, &ask, sizeof ask);
+	memcpy(packet + sizeof ask, key, n);
+	return ipc_send(s->spawner.fd, SPAWN_MSG_ASK, id, packet, sizeof ask + n, NULL, 0) == 0;
+}
+
+ssize_t spawn_ask_now(struct conn_server *s, const char *question, int64_t until, char *value, size_t room)
+{
+	const char *key;
+	uint32_t number = take_apart(question, &key);
+
+	return s->o.spawn_direct->ask(number, key, until, value, room);
+}
+
+static const char *ended_words(int status, char *buf, size_t n)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, n, "was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(buf, n, "ended with exit status %d", WEXITSTATUS(status));
+	return buf;
+}
+
+void conn_program_said(const struct site *site, const struct spawn_said *said, const char *text, size_t n)
+{
+	const struct rewrite_program *p = rewrite_program_of(site, said->map);
+	const char *file = p && p->pos.file ? p->pos.file : "-";
+	char words[128];
+
+	if (!p)
+		return;
+	switch (said->what) {
+	case SPAWN_NEWS_LINE:
+		log_errorx(NULL, LOG_REWRITE, "BH0691", "%.*s: said by %s, the program of the RewriteMap %s", (int)n, text, p->argv[0], p->name);
+		break;
+	case SPAWN_NEWS_ENDED:
+		log_errorx(NULL, LOG_REWRITE, "BH0692", "the program %s of the RewriteMap %s (%s:%u) %s: it is started again, later each time that it ends soon; "
+			   "it has to read lines as long as there are any", p->argv[0], p->name, file, p->pos.line, ended_words(said->number, words, sizeof words));
+		break;
+	case SPAWN_NEWS_LATE:
+		log_errorx(NULL, LOG_REWRITE, "BH0693", "the program %s of the RewriteMap %s (%s:%u) did not answer in time: it is ended and started again; "
+			   "it has to write a line for each that it reads, at once (unbuffered)", p->argv[0], p->name, file, p->pos.line);
+		break;
+	default:
+		log_errorx(NULL, LOG_REWRITE, "BH0694", "the program %s of the RewriteMap %s (%s:%u) cannot be started: %s; its map has no value until it can: "
+			   "the user of the server must be able to execute it", p->argv[0], p->name, file, p->pos.line, strerrordesc_np(said->number));
+		break;
+	}
+}
+
+static void take_said(const struct conn_server *s, const struct ipc_message *m)
+{
+	struct spawn_said said;
+
+	if (m->len < sizeof said)
+		return;
+	memcpy(&said, m->data, sizeof said);
+	conn_program_said(s->o.site, &said, (const char *)m->data + sizeof said, m->len - sizeof said);
+}
+
+static void take_value(struct conn_server *s, const struct ipc_message *m)
+{
+	static char value[REWRITE_ASKS_VALUE];
+	size_t n = m->len - sizeof(int32_t);
+	int32_t outcome;
+
+	if (m->len < sizeof outcome || n >= sizeof value)
+		return;
+	memcpy(&outcome, m->data, sizeof outcome);
+	memcpy(value, m->data + sizeof outcome, n);
+	value[n] = '\0';
+	if (outcome == SPAWN_VALUE_LONG)
+		log_errorx(NULL, LOG_REWRITE, "BH0695", "the program of a RewriteMap wrote a line of more than %d bytes: the request is answered with 503", REWRITE_ASKS_VALUE - 1);
+	if (outcome == SPAWN_VALUE_DIED)
+		log_errorx(NULL, LOG_REWRITE, "BH0696", "a RewriteMap had no value for a request, since its program died over the question or cannot be started");
+	lookup_settle(s, m->head.id, value, outcome == SPAWN_VALUE ? (ssize_t)n + 1 : outcome == SPAWN_VALUE_NONE || outcome == SPAWN_VALUE_DIED ? 0 : -1);
+}
+
 /* ------------------------------------------------------------------------------------------------ news */
 
 bool spawn_events(struct asker *a)
@@ -282,6 +384,7 @@ static void hello(struct conn_server *s)
 			break;
 		}
 	}
+	lookup_again(s);
 	if (ipc_send(s->spawner.fd, SPAWN_MSG_PING, ping, NULL, 0, NULL, 0) < 0)
 		return;
 	list_each(k, &s->programs) {
@@ -319,6 +422,10 @@ static void take(struct conn_server *s, const struct ipc_message *m)
 		hello(s);
 	} else if (ipc_is(m, SPAWN_MSG_PONG, 0, 0)) {
 		pong(s, m->head.id);
+	} else if (m->head.type == SPAWN_MSG_VALUE) {
+		take_value(s, m);
+	} else if (m->head.type == SPAWN_MSG_SAID) {
+		take_said(s, m);
 	} else if (r && ipc_is(m, SPAWN_MSG_STARTED, 0, 0)) {
 		r->started = true;
 	} else if (r && ipc_is(m, SPAWN_MSG_FAILED, sizeof failed, sizeof failed)) {

@@ -30,6 +30,7 @@
 #include "process/shared.h"
 #include "process/staple.h"
 #include "process/singlecrash.h"
+#include "process/spawnmap.h"
 #include "process/spawnrun.h"
 #include "request/scripts.h"
 #include "tls/handshake.h"
@@ -103,6 +104,12 @@ static void put_line(unsigned target, const char *line, size_t n)
 	}
 }
 
+static void say(int customer, const struct spawn_said *said, const char *text, size_t n)
+{
+	(void)customer;
+	conn_program_said(single.cfg->site, said, text, n);
+}
+
 static int warm(void *ctx, struct err *e)
 {
 	const struct process_settings *p = single.cfg->process;
@@ -113,6 +120,8 @@ static int warm(void *ctx, struct err *e)
 	if (single.store)
 		staples_direct();
 	spawnrun_init(single.cfg->site, NULL);
+	if (spawnmap_init(single.cfg->site, -1, say, e) < 0)
+		return -1;
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity,
 							  .shown = single.shown });
@@ -139,7 +148,7 @@ static int warm(void *ctx, struct err *e)
 			.busy_wake = -1,
 			.resolver = -1,
 			.spawner = -1,
-			.spawn_direct = scripts_wanted(single.cfg->site) ? &spawnrun_direct : NULL,
+			.spawn_direct = scripts_wanted(single.cfg->site) || single.cfg->site->programs ? &spawnrun_direct : NULL,
 			.lookup = single.cfg->site->asks_names ? names_look : NULL,
 			.checker = -1,
 			.check = checker_direct(single.cfg),

@@ -21,6 +21,7 @@
 #include "log/log.h"
 #include "process/role.h"
 #include "process/shared.h"
+#include "process/spawnmap.h"
 #include "process/spawnrun.h"
 #include "request/scripts.h"
 
@@ -76,6 +77,7 @@ static int warm(void *ctx, struct err *e)
 static void lose(struct customer *c)
 {
 	spawnrun_owner_gone(c->fd);
+	spawnmap_customer_gone(c->fd);
 	unwatch(c->fd);
 	list_remove(&c->item);
 	free(c->order);
@@ -179,6 +181,9 @@ static int serve(struct customer *c)
 	case SPAWN_MSG_PING:
 		ipc_drop_fds(&message);
 		return ipc_send(c->fd, SPAWN_MSG_PONG, message.head.id, NULL, 0, NULL, 0);
+	case SPAWN_MSG_ASK:
+		ipc_drop_fds(&message);
+		return spawnmap_ask(c->fd, message.head.id, message.data, message.len);
 	case SPAWN_MSG_OVER:
 		if (message.len == sizeof kill_all) {
 			memcpy(&kill_all, message.data, sizeof kill_all);
@@ -210,9 +215,11 @@ static void from_kernel(void)
 
 	while (read(self.signals, &info, sizeof info) > 0)
 		;
-	while (spawnrun_ended(&owner, &id, &status)) {
+	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status)) {
 		int32_t word = status;
-		if (owner >= 0)
+		if (owner == SPAWN_OWN)
+			spawnmap_ended(id, status);
+		else if (owner >= 0)
 			ipc_send(owner, SPAWN_MSG_ENDED, id, &word, sizeof word, NULL, 0);
 	}
 	if (self.look_at == INT64_MAX)
@@ -222,17 +229,34 @@ static void from_kernel(void)
 /* Until the next time that something is due. */
 static int patience(int64_t now)
 {
-	int64_t due = spawnrun_tick(now);
+	int64_t due = spawnrun_tick(now), maps = spawnmap_tick(now);
 
 	if (self.look_at <= now) {
 		spawnrun_reap_adopted();
 		self.look_at = INT64_MAX;
 	}
+	if (maps < due)
+		due = maps;
 	if (self.look_at < due)
 		due = self.look_at;
 	if (self.control < 0 && due > now + 500)
 		due = now + 500;
 	return due == INT64_MAX ? -1 : due <= now ? 0 : due - now > 60000 ? 60000 : (int)(due - now);
+}
+
+/* To the child that asks, or to any. */
+static void say(int customer, const struct spawn_said *what, const char *text, size_t n)
+{
+	unsigned char packet[sizeof *what + SPAWNMAP_TEXT];
+
+	if (customer < 0 && !list_empty(&self.customers))
+		customer = list_entry(self.customers.next, struct customer, item)->fd;
+	if (customer < 0 || n > SPAWNMAP_TEXT)
+		return;
+	memcpy(packet, what, sizeof *what);
+	if (n)
+		memcpy(packet + sizeof *what, text, n);
+	ipc_send(customer, SPAWN_MSG_SAID, 0, packet, sizeof *what + n, NULL, 0);
 }
 
 static void enter(int control, const struct config *cfg, pid_t *groups)
@@ -257,7 +281,8 @@ static void enter(int control, const struct config *cfg, pid_t *groups)
 					     .warm = warm },
 		       &e) == 0) {
 		spawnrun_kill_left();
-		return;
+		if (spawnmap_init(cfg->site, self.epoll, say, &e) == 0)
+			return;
 	}
 	ipc_send(control, HELPER_MSG_FATAL, 0, &e, sizeof e, NULL, 0);
 	_exit(ROLE_EXIT_FATAL);
@@ -277,7 +302,7 @@ static _Noreturn void run(int control, const struct config *cfg, void *groups)
 			from_master();
 		else if (n == 1 && ev.data.ptr == &self.signals)
 			from_kernel();
-		else if (n == 1)
+		else if (n == 1 && !spawnmap_event(ev.data.ptr, ev.events))
 			from_child(ev.data.ptr);
 		if (self.control < 0 && end == INT64_MAX)
 			end = shared_now() + ORPHAN_MS;
@@ -288,7 +313,7 @@ static _Noreturn void run(int control, const struct config *cfg, void *groups)
 
 static bool wanted(const struct config *cfg)
 {
-	return scripts_wanted(cfg->site);
+	return scripts_wanted(cfg->site) || cfg->site->programs;
 }
 
 const struct helper_kind spawner_kind = {

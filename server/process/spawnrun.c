@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "process/shared.h"
+#include "process/spawnmap.h"
 #include "request/env.h"
 #include "request/scripts.h"
 
@@ -272,7 +273,7 @@ static struct program *free_place(int owner)
 
 	for each_program(p)
 		has += p->owner == owner;
-	if (has >= SPAWN_SHARE)
+	if (has >= SPAWN_SHARE && owner != SPAWN_OWN)
 		return NULL;
 	for (struct program *p = run.at; p < run.at + SPAWN_MOST; p++)
 		if (!p->pid)
@@ -319,6 +320,20 @@ enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_
 	}
 	order_free(&o);
 	free(copy);
+	return stage;
+}
+
+enum spawn_stage spawnrun_own(uint32_t id, const char *const *argv, const int fds[3], int *errnum)
+{
+	static char root[] = "/";
+	struct program *p = free_place(SPAWN_OWN);
+	struct order o = { .limits = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, .path = argv[0], .argv = (char **)(uintptr_t)argv, .envp = environ, .dir = root };
+	enum spawn_stage stage = p ? start(&o, p, fds, errnum) : SPAWN_BUSY;
+
+	if (stage == SPAWN_OK) {
+		p->owner = SPAWN_OWN;
+		p->id = id;
+	}
 	return stage;
 }
 
@@ -458,14 +473,15 @@ static void bury(struct program *p)
 	p->pid = 0;
 }
 
-bool spawnrun_ended(int *owner, uint32_t *id, int *status)
+bool spawnrun_ended(int whose, int *owner, uint32_t *id, int *status)
 {
 	for each_program(p) {
 		look(p);
-		if (!p->exited || p->told)
+		if (!p->exited || p->told || (whose != SPAWN_ANY && p->owner != whose))
 			continue;
 		p->told = true;
-		*owner = p->owner;
+		if (owner)
+			*owner = p->owner;
 		*id = p->id;
 		*status = p->status;
 		return true;
@@ -510,10 +526,10 @@ static void direct_over(uint32_t id, bool kill_all)
 
 static bool direct_poll(uint32_t *id, int *status)
 {
-	int owner;
-
 	spawnrun_tick(shared_now());
-	return spawnrun_ended(&owner, id, status);
+	while (spawnrun_ended(SPAWN_OWN, NULL, id, status))
+		spawnmap_ended(*id, *status);
+	return spawnrun_ended(0, NULL, id, status);
 }
 
-const struct spawn_direct spawnrun_direct = { .run = direct_run, .over = direct_over, .poll = direct_poll };
+const struct spawn_direct spawnrun_direct = { .run = direct_run, .over = direct_over, .poll = direct_poll, .ask = spawnmap_now };

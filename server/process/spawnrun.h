@@ -24,12 +24,16 @@ void spawnrun_init(const struct site *site, pid_t *groups);
 void spawnrun_kill_left(void);
 /* `owner`: whose order it is; an order as conn/spawnproto.h has it. Takes none of the descriptors. SPAWN_OK, or where it failed. */
 enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum);
+/* Programs of the spawner's own, by its configuration: as if this owner had ordered them, in the folder /. */
+#define SPAWN_OWN (-2)
+enum spawn_stage spawnrun_own(uint32_t id, const char *const *argv, const int fds[3], int *errnum);
 /* It is needed no longer: handler/spawn.h. */
 void spawnrun_over(int owner, uint32_t id, bool kill);
 /* A child is gone: all its programs are killed. */
 void spawnrun_owner_gone(int owner);
-/* The next that has ended and was not told yet. */
-bool spawnrun_ended(int *owner, uint32_t *id, int *status);
+/* The next that has ended and was not told yet: of that owner (owner not asked for), or of SPAWN_ANY. */
+#define SPAWN_ANY (-4)
+bool spawnrun_ended(int whose, int *owner, uint32_t *id, int *status);
 /* Kills what was told to end and did not; reaps. When it is due again, ms of CLOCK_MONOTONIC; INT64_MAX = at an event. */
 int64_t spawnrun_tick(int64_t now);
 /* Descendants of programs that were left to this process. */

@@ -14,6 +14,7 @@ struct section;
 struct section_index;
 struct section_cache;
 struct htaccess_cache;
+struct rewrite_program;
 
 struct host_addr {
 	struct addr addr;               /* any address: addr_is_any */
@@ -53,6 +54,8 @@ struct site {
 	bool asks_names;                /* a rule needs the name service, or a per-directory file may hold one that does */
 	bool shows_status;              /* a line names the handler of the status page */
 	bool asks_passwords;            /* the same of AuthType Basic */
+	struct rewrite_program *programs;       /* of RewriteMap prg: (rewrite.h); the last of the text first */
+	unsigned nprograms;
 	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
 	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */
 	const struct conf_tree *tree;   /* its text, for who shows it; NULL where nobody keeps it */

@@ -19,6 +19,23 @@
 extern struct conf_module rewrite_module;
 
 /*
+ * A program of RewriteMap prg:, that the spawner runs as long as the generation lives. Its rules ask by client_ask: the question is
+ * REWRITE_ASKS, its number, a blank and the key; the answer is the value, or nothing where it has none.
+ */
+#define REWRITE_ASKS '\001'
+#define REWRITE_ASKS_KEY 8192           /* bytes of the longest key … */
+#define REWRITE_ASKS_VALUE 8192         /* … and value */
+struct rewrite_program {
+	const char *name;               /* of the map */
+	const char *const *argv;        /* ended by NULL; the first is a path, absolute */
+	struct conf_pos pos;
+	unsigned number;                /* from 0 */
+	struct rewrite_program *next;
+};
+/* NULL: there is no such number. */
+const struct rewrite_program *rewrite_program_of(const struct site *s, unsigned number);
+
+/*
  * PHASE_REWRITE_HOST: 0 = go on (r->path or r->filename may be others now, r->query too), PHASE_ANSWERED after a redirect,
  * PHASE_WAIT, or a status.
  */

@@ -3,7 +3,7 @@
  * when a rule asks first and again when the file has become another.
  *
  * A text is read whole into a table; a database (gdbm) is opened for each question, and keeps nothing. Both are bounded:
- * a text that is larger than TEXT_LIMIT is not read, and said so.
+ * a text that is larger than TEXT_LIMIT is not read, and said so. A program is asked through the spawner: mapprogram.c.
  */
 #include "rewrite/rule.h"
 
@@ -96,7 +96,6 @@ static int set_database(struct conf_call *call, struct rewrite_map *m, const cha
 }
 
 static const struct { const char *prefix, *what, *remedy; } refused[] = {
-	{ "prg:", "maps of a program are not available in this release: children start none", "write the table as a text: txt:FILE" },
 	{ "dbd:", "databases are not reached from here", "write the table as a text or a gdbm file: txt:FILE, dbm=gdbm:FILE" },
 	{ "fastdbd:", "databases are not reached from here", "write the table as a text or a gdbm file: txt:FILE, dbm=gdbm:FILE" },
 };
@@ -107,7 +106,6 @@ int rewrite_set_map(struct conf_call *call, void *config, int argc, char **argv)
 	const char *what = argv[1];
 	int rc;
 
-	(void)argc;
 	m->name = conf_strdup(call->env, argv[0]);
 	m->pos = call->node->pos;
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
@@ -121,6 +119,9 @@ int rewrite_set_map(struct conf_call *call, void *config, int argc, char **argv)
 		rc = set_file(call, m, what + 4);
 	} else if (strncasecmp(what, "int:", 4) == 0) {
 		rc = set_function(call, m, what + 4);
+	} else if (strncasecmp(what, "prg:", 4) == 0) {
+		m->kind = REWRITE_MAP_PRG;
+		rc = rewrite_set_program(call, m, what + 4, argc > 2 ? argv[2] : NULL);
 	} else if (strncasecmp(what, "dbm", 3) == 0) {
 		rc = set_database(call, m, what + 3);
 	} else {        /* a file alone is a text */
@@ -288,12 +289,12 @@ static int text_renew(struct request *r, struct rewrite_map *m)
 	return 0;
 }
 
-static struct text of_text(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
+static struct text of_text(struct request *r, struct rewrite_map *m, struct text key, unsigned *failed)
 {
 	const struct entry *e;
 	char *copy;
 
-	*failed = text_renew(r, m) != 0;
+	*failed = text_renew(r, m) != 0 ? 500 : 0;
 	if (*failed || !key.n)
 		return (struct text){ NULL, 0 };
 	e = place_of(m->mapped, key.p, key.n);
@@ -327,7 +328,7 @@ static void broken(const char *why)
 	log_errorx(NULL, LOG_REWRITE, "BH0612", "a gdbm file of a RewriteMap is damaged: %s", why);
 }
 
-static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
+static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, unsigned *failed)
 {
 	struct text none = { NULL, 0 }, t;
 	datum value;
@@ -338,7 +339,7 @@ static struct text of_database(struct request *r, struct rewrite_map *m, struct 
 	db = gdbm_open(m->file, 0, GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC | GDBM_NOMMAP, 0, broken);
 	if (!db) {
 		cannot(r, m, errno ? errno : EINVAL);
-		*failed = true;
+		*failed = 500;
 		return none;
 	}
 	m->mapped->told = false;
@@ -352,7 +353,7 @@ static struct text of_database(struct request *r, struct rewrite_map *m, struct 
 	return t;
 }
 #else
-static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
+static struct text of_database(struct request *r, struct rewrite_map *m, struct text key, unsigned *failed)
 {
 	(void)r, (void)m, (void)key, (void)failed;      /* refused when the configuration was read */
 	return (struct text){ NULL, 0 };
@@ -413,8 +414,10 @@ static struct text of_function(struct request *r, enum rewrite_map_kind kind, st
 	}
 }
 
-struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key, bool *failed)
+struct text rewrite_map_find(struct rewriting *w, struct rewrite_map *m, struct text key, unsigned *failed)
 {
+	struct request *r = w->r;
+
 	switch (m->kind) {
 	case REWRITE_MAP_TXT:
 		return of_text(r, m, key, failed);
@@ -422,6 +425,8 @@ struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct te
 		return any_of(of_text(r, m, key, failed));
 	case REWRITE_MAP_DBM:
 		return of_database(r, m, key, failed);
+	case REWRITE_MAP_PRG:
+		return rewrite_ask_program(w, m, key, failed);
 	default:
 		return of_function(r, m->kind, key);
 	}

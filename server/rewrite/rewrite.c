@@ -36,6 +36,35 @@ static void begin(struct rewriting *w, struct request *r)
 		w->traced++;
 }
 
+/*
+ * A list that waits for the program of a map is run again from its first rule: what the rules have set of the request is as it was
+ * before, so that nothing is done twice, and a condition sees what it saw.
+ */
+struct before { struct fields env, out, always; };
+
+static int keep(const struct rewriting *w, struct before *b)
+{
+	struct fields *const from[] = { &w->r->env, &w->r->out, &w->r->always }, *const to[] = { &b->env, &b->out, &b->always };
+
+	*b = (struct before){ 0 };
+	for (size_t i = 0; rewrite_maps_ask(w->host) && i < sizeof from / sizeof *from; i++) {
+		fields_init(to[i], w->r->arena);
+		for (unsigned k = 0; k < from[i]->n; k++)
+			if (fields_add(to[i], from[i]->at[k].name, from[i]->at[k].value) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+static void put_back(const struct rewriting *w, const struct before *b)
+{
+	if (!w->wait || !rewrite_maps_ask(w->host))
+		return;
+	w->r->env = b->env;
+	w->r->out = b->out;
+	w->r->always = b->always;
+}
+
 /* ---------------------------------------------------------------------------------------------- answers */
 
 /* A status of [R=…], [F], [G]. One below 300 is an answer with nothing in it. */
@@ -204,6 +233,7 @@ unsigned rewrite_host(struct request *r)
 	const struct rewrite_section *s = request_config(r, &rewrite_module);
 	const char *query = r->query;
 	struct rewriting w;
+	struct before before;
 	enum rewrite_result result;
 
 	if (s->engine != 1 || !h->touched)
@@ -219,6 +249,8 @@ unsigned rewrite_host(struct request *r)
 		return 503;
 	if (h->rules.n == 0)
 		return 0;
+	if (keep(&w, &before) != 0)
+		return 503;
 	r->filename = w.first_name = r->path;
 	rewrite_trace(&w, 2, "init rewrite engine with requested uri %s", r->path);
 	result = rewrite_list_apply(&w, &h->rules);
@@ -226,6 +258,7 @@ unsigned rewrite_host(struct request *r)
 	r->filename = NULL;
 	if (result == REWRITE_BROKEN) {
 		r->query = query;
+		put_back(&w, &before);
 		return w.wait ? PHASE_WAIT : w.status;
 	}
 	return host_result(&w, result, query);
@@ -391,6 +424,7 @@ unsigned rewrite_directory(struct request *r)
 	const struct rewrite_section *s = request_config(r, &rewrite_module);
 	const char *query = r->query, *name = r->filename, *path_info = r->path_info;
 	struct rewriting w;
+	struct before before;
 	enum rewrite_result result;
 
 	if (s->engine != 1 || (!s->directory && s->rules.n == 0) || !name || *name != '/')
@@ -398,7 +432,7 @@ unsigned rewrite_directory(struct request *r)
 	begin(&w, r);
 	w.directory = s->directory ? s->directory : folder_of(r);
 	w.first_name = name_as_asked(r);
-	if (!w.directory || !w.first_name)
+	if (!w.directory || !w.first_name || keep(&w, &before) != 0)
 		return 503;
 	if (!(s->options & REWRITE_O_NOSLASH) && is_folder_itself(w.first_name, w.directory))
 		return forced(r);
@@ -416,5 +450,6 @@ unsigned rewrite_directory(struct request *r)
 		return directory_result(&w, result, query);
 	r->query = query;
 	r->path_info = path_info;
+	put_back(&w, &before);
 	return w.wait ? PHASE_WAIT : w.status;
 }

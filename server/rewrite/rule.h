@@ -40,6 +40,7 @@ struct rewrite_text {
 };
 
 struct rewriting;
+struct rewrite_host;
 /* NULL after conf_fail. */
 const struct rewrite_text *rewrite_text_new(struct conf_call *call, const char *written);
 struct rewrite_rule;
@@ -57,18 +58,24 @@ const char *rewrite_expand_string(struct rewriting *w, const struct rewrite_text
 struct rewrite_map {
 	const char *name;
 	enum rewrite_map_kind { REWRITE_MAP_TXT, REWRITE_MAP_RND, REWRITE_MAP_DBM, REWRITE_MAP_LOWER, REWRITE_MAP_UPPER, REWRITE_MAP_ESCAPE,
-		REWRITE_MAP_UNESCAPE } kind;
+		REWRITE_MAP_UNESCAPE, REWRITE_MAP_PRG } kind;
 	const char *file;
 	struct conf_pos pos;
 	struct rewrite_mapped *mapped;          /* what the process holds of the file */
+	const struct rewrite_program *program;  /* of prg: */
 	struct rewrite_map *next;
 };
 conf_setter rewrite_set_map;
 /*
- * What a key leads to; absent where it leads nowhere, and with *failed where the map cannot be read: a rule may be one that
- * refuses. Lives as long as the request's arena.
+ * What a key leads to; absent where it leads nowhere, and with a status in *failed where the map cannot be read: a rule may be one
+ * that refuses; or with w->wait: its program was asked. Lives as long as the request's arena.
  */
-struct text rewrite_map_find(struct request *r, struct rewrite_map *m, struct text key, bool *failed);
+struct text rewrite_map_find(struct rewriting *w, struct rewrite_map *m, struct text key, unsigned *failed);
+/* mapprogram.c: prg:PATH ARGUMENTS, and the account of its third word or NULL; and a question to it. */
+int rewrite_set_program(struct conf_call *call, struct rewrite_map *m, const char *command, const char *account);
+struct text rewrite_ask_program(struct rewriting *w, const struct rewrite_map *m, struct text key, unsigned *failed);
+/* Whether any map of the host is a program's: then a list may have to be run again from its beginning. */
+bool rewrite_maps_ask(const struct rewrite_host *h);
 
 /* ---------------------------------------------------------------------------------------------- conditions and rules */
 

@@ -251,16 +251,18 @@ static struct text of_map(struct rewriting *w, const struct rewrite_part *part)
 {
 	struct rewrite_map *m = w->host->maps;
 	struct text key = rewrite_expand(w, part->key, NULL, NULL), value = { NULL, 0 };
-	bool unreadable = false;
+	unsigned unreadable = 0;
 
 	if (!key.p)
 		return key;
 	while (m && strcmp(m->name, part->name) != 0)
 		m = m->next;
 	if (m)
-		value = rewrite_map_find(w->r, m, key, &unreadable);
+		value = rewrite_map_find(w, m, key, &unreadable);
 	if (unreadable)
-		return failed(w, 500);
+		return failed(w, unreadable);
+	if (w->wait)
+		return (struct text){ NULL, 0 };
 	if (value.p && value.n)
 		rewrite_trace(w, 5, "map lookup OK: map=%s key=%.*s -> val=%.*s", part->name, (int)key.n, key.p, (int)value.n, value.p);
 	else

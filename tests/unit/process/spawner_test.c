@@ -155,7 +155,7 @@ static void a_child_has_its_share(void **state)
 
 	(void)state;
 	script("ends", "#!/bin/sh\n");
-	while (spawnrun_ended(&owner, &id, &status))
+	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status))
 		spawnrun_over(owner, id, false);
 	spawnrun_tick(0);
 	while (n <= SPAWN_SHARE && (stage = ordered(script("ends", "#!/bin/sh\n"), no_env, none, &errnum)) == SPAWN_OK)
@@ -173,16 +173,16 @@ static void ends_are_told_once_and_programs_killed(void **state)
 	uint32_t id;
 
 	(void)state;
-	while (spawnrun_ended(&owner, &id, &status))
+	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status))
 		spawnrun_over(owner, id, false);
 	/* It closes its output, so that the test goes on while it sleeps. */
 	assert_int_equal(ordered(script("sleep", "#!/bin/sh\nexec >&- 2>&-\nexec sleep 60\n"), no_env, none, &errnum), SPAWN_OK);
-	assert_false(spawnrun_ended(&owner, &id, &status));
+	assert_false(spawnrun_ended(SPAWN_ANY, &owner, &id, &status));
 	spawnrun_owner_gone(7);
 	for (int i = 0; i < 200 && spawnrun_tick(0) != INT64_MAX; i++)
 		usleep(10000);
 	spawnrun_tick(INT64_MAX - 2);
-	assert_false(spawnrun_ended(&owner, &id, &status));
+	assert_false(spawnrun_ended(SPAWN_ANY, &owner, &id, &status));
 	spawnrun_tick(INT64_MAX - 2);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);

@@ -326,7 +326,7 @@ static void refusals(void **state)
 		{ "RewriteRule ^/x$ /y [R, L]", "blank inside" }, { "RewriteRule ^/x$ /y z", "must begin with \"[\"" }, { "RewriteRule ^/x$ /y [R=999]", "no status" },
 		{ "RewriteRule ^/x$ /y [S=a]", "a number" }, { "RewriteRule ^/x$ /y [BNE]", "list of characters" },
 		{ "RewriteCond %{HTTPS} ( [NC]", "regular expression" }, { "RewriteCond %{HTTPS} on [ZZ]", "\"ZZ\" is unknown" }, { "RewriteCond %{NOPE} x\nRewriteRule . -", "no variable" },
-		{ "RewriteCond expr \"%{HTTPS} ==\"", "W" }, { "RewriteMap m prg:/bin/cat", "program" }, { "RewriteMap m dbd:select", "databases" },
+		{ "RewriteCond expr \"%{HTTPS} ==\"", "W" }, { "RewriteMap m prg:/no/such", "cannot be had" }, { "RewriteMap m prg:/etc/passwd", "executed by nobody" }, { "RewriteMap m \"prg: \"", "is missing" }, { "RewriteMap m dbd:select", "databases" },
 		{ "RewriteMap m fastdbd:select", "databases" }, { "RewriteMap m txt:/no/such", "cannot be had" }, { "RewriteMap m int:x", "no internal map" },
 		{ "RewriteMap m dbm=sdbm:/x", "httxt2dbm" }, { "RewriteMap m txt:/", "no regular file" }, { "RewriteOptions Nope", "unknown" }, { "RewriteBase /x", "not allowed" },
 		{ "<Directory /x>\nRewriteBase x\n</Directory>", "slash" }, { "RewriteLog /x", "rewrite:trace3" }, { "RewriteCond %{HTTPS} on", "no RewriteRule behind it" },
