@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from server import ROOT, account, alive, listening, wait_for
+from server import ROOT, account, listening, wait_for
 
 SITES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sites')
 PYTHON = '/usr/bin/python3'                     # the one that Debian's modules are for
@@ -34,19 +34,12 @@ class Part:
             return f.read()[-3000:]
 
     def stop(self):
-        """The whole session: a server has workers."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                pass
+        """At once, with its workers: some servers would first wait for what they are at."""
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self.process.wait(20)
-        wait_for(lambda: not alive(self.process.pid), 'it ends')
 
 
 def php_fpm(folder, pool, socket):
