@@ -10,6 +10,7 @@
 
 #include "request/filter.h"
 #include "request/handler.h"
+#include "request/openfiles.h"
 #include "request/phases.h"
 
 struct subrequest {
@@ -81,7 +82,7 @@ static int sub_file(struct stream *s, int fd, uint64_t offset, uint64_t length)
 	struct subrequest *run = s->sub;
 
 	if (run->failed || run->fd >= 0) {
-		close(fd);
+		openfile_close(fd);
 		return -1;
 	}
 	run->fd = fd;
@@ -127,7 +128,7 @@ static const struct stream_ops sub_ops = {
 static void close_file(struct subrequest *run)
 {
 	if (run->fd >= 0)
-		close(run->fd);
+		openfile_close(run->fd);
 	run->fd = -1;
 }
 

@@ -161,6 +161,7 @@ static void set(struct ssi *s)
 {
 	struct codes c = { "none", "none" };
 	const char *name = NULL;
+	bool valued = false;
 
 	for (unsigned i = 0; i < s->element.n; i++) {
 		const struct ssi_attribute *a = &s->element.at[i];
@@ -180,12 +181,13 @@ static void set(struct ssi *s)
 			ssi_fail(s, "BH0731", "set needs var=\"NAME\" before value=\"…\"");
 			return;
 		} else {
+			valued = true;
 			value = coded(s, &c, value);
 			if (!value || ssi_set(s, name, value) < 0)
 				ssi_fail(s, "BH0736", "memory ran out");
 		}
 	}
-	if (!name)
+	if (!valued)
 		ssi_fail(s, "BH0731", "set needs var=\"NAME\" and value=\"…\"");
 }
 
