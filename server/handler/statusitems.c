@@ -32,6 +32,7 @@ const struct status_item status_items[] = {
 
 	GAUGE("connections", "total", "bulkhead_connections_open", "", places.total, "Open connections."),
 	GAUGE("connections", "fresh", "bulkhead_connections", "state=\"fresh\"", places.fresh, help_connections),
+	GAUGE("connections", "handshake", "bulkhead_connections", "state=\"handshake\"", places.handshake, help_connections),
 	GAUGE("connections", "reading", "bulkhead_connections", "state=\"reading\"", places.reading, help_connections),
 	GAUGE("connections", "working", "bulkhead_connections", "state=\"working\"", places.working, help_connections),
 	GAUGE("connections", "asking", "bulkhead_connections", "state=\"asking\"", places.asking, help_connections),

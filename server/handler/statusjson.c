@@ -118,6 +118,25 @@ static void put_children(json_t *root, const struct status_view *v, bool *failed
 	set(o, "list", list, failed);
 }
 
+static void put_longest(json_t *root, const struct status_view *v, bool *failed)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; v->extended && i < v->s->nrequests; i++) {
+		const struct status_request *q = &v->s->requests[i];
+		const struct { const char *name, *value; } texts[] = { { "client", q->peer }, { "host", q->host }, { "method", q->method }, { "path", q->path },
+								       { "handler", q->handler }, { "phase", q->phase ? q->phase : "" } };
+		json_t *o = json_object();
+
+		set(o, "pid", number(q->pid), failed);
+		set(o, "since_ms", number(q->since_ms < 0 ? 0 : (uint64_t)q->since_ms), failed);
+		for (unsigned k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
+			set(o, texts[k].name, json_string(status_clean(v->r->arena, texts[k].value)), failed);
+		*failed |= json_array_append_new(list, o) != 0;
+	}
+	set(root, "longest", list, failed);
+}
+
 static void put_tls(json_t *root, const struct status *s, bool *failed)
 {
 	json_t *o = group_of(root, "tls", failed);
@@ -267,6 +286,7 @@ int status_put_json(struct page *p, const struct status_view *v)
 	put_server(root, v, &failed);
 	put_items(root, v->s, &failed);
 	put_children(root, v, &failed);
+	put_longest(root, v, &failed);
 	put_tls(root, v->s, &failed);
 	put_hosts(root, v, &failed);
 	put_crashes(root, v->s, &failed);

@@ -152,10 +152,9 @@ static void put_waits(struct page *p, const struct status_cache *c)
 
 static void put_crashes(struct page *p, const struct status *s)
 {
-	head(p, "bulkhead_crashes_total", "counter", "Crashes of children, by the fingerprint of their reports (0: all others) and the last signal.");
+	head(p, "bulkhead_crashes_total", "counter", "Crashes of children, by the fingerprint of their reports (0: all others).");
 	for (unsigned i = 0; i < s->ncrashes; i++)
-		page_printf(p, "bulkhead_crashes_total{fingerprint=\"%016" PRIx64 "\",signal=\"%u\"} %" PRIu64 "\n", s->crashes[i].fingerprint, s->crashes[i].signal,
-			    s->crashes[i].n);
+		page_printf(p, "bulkhead_crashes_total{fingerprint=\"%016" PRIx64 "\"} %" PRIu64 "\n", s->crashes[i].fingerprint, s->crashes[i].n);
 }
 
 static void put_backends(struct page *p, const struct status_view *v)

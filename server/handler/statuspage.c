@@ -196,6 +196,27 @@ static void put_children(struct page *p, const struct status_view *v)
 	page_puts(p, "</section>\n");
 }
 
+static void put_requests(struct page *p, const struct status *s)
+{
+	static const char *const heads[] = { "#Seconds", "#PID", "Client", "Host", "Method", "Path", "Handler", "Phase" };
+
+	if (!s->nrequests)
+		return;
+	section(p, "longest", "Longest requests under way");
+	table(p, heads, sizeof(heads) / sizeof(heads[0]));
+	for (unsigned i = 0; i < s->nrequests; i++) {
+		const struct status_request *q = &s->requests[i];
+		const char *const texts[] = { q->peer, q->host, q->method, q->path, q->handler, q->phase ? q->phase : "" };
+
+		page_printf(p, "<tr><td class=\"n\">%.1f</td><td class=\"n\">%u</td>", (double)(q->since_ms < 0 ? 0 : q->since_ms) / 1000, q->pid);
+		for (unsigned k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
+			cell(p, texts[k]);
+		page_puts(p, "</tr>\n");
+	}
+	table_end(p);
+	page_puts(p, "</section>\n");
+}
+
 /* ------------------------------------------------------------------------------------------------ hosts */
 
 static void put_host(struct page *p, const struct status *s, const struct status_host *h)
@@ -365,6 +386,8 @@ void status_put_page(struct page *p, const struct status_view *v)
 		put_live(p);
 	put_sums(p, v);
 	put_children(p, v);
+	if (v->extended && !v->notable)
+		put_requests(p, s);
 	put_hosts(p, s);
 	put_tls(p, s);
 	page_puts(p, "<div class=\"pair\">\n");
