@@ -5,12 +5,12 @@
 #include "request/phases.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/effort.h"
 #include "crashdump/activity.h"
 #include "request/core.h"
 #include "request/env.h"
+#include "request/openfiles.h"
 #include "request/response.h"
 
 /* ---------------------------------------------------------------------------------------------- internal redirects */
@@ -184,7 +184,7 @@ static int nowhere_file(struct stream *s, int fd, uint64_t offset, uint64_t leng
 	(void)s;
 	(void)offset;
 	(void)length;
-	close(fd);
+	openfile_close(fd);
 	return 0;
 }
 
