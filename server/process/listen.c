@@ -17,6 +17,8 @@
 
 #include "process/handover.h"
 
+#define VANISHING 1000                  /* ms in which a process that was killed has let go of its sockets */
+
 /* ------------------------------------------------------------------------------------------------ who has a port */
 
 /* Inodes of the sockets that listen on a port, as /proc tells. */
@@ -106,27 +108,45 @@ const char *listen_holder(uint16_t port, char *buf, pid_t *pid)
 	return buf;
 }
 
-/* A child of a Bulkhead whose master is gone: it ends within seconds. */
+/*
+ * A process of a Bulkhead whose master is gone: it ends within seconds. It has its role's name, or, in its first moment, still the
+ * master's; but a master leads its process group, or its parent does.
+ */
 static bool is_orphan(pid_t pid)
 {
 	char path[64], name[32], line[256] = "";
-	int parent = 0;
+	int parent = 0, group = 0;
+	bool named;
 	FILE *f;
 
 	read_name(pid, name, sizeof name);
-	if (strncmp(name, "bulkhead-", 9))      /* a role's name; a master is called bulkhead, and nobody's orphan */
+	named = !strncmp(name, "bulkhead-", 9);
+	if (!named && strcmp(name, "bulkhead"))
 		return false;
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	f = fopen(path, "re");
 	if (f && fgets(line, sizeof line, f)) {
 		const char *after = strrchr(line, ')');
-		if (!after || sscanf(after, ") %*c %d", &parent) != 1)
+		if (!after || sscanf(after, ") %*c %d %d", &parent, &group) != 2)
 			parent = 0;
 	}
 	if (f)
 		fclose(f);
 	read_name(parent, name, sizeof name);
-	return parent > 0 && strncmp(name, "bulkhead", 8) != 0;
+	return parent > 0 && strncmp(name, "bulkhead", 8) != 0 && (named || (parent == 1 && group != pid));
+}
+
+/* Whether the port may be free in a moment. One whose holder is not to be seen: that one just went, or nobody may tell. */
+static bool passes(uint16_t port, int waited)
+{
+	char who[64], name[32];
+	pid_t pid;
+
+	if (!listen_holder(port, who, &pid))
+		return waited < VANISHING;
+	read_name(pid, name, sizeof name);
+	/* The check of a program to come (upgrade.c) is called by a number until it has a name. */
+	return is_orphan(pid) || (isdigit((unsigned char)*name) && waited < VANISHING);
 }
 
 /* ------------------------------------------------------------------------------------------------ binding */
@@ -216,7 +236,7 @@ static struct listener *open_one(const struct process_settings *s, const struct 
 {
 	struct listener *one = calloc(1, sizeof *one);
 	struct addr a = l->addr;
-	int fd;
+	int fd, waited = 0;
 
 	if (!one) {
 		err_set(e, "no memory");
@@ -225,9 +245,6 @@ static struct listener *open_one(const struct process_settings *s, const struct 
 	if (names_no_address(l))
 		addr_parse(&a, "::", addr_port(&l->addr));
 	for (;;) {
-		char who[64];
-		pid_t pid;
-
 		fd = bind_one(s, &a);
 		if (fd < 0 && names_no_address(l) && a.sa.sa_family == AF_INET6 &&
 		    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
@@ -236,11 +253,12 @@ static struct listener *open_one(const struct process_settings *s, const struct 
 		}
 		if (fd >= 0 || errno != EADDRINUSE || *left <= 0)
 			break;
-		if (!listen_holder(addr_port(&a), who, &pid) || !is_orphan(pid)) {
+		if (!passes(addr_port(&a), waited)) {
 			errno = EADDRINUSE;
 			break;
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		waited += 100;
 		*left -= 100;
 	}
 	if (fd < 0) {

@@ -34,6 +34,7 @@
 #include "process/predecessor.h"
 #include "process/report.h"
 #include "process/seeds.h"
+#include "process/service.h"
 #include "process/shared.h"
 #include "process/slots.h"
 #include "process/staple.h"
@@ -164,6 +165,7 @@ static void check(void)
 
 	m.check = (struct job_check){ .same = by_itself() ? m.now->cfg : NULL, .src = m.src, .check = m.o->check };
 	m.state = CHECKING;
+	service_reloading();
 	if (m.wish == WISH_UPGRADE) {
 		if (upgrade_probe(m.now, checked, &e) == 0)
 			return;
@@ -202,6 +204,7 @@ static void remember(void)
 static void back_to_serving(void)
 {
 	m.state = SERVING;
+	service_ready("generation %u serves: %u children of %u connections each at most", m.now->number, m.now->plan.children, m.now->plan.limit);
 	if (!m.again)
 		return;
 	m.again = false;
@@ -381,6 +384,7 @@ static void stop_all(bool hard)
 	int64_t now = shared_now();
 
 	m.state = STOPPING;
+	service_stopping();
 	handover_settle();
 	predecessor_drain(hard, m.now ? m.now->cfg->process->graceful_timeout_ms : 0, now);
 	job_cancel_all();
@@ -546,7 +550,7 @@ static int wait_ms(int64_t now)
 	for (int i = 0; i < 3; i++)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
-	due = earliest(due, predecessor_due());
+	due = earliest(earliest(due, predecessor_due()), service_tick(now));
 	if (m.state == MAKING_ROOM)
 		due = earliest(due, m.jobs_until);
 	due = earliest(due, seeds_tick(now));
@@ -654,6 +658,8 @@ static int start(struct config *cfg, struct err *e)
 		if (upgrade_take_over(&m.pid_file, &m.pid_fd, e) < 0)
 			return -1;
 	} else {
+		if (service_sockets(e) < 0)
+			return -1;
 		m.pid_fd = pidfile_take(cfg->process->pid_file, &running, e);
 		if (m.pid_fd < 0)
 			return -1;
@@ -665,7 +671,7 @@ static int start(struct config *cfg, struct err *e)
 	generation_use_log(cfg);
 	if (!m.o->foreground)
 		daemon_null_stdio();
-	if (shared_create(plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0)
+	if (shared_create(plan.server_limit, e) < 0 || predecessor_take(e) < 0 || slots_init(shared.nslots, e) < 0)
 		return -1;
 	raise_descriptors();
 	report_accounts(cfg->process);

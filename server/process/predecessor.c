@@ -18,6 +18,7 @@
 #include "process/handover.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/tallyover.h"
 
 #define PATIENCE_END 5000               /* ms from TERM to KILL */
 
@@ -26,6 +27,7 @@ static struct {
 		pid_t pid;              /* 0: it is gone */
 		int fd;                 /* a keeper's control socket; -1 = none */
 		bool child;
+		struct tallyover_child *counted;
 		char role[24];
 	} *at;
 	unsigned n;
@@ -46,8 +48,15 @@ int predecessor_take(struct err *e)
 	before.at = calloc(n + 1, sizeof *before.at);
 	if (!before.at)
 		return err_set(e, "no memory for the processes of the program before");
-	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
-		before.at[before.n++] = (struct member){ .pid = (pid_t)atol(l->text), .fd = -1, .child = true, .role = "child" };
+	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child")) {
+		struct member *m = &before.at[before.n++];
+
+		*m = (struct member){ .pid = (pid_t)atol(l->text), .fd = -1, .child = true, .role = "child" };
+		tallyover_count(&m->counted, l);
+		/* It may have ended between two programs. */
+		if (waitpid(m->pid, NULL, WNOHANG) != 0)
+			m->pid = 0;
+	}
 	for (l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper")) {
 		struct member *m = &before.at[before.n++];
 		const char *role = strchr(l->text, ' ');
@@ -98,6 +107,7 @@ void predecessor_hurry(int64_t patience_ms, int64_t now)
 /* Those that served its children end by this. */
 static void let_go(void)
 {
+	tallyover_end();
 	if (before.life >= 0)
 		close(before.life);
 	before.life = -1;
@@ -141,6 +151,9 @@ bool predecessor_reaped(pid_t pid, int status)
 		if (m->pid != pid)
 			continue;
 		m->pid = 0;
+		tallyover_count_again(m->counted);
+		tallyover_forget(m->counted);
+		m->counted = NULL;
 		slots_status_words(status, words);
 		if (m->child && !(WIFEXITED(status) && WEXITSTATUS(status) == 0) && !before.ending)
 			log_put(NULL, LOG_MPM, LOG_L_NOTICE, "BH0876", 0, "child pid %d of the program before %s: no report", (int)pid, words);

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-/* Takes over the lines "child" and "keeper" and the descriptor "life" of the table (handover.h). 0 or -1 (ENOMEM). */
+/* Takes over the lines "child" and "keeper" and the descriptor "life" of the table (handover.h), after shared_create. 0 or -1 with *e. */
 int predecessor_take(struct err *e);
 /* Some of its children live. */
 bool predecessor_lives(void);

@@ -25,6 +25,7 @@
 #include "process/handover.h"
 #include "process/seeds.h"
 #include "process/tally.h"
+#include "process/tallyover.h"
 #include "shmcache/shmcache.h"
 #include "tls/staple.h"
 
@@ -313,81 +314,10 @@ int shared_child_staples(struct err *e)
 
 /* ------------------------------------------------------------------------------------------------ over an exec */
 
-/* What the children that live have done counts with what was before: they go on, but count for nobody then. */
-static void add_living(void)
-{
-	struct conn_row *rows = calloc(CONN_ROWS, sizeof *rows);
-
-	for (unsigned i = 0; rows && i < shared.nslots; i++) {
-		struct shared_slot s;
-		struct conn_counters counters;
-
-		shared_slot(i, &s);
-		if (!atomic_load_explicit(s.pid, memory_order_relaxed))
-			continue;
-		memcpy(&counters, s.counters, sizeof counters);
-		for (unsigned k = 0; k < CONN_ROWS; k++)
-			if (atomic_load_explicit(&counters.rows, memory_order_relaxed) >> k & 1)
-				memcpy(&rows[k], &s.rows[k], sizeof rows[k]);
-		s.counters = &counters;
-		s.rows = rows;
-		s.shown = NULL;         /* it goes on with these */
-		tally_retire(&s);
-	}
-	free(rows);
-}
-
-/* A copy of the tally as it is then; -1: it cannot be had, and counts begin anew. */
-static int copy_tally(void)
-{
-	struct tally *t = shared_tally(), *before = malloc(sizeof *before);
-	int fd = before ? memfd_create("bulkhead-tally", MFD_CLOEXEC) : -1;
-
-	if (fd >= 0) {
-		/* If the next program cannot be executed, this one goes on counting as before. */
-		memcpy(before, t, sizeof *before);
-		add_living();
-		if (write(fd, t, sizeof *t) != (ssize_t)sizeof *t) {
-			close(fd);
-			fd = -1;
-		}
-		memcpy(t, before, sizeof *before);
-	}
-	free(before);
-	return fd;
-}
-
 void shared_hand_over(FILE *to)
 {
-	static int tally = -1;
-
-	if (tally >= 0)
-		close(tally);
-	tally = copy_tally();
-	handover_put(to, "tally", tally, "%zu %zu", sizeof(struct tally), sizeof(struct conn_counters));
-	handover_put(to, "started", -1, "%lld", (long long)shared_head()->started);
 	handover_put(to, "staples", shared.staples_fd, "%d %zu", STAPLE_CELLS, sizeof(struct staple_cell));
 	handover_put(to, "life", shared.life[1], "of the children");
-}
-
-/* Of a program whose tally has the same measures. */
-static void take_tally(void)
-{
-	const struct handover_line *l = handover_next(NULL, "tally");
-	struct tally *t = shared_tally();
-	size_t size, counters;
-
-	if (!l || l->fd < 0 || sscanf(l->text, "%zu %zu", &size, &counters) != 2 || size != sizeof *t || counters != sizeof t->past)
-		return;
-	if (pread(l->fd, t, sizeof *t, 0) != (ssize_t)sizeof *t)
-		memset(t, 0, sizeof *t);
-	for (unsigned i = 0; i < CONN_ROWS; i++) {
-		t->hosts[i].users = 0;
-		t->hosts[i].name[sizeof t->hosts[i].name - 1] = '\0';
-	}
-	l = handover_next(NULL, "started");
-	if (l)
-		shared_head()->started = strtoll(l->text, NULL, 10);
 }
 
 int shared_create(unsigned server_limit, struct err *e)
@@ -398,7 +328,7 @@ int shared_create(unsigned server_limit, struct err *e)
 	if (make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
 	    make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0 || crowd_create(shared.nslots, e) < 0)
 		return -1;
-	take_tally();
+	tallyover_take();
 	return 0;
 }
 

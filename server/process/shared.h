@@ -90,7 +90,7 @@ extern struct shared shared;
 
 /* Master, once: everything but the cache. 0 or -1 with *e. */
 int shared_create(unsigned server_limit, struct err *e);
-/* Master: what it has made, with the counts of its children, for the program that is executed next; shared_create takes over
+/* Master: what it has made, for the program that is executed next; shared_create takes over
  * what the one before left (handover.h). */
 void shared_hand_over(FILE *to);
 /* Master, for each generation: the session cache with its seeds, made when the first configuration with TLS comes and kept

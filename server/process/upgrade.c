@@ -35,6 +35,7 @@
 #include "process/shared.h"
 #include "process/slots.h"
 #include "process/staple.h"
+#include "process/tallyover.h"
 
 #define PROBE_MS 60000
 #define STORM 20                        /* crashes of children that served, in one layout of memory */
@@ -361,9 +362,14 @@ static void hand_over(const struct generation *g, const char *pid_file, int pid_
 	handover_put(to, "errorlog", generation_log(), "of generation %u", g->number);
 	handover_put(to, "generation", -1, "%u %lld", g->number, (long long)g->cfg->process->graceful_timeout_ms);
 	listen_hand_over(&g->listens, to);
-	for (unsigned i = 0; (s = slots_at(i)); i++)
+	tallyover_give(to);
+	for (unsigned i = 0; (s = slots_at(i)); i++) {
+		struct shared_slot pages;
+
+		shared_slot(i, &pages);
 		if (s->pid)
-			handover_put(to, "child", -1, "%d", (int)s->pid);
+			tallyover_give_child(to, (int)s->pid, &pages);
+	}
 	keyholders_hand_over(g->keyholders, to);
 	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
 		helper_hand_over(g->helpers[end], to);
@@ -442,7 +448,7 @@ int upgrade_take_over(char **pid_file, int *pid_fd, struct err *e)
 			return -1;
 	staples_take_over();
 	crash_take_over();
-	return predecessor_take(e);
+	return 0;
 }
 
 bool upgrade_settle(void)
