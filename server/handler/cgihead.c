@@ -45,6 +45,8 @@ static int take_status(struct arena *a, struct cgihead *h, struct text value, st
 	struct text number = { value.p, value.n < 3 ? value.n : 3 };
 	uint64_t status;
 
+	if (!http_is_value(value))              /* a status line was not looked at before */
+		return bad(a, h, line, "its status holds control characters");
 	if (text_u64(number, 999, &status) != 0 || status < 100 || (value.n > 3 && value.p[3] != ' ' && value.p[3] != '\t'))
 		return bad(a, h, line, "its status is no number from 100 to 999");
 	if (status < 200)

@@ -82,6 +82,7 @@ static void status_lines_only_where_they_may_be(void **state)
 	assert_int_equal(h.status, 299);
 	assert_string_equal(h.reason, "My Own");
 	assert_int_equal(parse("HTTP/1.1 299 My Own\r\n\r\n", false, &h), CGIHEAD_BAD);
+	assert_int_equal(parse("HTTP/1.1 299 My\rOwn\r\n\r\n", true, &h), CGIHEAD_BAD);         /* it would end its line for some */
 }
 
 static void bad_ones_are_refused(void **state)
