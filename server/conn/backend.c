@@ -1,7 +1,7 @@
 /*
  * backend.c - connections to servers behind, in the child's loop: a kept one, or a new one, whose way is
  *
- *   connect → (TLS) → there        the next address of the name where one refuses
+ *   (wait →) connect → (TLS) → there        wait: max= are in use; connect: the next address of the name where one refuses
  *
  * It belongs to the stream of the request that asked for it, as a chan; handler/upstream.h is what its user sees. Runs in the children.
  */
@@ -19,8 +19,11 @@ struct backend {
 	struct stream *stream;
 	struct link *link;              /* of the chan */
 	const struct proxy_tls *tls;    /* NULL: plain */
+	struct pool_waiter waiter;
 	unsigned at;                    /* addresses tried */
 	bool shaking;
+	bool granted;                   /* a place is kept for it: counted as in use */
+	bool fresh;                     /* no kept connection */
 };
 
 static int fail(struct upstream *u, enum upstream_why why, int errnum)
@@ -38,6 +41,14 @@ static void let_go(struct backend *b)
 	b->link = NULL;
 }
 
+/* A place that was granted and is not used. */
+static void give_place_back(struct backend *b)
+{
+	if (b->granted)
+		pool_count(b->u->worker, -1);
+	b->granted = false;
+}
+
 static int attach(struct backend *b, struct link *l)
 {
 	b->u->chan = chan_open_link(b->stream, l);
@@ -45,7 +56,9 @@ static int attach(struct backend *b, struct link *l)
 		link_close(l);
 		return fail(b->u, UPSTREAM_BUSY, ENOMEM);
 	}
-	pool_count(l->worker, 1);
+	if (!b->granted)
+		pool_count(l->worker, 1);
+	b->granted = false;
 	b->link = l;
 	return 0;
 }
@@ -131,9 +144,12 @@ static void on_the_way(struct chan *chan, unsigned events)
 	}
 	error = link_error(b->link);
 	if (error) {
+		pool_count(b->u->worker, 1);    /* its place is kept for the next address */
+		b->granted = true;
 		let_go(b);
 		fail(b->u, UPSTREAM_REFUSED, error);
 		if (connect_next(b, &pending) < 0) {
+			give_place_back(b);
 			failed(b, b->u->why, b->u->errnum, NULL);
 			return;
 		}
@@ -167,7 +183,7 @@ static int connect_next(struct backend *b, bool *pending)
 
 	if (!b->at)                             /* unless one is there */
 		fail(u, UPSTREAM_NAME, 0);
-	while (u->worker->socket ? !b->at : pool_address(u->worker, b->at, &to)) {
+	while (u->worker->socket ? !b->at : addresses_at(u->worker, b->at, &to)) {
 		struct link *l = link_open(u->worker, &to, pending);
 
 		b->at++;
@@ -182,18 +198,82 @@ static int connect_next(struct backend *b, bool *pending)
 
 /* ------------------------------------------------------------------------------------------------ for handlers */
 
-static bool is_full(const struct proxy_worker *w)
+/* A kept connection, or a new one. As backend_get. */
+static int obtain(struct backend *b)
 {
-	return w->max > 0 && pool_in_use(w) >= (uint64_t)w->max;
+	struct upstream *u = b->u;
+	struct link *kept = b->fresh ? NULL : pool_take(u->worker, b->tls ? b->tls->id : 0);
+	bool pending = false;
+
+	if (kept) {
+		u->reused = true;
+		return attach(b, kept) < 0 ? -1 : 1;
+	}
+	if (connect_next(b, &pending) < 0)
+		return -1;
+	if (!pending && !b->tls)
+		return 1;
+	wait_for(b);
+	return 0;
+}
+
+/* In a turn of the stream's connection: a place is there, or it was waited for long enough. */
+static void waited(struct chan *chan, unsigned events)
+{
+	struct backend *b = chan->ctx;
+	struct upstream *u = b->u;
+	int rc;
+
+	(void)events;
+	pool_leave(u->worker, &b->waiter);
+	let_go(b);
+	if (!b->granted) {
+		failed(b, UPSTREAM_BUSY, 0, NULL);
+		return;
+	}
+	rc = obtain(b);
+	if (rc < 0) {
+		give_place_back(b);
+		failed(b, u->why, u->errnum, u->text);
+	} else if (rc > 0) {
+		there(b);
+	}
+}
+
+/* Within a turn of whoever ends: it goes on in its own. */
+static void granted(struct pool_waiter *p)
+{
+	struct backend *b = (struct backend *)(void *)((char *)p - offsetof(struct backend, waiter));
+
+	b->granted = true;
+	chan_deadline(b->u->chan, 1);
+}
+
+/* acquire=, else as long as a connection may take. */
+static int queue(struct backend *b)
+{
+	const struct proxy_worker *w = b->u->worker;
+
+	b->u->chan = chan_open(b->stream, -1);
+	if (!b->u->chan)
+		return fail(b->u, UPSTREAM_BUSY, ENOMEM);
+	list_init(&b->waiter.item);
+	b->waiter.granted = granted;
+	if (!pool_wait(w, &b->waiter)) {
+		let_go(b);
+		return fail(b->u, UPSTREAM_BUSY, 0);
+	}
+	b->u->chan->event = waited;
+	b->u->chan->ctx = b;
+	chan_deadline(b->u->chan, w->acquire > 0 ? w->acquire : w->connect_timeout > 0 ? w->connect_timeout : proxy_timeout(b->stream->request, w));
+	return 0;
 }
 
 int backend_get(struct stream *s, unsigned flags, struct upstream *u)
 {
 	const struct proxy_worker *w = u->worker;
-	const struct proxy_tls *tls = w->secure ? proxy_tls(s->request->host) : NULL;
+	const struct proxy_tls *tls = w->secure ? proxy_tls(s->request->host, w) : NULL;
 	struct backend *b = arena_zalloc(s->request->arena, sizeof *b);
-	struct link *kept;
-	bool pending = false;
 
 	u->chan = NULL;
 	u->backend = b;
@@ -202,22 +282,10 @@ int backend_get(struct stream *s, unsigned flags, struct upstream *u)
 	u->text = NULL;
 	if (!b)
 		return fail(u, UPSTREAM_BUSY, ENOMEM);
-	*b = (struct backend){ .u = u, .stream = s, .tls = tls };
+	*b = (struct backend){ .u = u, .stream = s, .tls = tls, .fresh = flags & UPSTREAM_FRESH };
 	if (tls && tls->engine != 1)
 		return fail(u, UPSTREAM_OFF, 0);
-	if (is_full(w))
-		return fail(u, UPSTREAM_BUSY, 0);
-	kept = flags & UPSTREAM_FRESH ? NULL : pool_take(w, tls ? tls->id : 0);
-	if (kept) {
-		u->reused = true;
-		return attach(b, kept) < 0 ? -1 : 1;
-	}
-	if (connect_next(b, &pending) < 0)
-		return -1;
-	if (!pending && !tls)
-		return 1;
-	wait_for(b);
-	return 0;
+	return pool_full(w) ? queue(b) : obtain(b);
 }
 
 void backend_put(struct upstream *u, bool reusable)
@@ -228,9 +296,15 @@ void backend_put(struct upstream *u, bool reusable)
 
 	if (!b || !u->chan)
 		return;
+	u->backend = NULL;
+	if (!b->link) {                         /* it waits */
+		pool_leave(w, &b->waiter);
+		let_go(b);
+		give_place_back(b);
+		return;
+	}
 	l = chan_take_link(u->chan);
 	u->chan = NULL;
-	u->backend = NULL;
 	pool_count(w, -1);
 	if (reusable && w->cell && w->reuse != PROXY_KEEP_NEVER && !conn_of(b->stream->request->client)->server->draining)
 		pool_put(l);

@@ -131,7 +131,7 @@ static void shut(struct chan *c)
 	deadline_clear(h->c->server->loop, &h->deadline);
 	if (h->link)
 		backend_closed(h->link);
-	else
+	else if (h->watch.fd >= 0)
 		close(h->watch.fd);
 	list_remove(&h->item);
 	free(h);
@@ -145,7 +145,7 @@ struct chan *chan_open(struct stream *s, int fd)
 
 	if (!h)
 		return NULL;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
 		free(h);
 		return NULL;
 	}

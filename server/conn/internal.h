@@ -273,6 +273,7 @@ int output_flush(struct conn *c);
 /* lookup.c: the name service. The first two are as request/client.h wants them; asker->asking is set while the request waits. */
 enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer);
 bool lookup_ask(struct client *client, const char *question);
+bool lookup_addresses(void *server, uint32_t id, const char *question);        /* for addresses_init */
 void lookup_over(struct asker *a);                      /* waits no longer: there is no answer */
 void lookup_forget(struct asker *a, bool all);          /* a new request, or (all) the end of the connection */
 void lookup_answers(struct watch *w, uint32_t events);  /* server->resolver's */

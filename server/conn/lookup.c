@@ -15,6 +15,10 @@
 #include "base/ipc.h"
 #include "conn/internal.h"
 #include "request/rewrite.h"
+#include "upstream/pool.h"
+
+#define LOOKUP_NO_ASKER 0x80000000u     /* in ids: asked for upstream/addresses.c */
+#define LOOKUP_ADDRESSES_MS 30000
 
 struct lookup {
 	struct lookup *next;
@@ -57,18 +61,32 @@ enum client_knows lookup_knows(struct client *client, const char *question, stru
 	return l->knows;
 }
 
+static bool ask_resolver(const struct conn_server *s, uint32_t id, const char *question, int64_t until)
+{
+	struct lookup_question q = { .until = until };
+	size_t n = strlen(question) + 1;
+
+	if (n > sizeof q.text || s->resolver.fd < 0 || loop_now(s->loop) >= until)
+		return false;
+	memcpy(q.text, question, n);
+	return ipc_send(s->resolver.fd, LOOKUP_MSG_ASK, id, &q, offsetof(struct lookup_question, text) + n, NULL, 0) == 0;
+}
+
+bool lookup_addresses(void *server, uint32_t id, const char *question)
+{
+	struct conn_server *s = server;
+	char answer[LOOKUP_ANSWER];
+
+	if (s->o.lookup)
+		return addresses_answer(id, answer, s->o.lookup(question, answer));
+	return ask_resolver(s, id | LOOKUP_NO_ASKER, question, loop_now(s->loop) + LOOKUP_ADDRESSES_MS);
+}
+
 static bool send_question(const struct asker *a, const struct lookup *l)
 {
 	struct conn_server *s = a->c->server;
-	struct lookup_question q = { .until = a->lookup_until };
-	size_t n = strlen(l->question) + 1;
 
-	if (is_for_program(l))
-		return spawn_ask(s, l->id, l->question, a->lookup_until);
-	if (n > sizeof q.text || s->resolver.fd < 0 || loop_now(s->loop) >= a->lookup_until)
-		return false;
-	memcpy(q.text, l->question, n);
-	return ipc_send(s->resolver.fd, LOOKUP_MSG_ASK, l->id, &q, offsetof(struct lookup_question, text) + n, NULL, 0) == 0;
+	return is_for_program(l) ? spawn_ask(s, l->id, l->question, a->lookup_until) : ask_resolver(s, l->id, l->question, a->lookup_until);
 }
 
 bool lookup_ask(struct client *client, const char *question)
@@ -159,7 +177,10 @@ void lookup_again(struct conn_server *s)
 
 static void take_answer(struct conn_server *s, const struct ipc_message *m)
 {
-	lookup_settle(s, m->head.id, m->data, ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1);
+	ssize_t n = ipc_is(m, LOOKUP_MSG_ANSWER, 0, LOOKUP_ANSWER) ? (ssize_t)m->len : -1;
+
+	if (!(m->head.id & LOOKUP_NO_ASKER) || !addresses_answer(m->head.id & ~LOOKUP_NO_ASKER, (const char *)m->data, n))
+		lookup_settle(s, m->head.id, m->data, n);
 }
 
 void lookup_answers(struct watch *w, uint32_t events)

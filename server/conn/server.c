@@ -201,6 +201,7 @@ int conn_run(struct conn_server *s)
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		if (others[i]->fd >= 0)
 			loop_watch(s->loop, others[i], EPOLLIN);
+	addresses_init(s->loop, s->o.site, lookup_addresses, s);
 	health_init(s->loop, s->o.site);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);

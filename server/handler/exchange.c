@@ -61,6 +61,14 @@ static void too_late(struct exchange *x)
 	exchange_fail(x, 504);
 }
 
+static void no_sign(struct exchange *x)
+{
+	log_errorx(&x->r->client->about, LOG_PROXY, "BH0755", "%s answered with 503: %s did not say 100 Continue within ping=: it is left alone for retry= seconds", x->r->path,
+		   x->t.worker->name);
+	upstream_failed(x->t.worker);
+	exchange_fail(x, 503);
+}
+
 /* Nothing has come, the connection was a kept one, and once is as good as twice. */
 static bool repeatable(const struct exchange *x)
 {
@@ -119,7 +127,7 @@ void exchange_pace(struct exchange *x)
 	if (client_slow || client_writes || x->ended)
 		chan_deadline(c, CHAN_NEVER);
 	else
-		chan_deadline(c, x->waits ? EXPECT_MS : proxy_timeout(x->r, x->t.worker));
+		chan_deadline(c, x->waits ? (x->ping > 0 ? x->ping : EXPECT_MS) : proxy_timeout(x->r, x->t.worker));
 }
 
 /* ------------------------------------------------------------------------------------------------ the request */
@@ -264,7 +272,10 @@ static void event(struct chan *chan, unsigned events)
 	struct exchange *x = chan->ctx;
 
 	if (events & CHAN_LATE && x->waits) {
-		exchange_begin_body(x);
+		if (x->ping > 0)
+			no_sign(x);
+		else
+			exchange_begin_body(x);
 		exchange_pace(x);
 		return;
 	}

@@ -42,6 +42,7 @@ struct exchange {
 	struct held in;                 /* for the client */
 	bool body_ended, body_used;     /* all of the request's body has come; some of it has */
 	bool waits;                     /* for 100: the body is not read yet */
+	int64_t ping;                   /* ms, ping=: without 100 by then it counts as ill; 0: the body is sent all the same after a while */
 	bool deaf;                      /* the server behind reads no more of the request */
 	bool heard;                     /* it has said something */
 	bool ended;                     /* its answer is whole: no more is read */

@@ -224,7 +224,7 @@ static const char *why_words(struct proxy_try *t)
 	case UPSTREAM_OFF:
 		return "its URL says https, and SSLProxyEngine is off for this host; say SSLProxyEngine on";
 	default:
-		return u->errnum ? "no descriptors or no memory are left for it; raise the limit of open files" : "max= connections to it are in use in this process; raise max=";
+		return u->errnum ? "no descriptors or no memory are left for it; raise the limit of open files" : "max= connections to it are in use in this process, and none came free in time (acquire=), or too many wait already; raise max=";
 	}
 }
 

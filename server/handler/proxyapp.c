@@ -84,7 +84,7 @@ static void finish(struct app *a)
 	exchange_release(x, reusable(a));
 	if (!a->redirect)
 		stream_end(r->stream);
-	else if (*a->redirect == '/')
+	else if (*a->redirect == '/' && proxyapp_leads_on(r, x->t.worker->scheme))
 		phases_redirect(r, a->redirect, r->status);
 	else
 		response_redirect(r, 302, a->redirect);

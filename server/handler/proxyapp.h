@@ -10,7 +10,7 @@
 
 extern const struct handler fcgi_handler, scgi_handler, uwsgi_handler;
 
-/* ProxyFCGIBackendType ProxyFCGISetEnvIf */
+/* ProxyFCGIBackendType ProxyFCGISetEnvIf ProxySCGIInternalRedirect */
 extern struct conf_module proxy_fcgi_module;
 
 /*
@@ -18,5 +18,7 @@ extern struct conf_module proxy_fcgi_module;
  * ProxyFCGIBackendType wants it, then ProxyFCGISetEnvIf. *out is initialised. 0 or -1 (no memory, or a condition has no answer).
  */
 int proxyapp_variables(struct request *r, const char *scheme, const char *authority, const char *path, struct fields *out);
+/* Whether a Location with a path, in the answer of a program behind a worker of the scheme, is another request inside this server. */
+bool proxyapp_leads_on(const struct request *r, const char *scheme);
 
 #endif

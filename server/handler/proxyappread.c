@@ -21,8 +21,16 @@ struct rule {
 
 struct app_section {
 	int type;
+	int redirects;                  /* ProxySCGIInternalRedirect */
 	const struct rule *rules;
 };
+
+bool proxyapp_leads_on(const struct request *r, const char *scheme)
+{
+	const struct app_section *s = request_config(r, &proxy_fcgi_module);
+
+	return strcmp(scheme, "scgi") != 0 || s->redirects != 0;
+}
 
 /* The file alone where what stands behind it is known: it has a variable of its own. NULL on ENOMEM. */
 static const char *without_info(struct request *r, const char *path)
@@ -67,7 +75,10 @@ int proxyapp_variables(struct request *r, const char *scheme, const char *author
 
 static void *create_section(struct conf_env *env)
 {
-	return conf_alloc(env, sizeof(struct app_section));
+	struct app_section *s = conf_alloc(env, sizeof *s);
+
+	s->redirects = CONF_UNSET;
+	return s;
 }
 
 static void *merge_section(struct conf_env *env, const void *base, const void *over)
@@ -76,6 +87,7 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	struct app_section *m = conf_alloc(env, sizeof *m);
 
 	m->type = o->type ? o->type : b->type;
+	m->redirects = o->redirects != CONF_UNSET ? o->redirects : b->redirects;
 	m->rules = CONF_CHAIN(env, b->rules, o->rules);
 	return m;
 }
@@ -108,6 +120,8 @@ static const struct conf_choice types[] = { { "FPM", TYPE_FPM }, { "GENERIC", TY
 static const struct conf_directive directives[] = {
 	{ "ProxyFCGIBackendType", "what kind of FastCGI servers stand behind", "FPM", PLACE, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_choice,
 	  .offset = offsetof(struct app_section, type), .extra = types },
+	{ "ProxySCGIInternalRedirect", "whether a Location with a path, of an SCGI server, leads on inside this server", "On", .contexts = CONF_ANY, .scope = CONF_OF_SECTION,
+	  .args = CONF_FLAG, .set = conf_set_flag, .offset = offsetof(struct app_section, redirects) },
 	{ "ProxyFCGISetEnvIf", "variables for FastCGI servers behind, by a condition", NULL, PLACE, .args = CONF_TAKE, .min = 2, .max = 3, .set = set_rule },
 	{ .name = NULL },
 };

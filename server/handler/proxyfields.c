@@ -60,6 +60,8 @@ const char *proxy_upgrade(const struct request *r, const struct proxy_worker *w)
 	const char *allowed = w->upgrade ? w->upgrade : ws ? "websocket" : NULL;
 	struct text list = fields_combined(&r->in, "Upgrade"), member;
 
+	if (ws && w->upgrade && strcasecmp(w->upgrade, "none") == 0)    /* of such a URL it means that nothing is checked */
+		allowed = "any";
 	if (!allowed || r->has_body || r->minor < 1 || !fields_has_token(&r->in, "Connection", "upgrade"))
 		return NULL;
 	while (fields_list_next(&list, &member))

@@ -17,6 +17,7 @@ struct http {
 	struct proxy_ask ask;
 	struct held raw;                /* read behind x.in, and not looked at */
 	bool keeps;                     /* the connection may serve another request */
+	bool expects;                   /* the client waits for 100 */
 	unsigned interims;
 	struct response_framing framing;
 	struct body_reader reader;
@@ -328,6 +329,8 @@ static void ready(struct exchange *x)
 
 	h->ask.close = !w->cell || w->reuse == PROXY_KEEP_NEVER || request_env(r, "proxy-nokeepalive").p;
 	h->ask.upgrade = proxy_upgrade(r, w);
+	h->ask.expects = h->expects || (w->ping > 0 && r->has_body && !h->ask.old);
+	x->ping = w->ping;
 	head = proxy_request_head(&x->t, &h->ask);
 	if (!head.p) {
 		exchange_fail(x, 503);
@@ -368,7 +371,7 @@ static void start(struct request *r)
 		return;
 	h->ask.old = request_env(r, "force-proxy-request-1.0").p != NULL;
 	h->ask.chunked = r->has_body && (r->body_length == UINT64_MAX || r->stream->input);
-	h->ask.expects = r->has_body && r->minor >= 1 && proxy_passes_expect(r) && fields_has_token(&r->in, "Expect", "100-continue");
+	h->expects = r->has_body && r->minor >= 1 && proxy_passes_expect(r) && fields_has_token(&r->in, "Expect", "100-continue");
 	if (h->ask.chunked && h->ask.old)
 		exchange_fail(&h->x, 411);
 	else

@@ -145,6 +145,9 @@ static const struct {
 	{ "cache", "Cache Socache", "mod_cache does not exist here" },
 	{ "md", "MD <MDomain", "managed certificates do not exist here: let an ACME client write the files that SSLCertificateFile names" },
 	{ "dbd", "DBD AuthDBD AuthnDBD", "databases are not reached from here" },
+	{ "proxy_html", "ProxyHTML", "pages are not rewritten here: let the application behind know its address (ProxyPreserveHost, X-Forwarded-Host), ProxyPassReverse changes fields" },
+	{ "proxy_express", "ProxyExpress", "mod_proxy_express does not exist here: use RewriteMap and RewriteRule with [P]" },
+	{ "proxy_ftp", "ProxyFtp", "there is no FTP here" },
 	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass" },
 	{ "auth_form", "AuthForm", "logins by a form do not exist here: use AuthType Basic inside TLS, or the application's own" },
 	{ "authn_dbm", "AuthDBM", "users and groups are read from text files: AuthUserFile, AuthGroupFile" },
@@ -156,8 +159,8 @@ static const struct {
 static const char shipped[] = "authn_dbd authn_socache authnz_ldap "
 	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
 	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap "
-	"lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_connect proxy_express "
-	"proxy_fdpass proxy_ftp proxy_html proxy_http2 ratelimit "
+	"lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_connect "
+	"proxy_fdpass proxy_http2 ratelimit "
 	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain socache_dbm socache_memcache "
 	"socache_redis suexec systemd usertrack xml2enc gnutls php5 php7 php";
 

@@ -34,6 +34,7 @@ struct proxy_cell {
 	_Atomic uint64_t elected, traffic;      /* requests, bytes both ways */
 	_Atomic int64_t check_due;              /* ms: when its health is asked for next */
 	_Atomic uint32_t fails, passes;         /* health checks in a row */
+	_Atomic uint32_t nameless;              /* it was told that its name has no address */
 };
 
 enum proxy_keep { PROXY_KEEP_DEFAULT, PROXY_KEEP_NEVER, PROXY_KEEP_ALWAYS };
@@ -51,13 +52,15 @@ struct proxy_worker {
 	uint16_t port;
 	bool secure;                    /* TLS: https, wss */
 	bool member;                    /* of a balancer */
-	int64_t timeout, connect_timeout, retry, ttl, ping, acquire, flush_wait;
+	int64_t timeout, connect_timeout, retry, ttl, address_ttl, ping, acquire, flush_wait;
 	int64_t max, factor, set;       /* connections of a child; loadfactor in hundredths; lbset */
 	int64_t io_size, receive_size;
 	int reuse;                      /* enum proxy_keep */
 	int keepalive, flush;
 	const char *route, *redirect, *secret, *upgrade, *flushing;
 	unsigned status;                /* as configured */
+	const struct proxy_tls *tls;    /* of its host or <Proxy> section; NULL: of the host that the request is for */
+	bool tls_own;                   /* a <Proxy> section says it */
 	struct {
 		const char *method, *uri, *expr_name;
 		const struct expr *expr;
@@ -135,7 +138,8 @@ enum proxy_bad proxy_bad_header(const struct request *r);
 /* ms to wait for the backend; CHAN_TIMEOUT (0) where nobody said */
 int64_t proxy_timeout(const struct request *r, const struct proxy_worker *w);
 int64_t proxy_max_forwards(const struct request *r);            /* -1 = not said */
-const struct proxy_tls *proxy_tls(const struct host *h);
+/* For a connection to w: of its <Proxy> section, else of the host (NULL: of the host that names the worker). */
+const struct proxy_tls *proxy_tls(const struct host *h, const struct proxy_worker *w);
 /* All workers of a site, for upstream/: from the main server's and the hosts' lists, by id. */
 const struct proxy_worker *proxy_worker_at(const struct site *s, unsigned id);
 /* A host's balancers, the main server's among them; NULL = none. */

@@ -16,44 +16,26 @@
 static void *create_host(struct conf_env *env)
 {
 	struct proxy_host *h = conf_alloc(env, sizeof *h);
-	struct proxy_tls *t = &h->tls;
 
-	h->via = h->bad = CONF_UNSET;
+	h->via = h->bad = h->inherit = h->inherit_balancers = CONF_UNSET;
 	h->timeout = h->io_size = h->receive_size = h->max_forwards = -1;
-	t->engine = t->verify = t->check_name = t->check_cn = t->check_expire = t->crl_check = CONF_UNSET;
-	t->depth = -1;
+	proxy_tls_clear(&h->tls);
 	return h;
 }
 
 #define TAKE(member, unset) m->member = o->member != (unset) ? o->member : b->member
-
-static void merge_tls(struct proxy_tls *m, const struct proxy_tls *b, const struct proxy_tls *o)
-{
-	TAKE(engine, CONF_UNSET);
-	TAKE(verify, CONF_UNSET);
-	TAKE(check_name, CONF_UNSET);
-	TAKE(check_cn, CONF_UNSET);
-	TAKE(check_expire, CONF_UNSET);
-	TAKE(crl_check, CONF_UNSET);
-	TAKE(depth, -1);
-	TAKE(protocols, NULL);
-	TAKE(ca_file, NULL);
-	TAKE(ca_path, NULL);
-	TAKE(crl_file, NULL);
-	TAKE(crl_path, NULL);
-	TAKE(machine_file, NULL);
-	TAKE(machine_path, NULL);
-	TAKE(machine_chain, NULL);
-}
 
 static void *merge_host(struct conf_env *env, const void *base, const void *over)
 {
 	const struct proxy_host *b = base, *o = over;
 	struct proxy_host *m = create_host(env);
 
-	m->rules = CONF_CHAIN(env, b->rules, o->rules);
-	m->balancers = CONF_CHAIN(env, b->balancers, o->balancers);
+	TAKE(inherit, CONF_UNSET);
+	TAKE(inherit_balancers, CONF_UNSET);
+	m->rules = m->inherit != 0 ? CONF_CHAIN(env, b->rules, o->rules) : o->rules;
+	m->balancers = m->inherit_balancers != 0 ? CONF_CHAIN(env, b->balancers, o->balancers) : o->balancers;
 	m->workers = CONF_CHAIN(env, o->workers, b->workers);
+	m->places = CONF_CHAIN(env, b->places, o->places);
 	m->checks = o->checks ? o->checks : b->checks;
 	TAKE(via, CONF_UNSET);
 	TAKE(bad, CONF_UNSET);
@@ -61,7 +43,7 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	TAKE(io_size, -1);
 	TAKE(receive_size, -1);
 	TAKE(max_forwards, -1);
-	merge_tls(&m->tls, &b->tls, &o->tls);
+	proxy_tls_merge(&m->tls, &b->tls, &o->tls);
 	m->all = b->all;
 	m->nall = b->nall;
 	m->cells = b->cells;
@@ -73,7 +55,7 @@ static void *create_section(struct conf_env *env)
 {
 	struct proxy_section *s = conf_alloc(env, sizeof *s);
 
-	s->preserve_host = s->add_headers = s->override = s->expect = CONF_UNSET;
+	s->preserve_host = s->add_headers = s->override = s->expect = s->interpolate = CONF_UNSET;
 	return s;
 }
 
@@ -89,6 +71,7 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	TAKE(preserve_host, CONF_UNSET);
 	TAKE(add_headers, CONF_UNSET);
 	TAKE(expect, CONF_UNSET);
+	TAKE(interpolate, CONF_UNSET);
 	TAKE(override, CONF_UNSET);
 	m->override_codes = o->override != CONF_UNSET ? o->override_codes : b->override_codes;
 	return m;
@@ -116,6 +99,9 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	struct proxy_host *h = config;
 
 	(void)host_name;
+	for (struct proxy_member *m = h->workers; m; m = m->next)
+		if (m->worker->receive_size < 0)
+			m->worker->receive_size = h->receive_size;
 	return bind_checks(env, h) < 0 ? -1 : proxy_tls_finish(env, h);
 }
 
@@ -236,8 +222,10 @@ static int set_requests(struct conf_call *call, void *config, int argc, char **a
 
 static const char forward[] = "take the line out: it belongs to forward proxies, which are not offered; what ProxyPass names alone is asked";
 static const char manager[] = "the states of workers are kept until the server is restarted";
-static const char no_template[] = "give the hc… keys of each BalancerMember themselves";
 static const char no_page[] = "there is no page of that yet";
+static const char one_way[] = "WebSocket is always spoken as On says";
+static const char no_bind[] = "take the line out, and let the routing table choose the address (ip route replace NETWORK src ADDRESS): children may not bind any";
+static const char no_sendfile[] = "let the application send the file itself, or a Location with a path of this server";
 
 static const struct conf_choice vias[] = { { "off", PROXY_VIA_OFF }, { "on", PROXY_VIA_ON }, { "full", PROXY_VIA_FULL }, { "block", PROXY_VIA_BLOCK }, { NULL, 0 } };
 static const struct conf_choice bads[] = {
@@ -250,7 +238,7 @@ static const struct conf_choice bads[] = {
 #define FLAG(member) PLACE, .args = CONF_FLAG, .set = conf_set_flag, .offset = offsetof(struct proxy_section, member)
 #define ONE .args = CONF_TAKE, .min = 1, .max = 1
 #define REFUSED .contexts = CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = forward
-#define TLS .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .set = proxy_set_tls
+#define TLS .contexts = CONF_RSRC | CONF_DIRECTORY, .args = CONF_TAKE, .min = 1, .set = proxy_set_tls
 
 static const struct conf_directive directives[] = {
 	{ "ProxyPass", "hands a path on to another server", NULL, PASS(1) },
@@ -273,13 +261,18 @@ static const struct conf_directive directives[] = {
 	{ "ProxyReceiveBufferSize", "the kernel's buffer for what comes from servers behind", "0", HOST(receive_size), ONE, .set = conf_set_number, .high = 1 << 30 },
 	{ "ProxyMaxForwards", "the Max-Forwards of requests without one", "-1", HOST(max_forwards), ONE, .set = conf_set_number, .low = -1, .high = 1000 },
 	{ "ProxyHCExpr", "a named condition of health checks", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .min = 1, .set = set_check },
-	{ "ProxyHCTemplate", "refused: keys of health checks stand at each member", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = no_template },
+	{ "ProxyHCTemplate", "keys of health checks under a name", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 0, .set = proxy_set_template },
 	{ "ProxyHCTPsize", "accepted: health checks need no threads", NULL, .contexts = CONF_SERVER, ONE, .set = conf_set_notice, .extra = "health checks need no threads" },
 	{ "ProxyStatus", "accepted: the status page does not show servers behind", "Off", .contexts = CONF_RSRC, ONE, .set = conf_set_notice, .extra = no_page },
 	{ "BalancerPersist", "accepted: states end with a restart", "Off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_notice, .extra = manager },
 	{ "BalancerGrowth", "accepted: members come from the configuration alone", "5", .contexts = CONF_RSRC, ONE, .set = conf_set_notice, .extra = manager },
-	{ "BalancerInherit", "accepted: balancers of the main server are those of every host", "On", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_notice,
-	  .extra = manager },
+	{ "BalancerInherit", "whether a host knows the balancers of the main server", "On", HOST(inherit_balancers), .args = CONF_FLAG, .set = conf_set_flag },
+	{ "ProxyPassInherit", "whether a host has the ProxyPass lines of the main server", "On", HOST(inherit), .args = CONF_FLAG, .set = conf_set_flag },
+	{ "ProxyPassInterpolateEnv", "whether ${NAME} in lines with the word interpolate is replaced", "Off", FLAG(interpolate) },
+	{ "ProxyWebsocketFallbackToProxyHttp", "accepted: there is one way for WebSocket", "On", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_notice,
+	  .extra = one_way },
+	{ "ProxySourceAddress", "refused: children may bind no address", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = no_bind },
+	{ "ProxySCGISendfile", "refused: programs behind name no files", NULL, .contexts = CONF_ANY, .args = CONF_RAW, .set = conf_set_refused, .extra = no_sendfile },
 	{ "ProxyRequests", "refused when On: there is no forward proxy", "Off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = set_requests },
 	{ "ProxyRemote", "refused: of forward proxies", NULL, REFUSED }, { "ProxyRemoteMatch", "refused: of forward proxies", NULL, REFUSED },
 	{ "ProxyBlock", "refused: of forward proxies", NULL, REFUSED }, { "ProxyDomain", "refused: of forward proxies", NULL, REFUSED },
@@ -319,6 +312,23 @@ struct conf_module proxy_module = {
 };
 
 /* ------------------------------------------------------------------------------------------------ what holds */
+
+const char *proxy_interpolate(struct request *r, const char *text, bool interpolates)
+{
+	const struct proxy_section *s = request_config(r, &proxy_module);
+	const char *out = "", *open, *close;
+
+	if (!interpolates || s->interpolate != 1)
+		return text;
+	while (out && (open = strstr(text, "${")) && (close = strchr(open, '}'))) {
+		const char *name = arena_strndup(r->arena, open + 2, (size_t)(close - open - 2));
+		struct text value = name ? request_env(r, name) : (struct text){ 0 };
+
+		out = name ? arena_printf(r->arena, "%s%.*s%.*s", out, (int)(open - text), text, (int)value.n, value.n ? value.p : "") : NULL;
+		text = close + 1;
+	}
+	return out && *out ? arena_join(r->arena, out, text) : out ? text : NULL;
+}
 
 static const struct proxy_section *section_of(const struct request *r)
 {
@@ -379,8 +389,10 @@ int64_t proxy_max_forwards(const struct request *r)
 	return host_of(r)->max_forwards;
 }
 
-const struct proxy_tls *proxy_tls(const struct host *h)
+const struct proxy_tls *proxy_tls(const struct host *h, const struct proxy_worker *w)
 {
+	if (w->tls && (w->tls_own || !h))
+		return w->tls;
 	return &((const struct proxy_host *)host_config(h, &proxy_module))->tls;
 }
 

@@ -34,9 +34,9 @@ static int set_target(struct conf_call *call, struct proxy_rule *rule, struct pr
 	const char *constant;
 
 	rule->target = conf_strdup(call->env, url);
+	constant = constant_part(call->env, url, rule->regex || rule->interpolates);
 	if (proxy_is_balancer(url))
-		return proxy_balancer_make(call, h, url) ? 0 : -1;
-	constant = constant_part(call->env, url, rule->regex != NULL);
+		return !constant || proxy_balancer_make(call, h, url) ? 0 : -1;
 	if (constant && !(rule->worker = proxy_worker_make(call, h, constant)))
 		return -1;
 	return 0;
@@ -44,17 +44,19 @@ static int set_target(struct conf_call *call, struct proxy_rule *rule, struct pr
 
 static int set_words(struct conf_call *call, struct proxy_rule *rule, struct proxy_host *h, int argc, char **argv)
 {
-	struct proxy_balancer *b = proxy_is_balancer(rule->target) ? proxy_balancer_make(call, h, rule->target) : NULL;
+	struct proxy_balancer *b = proxy_is_balancer(rule->target) ? proxy_balancer_find(h, rule->target + 11, strcspn(rule->target + 11, "/?")) : NULL;
 
 	for (int i = 0; i < argc; i++) {
 		if (strcasecmp(argv[i], "nocanon") == 0 || strcasecmp(argv[i], "mapping=encoded") == 0)
 			rule->nocanon = true;
 		else if (strcasecmp(argv[i], "noquery") == 0)
 			rule->noquery = true;
-		else if (strcasecmp(argv[i], "mapping=decoded") == 0)
+		else if (strcasecmp(argv[i], "mapping=servlet") == 0)
+			rule->servlet = true;
+		else if (strcasecmp(argv[i], "mapping=decoded") == 0 || strcasecmp(argv[i], "interpolate") == 0)
 			continue;
-		else if (strcasecmp(argv[i], "interpolate") == 0 || strncasecmp(argv[i], "mapping=", 8) == 0)
-			return conf_fail(call, "use ProxyPassMatch, or RewriteRule with [P]", "\"%s\" is not available in this release", argv[i]);
+		else if (strncasecmp(argv[i], "mapping=", 8) == 0)
+			return conf_fail(call, "write decoded, encoded or servlet", "\"%s\" is no way of mapping", argv[i]);
 		else if (!rule->worker && !b)
 			return conf_fail(call, "name the host itself", "a URL whose host is made of the request takes no keys");
 		else if (proxy_set_key(call, rule->worker, b, argv[i]) < 0)
@@ -90,6 +92,8 @@ int proxy_set_pass(struct conf_call *call, void *config, int argc, char **argv)
 	}
 	argv += !here;
 	argc -= !here;
+	for (int i = 1; i < argc; i++)
+		rule->interpolates |= strcasecmp(argv[i], "interpolate") == 0;
 	if (strcmp(argv[0], "!") != 0 && (set_target(call, rule, h, argv[0]) < 0 || set_words(call, rule, h, argc - 1, argv + 1) < 0))
 		return -1;
 	proxy_needed(call);
@@ -216,7 +220,7 @@ static const struct proxy_worker *worker_for(struct request *r, const struct pro
 	*w = (struct proxy_worker){
 		.scheme = arena_strndup(r->arena, u->scheme.p, u->scheme.n), .host = arena_strndup(r->arena, u->host.p, u->host.n),
 		.authority = arena_strndup(r->arena, u->authority.p, u->authority.n), .path = "", .socket = socket, .port = u->port,
-		.timeout = -1, .connect_timeout = -1, .ttl = -1, .ping = -1, .acquire = -1, .flush_wait = -1, .io_size = -1, .receive_size = -1, .max = -1,
+		.timeout = -1, .connect_timeout = -1, .ttl = -1, .address_ttl = -1, .ping = -1, .acquire = -1, .flush_wait = -1, .io_size = -1, .receive_size = -1, .max = -1,
 		.keepalive = -1, .flush = -1, .reuse = PROXY_KEEP_NEVER, .factor = 100,
 	};
 	w->secure = text_is_nocase(u->scheme, "https") || text_is_nocase(u->scheme, "wss");
@@ -307,31 +311,90 @@ static const char *path_of(const char *url)
 	return path ? path : "/";
 }
 
+/*
+ * The path as a servlet container reads it: parameters (";a=b") belong to their part and count neither for the prefix nor for "..". What is behind the
+ * prefix, with its parameters; NULL: the prefix does not fit, or *no_memory.
+ */
+static const char *servlet_rest(struct request *r, const char *prefix, bool *no_memory)
+{
+	size_t n = strlen(r->path), at = 0, bare_at = 0;
+	char *full = arena_alloc(r->arena, n + 2), *bare = arena_alloc(r->arena, n + 2);
+	const char *rest;
+	unsigned slashes = 0;
+
+	*no_memory = !full || !bare;
+	if (*no_memory)
+		return NULL;
+	for (const char *p = r->path, *end; *p; p = end) {
+		size_t name = 1 + strcspn(p + 1, "/;");
+
+		end = p + 1 + strcspn(p + 1, "/");
+		if ((name == 2 && p[1] == '.') || (name == 3 && p[1] == '.' && p[2] == '.')) {
+			for (; name == 3 && at && full[at - 1] != '/'; at--)
+				;
+			for (; name == 3 && bare_at && bare[bare_at - 1] != '/'; bare_at--)
+				;
+			at -= name == 3 && at;
+			bare_at -= name == 3 && bare_at;
+			if (*end)
+				continue;
+			name = 1;       /* it ends so: a folder */
+		}
+		memcpy(bare + bare_at, p, name);
+		bare_at += name;
+		memcpy(full + at, p, name == 1 ? 1 : (size_t)(end - p));
+		at += name == 1 ? 1 : (size_t)(end - p);
+	}
+	full[at] = bare[bare_at] = '\0';
+	rest = map_behind_prefix(bare, prefix);
+	if (!rest)
+		return NULL;
+	/* The same slash of the path with parameters, counted from its end. */
+	for (const char *p = rest; *p; p++)
+		slashes += *p == '/';
+	if (*rest != '/' && rest > bare && rest[-1] == '/')
+		slashes++;
+	for (n = at; slashes && n; n--)
+		slashes -= full[n - 1] == '/';
+	if (*rest != '/' && rest > bare && rest[-1] == '/')
+		return full + n + 1;
+	return *rest ? full + n : full + at;
+}
+
 /* 1: it leads (or not: "!"), *status tells how it went. 0: it is not for this rule. */
 static int rule_apply(struct request *r, const struct proxy_rule *rule, unsigned *status)
 {
 	struct regex_match m;
 	struct proxy_to *to;
-	const char *rest = r->path, *raw = NULL;
+	const char *rest = r->path, *raw = NULL, *target;
+	bool no_memory = false;
 	char *url;
 	int rc = 1;
 
+	*status = 503;
 	if (rule->regex)
 		rc = regex_run(rule->regex, text_of(r->path), &m);
+	else if (rule->prefix && rule->servlet)
+		rc = (rest = servlet_rest(r, rule->prefix, &no_memory)) != NULL;
 	else if (rule->prefix)
 		rc = (rest = map_behind_prefix(r->path, rule->prefix)) != NULL;
+	if (no_memory)
+		return 1;
 	*status = rc < 0 ? no_answer(r, rule) : 0;
 	if (rc <= 0 || !rule->target)
 		return rc != 0;
 	*status = 503;
 	to = arena_zalloc(r->arena, sizeof *to);
-	url = rule->regex ? regex_expand(r->arena, rule->target, &m) : arena_join(r->arena, rule->target, rest);
+	target = proxy_interpolate(r, rule->target, rule->interpolates);
+	if (!target)
+		return 1;
+	url = rule->regex ? regex_expand(r->arena, target, &m) : arena_join(r->arena, target, rest);
 	if (!to || !url)
 		return 1;
 	*to = (struct proxy_to){ .worker = rule->worker, .pos = &rule->pos, .query = rule->noquery ? NULL : r->query };
-	if (rule->regex && strchr(rule->target, '?') && !own_query(r, to, url))
+	if (rule->regex && strchr(target, '?') && !own_query(r, to, url))
 		return 1;
-	if (rule->nocanon && rule->prefix && (raw = raw_rest(r, rule)) && !(raw = arena_join(r->arena, path_of(rule->target), raw)))
+	if (rule->nocanon && rule->prefix && (raw = raw_rest(r, rule)) && !(raw = arena_join(r->arena, path_of(target), raw)))
 		return 1;
 	*status = lead_to_url(r, to, url, raw);
 	return 1;

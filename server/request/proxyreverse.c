@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/head.h"
 #include "request/response.h"
 #include "request/sections.h"
 
@@ -23,8 +24,8 @@ int proxy_set_reverse(struct conf_call *call, void *config, int argc, char **arg
 	struct proxy_reversal *v = conf_alloc(call->env, sizeof *v);
 	const struct section *sec = call->context & CONF_SECTIONS ? reading_of(call)->section : NULL;
 
-	if (argc > 1 && strcasecmp(argv[argc - 1], "interpolate") == 0)
-		return conf_fail(call, "leave it out", "interpolate is not available in this release");
+	v->interpolates = argc > 1 && strcasecmp(argv[argc - 1], "interpolate") == 0;
+	argc -= v->interpolates;
 	if (sec && sec->kind == SECTION_LOCATION && argc == 1)
 		v->ours = sec->regex || sec->wild ? "/" : sec->pattern;
 	else if (argc == 2)
@@ -42,7 +43,9 @@ int proxy_set_cookie(struct conf_call *call, void *config, int argc, char **argv
 	struct proxy_reversal *v = conf_alloc(call->env, sizeof *v);
 	bool domain = strcasecmp(call->directive->name, "ProxyPassReverseCookieDomain") == 0;
 
-	(void)argc;
+	if (argc > 2 && strcasecmp(argv[2], "interpolate") != 0)
+		return conf_fail(call, NULL, "\"%s\" is not the word interpolate, which alone may stand there", argv[2]);
+	v->interpolates = argc > 2;
 	v->theirs = conf_strdup(call->env, argv[0]);
 	v->ours = conf_strdup(call->env, argv[1]);
 	append(domain ? &s->cookie_domains : &s->cookie_paths, v);
@@ -173,10 +176,36 @@ static int reverse_cookie(struct request *r, const struct proxy_section *s, stru
 	return b.full ? -1 : 0;
 }
 
+/* ${NAME} replaced, where lines say interpolate; what could not stand in a field stays as it is written. False: no memory. */
+static bool interpolate(struct request *r, struct proxy_reversal **list)
+{
+	struct proxy_reversal *all = NULL, **tail = &all;
+
+	for (const struct proxy_reversal *v = *list; v; v = v->next) {
+		const char *ours = proxy_interpolate(r, v->ours, v->interpolates), *theirs = proxy_interpolate(r, v->theirs, v->interpolates);
+
+		*tail = arena_zalloc(r->arena, sizeof **tail);
+		if (!*tail || !ours || !theirs)
+			return false;
+		(*tail)->ours = http_is_value(text_of(ours)) ? ours : v->ours;
+		(*tail)->theirs = theirs;
+		tail = &(*tail)->next;
+	}
+	*list = all;
+	return true;
+}
+
 int proxy_reverse(struct request *r, struct fields *f)
 {
 	static const char *const urls[] = { "Location", "Content-Location", "URI", "Destination" };
 	const struct proxy_section *s = request_config(r, &proxy_module);
+	struct proxy_section made = *s;
+
+	if (s->interpolate == 1) {
+		if (!interpolate(r, &made.reversals) || !interpolate(r, &made.cookie_domains) || !interpolate(r, &made.cookie_paths))
+			return -1;
+		s = &made;
+	}
 
 	for (unsigned i = 0; i < f->n; i++) {
 		for (size_t k = 0; s->reversals && k < sizeof urls / sizeof *urls; k++)

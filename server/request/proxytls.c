@@ -7,12 +7,42 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "request/sections.h"
+
 #define FILE_MOST (16u << 20)
+
+void proxy_tls_clear(struct proxy_tls *t)
+{
+	*t = (struct proxy_tls){ .depth = -1 };
+	t->engine = t->verify = t->check_name = t->check_cn = t->check_expire = t->crl_check = CONF_UNSET;
+}
+
+#define TAKE(member, unset) m->member = o->member != (unset) ? o->member : b->member
+
+void proxy_tls_merge(struct proxy_tls *m, const struct proxy_tls *b, const struct proxy_tls *o)
+{
+	TAKE(engine, CONF_UNSET);
+	TAKE(verify, CONF_UNSET);
+	TAKE(check_name, CONF_UNSET);
+	TAKE(check_cn, CONF_UNSET);
+	TAKE(check_expire, CONF_UNSET);
+	TAKE(crl_check, CONF_UNSET);
+	TAKE(depth, -1);
+	TAKE(protocols, NULL);
+	TAKE(ca_file, NULL);
+	TAKE(ca_path, NULL);
+	TAKE(crl_file, NULL);
+	TAKE(crl_path, NULL);
+	TAKE(machine_file, NULL);
+	TAKE(machine_path, NULL);
+	TAKE(machine_chain, NULL);
+}
 
 enum { TLS_FLAG, TLS_PATH, TLS_TEXT, TLS_VERIFY, TLS_DEPTH, TLS_CRL_CHECK, TLS_SUITES };
 
@@ -59,14 +89,37 @@ static int set_words(struct conf_call *call, const char **out, int argc, char **
 	return protocols_known(*out) ? 0 : conf_fail(call, "use all, TLSv1.2 and TLSv1.3, with + or - before them", "\"%s\" names no protocol", *out);
 }
 
+/* Where a line is to be noted: the host's, or those of the <Proxy> section that it stands in. NULL: another section, reported. */
+static struct proxy_tls *place_of(struct conf_call *call, struct proxy_host *h)
+{
+	const struct section *sec = call->context & CONF_SECTIONS ? reading_of(call)->section : NULL;
+	struct proxy_place **tail = &h->places;
+
+	if (!(call->context & CONF_SECTIONS))
+		return &h->tls;
+	if (!sec || sec->kind != SECTION_PROXY) {
+		conf_fail(call, "write it in the server's part, in a <VirtualHost>, or in a <Proxy> section", "it cannot stand here");
+		return NULL;
+	}
+	for (; *tail; tail = &(*tail)->next)
+		if ((*tail)->section == sec)
+			return &(*tail)->tls;
+	*tail = conf_alloc(call->env, sizeof **tail);
+	(*tail)->section = sec;
+	proxy_tls_clear(&(*tail)->tls);
+	return &(*tail)->tls;
+}
+
 int proxy_set_tls(struct conf_call *call, void *config, int argc, char **argv)
 {
 	static const char *const verify[] = { "none", "optional", "require", "optional_no_ca", NULL }, *const crl[] = { "none", "leaf", "chain", NULL };
-	struct proxy_tls *t = &((struct proxy_host *)config)->tls;
+	struct proxy_tls *t = place_of(call, config);
 	size_t i = 0;
 	uint64_t n;
 	char *at, *first = argv[0];
 
+	if (!t)
+		return -1;
 	while (i + 1 < sizeof rows / sizeof *rows && strcasecmp(rows[i].name, call->directive->name) != 0)
 		i++;
 	at = (char *)t + rows[i].offset;
@@ -157,9 +210,8 @@ static int read_both(struct conf_env *env, const char *file, const char *folder,
 	return folder ? read_folder(env, folder, all) : 0;
 }
 
-int proxy_tls_finish(struct conf_env *env, struct proxy_host *h)
+static int finish(struct conf_env *env, struct proxy_tls *t)
 {
-	struct proxy_tls *t = &h->tls;
 	static unsigned ids;
 
 	t->id = ++ids;
@@ -174,4 +226,52 @@ int proxy_tls_finish(struct conf_env *env, struct proxy_host *h)
 		conf_report(env, CONF_WARNING, NULL, "name the authorities in SSLProxyCACertificateFile",
 			    "SSLProxyVerify is on, and no authority is named: every connection to a server behind over TLS will fail");
 	return 0;
+}
+
+/* Whether a <Proxy> section is for the worker: by its URL, or that of a balancer that it is a member of. */
+static bool is_for(const struct proxy_host *h, const struct section *sec, const struct proxy_worker *w)
+{
+	const struct proxy_balancer *b = proxy_is_balancer(sec->pattern) ? proxy_balancer_find(h, sec->pattern + 11, strcspn(sec->pattern + 11, "/")) : NULL;
+	struct regex_match match;
+
+	for (const struct proxy_member *m = b ? b->members : NULL; m; m = m->next)
+		if (m->worker == w)
+			return true;
+	if (sec->regex)
+		return regex_run(sec->regex, text_of(w->name), &match) == 1;
+	if (strcmp(sec->pattern, "*") == 0)
+		return true;
+	return sec->wild ? fnmatch(sec->pattern, w->name, 0) == 0 : strncmp(w->name, sec->pattern, sec->length) == 0;
+}
+
+/* All sections that are for it, in order of the text, the last wins. */
+static int finish_worker(struct conf_env *env, struct proxy_host *h, struct proxy_worker *w)
+{
+	struct proxy_tls *all = NULL, *one;
+
+	if (!w->tls)
+		w->tls = &h->tls;
+	for (const struct proxy_place *p = h->places; p; p = p->next) {
+		if (!is_for(h, p->section, w))
+			continue;
+		one = conf_alloc(env, sizeof *one);
+		proxy_tls_clear(one);
+		proxy_tls_merge(one, all ? all : &h->tls, &p->tls);
+		all = one;
+	}
+	if (!all || w->tls_own)
+		return 0;
+	w->tls = all;
+	w->tls_own = true;
+	return finish(env, all);
+}
+
+int proxy_tls_finish(struct conf_env *env, struct proxy_host *h)
+{
+	int rc = finish(env, &h->tls);
+
+	for (const struct proxy_member *m = h->workers; m && rc == 0; m = m->next)
+		if (m->worker->secure)
+			rc = finish_worker(env, h, m->worker);
+	return rc;
 }

@@ -116,7 +116,7 @@ static int make_cells(struct conf_call *call, struct proxy_host *m)
 
 static void set_defaults(struct proxy_worker *w)
 {
-	w->timeout = w->connect_timeout = w->ttl = w->ping = w->acquire = w->flush_wait = w->io_size = w->receive_size = -1;
+	w->timeout = w->connect_timeout = w->ttl = w->address_ttl = w->ping = w->acquire = w->flush_wait = w->io_size = w->receive_size = -1;
 	w->max = w->keepalive = w->flush = -1;
 	w->retry = 60000;
 	w->factor = 100;
@@ -251,7 +251,7 @@ struct proxy_balancer *proxy_balancer_make(struct conf_call *call, struct proxy_
 /* ------------------------------------------------------------------------------------------------ keys */
 
 enum key_kind { KEY_SECONDS, KEY_MS, KEY_NUMBER, KEY_FACTOR, KEY_FLAG, KEY_TEXT, KEY_STATUS, KEY_METHOD, KEY_CODES, KEY_STICKY, KEY_REUSE, KEY_FLUSH,
-		KEY_SEPARATOR, KEY_EXPR, KEY_NOTHING };
+		KEY_SEPARATOR, KEY_EXPR, KEY_CHECK, KEY_TEMPLATE, KEY_UPGRADE, KEY_NOTHING };
 struct key { const char *name; enum key_kind kind; size_t offset; int64_t low, high; };
 #define WORKER(member) offsetof(struct proxy_worker, member)
 #define BALANCER(member) offsetof(struct proxy_balancer, member)
@@ -261,13 +261,14 @@ static const struct key worker_keys[] = {
 	{ "retry", KEY_SECONDS, WORKER(retry), 0, 2147483 }, { "ttl", KEY_SECONDS, WORKER(ttl), 0, 2147483 },
 	{ "ping", KEY_SECONDS, WORKER(ping), 0, 2147483 }, { "acquire", KEY_MS, WORKER(acquire), 1, 2147483 },
 	{ "flushwait", KEY_MS, WORKER(flush_wait), 0, 100000 }, { "max", KEY_NUMBER, WORKER(max), 1, 1000000 },
-	{ "min", KEY_NOTHING, 0, 0, 0 }, { "smax", KEY_NOTHING, 0, 0, 0 }, { "addressttl", KEY_NOTHING, 0, 0, 0 },
+	{ "min", KEY_NOTHING, 0, 0, 0 }, { "smax", KEY_NOTHING, 0, 0, 0 }, { "addressttl", KEY_SECONDS, WORKER(address_ttl), 0, 2147483 },
 	{ "keepalive", KEY_FLAG, WORKER(keepalive), 0, 0 }, { "disablereuse", KEY_REUSE, 0, 0, 0 }, { "enablereuse", KEY_REUSE, 1, 0, 0 },
 	{ "flushpackets", KEY_FLUSH, 0, 0, 0 }, { "flusher", KEY_NOTHING, 0, 0, 0 }, { "iobuffersize", KEY_NUMBER, WORKER(io_size), 512, 65536 },
 	{ "receivebuffersize", KEY_NUMBER, WORKER(receive_size), 0, 1 << 30 }, { "responsefieldsize", KEY_NOTHING, 0, 0, 0 },
 	{ "loadfactor", KEY_FACTOR, WORKER(factor), 0, 0 }, { "lbset", KEY_NUMBER, WORKER(set), 0, 99 }, { "route", KEY_TEXT, WORKER(route), 0, 63 },
 	{ "redirect", KEY_TEXT, WORKER(redirect), 0, 63 }, { "status", KEY_STATUS, 0, 0, 0 }, { "secret", KEY_TEXT, WORKER(secret), 0, 63 },
-	{ "upgrade", KEY_TEXT, WORKER(upgrade), 0, 63 }, { "hcmethod", KEY_TEXT, WORKER(check.method), 0, 15 },
+	{ "upgrade", KEY_UPGRADE, WORKER(upgrade), 0, 63 }, { "hcmethod", KEY_CHECK, WORKER(check.method), 0, 15 },
+	{ "hctemplate", KEY_TEMPLATE, 0, 0, 0 },
 	{ "hcuri", KEY_TEXT, WORKER(check.uri), 0, 1023 }, { "hcinterval", KEY_SECONDS, WORKER(check.interval), 1, 86400 },
 	{ "hcpasses", KEY_NUMBER, WORKER(check.passes), 1, 1000 }, { "hcfails", KEY_NUMBER, WORKER(check.fails), 1, 1000 },
 	{ "hcexpr", KEY_EXPR, WORKER(check.expr_name), 0, 63 }, { .name = NULL },
@@ -381,6 +382,63 @@ static int read_text(struct conf_call *call, const struct key *k, const char *va
 	return 0;
 }
 
+static int read_check(struct conf_call *call, const struct key *k, const char *value, const char **out)
+{
+	static const char *const methods[] = { "NONE", "TCP", "OPTIONS", "HEAD", "GET", "OPTIONS11", "HEAD11", "GET11" };
+
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (strcasecmp(value, methods[i]) == 0) {
+			*out = methods[i];
+			return 0;
+		}
+	return conf_fail(call, "use NONE, TCP, OPTIONS, HEAD or GET, the last three also with 11 behind them; CPING belongs to AJP, and no program is started for a check",
+			 "%s=%s is no health check here", k->name, value);
+}
+
+/* The host that is read; the main server where that is. */
+static struct proxy_host *host_of(struct conf_call *call)
+{
+	return call->target->host[proxy_module.index];
+}
+
+static const struct proxy_template *template_find(const struct proxy_host *h, const char *name)
+{
+	const struct proxy_template *t = h ? h->templates : NULL;
+
+	while (t && strcasecmp(t->name, name) != 0)
+		t = t->next;
+	return t;
+}
+
+static int use_template(struct conf_call *call, struct proxy_worker *w, const char *name)
+{
+	const struct proxy_template *t = template_find(host_of(call), name);
+	int rc = 0;
+
+	if (!t && !(t = template_find(main_of(call), name)))
+		return conf_fail(call, "write before it: ProxyHCTemplate name hcmethod=GET …", "hctemplate=%s: there is no template of that name", name);
+	for (int i = 0; i < t->n && rc == 0; i++)
+		rc = proxy_set_key(call, w, NULL, t->words[i]);
+	return rc;
+}
+
+int proxy_set_template(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct proxy_template *t = conf_alloc(call->env, sizeof *t);
+	struct proxy_host *h = config;
+
+	t->name = conf_strdup(call->env, argv[0]);
+	t->words = conf_alloc(call->env, (size_t)argc * sizeof *t->words);
+	for (int i = 1; i < argc; i++) {
+		if (strncasecmp(argv[i], "hc", 2) != 0 || strncasecmp(argv[i], "hctemplate", 10) == 0)
+			return conf_fail(call, "only hcmethod, hcuri, hcinterval, hcpasses, hcfails and hcexpr stand in a template", "\"%s\" is no key of a health check", argv[i]);
+		t->words[t->n++] = conf_strdup(call->env, argv[i]);
+	}
+	t->next = h->templates;
+	h->templates = t;
+	return 0;
+}
+
 static int set_key(struct conf_call *call, void *config, const struct key *k, const char *value)
 {
 	void *at = (char *)config + k->offset;
@@ -397,6 +455,14 @@ static int set_key(struct conf_call *call, void *config, const struct key *k, co
 		return read_flag(call, k->name, value, at);
 	case KEY_TEXT: case KEY_EXPR:
 		return read_text(call, k, value, at);
+	case KEY_UPGRADE:
+		if (!http_is_token(text_of(value)))
+			return conf_fail(call, "write websocket, ANY or NONE", "%s=%s names no protocol", k->name, value);
+		return read_text(call, k, value, at);
+	case KEY_CHECK:
+		return read_check(call, k, value, at);
+	case KEY_TEMPLATE:
+		return use_template(call, w, value);
 	case KEY_STATUS:
 		return read_status(call, w, value);
 	case KEY_METHOD:

@@ -133,12 +133,23 @@ static const struct proxy_worker *by_turns(const struct proxy_balancer *b, const
 	return best;
 }
 
-static const struct proxy_worker *by_route(const struct proxy_balancer *b, const char *route, const struct choice *c)
+static const struct proxy_worker *of_route(const struct proxy_balancer *b, const char *route, const struct choice *c)
 {
 	for (const struct proxy_member *m = b->members; m; m = m->next)
 		if (m->worker->route && strcmp(m->worker->route, route) == 0 && takes(m->worker, c->now) && !was_tried(m->worker, c->tried, c->ntried))
 			return m->worker;
 	return NULL;
+}
+
+/* The one of the route; else the one that redirect= of those with the route names. */
+static const struct proxy_worker *by_route(const struct proxy_balancer *b, const char *route, const struct choice *c)
+{
+	const struct proxy_worker *w = of_route(b, route, c);
+
+	for (const struct proxy_member *m = b->members; m && !w; m = m->next)
+		if (m->worker->route && m->worker->redirect && strcmp(m->worker->route, route) == 0)
+			w = of_route(b, m->worker->redirect, c);
+	return w;
 }
 
 /* Where all have failed, and none is left by its own state alone, they are asked all the same. */

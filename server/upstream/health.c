@@ -2,7 +2,7 @@
  * health.c - asks members of balancers how they are (mod_proxy_hcheck). Every child has the clock of all checks; whoever first moves the time
  * in the worker's cell on does the check, so that each is done once by some child. Runs in the children's loops.
  *
- * The addresses of names are those that requests have had asked for: until the first one a member with a name is not checked.
+ * A member whose name has no address is not well.
  */
 #include "upstream/pool.h"
 
@@ -210,7 +210,7 @@ static void go_on(struct check *k)
 		end(k, true, "");
 		return;
 	}
-	if (!k->connected && k->worker->secure && secure_start(k->link, proxy_tls(health.site->main), why) < 0) {
+	if (!k->connected && k->worker->secure && secure_start(k->link, proxy_tls(NULL, k->worker), why) < 0) {
 		end(k, false, why);
 		return;
 	}
@@ -242,14 +242,20 @@ static void begin(const struct proxy_worker *w)
 	struct addr to = { .len = 0 };
 	int n;
 
-	if (!k || !(k->answer = malloc(ANSWER_MOST)) || (!w->socket && !pool_address(w, 0, &to))) {
-		free(k ? k->answer : NULL);
+	addresses_want(w);
+	if (!w->socket && !addresses_at(w, 0, &to)) {
+		if (LOAD(w->cell->nameless))
+			note(w, false, "no address is known for its name");
+		free(k);
+		return;
+	}
+	if (!k || !(k->answer = malloc(ANSWER_MOST))) {
 		free(k);
 		return;
 	}
 	k->worker = w;
-	n = snprintf(k->ask, sizeof k->ask, "%s %s HTTP/1.0\r\nHost: %.255s\r\nUser-Agent: Bulkhead (health check)\r\nConnection: close\r\n\r\n",
-		     head ? "HEAD" : options ? "OPTIONS" : "GET", uri, w->authority);
+	n = snprintf(k->ask, sizeof k->ask, "%s %s HTTP/1.%d\r\nHost: %.255s\r\nUser-Agent: Bulkhead (health check)\r\nConnection: close\r\n\r\n",
+		     head ? "HEAD" : options ? "OPTIONS" : "GET", uri, strstr(w->check.method, "11") != NULL, w->authority);
 	k->ask_n = n < 0 ? 0 : (size_t)n < sizeof k->ask ? (size_t)n : sizeof k->ask - 1;
 	list_init(&k->item);
 	k->link = link_open(w, &to, &pending);

@@ -1,9 +1,12 @@
 /*
- * pool.c - idle connections to servers behind, by worker, and the addresses of their names, which the resolver was asked for
- * (handler/proxy.c). Runs in the children, each for itself; all lists are bounded.
+ * pool.c - idle connections to servers behind, by worker, and who waits where max= of them are in use. Runs in the children, each for
+ * itself; all lists are bounded.
  *
  * An idle connection is watched: a server that closes it, or says anything unasked, has it closed at once, so that what is
  * taken has been quiet until then.
+ *
+ * Who waits gets the place of a connection that ends, in order of coming: the place is counted as in use from then on, so that nobody
+ * who comes later has it first.
  */
 #include "upstream/pool.h"
 
@@ -12,22 +15,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define IDLE_MOST 64                    /* of one worker, where max= does not say */
 #define IDLE_MS 60000                   /* where ttl= does not say */
-#define NAME_MS 60000                   /* how long addresses hold */
-#define NO_NAME_MS 5000                 /* and that there are none */
-#define NAMES 256
 
-struct idle { struct list links; unsigned n, used; bool begun; };
-struct name { char host[256]; int64_t until; unsigned n; struct addr at[POOL_ADDRESSES]; };
+struct idle { struct list links, waiters; unsigned n, used, waiting; bool begun; };
 
 static struct {
 	struct loop *loop;
 	struct idle *workers;           /* by worker's id */
-	struct name *names;
-	unsigned nnames, next_name;
 } pool;
 
 void pool_init(struct loop *l)
@@ -44,8 +40,10 @@ static struct idle *idle_of(const struct proxy_worker *w)
 	if (!pool.workers && !(pool.workers = calloc(PROXY_WORKERS, sizeof *pool.workers)))
 		return NULL;
 	i = &pool.workers[w->id];
-	if (!i->begun)
+	if (!i->begun) {
 		list_init(&i->links);
+		list_init(&i->waiters);
+	}
 	i->begun = true;
 	return i;
 }
@@ -125,19 +123,57 @@ void pool_put(struct link *l)
 		drop(l);
 }
 
-unsigned pool_in_use(const struct proxy_worker *w)
+/* ------------------------------------------------------------------------------------------------ max= */
+
+static bool is_full(const struct proxy_worker *w, const struct idle *i)
+{
+	return w->max > 0 && i->used >= (uint64_t)w->max;
+}
+
+bool pool_full(const struct proxy_worker *w)
 {
 	const struct idle *i = idle_of(w);
 
-	return i ? i->used : 0;
+	return i && (is_full(w, i) || i->waiting);
+}
+
+bool pool_wait(const struct proxy_worker *w, struct pool_waiter *p)
+{
+	struct idle *i = idle_of(w);
+
+	if (!i || i->waiting >= POOL_WAITERS)
+		return false;
+	p->waits = true;
+	list_append(&i->waiters, &p->item);
+	i->waiting++;
+	return true;
+}
+
+void pool_leave(const struct proxy_worker *w, struct pool_waiter *p)
+{
+	struct idle *i = idle_of(w);
+
+	if (p->waits && i) {
+		list_remove(&p->item);
+		i->waiting--;
+	}
+	p->waits = false;
 }
 
 void pool_count(const struct proxy_worker *w, int more)
 {
 	struct idle *i = idle_of(w);
 
-	if (i)
-		i->used += (unsigned)more;
+	if (!i)
+		return;
+	i->used += (unsigned)more;
+	if (more < 0 && i->waiting && !is_full(w, i)) {
+		struct pool_waiter *first = list_entry(i->waiters.next, struct pool_waiter, item);
+
+		pool_leave(w, first);
+		i->used++;
+		first->granted(first);
+	}
 }
 
 void pool_free(void)
@@ -149,85 +185,7 @@ void pool_free(void)
 			drop(list_entry(i->links.next, struct link, item));
 	}
 	free(pool.workers);
-	free(pool.names);
 	memset(&pool, 0, sizeof pool);
+	addresses_fini();
 	secure_forget();
-}
-
-/* ------------------------------------------------------------------------------------------------ names */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static struct name *name_find(const char *host)
-{
-	for (unsigned i = 0; i < pool.nnames; i++)
-		if (strcmp(pool.names[i].host, host) == 0)
-			return &pool.names[i];
-	return NULL;
-}
-
-static bool needs_name(const struct proxy_worker *w)
-{
-	return !w->socket && !w->addr.len;
-}
-
-const char *upstream_question(const struct proxy_worker *w)
-{
-	const struct name *n = needs_name(w) ? name_find(w->host) : NULL;
-
-	if (!needs_name(w) || strlen(w->host) >= sizeof n->host)
-		return NULL;
-	return n && n->until > now_ms() ? NULL : w->host;
-}
-
-/* The one that was asked for longest goes where there are too many. */
-static struct name *name_new(const char *host)
-{
-	struct name *n;
-
-	if (!pool.names && !(pool.names = calloc(NAMES, sizeof *pool.names)))
-		return NULL;
-	n = &pool.names[pool.nnames < NAMES ? pool.nnames++ : pool.next_name++ % NAMES];
-	memset(n, 0, sizeof *n);
-	memcpy(n->host, host, strlen(host) + 1);
-	return n;
-}
-
-void upstream_answer(const struct proxy_worker *w, struct text addresses)
-{
-	struct name *n;
-
-	if (strlen(w->host) >= sizeof n->host || !((n = name_find(w->host)) || (n = name_new(w->host))))
-		return;
-	if (!addresses.n && n->n) {             /* the old ones are better than none */
-		n->until = now_ms() + NO_NAME_MS;
-		return;
-	}
-	n->n = 0;
-	for (const char *p = addresses.p; p && p < addresses.p + addresses.n && n->n < POOL_ADDRESSES; p += strlen(p) + 1)
-		if (addr_parse(&n->at[n->n], p, 0) == 0)
-			n->n++;
-	n->until = now_ms() + (n->n ? NAME_MS : NO_NAME_MS);
-}
-
-bool pool_address(const struct proxy_worker *w, unsigned at, struct addr *a)
-{
-	const struct name *n;
-
-	if (!needs_name(w)) {
-		*a = w->addr;
-		return at == 0;
-	}
-	n = name_find(w->host);
-	if (!n || at >= n->n)
-		return false;
-	*a = n->at[at];
-	addr_set_port(a, w->port);
-	return true;
 }

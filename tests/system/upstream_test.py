@@ -1,0 +1,206 @@
+"""Servers behind: places that are waited for (max=), names, lines that hold variables, health checks by template, TLS by place; over real sockets."""
+import collections
+import http.client
+import re
+import select
+import socket
+import ssl
+import threading
+import unittest
+
+from server import ServerTest, certificate, wait_for
+
+CONFIG = '''
+StartServers 1
+MinSpareServers 1
+MaxSpareServers 1
+MaxRequestWorkers 400
+ServerLimit 1
+ProxyPassInterpolateEnv On
+SetEnvIf X-To "(.+)" TO=$1
+ProxyPass "/one/" "http://@BACK@/one/" max=1
+ProxyPass "/full/" "http://@BACK@/full/" max=1
+ProxyPass "/short/" "http://@BACK@/short/" max=1 acquire=50
+ProxyPass "/inter/" "http://@BACK@/to-${TO}/" interpolate
+ProxyPass "/app/" "http://@BACK@/s/" mapping=servlet
+ProxyPass "/ping/" "http://@BACK@/ping/" ping=1 retry=0
+ProxyPass "/nowhere/" "http://no-such-name.invalid/"
+ProxyHCTemplate quick hcmethod=GET hcuri=/health hcinterval=1
+<Proxy "balancer://checked">
+    BalancerMember "http://localhost:@PORTOF@" hctemplate=quick
+</Proxy>
+SSLProxyEngine on
+ProxyPass "/tls/" "https://@SECURE@/tls/"
+ProxyPass "/known/" "https://@SECURE@/known/"
+ProxyPass "/other/" "https://@SECURE@/other/"
+<Proxy "https://@SECURE@/known/">
+    SSLProxyVerify require
+    SSLProxyCACertificateFile "@cert@"
+</Proxy>
+<Proxy "https://@SECURE@/other/">
+    SSLProxyVerify require
+    SSLProxyCACertificateFile "@OTHER@"
+</Proxy>
+ProxyPass "/" "http://@BACK@/"
+'''
+# line of the configuration, what is said of it
+REFUSED = [
+    ('ProxySourceAddress 127.0.0.2', 'ProxySourceAddress.*\n?.*routing table'),
+    ('ProxySCGISendfile On', 'ProxySCGISendfile.*\n?.*send the file itself'),
+    ('ProxyPass /a http://127.0.0.1:1/ mapping=odd', 'mapping=odd'),
+    ('ProxyPass /a http://127.0.0.1:1/ hcmethod=CPING', 'hcmethod=CPING'),
+    ('ProxyPass /a http://127.0.0.1:1/ hctemplate=none', 'no template of that name'),
+    ('ProxyPass /a http://127.0.0.1:1/ upgrade="a b"', 'names no protocol'),
+    ('ProxyHCTemplate t timeout=1', 'no key of a health check'),
+    ('ProxyHTMLEnable On', 'ProxyPassReverse changes fields'),
+    ('ProxyFtpDirCharset utf-8', 'no FTP'),
+]
+
+
+class Back:
+    """Answers with the request's line; /…/hold once `released` is set; a body is asked for where the path says continue."""
+
+    def __init__(self, tls=None):
+        self.seen, self.open, self.most, self.tls = [], 0, 0, tls
+        self.released = threading.Event()
+        self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
+        self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                s = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        try:
+            self.talk(self.tls.wrap_socket(s, server_side=True) if self.tls else s)
+        except OSError:
+            pass
+
+    def talk(self, s):
+        with s, s.makefile('rb') as f:
+            while line := f.readline().decode().strip():
+                fields = {}
+                while field := f.readline().decode().strip():
+                    name, value = field.split(':', 1)
+                    fields[name.lower()] = value.strip()
+                self.seen.append(line)
+                if '/continue' in line and fields.get('expect') == '100-continue':
+                    s.sendall(b'HTTP/1.1 100 Continue\r\n\r\n')
+                elif 'expect' in fields:
+                    s.recv(1)
+                    return
+                f.read(int(fields.get('content-length', 0)))
+                if '/hold' in line:
+                    self.open += 1
+                    self.most = max(self.most, self.open)
+                    self.released.wait(60)
+                    self.open -= 1
+                s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(line), line.encode()))
+
+
+class Upstreams(ServerTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificate())
+        cls.back, cls.secure = Back(), Back(tls)
+        cls.addClassCleanup(cls.back.listener.close)
+        cls.addClassCleanup(cls.secure.listener.close)
+        words = {'@BACK@': cls.back.address, '@PORTOF@': cls.back.address.split(':')[1], '@SECURE@': cls.secure.address,
+                 '@OTHER@': certificate('other')[0]}
+        cls.s = cls.shared(re.sub('|'.join(words), lambda m: words[m.group()], CONFIG), {'htdocs/a.txt': 'a'}).start()
+
+    def setUp(self):
+        self.back.released.clear()
+        self.back.most = 0
+        self.addCleanup(self.back.released.set)
+
+    def begin(self, path, **kw):
+        c = http.client.HTTPConnection('127.0.0.1', self.s.port, timeout=60)
+        c.request(kw.pop('method', 'GET'), path, **kw)
+        self.addCleanup(c.close)
+        return c
+
+    def ask(self, path, **kw):
+        answer = self.begin(path, **kw).getresponse()
+        return answer.status, answer.read().decode()
+
+    def saw(self, path):
+        return [line for line in self.back.seen if line.split(' ')[1] == path]
+
+    def test_requests_beyond_max_wait_in_order(self):
+        first = self.begin('/one/hold')
+        wait_for(lambda: self.saw('/one/hold'), 'the first request')
+        gone, *others = [self.begin('/one/%d/hold' % n) for n in range(4)]
+        gone.close()
+        self.assertEqual(self.ask('/free')[0], 200)
+        self.assertEqual([line for line in self.back.seen if line.startswith('GET /one/') and line != 'GET /one/hold HTTP/1.1'], [])
+        self.back.released.set()
+        self.assertEqual([c.getresponse().status for c in (first, *others)], [200] * 4)
+        self.assertEqual(self.back.most, 1)
+
+    def test_who_waited_for_acquire_gets_503(self):
+        first = self.begin('/short/hold')
+        wait_for(lambda: self.saw('/short/hold'), 'the first request')
+        self.assertEqual(self.ask('/short/x')[0], 503)
+        self.s.logged(r'BH0748.*/short/.*acquire=')
+        self.back.released.set()
+        self.assertEqual(first.getresponse().status, 200)
+        self.assertEqual(self.ask('/short/y')[0], 200)
+
+    def test_no_more_than_so_many_wait(self):
+        first = self.begin('/full/hold')
+        wait_for(lambda: self.saw('/full/hold'), 'the first request')
+        others = [self.begin('/full/w') for _ in range(256 + 5)]
+        wait_for(lambda: len(select.select([c.sock for c in others], [], [], 0)[0]) == 5, 'five answers before their turn', timeout=60)
+        self.back.released.set()
+        self.assertEqual(first.getresponse().status, 200)
+        self.assertEqual(collections.Counter(c.getresponse().status for c in others), {200: 256, 503: 5})
+
+    def test_names_without_addresses_are_told_with_their_line(self):
+        line = 1 + CONFIG.split('\n').index('ProxyPass "/nowhere/" "http://no-such-name.invalid/"')
+        self.s.logged(r'BH0754.*case\.conf:%d: no address is known for the host of http://no-such-name' % line, timeout=120)
+        self.assertEqual(self.ask('/nowhere/x')[0], 502)
+
+    def test_checks_of_a_template_need_no_request(self):
+        wait_for(lambda: self.saw('/health'), 'a health check of a name', timeout=60)
+
+    def test_variables_in_lines(self):
+        self.assertEqual(self.ask('/inter/x', headers={'X-To': 'b'}), (200, 'GET /to-b/x HTTP/1.1'))
+        self.assertEqual(self.ask('/inter/x'), (200, 'GET /to-/x HTTP/1.1'))
+        self.assertEqual(self.ask('/inter/x', headers={'X-To': 'a b'})[1], 'GET /to-a%20b/x HTTP/1.1')
+
+    def test_paths_of_servlets(self):
+        for path, sent in (('/app/x', '/s/x'), ('/app;v=1/x;y=2/z', '/s/x;y=2/z'), ('/app/a/..;v/b', '/s/b'), ('/app/..;/admin', '/app/..;/admin'),
+                           ('/app/', '/s/'), ('/app/a/..;', '/s/'), ('/apples', '/apples'), ('/x/..;a/app/b', '/s/b')):
+            with self.subTest(path):
+                self.assertEqual(self.ask(path), (200, 'GET %s HTTP/1.1' % sent))
+
+    def test_a_sign_of_life_before_the_body(self):
+        self.assertEqual(self.ask('/ping/continue', method='POST', body='body'), (200, 'POST /ping/continue HTTP/1.1'))
+        self.assertEqual(self.ask('/ping/x', method='POST', body='body')[0], 503)
+        self.s.logged('BH0755.*ping=')
+        self.assertEqual(self.ask('/ping/x')[0], 200)
+
+    def test_tls_by_place(self):
+        self.assertEqual(self.ask('/tls/x')[0], 200)
+        self.assertEqual(self.ask('/known/x')[0], 200)
+        self.assertEqual(self.ask('/other/x')[0], 502)
+        self.s.logged('BH0748.*/other/x.*SSLProxyVerify')
+
+    def test_what_is_refused(self):
+        for line, words in REFUSED:
+            with self.subTest(line):
+                done = self.configure(line + '\n').run('-t')
+                self.assertNotEqual(done.returncode, 0)
+                self.assertRegex(done.stdout + (done.stderr or ''), words)
+
+
+if __name__ == '__main__':
+    unittest.main()
