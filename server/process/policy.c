@@ -110,6 +110,7 @@ void policy_crashed(struct policy_backoff *b, enum policy_end how, uint64_t fing
 	if (age >= POLICY_HEALTHY || how == POLICY_NORMAL)
 		*b = (struct policy_backoff){ .until = now };
 	b->since = now;
+	b->by_hand = false;
 	if (how == POLICY_NORMAL)
 		return;
 	other = fingerprint && b->fingerprint && fingerprint != b->fingerprint;
@@ -128,6 +129,14 @@ void policy_crashed(struct policy_backoff *b, enum policy_end how, uint64_t fing
 	b->until = now + delay;
 }
 
+void policy_killed(struct policy_backoff *b, int64_t now)
+{
+	if (!b->failures)               /* the slot stays its generation's until its successor lives */
+		b->failures = 1;
+	b->by_hand = true;
+	b->since = b->until = now;
+}
+
 int64_t policy_due(const struct policy_backoff *b, bool alone)
 {
 	return alone && b->until > b->since + POLICY_ALONE ? b->since + POLICY_ALONE : b->until;
@@ -135,7 +144,7 @@ int64_t policy_due(const struct policy_backoff *b, bool alone)
 
 static int64_t tokens(const struct policy_bucket *b, int64_t now)
 {
-	int64_t full = (int64_t)POLICY_BURST * 1000, milli = b->milli + (now - b->filled) * POLICY_RATE;
+	int64_t full = b->burst * 1000, milli = b->milli + (now - b->filled) * b->rate;
 
 	return !b->filled || milli > full ? full : milli < 0 ? 0 : milli;
 }
@@ -154,5 +163,5 @@ int64_t policy_token_due(const struct policy_bucket *b, int64_t now)
 {
 	int64_t milli = tokens(b, now);
 
-	return milli >= 1000 ? now : now + (1000 - milli + POLICY_RATE - 1) / POLICY_RATE;
+	return milli >= 1000 ? now : now + (1000 - milli + b->rate - 1) / b->rate;
 }

@@ -54,6 +54,7 @@ struct policy_backoff {
 	int64_t until;                  /* not before this time */
 	int64_t since;                  /* the last end */
 	uint64_t fingerprint;           /* of the last crash, 0 = not known */
+	bool by_hand;                   /* the last end was policy_killed's */
 };
 #define POLICY_DELAY_FIRST 100          /* ms */
 #define POLICY_DELAY_LAST 30000
@@ -66,13 +67,21 @@ void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, i
 /* The same, where crashes can be told apart: another fault than the last one's, of a process that was not young, is no
  * repetition, and its successor begins at once. fingerprint 0 = not known. */
 void policy_crashed(struct policy_backoff *b, enum policy_end how, uint64_t fingerprint, int64_t born, int64_t now);
+/* It had begun to serve, and was killed from outside, which is no fault of its own: its successor begins at once. */
+void policy_killed(struct policy_backoff *b, int64_t now);
 /* When the next try is due; alone = no other process of its kind is alive. */
 int64_t policy_due(const struct policy_backoff *b, bool alone);
 
-/* For all slots together: so many replacements of failed processes a second, and so many at once. */
+/*
+ * For all slots together: so many replacements a second, and so many at once. Of processes that failed; and of those that were killed
+ * from outside, where only a storm without end has to be bounded: starting one costs the master less than 2 ms.
+ */
 #define POLICY_RATE 8
 #define POLICY_BURST 16
+#define POLICY_HAND_RATE 50
+#define POLICY_HAND_BURST 100
 struct policy_bucket {
+	int64_t rate, burst;
 	int64_t filled;                 /* time of the last filling; 0 = never: full */
 	int64_t milli;                  /* thousandths of a token */
 };

@@ -51,7 +51,7 @@ static const int event_signal[SLOT_EVENTS] = {
 
 static struct slot *table;
 static unsigned nslots, used;
-static struct policy_bucket bucket;
+static struct policy_bucket failed = { .rate = POLICY_RATE, .burst = POLICY_BURST }, killed = { .rate = POLICY_HAND_RATE, .burst = POLICY_HAND_BURST };
 static int64_t fork_retry, fork_delay;
 static bool gated;                      /* children wait with their first connection */
 static int64_t gate_told;               /* since when all older ones are told to stop; 0 = not all are */
@@ -89,6 +89,11 @@ static bool any_serves(const struct generation *g)
 	return false;
 }
 
+static struct policy_bucket *bucket_of(const struct slot *s)
+{
+	return s->backoff.by_hand ? &killed : &failed;
+}
+
 /* Whether a free slot has to wait before it is tried again for g. With nobody alive, one is always tried. */
 static bool must_wait(const struct slot *s, const struct generation *g, bool alone, int64_t now)
 {
@@ -96,7 +101,7 @@ static bool must_wait(const struct slot *s, const struct generation *g, bool alo
 		return false;
 	if (policy_due(&s->backoff, alone) > now)
 		return true;
-	return !alone && policy_token_due(&bucket, now) > now;
+	return !alone && policy_token_due(bucket_of(s), now) > now;
 }
 
 int64_t slots_due(const struct generation *g, int64_t now)
@@ -112,7 +117,7 @@ int64_t slots_due(const struct generation *g, int64_t now)
 			continue;
 		at = policy_due(&s->backoff, alone);
 		if (at <= now)
-			at = policy_token_due(&bucket, now);
+			at = policy_token_due(bucket_of(s), now);
 		if (at < due)
 			due = at;
 	}
@@ -235,7 +240,7 @@ unsigned slots_spawn(struct generation *g, unsigned count, int64_t now)
 
 		if (i < 0)
 			break;
-		if (table[i].generation == g && table[i].backoff.failures && !policy_take(&bucket, now) &&
+		if (table[i].generation == g && table[i].backoff.failures && !policy_take(bucket_of(&table[i]), now) &&
 		    !alone)
 			break;
 		if (start(g, (unsigned)i, now) < 0)
@@ -543,7 +548,10 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 			g->failed_starts++;
 		if (s->state != SLOT_STARTING && !hung && (how == POLICY_CRASH || how == POLICY_SANDBOX))
 			upgrade_crashed();
-		policy_crashed(&s->backoff, how, fingerprint, s->born, now);
+		if (how == POLICY_KILLED && s->state != SLOT_STARTING)
+			policy_killed(&s->backoff, now);
+		else
+			policy_crashed(&s->backoff, how, fingerprint, s->born, now);
 		step(s, SLOT_REAPED);
 		s->pid = 0;
 		forget_child(i);

@@ -147,7 +147,7 @@ class Kills(Life):
                     kills += 1
                 time.sleep(0.06)
             self.assertEqual(kills, 60)
-            wait_for(lambda: len(s.workers()) >= 1, 'a child is there again')
+            wait_for(lambda: len(s.workers()) == 8, 'all children are there again, without any back-off', 10)
             before = len(clients.answered)
             wait_for(lambda: len(clients.answered) > before + 20, 'requests are served again', 15)
         clients.tell(self, kills=kills, master_ticks=ticks(s.pid) - used)

@@ -182,9 +182,25 @@ static void test_backoff_young(void **state)
 	assert_int_equal(policy_due(&b, false), 1111);
 }
 
+/* Killed from outside once it served: no delay, however often and however young; its own failures count as before. */
+static void test_no_backoff_for_kills(void **state)
+{
+	struct policy_backoff b = { 0 };
+
+	(void)state;
+	for (int64_t t = 1000; t < 1100; t += 10) {
+		policy_killed(&b, t);
+		assert_int_equal(policy_due(&b, false), t);
+		assert_true(b.by_hand);
+	}
+	policy_crashed(&b, POLICY_CRASH, 0, 1100, 1110);
+	assert_false(b.by_hand);
+	assert_int_equal(policy_due(&b, false), 1210);
+}
+
 static void test_bucket(void **state)
 {
-	struct policy_bucket b = { 0 };
+	struct policy_bucket b = { .rate = POLICY_RATE, .burst = POLICY_BURST };
 	int64_t now = 5000;
 	int taken = 0;
 
@@ -213,7 +229,7 @@ int main(void)
 		cmocka_unit_test(test_plans),	      cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_wanted),	      cmocka_unit_test(test_wanted_settles),
 		cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_backoff_by_fault), cmocka_unit_test(test_bucket),
+		cmocka_unit_test(test_backoff_young), cmocka_unit_test(test_backoff_by_fault), cmocka_unit_test(test_no_backoff_for_kills), cmocka_unit_test(test_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
