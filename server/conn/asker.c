@@ -74,6 +74,19 @@ void asker_over(struct request *r, enum handler_end how)
 	}
 }
 
+int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes, int64_t low, int64_t high, int64_t rate)
+{
+	int64_t limit = low;
+
+	if (!low)
+		return heard + a->settings->timeout;
+	if (rate)
+		limit += (int64_t)(bytes < INT64_MAX / 1000 ? bytes * 1000 : INT64_MAX) / rate;
+	if (high && limit > high)
+		limit = high;
+	return began + limit;
+}
+
 /* ------------------------------------------------------------------------------------------------ the access log */
 
 static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)

@@ -40,6 +40,17 @@ static unsigned ask(struct conn *c, void *const *section, const char **why)
 	return c->late.over ? too_much(c, why) : 0;
 }
 
+/* RFC 9113, 9.2.3: nobody is asked behind the handshake, since it would not be known for which stream. The client may come again with HTTP/1.1. */
+static unsigned not_here(struct conn *c, struct client *client, const char **why)
+{
+	log_infox(&client->about, LOG_SSL, "BH0801",
+		  "stream reset with HTTP_1_1_REQUIRED: the client was to be asked for its certificate, which HTTP/2 forbids behind the handshake; ask in the handshake "
+		  "(SSLVerifyClient in the host), or leave h2 out of Protocols of %s", c->host->name ? c->host->name : "this host");
+	asker_of(client)->needs_http1 = true;
+	*why = "a certificate cannot be asked for in HTTP/2";
+	return 403;
+}
+
 unsigned certificate_place(struct client *client, void *const *section, struct arena *a, const char **user, const char **why)
 {
 	struct conn *c = conn_of(client);
@@ -58,6 +69,8 @@ unsigned certificate_place(struct client *client, void *const *section, struct a
 		case TLS_PLACE_REFUSED:
 			return 403;
 		case TLS_PLACE_ASKS:
+			if (c->speech != &h1_speech)
+				return not_here(c, client, why);
 			if ((status = ask(c, section, why)) != 0)
 				return status;
 			continue;               /* the answer was there already */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/effort.h"
+#include "conn/h2conf.h"
 #include "http/proxyheader.h"
 #include "log/target.h"
 #include "request/logline.h"
@@ -95,7 +96,7 @@ static unsigned exports(struct client *client, void *const *section)
 static const struct client_ops client_ops = {
 	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .subject = subject, .strict = strict, .knows = lookup_knows,
 	.ask = lookup_ask, .work = work_ask, .worked = work_done,
-	.exports = exports, .spawn = spawn_begin, .spawn_over = spawn_end,
+	.exports = exports, .begins = h2_hint, .spawn = spawn_begin, .spawn_over = spawn_end,
 	.upstream_get = backend_get, .upstream_put = backend_put,
 };
 
@@ -247,11 +248,35 @@ static const struct tls_policy *choose(void *ctx, struct text sni)
 	return host_config(h, &tls_module);
 }
 
+/* What the chosen host speaks, for ALPN. HTTP/1 always: whoever offers no more is served. */
+static void applications(void *ctx, bool fits_h2, struct tls_applications *to)
+{
+	static const char *const names[2][2] = { { "http/1.1", "http/1.0" }, { "h2", NULL } };
+	const struct conn *c = ctx;
+	const struct protocols *p = &c->settings->protocols;
+	const struct h2_settings *h2 = host_config(c->host, &h2_module);
+	bool told[2] = { false, h2->modern == 1 && !fits_h2 };
+
+	to->n = 0;
+	to->by_client = !c->settings->honor_order;
+	for (int i = 0; i <= p->n; i++) {
+		int which = i < p->n && p->at[i] != PROTOCOL_HTTP1;
+
+		if ((i < p->n && p->at[i] == PROTOCOL_H2C) || told[which])
+			continue;
+		told[which] = true;
+		for (int k = 0; k < 2 && names[which][k]; k++)
+			to->name[to->n++] = names[which][k];
+	}
+}
+
 static void begin_http(struct conn *c)
 {
+	bool h2 = c->tls && text_is(tls_alpn(c->tls), "h2");
+
 	conn_state(c, CONN_HEAD);
 	c->head_began = loop_now(c->server->loop);
-	if (h1_begin(c) < 0)
+	if ((h2 ? h2_begin(c) : h1_begin(c)) < 0)
 		conn_break(c, "out of memory");
 }
 
@@ -259,7 +284,7 @@ static void note_activity(struct conn *c);
 
 static void begin_handshake(struct conn *c)
 {
-	c->chooser = (struct tls_chooser){ .ctx = c, .choose = choose };
+	c->chooser = (struct tls_chooser){ .ctx = c, .choose = choose, .applications = applications };
 	c->tls = tls_start(&c->io, &c->chooser);
 	c->own.client.secure = true;
 	conn_state(c, CONN_HANDSHAKE);

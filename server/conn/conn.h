@@ -22,6 +22,8 @@
 /* Timeout KeepAlive MaxKeepAliveRequests KeepAliveTimeout LimitRequestLine LimitRequestFields LimitRequestFieldSize
  * RequestReadTimeout HttpProtocolOptions Protocols … */
 extern struct conf_module conn_module;
+/* H2… (h2conf.c) */
+extern struct conf_module h2_module;
 
 struct conn_listener {
 	int fd;                                 /* non-blocking, shared by all children */

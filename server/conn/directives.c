@@ -43,6 +43,9 @@ static void *merge_host(struct conf_env *env, const void *base, const void *over
 	}
 	if (!s->exempt)
 		s->exempt = b->exempt;
+	CONF_INHERIT(s, b, honor_order, CONF_UNSET);
+	if (s->protocols.n < 0)
+		s->protocols = b->protocols;
 	s->methods = b->methods;                /* outside of hosts alone */
 	CONF_INHERIT(s, b, read_handshake, CONF_UNSET);
 	CONF_INHERIT(s, b, read_header, CONF_UNSET);
@@ -74,6 +77,9 @@ static int finish_host(struct conf_env *env, void *config, const char *host_name
 	DEFAULT(per_address, 0);
 	DEFAULT(address_bits4, 32);
 	DEFAULT(address_bits6, 64);
+	DEFAULT(honor_order, 1);
+	if (s->protocols.n < 0)
+		s->protocols = (struct protocols){ 1, { PROTOCOL_HTTP1 } };
 	DEFAULT(read_handshake, 10000);
 	if (s->read_header == -1) {
 		s->read_header = 20000;
@@ -173,14 +179,19 @@ static int set_exempt(struct conf_call *call, void *config, int argc, char **arg
 
 static int set_protocols(struct conf_call *call, void *config, int argc, char **argv)
 {
-	(void)config;
+	static const char *const names[PROTOCOLS] = { [PROTOCOL_HTTP1] = "http/1.1", [PROTOCOL_H2] = "h2", [PROTOCOL_H2C] = "h2c" };
+	struct conn_settings *s = config;
+
+	s->protocols.n = 0;
 	for (int i = 0; i < argc; i++) {
-		if (!strcasecmp(argv[i], "http/1.1"))
-			continue;
-		if (!strcasecmp(argv[i], "h2") || !strcasecmp(argv[i], "h2c"))
-			conf_note(call, NULL, "HTTP/2 (%s) is not available in this release: clients are served with HTTP/1.1", argv[i]);
-		else
+		signed char p = 0;
+
+		while (p < PROTOCOLS && strcasecmp(argv[i], names[p]) != 0)
+			p++;
+		if (p == PROTOCOLS)
 			return conf_fail(call, "the protocols are http/1.1, h2 and h2c", "\"%s\" is no protocol known here", argv[i]);
+		if (!protocols_has(&s->protocols, p))
+			s->protocols.at[s->protocols.n++] = p;
 	}
 	return 0;
 }
@@ -219,10 +230,6 @@ static int set_register_method(struct conf_call *call, void *config, int argc, c
 	return 0;
 }
 
-static const char h2_reason[] = "HTTP/2 is not available in this release";
-#define H2(n) { .name = n, .help = "Accepted: HTTP/2 is not available in this release", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3, \
-		.set = conf_set_notice, .extra = h2_reason }
-
 static const struct conf_directive directives[] = {
 	{ .name = "Timeout", .help = "Seconds that a client may take or give no byte", .value = "60", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1,
 	  .set = conf_set_seconds, .offset = FIELD(timeout), .low = 1, .high = 86400 },
@@ -244,12 +251,11 @@ static const struct conf_directive directives[] = {
 	{ .name = "RequestReadTimeout", .help = "Seconds for handshake, head and body, and the slowest rate", .value = "handshake=10 header=20-40,MinRate=500 body=20,MinRate=500",
 	  .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3, .set = set_read_timeout },
 	{ .name = "Protocols", .help = "The protocols that are spoken", .value = "http/1.1", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .set = set_protocols },
-	{ .name = "ProtocolsHonorOrder", .help = "Accepted: one protocol is spoken", .value = "On", .contexts = CONF_RSRC, .args = CONF_FLAG,
-	  .set = conf_set_notice, .extra = h2_reason },
+	{ .name = "ProtocolsHonorOrder", .help = "Whether the order of Protocols counts, not the client's", .value = "On", .contexts = CONF_RSRC, .args = CONF_FLAG,
+	  .set = conf_set_flag, .offset = FIELD(honor_order) },
 	{ .name = "HttpProtocolOptions", .help = "How strictly requests are read", .value = "Strict LenientMethods Require1.0", .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 3,
 	  .set = set_http_options },
 	{ .name = "RegisterHttpMethod", .help = "Methods that count as registered", .contexts = CONF_GLOBAL, .args = CONF_ITERATE, .set = set_register_method },
-	H2("H2Direct"), H2("H2Push"), H2("H2Upgrade"), H2("H2ModernTLSOnly"), H2("H2MaxSessionStreams"), H2("H2WindowSize"), H2("H2EarlyHints"),
 	{ 0 }
 };
 

@@ -351,7 +351,22 @@ static enum head_result parse_head(struct h1 *h, const char *p, size_t n, size_t
 	return result;
 }
 
-/* Reads a head. False: wait, or the connection is on its way out. */
+/* n bytes of it have come. False: no more is there. */
+static bool wait_for_head(struct h1 *h, size_t n)
+{
+	struct conn *c = h->c;
+	ssize_t got;
+
+	give_arena(h);
+	if (n && !c->head_began)
+		c->head_began = loop_now(c->server->loop);
+	got = input_more(c);
+	if (got == 0)
+		conn_bye(c);            /* the client has said all */
+	return got > 0;
+}
+
+/* Reads a head. False: wait, the connection is on its way out, or has gone over to HTTP/2. */
 static bool do_head(struct h1 *h)
 {
 	struct conn *c = h->c;
@@ -367,6 +382,16 @@ static bool do_head(struct h1 *h)
 	}
 	if (n && s->o.activity)
 		activity_head(s->o.activity);
+	switch (h2_preface(c, p, n)) {
+	case H2_PREFACE_WHOLE:
+		if (h2_begin(c) < 0)
+			conn_break(c, "out of memory");
+		return false;
+	case H2_PREFACE_MORE:
+		return wait_for_head(h, n);
+	case H2_PREFACE_NOT:
+		break;
+	}
 	enum head_result result = parse_head(h, p, n, &used);
 	if (result != HEAD_MORE) {
 		/* The head's texts must outlive the buffer: a handler may wait, and other connections use it meanwhile. */
@@ -381,16 +406,12 @@ static bool do_head(struct h1 *h)
 		s->in_at += whole;
 		h->stream.in_bytes = whole;
 		h->head_seen = 0;
+		if (result == HEAD_DONE && h2_upgrade(c, &h->head))
+			return false;
 		start_request(h, result);
 		return true;
 	}
-	give_arena(h);
-	if (n && !c->head_began)
-		c->head_began = loop_now(s->loop);
-	ssize_t got = input_more(c);
-	if (got == 0)
-		conn_bye(c);            /* the client has said all */
-	return got > 0;
+	return wait_for_head(h, n);
 }
 
 /* Reads on in the request's body. False: wait. */
@@ -468,6 +489,11 @@ static void run(struct conn *c)
 			break;
 		if ((c->own.client.requests - requests >= TURN_REQUESTS || effort_tired()) && !h->stream.request && c->state == CONN_HEAD)
 			c->again = true;
+	}
+	if (c->speech != &h1_speech) {          /* h is no more */
+		if (!c->gone)
+			c->speech->run(c);
+		return;
 	}
 	if (h->stream.request && h->stream.filter && !h->ended && !c->gone && !c->again && !c->blocked)
 		filter_idle(&h->stream);

@@ -14,21 +14,9 @@ static int64_t last_heard(const struct conn *c)
 	return c->got_at > c->sent_at ? c->got_at : c->sent_at;
 }
 
-/*
- * RequestReadTimeout: `low` ms from `began`, more as bytes come at the least rate, with an upper bound where one is given.
- * low 0: Timeout alone counts, anew with each byte.
- */
 static int64_t read_limit(const struct conn *c, int64_t began, uint64_t bytes, int64_t low, int64_t high, int64_t rate)
 {
-	int64_t limit = low;
-
-	if (!low)
-		return last_heard(c) + c->settings->timeout;
-	if (rate)
-		limit += (int64_t)(bytes < INT64_MAX / 1000 ? bytes * 1000 : INT64_MAX) / rate;
-	if (high && limit > high)
-		limit = high;
-	return began + limit;
+	return asker_read_limit(&c->own, began, last_heard(c), bytes, low, high, rate);
 }
 
 int64_t h1_due(const struct conn *c)

@@ -31,6 +31,16 @@
 #define WIRE_FULL (64 * 1024)
 
 struct exempt { struct prefix prefix; const struct exempt *next; };
+enum { PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_H2C, PROTOCOLS };
+struct protocols { int n; signed char at[PROTOCOLS]; };         /* the preferred one first; n -1 = unset */
+static inline bool protocols_has(const struct protocols *p, int protocol)
+{
+	for (int i = 0; i < p->n; i++)
+		if (p->at[i] == protocol)
+			return true;
+	return false;
+}
+
 struct method_name { const char *name; const struct method_name *next; };
 struct conn_settings {          /* conn_module's host structure; milliseconds */
 	int64_t timeout, keepalive_timeout;
@@ -41,6 +51,8 @@ struct conn_settings {          /* conn_module's host structure; milliseconds */
 	const struct method_name *methods;      /* RegisterHttpMethod */
 	int64_t per_address, address_bits4, address_bits6;      /* MaxConnectionsPerAddress; 0 = no limit */
 	const struct exempt *exempt;            /* MaxConnectionsPerAddressExcept */
+	struct protocols protocols;
+	int honor_order;                        /* ProtocolsHonorOrder */
 	int64_t read_handshake, read_header, read_header_max, read_header_rate, read_body, read_body_max, read_body_rate;
 };
 
@@ -265,6 +277,12 @@ ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n);
 int output_must(struct conn *c, const void *p, size_t n);
 /* How many body bytes output_must should be given now; 0 = wait until the socket takes more, or for the next turn. */
 size_t output_space(struct conn *c);
+/*
+ * Where n bytes, at most RECORD_SIZE, can be laid down in one piece; output_laid then says how many were. NULL: wait, as output_space
+ * says 0, or broken.
+ */
+char *output_lay(struct conn *c, size_t n);
+void output_laid(struct conn *c, size_t n);
 /* Makes a TLS record of what is gathered, so that what GnuTLS pushes next comes behind it. 0 or -1. There is always room. */
 int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
@@ -345,6 +363,11 @@ void asker_log(struct conn *c, struct request *r, bool aborted);
 void asker_over(struct request *r, enum handler_end how);
 /* Whether the method is one that HttpProtocolOptions lets through. */
 bool asker_method(const struct conn_settings *set, const struct request *r);
+/*
+ * RequestReadTimeout: `low` ms from `began`, more as bytes come at the least rate, with an upper bound where one is given.
+ * low 0: Timeout alone counts, anew with each byte (`heard`: when the last came). When (ms) that is.
+ */
+int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes, int64_t low, int64_t high, int64_t rate);
 /* An arena for a request: the server keeps one at hand, so that idle connections own none. NULL = no memory. */
 struct arena *asker_arena(struct conn_server *s);
 void asker_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */
@@ -356,5 +379,14 @@ int h1_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
 bool h1_body_over(const struct conn *c, uint64_t most);
 /* The present request is the connection's last; what still comes is dropped. */
 void h1_last(struct conn *c);
+
+/* h2.c and its like: HTTP/2 on a connection (h2.h is for its own files). Replaces what is spoken so far. */
+int h2_begin(struct conn *c);                           /* 0 or -1 (ENOMEM) */
+/* Whether the first bytes of a connection are, or may become, a preface that may come here. */
+enum h2_preface { H2_PREFACE_NOT, H2_PREFACE_MORE, H2_PREFACE_WHOLE };
+enum h2_preface h2_preface(const struct conn *c, const char *p, size_t n);
+/* Goes over to HTTP/2 where a request of HTTP/1 asks for that, which becomes its first stream. */
+bool h2_upgrade(struct conn *c, const struct request_head *head);
+void h2_hint(struct request *r);                        /* client_ops' begins */
 
 #endif

@@ -325,6 +325,29 @@ size_t output_space(struct conn *c)
 	return WIRE_FULL - s->wire_n;
 }
 
+char *output_lay(struct conn *c, size_t n)
+{
+	struct conn_server *s = c->server;
+
+	if (!output_space(c))
+		return NULL;
+	if (!c->tls)
+		return s->wire + s->wire_n;     /* behind WIRE_FULL there is room for a record */
+	if (RECORD_SIZE - s->stage_n < n && output_seal(c) < 0)
+		return NULL;
+	return s->stage + s->stage_n;
+}
+
+void output_laid(struct conn *c, size_t n)
+{
+	struct conn_server *s = c->server;
+
+	*(c->tls ? &s->stage_n : &s->wire_n) += n;
+	s->turn_out += n;
+	if (c->tls && s->stage_n == RECORD_SIZE)
+		output_seal(c);
+}
+
 int output_must(struct conn *c, const void *p, size_t n)
 {
 	struct conn_server *s = c->server;

@@ -62,7 +62,7 @@ const char *proxy_upgrade(const struct request *r, const struct proxy_worker *w)
 
 	if (ws && w->upgrade && strcasecmp(w->upgrade, "none") == 0)    /* of such a URL it means that nothing is checked */
 		allowed = "any";
-	if (!allowed || r->has_body || r->minor < 1 || !fields_has_token(&r->in, "Connection", "upgrade"))
+	if (!allowed || r->has_body || request_is_old(r) || !fields_has_token(&r->in, "Connection", "upgrade"))
 		return NULL;
 	while (fields_list_next(&list, &member))
 		if (strcasecmp(allowed, "any") == 0 || text_is_nocase(member, allowed))

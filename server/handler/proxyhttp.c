@@ -371,7 +371,7 @@ static void start(struct request *r)
 		return;
 	h->ask.old = request_env(r, "force-proxy-request-1.0").p != NULL;
 	h->ask.chunked = r->has_body && (r->body_length == UINT64_MAX || r->stream->input);
-	h->expects = r->has_body && r->minor >= 1 && proxy_passes_expect(r) && fields_has_token(&r->in, "Expect", "100-continue");
+	h->expects = r->has_body && !request_is_old(r) && proxy_passes_expect(r) && fields_has_token(&r->in, "Expect", "100-continue");
 	if (h->ask.chunked && h->ask.old)
 		exchange_fail(&h->x, 411);
 	else

@@ -52,6 +52,7 @@ struct conf_module *const config_modules[] = {
 	&core_module,
 	&process_module,
 	&conn_module,
+	&h2_module,
 	&log_module,
 	&tls_module,
 	&authz_core_module,

@@ -81,6 +81,8 @@ struct client_ops {
 	bool (*strict)(struct client *c, void *const *section);         /* +StrictRequire */
 	/* What SSLOptions of these sections lets programs see of TLS: CLIENT_EXPORTS_* bits. */
 	unsigned (*exports)(struct client *c, void *const *section);
+	/* The handler of a client's own request is about to start: what goes before the answer goes now (early hints). */
+	void (*begins)(struct request *r);
 	/* Programs: handler/spawn.h. NULL where there are none. */
 	int (*spawn)(struct stream *s, const struct spawn_spec *spec, struct spawned *p);
 	void (*spawn_over)(struct stream *s, struct spawned *p, bool kill);

@@ -323,6 +323,8 @@ static unsigned start(struct request *r)
 	headers_request(r);
 	if (filter_input(r) < 0)
 		return 503;
+	if (r->client->ops->begins && !r->parent && !r->original)
+		r->client->ops->begins(r);
 	r->begun = r->handler;
 	r->handler->start(r);
 	return PHASE_ANSWERED;

@@ -139,6 +139,8 @@ struct request {
 	bool head_sent;
 };
 
+/* HTTP/1.0 or 0.9, which know neither interim answers nor upgrades. */
+static inline bool request_is_old(const struct request *r) { return r->major < 1 || (r->major == 1 && r->minor < 1); }
 /* A zeroed request with its tables in the arena, status 200, length -1, fd -1. NULL on ENOMEM. */
 struct request *request_new(struct arena *a);
 /* r->fd is closed with the arena from now on. 0, or -1 (ENOMEM). */

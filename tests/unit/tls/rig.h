@@ -328,7 +328,7 @@ static UNUSED struct rig *rig_new(struct rig_hosts *hosts, const char *priority,
 	struct rig *r = calloc(1, sizeof *r);
 
 	r->io = (struct tls_io){ &r->wire, rig_server_pull, rig_server_push };
-	r->chooser = (struct tls_chooser){ hosts, rig_choose };
+	r->chooser = (struct tls_chooser){ .ctx = hosts, .choose = rig_choose };
 	r->alert = -1;
 	assert_non_null(r->server = tls_start(&r->io, &r->chooser));
 	assert_int_equal(gnutls_init(&r->client, GNUTLS_CLIENT | GNUTLS_NONBLOCK), 0);

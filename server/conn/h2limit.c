@@ -1,0 +1,132 @@
+/*
+ * h2limit.c - what a client may make this server do without asking for anything: frames that cost us more than it. Each kind has a
+ * meter; where one is empty the connection ends with ENHANCE_YOUR_CALM and a line in the log. Runs in the children.
+ *
+ * The number of streams is bounded by H2MaxSessionStreams, their bodies by windows, their answers by H2StreamMaxMemSize, heads by
+ * http/streamhead.h, frames of a head by nghttp2.
+ */
+#include "conn/h2.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#define MEMORY_MOST ((size_t)4 << 20)   /* bytes that nghttp2 may hold for a connection */
+#define SENT_A_WINDOW 512               /* bytes of answers that one WINDOW_UPDATE may be for */
+
+static const struct {
+	int64_t burst, rate;            /* at once; a second */
+	const char *what;
+} limits[H2_KINDS] = {
+	[H2_RESETS] = { 200, 20, "streams that the client opens and resets at once, or that were refused" },
+	[H2_CONTROL] = { 1000, 100, "frames of SETTINGS, PING, PRIORITY, or of kinds that are not known here" },
+	[H2_WINDOWS] = { 2000, 200, "frames of WINDOW_UPDATE for fewer bytes than they cost" },
+	[H2_EMPTY] = { 100, 10, "frames with nothing in them" },
+};
+
+bool h2_meter_take(struct h2_meter *m, int64_t now, int64_t burst, int64_t rate)
+{
+	int64_t most = burst * 1000, since = now - m->at;
+
+	if (!m->at || since > most)
+		m->left = most;
+	else if (since > 0)
+		m->left += since * rate;
+	if (m->left > most)
+		m->left = most;
+	m->at = now;
+	if (m->left < 1000)
+		return false;
+	m->left -= 1000;
+	return true;
+}
+
+static void end_with(struct h2 *h, const char *what)
+{
+	if (!h->told)
+		log_warnx(&h->c->own.client.about, LOG_HTTP, "BH0802", "connection %llu of HTTP/2 ends: too many %s", (unsigned long long)h->c->own.client.id, what);
+	h->told = true;
+	h2_goaway(h, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+bool h2_count(struct h2 *h, enum h2_kind kind)
+{
+	if (h->over)
+		return false;
+	if (h2_meter_take(&h->meters[kind], loop_now(h->c->server->loop), limits[kind].burst, limits[kind].rate))
+		return true;
+	end_with(h, limits[kind].what);
+	return false;
+}
+
+void h2_count_sent(struct h2 *h, size_t n)
+{
+	h->meters[H2_WINDOWS].left += (int64_t)n * 1000 / SENT_A_WINDOW;
+}
+
+void h2_count_error(struct h2 *h)
+{
+	h->errors++;
+	if (h->set->errors && h->errors > (uint64_t)h->set->errors && !h->over)
+		end_with(h, "streams that the client broke (H2MaxStreamErrors)");
+}
+
+void h2_flooded(struct h2 *h, int error)
+{
+	if (error == NGHTTP2_ERR_FLOODED)
+		end_with(h, "frames that want to be acknowledged, while it takes none of the answers");
+	else
+		end_with(h, "pieces of one head (CONTINUATION)");
+}
+
+/* ------------------------------------------------------------------------------------------------ memory */
+
+static void *take(struct h2 *h, void *p)
+{
+	if (p)
+		h->memory += malloc_usable_size(p);
+	return p;
+}
+
+static bool may(const struct h2 *h, size_t n)
+{
+	return n <= MEMORY_MOST && h->memory <= MEMORY_MOST - n;
+}
+
+static void *mem_malloc(size_t n, void *user)
+{
+	return may(user, n) ? take(user, malloc(n)) : NULL;
+}
+
+static void *mem_calloc(size_t k, size_t n, void *user)
+{
+	size_t all;
+
+	return size_mul(k, n, &all) && may(user, all) ? take(user, calloc(k, n)) : NULL;
+}
+
+static void mem_free(void *p, void *user)
+{
+	struct h2 *h = user;
+
+	h->memory -= p ? malloc_usable_size(p) : 0;
+	free(p);
+}
+
+static void *mem_realloc(void *p, size_t n, void *user)
+{
+	struct h2 *h = user;
+	size_t before = p ? malloc_usable_size(p) : 0;
+	void *grown = may(h, n) ? realloc(p, n) : NULL;
+
+	if (grown) {
+		h->memory -= before;
+		take(h, grown);
+	}
+	return grown;
+}
+
+nghttp2_mem *h2_memory(struct h2 *h, nghttp2_mem *m)
+{
+	*m = (nghttp2_mem){ .mem_user_data = h, .malloc = mem_malloc, .free = mem_free, .calloc = mem_calloc, .realloc = mem_realloc };
+	return m;
+}
