@@ -28,6 +28,7 @@
 #define RUNNING 2                       /* jobs at a time: others need places, too */
 #define ROOM 16384                      /* bytes of an HTTP answer */
 #define NAME_PATIENCE 10000             /* ms beyond SSLStaplingResponderTimeout until the job is killed: look-up of the name */
+#define FIRST 300                       /* ms until a new certificate is asked about: children begin to serve first */
 #define AGAIN 1000                      /* ms until the next try where no job could be started */
 
 /* A certificate for which answers are wanted; everything is its own. */
@@ -274,6 +275,8 @@ void staples_settle(const struct process_settings *p)
 
 		if (!old) {
 			read_kept(it);
+			if (!it->kept && !it->must)
+				it->due = shared_now() + FIRST;
 			continue;
 		}
 		it->until = old->until;
