@@ -6,7 +6,7 @@ import signal
 import socket
 import ssl
 
-from server import ServerTest, children_of, process_name, wait_for
+from server import SANITIZED, ServerTest, children_of, process_name, wait_for
 
 CONFIG = '''
 StartServers 2
@@ -141,8 +141,9 @@ class Counters(ServerTest):
         self.assertEqual((status['tls']['handshakes'], status['tls']['kinds']['full'], status['tls']['kinds']['ticket']), (6, 3, 3))
         ends = status['children']['ends']
         self.assertEqual((ends['killed'], ends['crash'], ends['normal']), (2, 2, 2))
-        self.assertEqual(sum(c['crashes'] for c in status['crashes']), 2)
-        self.assertEqual({c['signal'] for c in status['crashes']}, {signal.SIGSEGV})
+        if not SANITIZED:       # such children have no crash handler, so that nobody knows where they were
+            self.assertEqual(sum(c['crashes'] for c in status['crashes']), 2)
+            self.assertEqual({c['signal'] for c in status['crashes']}, {signal.SIGSEGV})
         server = status['server']
         self.assertEqual((server['generation'], server['graceful_restarts'], server['hard_restarts']), (2, 1, 0))
         self.assertGreaterEqual(server['restarted'], server['started'])
