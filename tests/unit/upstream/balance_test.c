@@ -54,6 +54,24 @@ static void shares_follow_the_factors(void **state)
 	assert_int_equal(got[2], 20);
 }
 
+static void a_route_out_of_use_leads_to_the_one_that_redirect_names(void **state)
+{
+	bool moved;
+
+	(void)state;
+	workers[0].route = "a";
+	workers[0].redirect = "c";
+	workers[1].route = "b";
+	workers[2].route = "c";
+	assert_ptr_equal(upstream_pick(&balancer, "a", NULL, 0, &moved), &workers[0]);
+	workers[0].status = PROXY_DISABLED;
+	assert_ptr_equal(upstream_pick(&balancer, "a", NULL, 0, &moved), &workers[2]);
+	assert_false(moved);
+	workers[2].status = PROXY_STOPPED;
+	assert_ptr_equal(upstream_pick(&balancer, "a", NULL, 0, &moved), &workers[1]);
+	assert_true(moved);
+}
+
 static void the_ill_are_left_alone_and_asked_where_nobody_is_left(void **state)
 {
 	unsigned got[3];
@@ -122,7 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(shares_follow_the_factors, begin), cmocka_unit_test_setup(the_ill_are_left_alone_and_asked_where_nobody_is_left, begin),
 		cmocka_unit_test_setup(standbys_wait_and_sets_go_in_order, begin), cmocka_unit_test_setup(routes_go_before_turns, begin),
-		cmocka_unit_test_setup(the_least_busy_goes, begin),
+		cmocka_unit_test_setup(the_least_busy_goes, begin), cmocka_unit_test_setup(a_route_out_of_use_leads_to_the_one_that_redirect_names, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
