@@ -53,7 +53,7 @@ static struct conn_shown *free_one(const struct conn_server *s)
 
 static void show(struct conn *c)
 {
-	struct request *r = c->own.client.request;
+	const struct request *r = c->speech ? c->speech->request(c) : NULL;
 	struct conn_shown *e = r ? free_one(c->server) : NULL;
 	const char *query;
 	struct text path;

@@ -48,6 +48,8 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 	st->asker.settings = c->settings;
 	list_init(&st->ready);
 	list_append(&h->streams, &st->item);
+	counter_add(&c->server->o.counters->h2_streams, 1);
+	counter_move32(&c->server->o.counters->h2_streams_open, 1);
 	if (!h->open++)
 		conn_state(c, CONN_REQUEST);
 	return st;
@@ -66,6 +68,7 @@ void h2_stream_free(struct h2_stream *st)
 	free(st->held.p);
 	asker_arena_back(c->server, st->arena);
 	free(st);
+	counter_move32(&c->server->o.counters->h2_streams_open, -1);
 	if (!--h->open) {
 		h->idle_since = loop_now(c->server->loop);
 		conn_state(c, CONN_HEAD);
@@ -79,7 +82,10 @@ static void finish(struct h2_stream *st)
 	struct request *r = st->stream.request;
 	enum handler_end how = st->sent ? HANDLER_DONE : HANDLER_ABORTED;
 
-	st->aborted |= how == HANDLER_ABORTED;
+	if (!st->sent) {
+		st->aborted = true;
+		counter_add(&h->c->server->o.counters->h2_resets, 1);
+	}
 	if (r) {
 		if (r->waits)
 			r->status = 403;        /* for the log: nothing was granted */
@@ -336,6 +342,17 @@ static void note(const struct conn *c, struct activity *a)
 	activity_phase(a, "h2");
 }
 
+static const struct request *request(const struct conn *c)
+{
+	list_each(i, &c->h2->streams) {
+		const struct h2_stream *st = list_entry(i, struct h2_stream, item);
+
+		if (st->stream.request)
+			return st->stream.request;
+	}
+	return NULL;
+}
+
 static void wake(struct asker *a)
 {
 	if (a != &a->c->own)
@@ -348,6 +365,7 @@ static void over(struct conn *c)
 
 	h->over = true;
 	h2_abort_all(h);
+	counter_move32(&c->server->o.counters->h2_open, -1);
 	nghttp2_session_del(h->session);
 	free(h);
 	c->h2 = NULL;
@@ -355,5 +373,5 @@ static void over(struct conn *c)
 }
 
 const struct speech h2_speech = {
-	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .end = over,
+	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .request = request, .wake = wake, .drain = drain, .end = over,
 };

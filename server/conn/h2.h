@@ -1,6 +1,6 @@
 /*
  * h2.h - what the parts of HTTP/2 share: h2.c has the session and its turns, h2start.c begins it, h2in.c reads requests and their
- * bodies, h2out.c sends answers, h2time.c keeps time limits, h2limit.c bounds what a client may make us do, h2conf.c has the directives.
+ * bodies, h2head.c and h2out.c send answers, h2time.c keeps time limits, h2limit.c bounds what a client may make us do, h2conf.c has the directives.
  * Only these include it.
  *
  * Frames, HPACK, flow control and priorities are nghttp2's. Nobody calls nghttp2_session_mem_recv or _send but h2.c, so that no
@@ -105,7 +105,22 @@ void h2_begin_request(struct h2_stream *st);
 bool h2_body(struct h2_stream *st);
 void h2_refuse_body(struct h2_stream *st, unsigned status, const char *why);
 
+static inline struct h2_stream *h2_of(struct stream *s)
+{
+	return (struct h2_stream *)(void *)((char *)s - offsetof(struct h2_stream, stream));
+}
+
+/* h2head.c. 0, or -1 (nghttp2 has no memory, or the head is none). */
+int h2_head_submit(struct h2_stream *st);               /* of the stream's request; without a body its access line goes first */
+void h2_head_continue(struct h2_stream *st);
+int h2_head_interim(struct h2_stream *st, const char *p, size_t n);     /* p..p+n is one of HTTP/1 */
+int h2_head_raw(struct h2_stream *st, const char *p, size_t n);         /* the first bytes of an answer whose head the handler writes itself */
+
 /* h2out.c */
+/* nghttp2's reader of an answer's body. */
+ssize_t h2_fetch(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user);
+/* Body bytes that are to be sent, however little room there is. 0 or -1 (no memory). */
+int h2_keep(struct h2_stream *st, const char *p, size_t n);
 extern const struct stream_ops h2_stream_ops;
 void h2_sender_set(nghttp2_session_callbacks *callbacks);
 /* Sends what there is and what there is room for. 0 or -1: the session is broken. */

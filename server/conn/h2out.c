@@ -1,5 +1,6 @@
 /*
- * h2out.c - what goes out on HTTP/2: what a handler says through its stream becomes heads and frames of DATA. Runs in the children.
+ * h2out.c - what goes out on HTTP/2: what a handler says through its stream becomes frames of DATA; heads are
+ * h2head.c's. Runs in the children.
  *
  * Back-pressure: a stream takes what H2StreamMaxMemSize leaves for its connection; frames are made only where output.c has room. A frame
  * is laid down where its TLS record is gathered, so that many small ones share a record and a file is read into its place.
@@ -8,11 +9,9 @@
  */
 #include "conn/h2.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "http/responsehead.h"
 #include "request/openfiles.h"
 
 #define FRAME_HEAD 9                    /* RFC 9113, 4.1 */
@@ -20,11 +19,6 @@
 #define OUT_LEAST 4096                  /* what each stream may have waiting, whatever the others have */
 #define OUT_MOST 32768                  /* what one may have of the connection's share */
 #define PADDING_MOST 256
-
-static struct h2_stream *h2_of(struct stream *s)
-{
-	return (struct h2_stream *)(void *)((char *)s - offsetof(struct h2_stream, stream));
-}
 
 void h2_log(struct h2_stream *st)
 {
@@ -64,110 +58,6 @@ static void resume(struct h2_stream *st)
 
 /* ------------------------------------------------------------------------------------------------ the head */
 
-/* Of one connection, not of the content (RFC 9113, 8.2.2); lengths are ours to say. */
-static bool is_sent(struct text name)
-{
-	static const char *const not[] = { "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length" };
-
-	for (size_t i = 0; i < sizeof not / sizeof *not; i++)
-		if (text_is_nocase(name, not[i]))
-			return false;
-	return true;
-}
-
-static nghttp2_nv nv_of(struct text name, struct text value)
-{
-	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)(value.n ? value.p : ""), name.n, value.n, NGHTTP2_NV_FLAG_NONE };
-}
-
-struct head_out { nghttp2_nv *at; size_t n, bytes; };
-
-static void put_field(struct head_out *o, struct text name, struct text value)
-{
-	o->at[o->n++] = nv_of(name, value);
-	o->bytes += name.n + value.n;
-}
-
-static void put_fields(struct head_out *o, const struct fields *f)
-{
-	for (unsigned i = 0; i < f->n; i++)
-		if (is_sent(f->at[i].name))
-			put_field(o, f->at[i].name, f->at[i].value);
-}
-
-static struct text number(struct arena *a, uint64_t v)
-{
-	char *p = arena_alloc(a, 24);
-	struct buf b;
-
-	if (!p)
-		return (struct text){ 0 };
-	buf_init(&b, p, 24);
-	buf_put_u64(&b, v);
-	return (struct text){ b.p, b.n };
-}
-
-static ssize_t fetch(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user);
-
-/* `last`: nothing follows, so that the access line goes first. */
-static int submit(struct h2_stream *st, const struct head_out *o, bool last)
-{
-	nghttp2_data_provider body = { .read_callback = fetch };
-	int rc;
-
-	st->submitted = true;
-	st->stream.head_bytes += o->bytes;
-	if (last)
-		h2_log(st);
-	rc = nghttp2_submit_response(st->h->session, st->id, o->at, o->n, last ? NULL : &body);
-	if (rc != 0)
-		h2_abort(st, NGHTTP2_INTERNAL_ERROR);
-	return rc == 0 ? 0 : -1;
-}
-
-/* The head of the request's answer; without a body it waits for the handler's end, since it is the last that is sent. */
-static int submit_head(struct h2_stream *st)
-{
-	struct request *r = st->stream.request;
-	struct head_out o = { .at = arena_array(r->arena, 2 + r->out.n + r->always.n, sizeof *o.at) };
-
-	if (!o.at) {
-		h2_abort(st, NGHTTP2_INTERNAL_ERROR);
-		return -1;
-	}
-	put_field(&o, TEXT(":status"), number(r->arena, r->status));
-	put_fields(&o, &r->out);
-	put_fields(&o, &r->always);
-	if (r->length >= 0 && r->status != 204 && r->status != 304)
-		put_field(&o, TEXT("content-length"), number(r->arena, (uint64_t)r->length));
-	return submit(st, &o, st->form == H2_NOTHING);
-}
-
-static int submit_interim(struct h2_stream *st, const struct head_out *o)
-{
-	st->stream.head_bytes += o->bytes;
-	return nghttp2_submit_headers(st->h->session, NGHTTP2_FLAG_NONE, st->id, NULL, o->at, o->n, NULL) == 0 ? 0 : -1;
-}
-
-void h2_hint(struct request *r)
-{
-	const struct h2_section *s = request_config(r, &h2_module);
-	struct head_out o = { 0 };
-	size_t n = 1;
-
-	if (conn_of(r->client)->speech != &h2_speech || !s || s->early != 1 || !s->hints || r->head_sent)
-		return;
-	for (const struct h2_hint *h = s->hints; h; h = h->next)
-		n++;
-	o.at = arena_array(r->arena, n, sizeof *o.at);
-	if (!o.at)
-		return;                         /* it is no more than a hint */
-	put_field(&o, TEXT(":status"), TEXT("103"));
-	for (const struct h2_hint *h = s->hints; h; h = h->next)
-		put_field(&o, text_of(h->name), text_of(h->value));
-	submit_interim(h2_of(r->stream), &o);
-}
-
 /* RFC 8441, 5: whoever asked for a tunnel reads every success as one. */
 static bool misleads(const struct h2_stream *st, const struct request *r)
 {
@@ -201,33 +91,12 @@ static int head(struct stream *s)
 	}
 	st->form = r->no_body || r->length == 0 ? H2_NOTHING : r->length > 0 ? H2_LENGTH : H2_BODY;
 	st->promised = st->form == H2_LENGTH ? (uint64_t)r->length : 0;
-	return st->form == H2_NOTHING ? 0 : submit_head(st);
+	return st->form == H2_NOTHING ? 0 : h2_head_submit(st);
 }
 
-/* ------------------------------------------------------------------------------------------------ heads that handlers write */
+/* ------------------------------------------------------------------------------------------------ the body */
 
-/* A head of HTTP/1 among the bytes: its fields. -1: it is none. *used: its length; 0: it is not whole. */
-static int read_head(struct h2_stream *st, const char *p, size_t n, struct head_out *o, unsigned *status, size_t *used)
-{
-	struct response_head h = { 0 };
-	enum head_result result;
-
-	fields_init(&h.fields, st->arena);
-	result = response_head_parse(p, n, RESPONSE_BAD_REFUSED, &h, used);
-	if (result == HEAD_MORE)
-		*used = 0;
-	if (result != HEAD_DONE)
-		return result == HEAD_MORE ? 0 : -1;
-	o->at = arena_array(st->arena, 1 + h.fields.n, sizeof *o->at);
-	if (!o->at)
-		return -1;
-	*status = h.status;
-	put_field(o, TEXT(":status"), number(st->arena, h.status == 101 ? 200 : h.status));
-	put_fields(o, &h.fields);
-	return 0;
-}
-
-static int keep(struct h2_stream *st, const char *p, size_t n)
+int h2_keep(struct h2_stream *st, const char *p, size_t n)
 {
 	if (st->out_n + n > st->out_cap) {
 		size_t have = st->out_n - st->out_at, cap = st->out_cap ? st->out_cap : 1024;
@@ -250,42 +119,6 @@ static int keep(struct h2_stream *st, const char *p, size_t n)
 	st->h->buffered += n;
 	return 0;
 }
-
-/* The first bytes of an answer whose head the handler writes itself: a tunnel's, a program's that speaks HTTP. 0 or -1. */
-static int take_raw(struct h2_stream *st, const char *p, size_t n)
-{
-	struct left *held = &st->held;
-	struct head_out o = { 0 };
-	char *grown = realloc(held->p, held->n + n);
-	unsigned status = 0;
-	size_t used;
-	int rc;
-
-	if (!grown)
-		return -1;
-	memcpy(grown + held->n, p, n);
-	*held = (struct left){ grown, held->n + n };
-	if (read_head(st, held->p, held->n, &o, &status, &used) < 0)
-		return -1;
-	if (!used)
-		return held->n > RESPONSE_HEAD_MOST ? -1 : 0;
-	if (status < 200 && status != 101) {
-		rc = submit_interim(st, &o);
-		held->n -= used;
-		memmove(held->p, held->p + used, held->n);
-		return rc == 0 ? take_raw(st, "", 0) : -1;
-	}
-	st->raw = false;
-	st->stream.request->status = status;
-	rc = submit(st, &o, false);
-	if (rc == 0 && held->n > used)
-		rc = keep(st, held->p + used, held->n - used);
-	free(held->p);
-	*held = (struct left){ 0 };
-	return rc;
-}
-
-/* ------------------------------------------------------------------------------------------------ the body */
 
 size_t h2_room(const struct h2_stream *st)
 {
@@ -322,7 +155,7 @@ static int take(struct h2_stream *st, const struct iovec *iov, size_t n)
 		size_t part = iov->iov_len < n ? iov->iov_len : n;
 		const char *p = iov->iov_base;
 
-		if (part && (st->raw ? take_raw(st, p, part) : keep(st, p, part)) < 0)
+		if (part && (st->raw ? h2_head_raw(st, p, part) : h2_keep(st, p, part)) < 0)
 			return give_up(st, st->raw ? "its handler writes no head of HTTP that could be sent" : "out of memory");
 		n -= part;
 	}
@@ -394,7 +227,7 @@ static void end(struct stream *s)
 	} else if (st->raw) {
 		give_up(st, "its handler ended within the head that it writes itself");
 	} else if (st->form == H2_NOTHING) {
-		submit_head(st);
+		h2_head_submit(st);
 	} else {
 		resume(st);
 	}
@@ -414,11 +247,8 @@ static void want_body(struct stream *s, bool on)
 	}
 	if (st->body_began)
 		st->body_began += now - st->paused_at;
-	if (st->expects && !st->started && !st->in.n && !is_gone(st)) {
-		nghttp2_nv go_on = nv_of(TEXT(":status"), TEXT("100"));
-
-		nghttp2_submit_headers(st->h->session, NGHTTP2_FLAG_NONE, st->id, NULL, &go_on, 1, NULL);
-	}
+	if (st->expects && !st->started && !st->in.n && !is_gone(st))
+		h2_head_continue(st);
 	st->expects = false;
 	h2_wake(st);
 }
@@ -440,20 +270,14 @@ static void again(struct stream *s, bool later)
 static int interim(struct stream *s, const struct iovec *iov, int n)
 {
 	struct h2_stream *st = h2_of(s);
-	struct head_out o = { 0 };
-	size_t total = total_of(iov, n), at = 0, used = 0;
+	size_t total = total_of(iov, n), at = 0;
 	char *p = total ? arena_alloc(st->arena, total) : NULL;
-	unsigned status;
 
 	if (st->started || is_gone(st))
 		return 0;
 	for (int i = 0; p && i < n; at += iov[i++].iov_len)
 		memcpy(p + at, iov[i].iov_base, iov[i].iov_len);
-	if (!p || read_head(st, p, total, &o, &status, &used) < 0 || !used || status == 101)
-		return -1;
-	if (status == 100)              /* said, or not awaited */
-		return 0;
-	return submit_interim(st, &o);
+	return p ? h2_head_interim(st, p, total) : -1;
 }
 
 /* RFC 8441: what the client sends is body from now on, and what the handler writes begins with its 101. */
@@ -512,7 +336,7 @@ static ssize_t pad(nghttp2_session *session, const nghttp2_frame *frame, size_t 
 }
 
 /* How many bytes the next frame will have: they are moved in lay(). */
-static ssize_t fetch(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user)
+ssize_t h2_fetch(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *st = stream_of(session, id);
 	uint64_t there;

@@ -91,6 +91,8 @@ static void take_over(struct conn *c, struct h2 *h)
 		c->speech->end(c);
 	c->h2 = h;
 	c->speech = &h2_speech;
+	counter_add(&c->server->o.counters->h2_connections, 1);
+	counter_move32(&c->server->o.counters->h2_open, 1);
 	c->lingers = true;              /* frames of the client may be on their way whenever we end */
 	if (c->server->draining)
 		h2_speech.drain(c);

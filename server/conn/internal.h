@@ -113,6 +113,7 @@ struct speech {
 	int64_t (*due)(const struct conn *c);           /* when (ms of loop_now) what it waits for is due */
 	bool (*reads)(const struct conn *c);            /* whether it wants bytes from the client now */
 	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
+	const struct request *(*request)(const struct conn *c); /* the oldest that is under way; NULL = none */
 	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
 	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
 	void (*end)(struct conn *c);                    /* the connection goes: whatever is under way is given up */

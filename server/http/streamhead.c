@@ -53,7 +53,7 @@ static void add_cookie(struct stream_head *h, struct text value)
 			refuse(h, 503, "out of memory for the fields");
 			return;
 		}
-		if (h->cookie.n)
+		if (h->cookie.p && h->cookie.n)
 			memcpy(p, h->cookie.p, h->cookie.n);
 		h->cookie_cap = cap;
 	}
