@@ -43,35 +43,51 @@ static void put_node(struct page *p, struct request *r, const struct conf_node *
 	put_place(p, &n->pos);
 }
 
-static bool mentions(const struct request *r, const struct conf_node *n, const struct conf_module *m);
-static bool any_mentions(const struct request *r, const struct conf_node *n, const struct conf_module *m)
+/* Whose each directive is, as far as it was asked: finding it in all tables for each of many lines would hold the child up. */
+#define KNOWN 4096
+struct known { const char *name; const struct conf_module *module; };
+
+static const struct conf_module *module_of(struct known *known, const struct request *r, const char *name)
+{
+	uint32_t hash = 5381;
+	struct known *k;
+
+	for (const char *c = name; *c; c++)
+		hash = hash * 33 + (uint32_t)ascii_lower((unsigned char)*c);
+	k = &known[hash % KNOWN];
+	if (!k->name || strcasecmp(k->name, name) != 0) {
+		k->name = name;
+		k->module = NULL;
+		conf_find(r->site->modules, name, &k->module);
+	}
+	return k->module;
+}
+
+static bool mentions(struct known *k, const struct request *r, const struct conf_node *n, const struct conf_module *m);
+static bool any_mentions(struct known *k, const struct request *r, const struct conf_node *n, const struct conf_module *m)
 {
 	for (; n; n = n->next)
-		if (mentions(r, n, m))
+		if (mentions(k, r, n, m))
 			return true;
 	return false;
 }
 
 /* Whether a line, or one within it, is of that module; NULL = of any. */
-static bool mentions(const struct request *r, const struct conf_node *n, const struct conf_module *m)
+static bool mentions(struct known *k, const struct request *r, const struct conf_node *n, const struct conf_module *m)
 {
-	const struct conf_module *of = NULL;
-
-	if (!m)
-		return true;
-	return (conf_find(r->site->modules, n->name, &of) && of == m) || any_mentions(r, n->child, m);
+	return !m || module_of(k, r, n->name) == m || any_mentions(k, r, n->child, m);
 }
 
 /* The lines of a module, within the sections they stand in; NULL = all of them. */
-static void put_nodes(struct page *p, struct request *r, const struct conf_node *n, const struct conf_module *m, unsigned depth)
+static void put_nodes(struct page *p, struct request *r, struct known *k, const struct conf_node *n, const struct conf_module *m, unsigned depth)
 {
 	for (; n; n = n->next) {
-		if (!mentions(r, n, m))
+		if (!mentions(k, r, n, m))
 			continue;
 		put_node(p, r, n, depth);
 		if (!n->section)
 			continue;
-		put_nodes(p, r, n->child, m, depth + 1);
+		put_nodes(p, r, k, n->child, m, depth + 1);
 		page_printf(p, "%*s&lt;/", (int)(depth * 4), "");
 		page_htmls(p, n->name + 1);
 		page_puts(p, "&gt;\n");
@@ -129,11 +145,11 @@ static void put_phases(struct page *p)
 static void put_config(struct page *p, struct request *r)
 {
 	page_puts(p, "<section>\n<h2 id=\"config\">Configuration</h2>\n<pre>");
-	put_nodes(p, r, lines_of(r), NULL, 0);
+	put_nodes(p, r, NULL, lines_of(r), NULL, 0);
 	page_puts(p, "</pre>\n</section>\n");
 }
 
-static void put_module(struct page *p, struct request *r, const struct conf_module *m)
+static void put_module(struct page *p, struct request *r, struct known *k, const struct conf_module *m)
 {
 	const struct info_host *h = host_config(r->host, &info_module);
 	const char *before = "";
@@ -150,9 +166,9 @@ static void put_module(struct page *p, struct request *r, const struct conf_modu
 		if (strcasecmp(i->module, m->source) == 0 || strcasecmp(i->module, m->name) == 0)
 			page_printf(p, "<dt>Remark</dt><dd>%s</dd>\n", i->html);
 	page_puts(p, "</dl>\n");
-	if (any_mentions(r, lines_of(r), m)) {
+	if (any_mentions(k, r, lines_of(r), m)) {
 		page_puts(p, "<pre>");
-		put_nodes(p, r, lines_of(r), m, 0);
+		put_nodes(p, r, k, lines_of(r), m, 0);
 		page_puts(p, "</pre>\n");
 	}
 	page_puts(p, "</section>\n");
@@ -160,7 +176,7 @@ static void put_module(struct page *p, struct request *r, const struct conf_modu
 
 static void put_form(struct page *p, struct request *r, const char *url)
 {
-	page_puts(p, "<form method=\"get\">\n<label>What does a request meet? <input name=\"url\" size=\"40\" placeholder=\"/path or https://host/path\" value=\"");
+	page_puts(p, "<form method=\"get\">\n<label>What does a request meet? <input name=\"url\" placeholder=\"/path or https://host/path\" value=\"");
 	page_htmls(p, url ? url : "");
 	page_puts(p, "\"></label> <button>Explain</button>\n</form>\n<nav>");
 	page_puts(p, "<a href=\"");
@@ -286,17 +302,17 @@ static const struct conf_module *module_named(const struct request *r, const cha
 	return NULL;
 }
 
-static void put_all(struct page *p, struct request *r)
+static void put_all(struct page *p, struct request *r, struct known *k)
 {
 	put_server(p, r);
 	put_list(p, r);
 	put_phases(p);
 	for (struct conf_module *const *m = r->site->modules; *m; m++)
 		if ((*m)->name[0] != '(')
-			put_module(p, r, *m);
+			put_module(p, r, k, *m);
 }
 
-static void put_asked(struct page *p, struct request *r)
+static void put_asked(struct page *p, struct request *r, struct known *k)
 {
 	const struct conf_module *m = r->query ? module_named(r, r->query) : NULL;
 
@@ -309,11 +325,11 @@ static void put_asked(struct page *p, struct request *r)
 	else if (has_word(r, "hooks"))
 		put_phases(p);
 	else if (m)
-		put_module(p, r, m);
+		put_module(p, r, k, m);
 	else if (r->query && *r->query)
 		page_puts(p, "<p>There is no module of that name.</p>\n");
 	else
-		put_all(p, r);
+		put_all(p, r, k);
 }
 
 static bool may_show(struct request *r)
@@ -329,6 +345,7 @@ static bool may_show(struct request *r)
 static void start(struct request *r)
 {
 	struct text url = page_asked(r, "url");
+	struct known *k;
 	struct page *p;
 
 	if (r->method_id != HTTP_GET && r->method_id != HTTP_HEAD) {
@@ -338,7 +355,8 @@ static void start(struct request *r)
 	}
 	if (!may_show(r))
 		return;
-	if (!(p = page_new(r))) {
+	k = arena_array(r->arena, KNOWN, sizeof(*k));
+	if (!k || !(p = page_new(r))) {
 		response_error(r, 503);
 		return;
 	}
@@ -350,7 +368,7 @@ static void start(struct request *r)
 	assets_begin(p, r, "Server information", false);
 	page_puts(p, "<header><h1>Server information</h1></header>\n<main>\n");
 	put_form(p, r, NULL);
-	put_asked(p, r);
+	put_asked(p, r, k);
 	page_puts(p, "</main>\n");
 	assets_end(p, r);
 	page_send(p, "text/html; charset=utf-8");

@@ -25,7 +25,7 @@
 		return parseFloat(i === 0 || n >= 100 ? n.toFixed(0) : n.toFixed(1)) + " " + units[i];
 	};
 	const millis = (n) => (n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2)) + " ms";
-	const percent = (n) => n.toFixed(n === 0 || n === 100 ? 0 : 1) + " %";
+	const percent = (n) => parseFloat(n.toFixed(1)) + " %";
 	const span = (s) => s < 120 ? s.toFixed(0) + " s" : parseFloat((s / 60).toFixed(1)) + " min";
 
 	/* ---------------------------------------------------------------- what is plotted: null = there is nothing to tell of that second */
@@ -53,7 +53,7 @@
 	};
 	const plots = [
 		{ title: "Requests a second", text: short, lines: [["requests", (w, n, t) => rate(w, n, t, (s) => s.requests.total)]] },
-		{ title: "Latency", text: millis, lines: [["half within", (w, n) => quantile(w, n, 0.5)], ["90 %", (w, n) => quantile(w, n, 0.9)],
+		{ title: "Latency in ms", text: millis, axis: short, lines: [["half within", (w, n) => quantile(w, n, 0.5)], ["90 %", (w, n) => quantile(w, n, 0.9)],
 			["99 %", (w, n) => quantile(w, n, 0.99)]] },
 		{ title: "Connections", text: short, lines: [["open", (w, n) => n.connections.total], ["at work", (w, n) => n.connections.busy]] },
 		{ title: "Sent a second", text: amount, base: 1024, lines: [["bytes", (w, n, t) => rate(w, n, t, (s) => s.requests.bytes)]] },
@@ -122,7 +122,7 @@
 		plot.grid.replaceChildren();
 		for (const part of [0, 0.5, 1]) {
 			make(plot.grid, "line", { x1: LEFT, x2: width - RIGHT, y1: y(part * top), y2: y(part * top) });
-			make(plot.grid, "text", { x: LEFT - 6, y: +y(part * top) + 4, "text-anchor": "end" }, plot.text(part * top).replace(" ms", "").replace(/ %$/, "%"));
+			make(plot.grid, "text", { x: LEFT - 6, y: +y(part * top) + 4, "text-anchor": "end" }, (plot.axis || plot.text)(part * top).replace(/ %$/, "%"));
 		}
 		make(plot.grid, "text", { x: LEFT, y: HEIGHT - 5 }, span(window * EVERY / 1000) + " ago");
 		make(plot.grid, "text", { x: width - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, "now");

@@ -222,7 +222,7 @@ static void put_requests(struct page *p, const struct status *s)
 static void put_host(struct page *p, const struct status *s, const struct status_host *h)
 {
 	char buf[32], when[64];
-	bool soon = h->current && h->certificate_expires > 0 && h->certificate_expires - s->now < (int64_t)14 * 86400;
+	bool soon = h->current && h->certificate_expires > 0 && h->certificate_expires < s->now + (int64_t)14 * 86400;
 
 	page_puts(p, "<tr><th scope=\"row\">");
 	page_htmls(p, h->name);
@@ -366,7 +366,7 @@ static void put_backends(struct page *p, const struct status_view *v)
 		cell(p, b->route ? b->route : "");
 		page_printf(p, b->takes ? "<td>%s" : "<td class=\"bad\">%s", b->state);
 		if (b->retry_ms > 0)
-			page_printf(p, ", again in %" PRId64 " s", (b->retry_ms + 999) / 1000);
+			page_printf(p, ", again in %" PRId64 " s", b->retry_ms / 1000 + 1);
 		page_printf(p, "</td><td class=\"n\">%.2f</td><td class=\"n\">%" PRId64 "</td>", (double)b->factor / 100, b->set);
 		number_cell(p, b->busy);
 		number_cell(p, b->elected);

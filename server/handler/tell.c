@@ -13,13 +13,13 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "expr/expr.h"
 #include "http/head.h"
 #include "log/log.h"
 #include "request/handler.h"
 #include "request/host.h"
+#include "request/openfiles.h"
 #include "request/response.h"
 #include "request/sections.h"
 
@@ -357,7 +357,7 @@ static int no_file(struct stream *s, int fd, uint64_t offset, uint64_t length)
 	(void)s;
 	(void)offset;
 	(void)length;
-	close(fd);
+	openfile_close(fd);             /* in a child it may be one that stays open */
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 """server-info: the configuration as it was read, what a request meets in it, and what is not shown; bulkhead explain --directives says the same."""
+import socket
 import subprocess
 from urllib.parse import quote
 
-from server import BIN, ServerTest, SSL_ON
+from server import BIN, Conn, ServerTest, SSL_ON
 
 CONFIG = '''
 AddModuleInfo mod_alias.c "see the <i>runbook</i>"
@@ -29,6 +30,25 @@ Alias "/files" "@DIR@/htdocs/d"
 '''
 FILES = {'htdocs/d/page.html': 'x', 'htdocs/open/.htaccess': 'SetHandler server-info\nRequire all granted\n', 'htdocs/open/x': 'x',
          'htdocs/rule/.htaccess': 'RewriteEngine On\nRewriteRule . - [H=server-info]\nRequire all granted\n', 'htdocs/rule/x': 'x'}
+
+
+class Long(ServerTest):
+    def test_a_slow_client_gets_all_of_it(self):
+        lines = ''.join('AddType application/x-%s .e%d\n' % ('v' * 80, i) for i in range(5000))
+        s = self.serve('SendBufferSize 16384\n<Location "/info">\nSetHandler server-info\n</Location>\nInclude "@DIR@/long.conf"\n', {'long.conf': lines})
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(60)
+            sock.connect(('127.0.0.1', s.port))
+            sock.sendall(b'GET /info?config HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+            head = sock.recv(1)
+            self.assertEqual(s.get('/').status, 200)        # others are served while that client does not read
+            answer = Conn(sock)
+            answer.buf = head
+            body = answer.response().body.decode()
+        self.assertGreater(len(body), 500000)
+        self.assertEqual(body.count('AddType application/x-'), 5000)
+        self.assertTrue(body.endswith('</html>\n'))
 
 
 class Info(ServerTest):
@@ -95,6 +115,13 @@ class Info(ServerTest):
         text = self.page('?url=' + quote('/%3Cscript%3E', safe=''))
         self.assertNotIn('<script', text)
         self.assertIn('&lt;script&gt;', text)
+
+    def test_files_that_stay_open_are_left_so(self):
+        for _ in range(12):             # both children keep it open
+            self.assertEqual(self.s.get('/d/page.html').body, b'x')
+        for _ in range(6):
+            self.assertIn('200 OK', self.page('?url=/d/page.html'))
+            self.assertEqual(self.s.get('/d/page.html').body, b'x')
 
     def test_another_host_and_the_same_words_as_explain(self):
         url = 'https://inner.test:%d/d/page.html' % self.s.tls_port
