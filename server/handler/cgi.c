@@ -15,7 +15,9 @@
 
 #include "handler/cgienv.h"
 #include "handler/cgihead.h"
+#include "handler/cgilog.h"
 #include "handler/cgiwhy.h"
+#include "handler/held.h"
 #include "handler/spawn.h"
 #include "log/log.h"
 #include "request/core.h"
@@ -23,12 +25,9 @@
 #include "request/response.h"
 
 #define READ_SIZE 32768
-#define LINE_MOST 2048                  /* of standard error in one line of the log */
 #define WHY_MS 1000                     /* how long the end of a program that said too little is waited for */
 
 enum state { CGI_HEAD, CGI_BODY, CGI_DRAIN, CGI_WHY, CGI_OVER };
-
-struct held { char *p; size_t n, at; };
 
 struct cgi {
 	struct request *r;
@@ -44,28 +43,10 @@ struct cgi {
 	char *head;                     /* CGIHEAD_MOST bytes, while it is gathered */
 	size_t head_n;
 	const char *redirect;           /* CGI_DRAIN: where to */
-	char line[LINE_MOST];           /* of standard error, so far */
-	size_t line_n;
+	struct cgilog log;              /* its standard error */
 };
 
 static char buffer[READ_SIZE];          /* of the turn at hand */
-
-static void held_free(struct held *h)
-{
-	free(h->p);
-	*h = (struct held){ 0 };
-}
-
-static int held_keep(struct held *h, const char *p, size_t n)
-{
-	h->p = malloc(n);
-	if (!h->p)
-		return -1;
-	memcpy(h->p, p, n);
-	h->n = n;
-	h->at = 0;
-	return 0;
-}
 
 /* ------------------------------------------------------------------------------------------------ the end */
 
@@ -87,44 +68,12 @@ static void release(struct cgi *c, bool kill)
 	c->head = NULL;
 }
 
-static void put_line(struct cgi *c)
-{
-	while (c->line_n && (c->line[c->line_n - 1] == '\r' || c->line[c->line_n - 1] == '\n'))
-		c->line_n--;
-	if (c->line_n)
-		log_errorx(&c->r->client->about, LOG_CGI, "BH0668", "%.*s: said by %s", (int)c->line_n, c->line, c->r->filename);
-	c->line_n = 0;
-}
-
-/* Standard error, line by line. False: it has ended. */
-static bool read_errors(struct cgi *c)
-{
-	char part[2048];
-	ssize_t got;
-
-	while ((got = chan_read(c->program.err, part, sizeof part)) > 0)
-		for (ssize_t i = 0; i < got; i++) {
-			if (part[i] != '\n')
-				c->line[c->line_n++] = part[i];
-			if (part[i] == '\n' || c->line_n == sizeof c->line)
-				put_line(c);
-		}
-	return got == CHAN_AGAIN;
-}
-
-static void last_errors(struct cgi *c)
-{
-	if (c->program.err)
-		read_errors(c);
-	put_line(c);
-}
-
 /* Before the head: a page. Behind it: the answer is cut short. */
 static void fail(struct cgi *c, unsigned status)
 {
 	struct request *r = c->r;
 
-	last_errors(c);
+	cgilog_rest(&c->log, c->program.err);
 	release(c, true);
 	if (r->head_sent)
 		stream_abort(r->stream, "its program failed");
@@ -132,12 +81,20 @@ static void fail(struct cgi *c, unsigned status)
 		response_error(r, status);
 }
 
+/* What it wrote is no answer. */
+static void bad_answer(struct cgi *c)
+{
+	cgilog_rest(&c->log, c->program.err);
+	cgilog_bad_head(&c->log, 500, (struct text){ c->head, c->head_n });
+	fail(c, 500);
+}
+
 static void too_short(struct cgi *c)
 {
 	log_errorx(&c->r->client->about, LOG_CGI, "BH0665", "premature end of script headers: %s wrote %zu bytes and no empty line behind its head%s%s",
 		   c->r->filename, c->head_n, cgi_end_words(c->r, c->ended, c->status),
 		   c->head_n ? "" : "; run it by hand as the server's user, it must print \"Content-Type: …\" and an empty line first");
-	fail(c, 500);
+	bad_answer(c);
 }
 
 static void too_late(struct cgi *c)
@@ -182,7 +139,7 @@ static void finish(struct cgi *c)
 {
 	struct request *r = c->r;
 
-	last_errors(c);
+	cgilog_rest(&c->log, c->program.err);
 	if (c->ended && c->status == -1) {
 		release(c, true);
 		stream_abort(r->stream, "the spawner died, and its program with it");
@@ -197,7 +154,7 @@ static void redirect(struct cgi *c)
 	struct request *r = c->r;
 	const char *where = c->redirect;
 
-	last_errors(c);
+	cgilog_rest(&c->log, c->program.err);
 	release(c, false);
 	if (*where == '/')
 		phases_redirect(r, where, r->status);
@@ -216,7 +173,7 @@ static bool put_body(struct cgi *c, const char *p, size_t n)
 		release(c, true);
 		return false;
 	}
-	if ((size_t)took < n && held_keep(&c->out, p + took, n - (size_t)took) < 0) {
+	if ((size_t)took < n && held_add(&c->out, p + took, n - (size_t)took) < 0) {
 		fail(c, 503);
 		return false;
 	}
@@ -263,7 +220,7 @@ static void bad_head(struct cgi *c, const struct cgihead *h)
 {
 	log_errorx(&c->r->client->about, LOG_CGI, "BH0666", "malformed header from script %s: %s: \"%s\"; a head is lines of \"Name: value\", then an empty one",
 		   c->r->filename, h->why, h->line ? h->line : "");
-	fail(c, 500);
+	bad_answer(c);
 }
 
 /* A Location and no Status. True: it is one, and under way. */
@@ -308,7 +265,7 @@ static bool take_head(struct cgi *c, size_t n)
 	if (rc == 0 && !c->body_ended)
 		stream_read(r->stream, !c->in.p);
 	if (rc != 0) {
-		last_errors(c);
+		cgilog_rest(&c->log, c->program.err);
 		release(c, rc < 0);
 		return false;
 	}
@@ -348,7 +305,7 @@ static void gather(struct cgi *c, const char *p, size_t n)
 		end = cgihead_end(c->head, c->head_n, seen);
 	if (!end && c->head_n == CGIHEAD_MOST) {
 		log_errorx(&c->r->client->about, LOG_CGI, "BH0672", "the head that %s writes is longer than 64 KiB, or has no empty line behind it", c->r->filename);
-		fail(c, 500);
+		bad_answer(c);
 		return;
 	}
 	if (!end || !(c->nph && c->r->major < 2 ? take_raw(c) : take_head(c, end)))
@@ -358,14 +315,8 @@ static void gather(struct cgi *c, const char *p, size_t n)
 	if (c->state == CGI_BODY && (!c->r->raw ? put_body(c, head + end, c->head_n - end) : put_body(c, head, c->head_n)) && part < n && !c->out.p)
 		put_body(c, p + part, n - part);
 	else if (c->state == CGI_BODY && part < n) {    /* as much as one read, behind what is held already */
-		char *grown = realloc(c->out.p, c->out.n + n - part);
-		if (grown) {
-			memcpy(grown + c->out.n, p + part, n - part);
-			c->out.p = grown;
-			c->out.n += n - part;
-		} else {
+		if (held_add(&c->out, p + part, n - part) < 0)
 			fail(c, 503);
-		}
 	}
 	free(head);
 }
@@ -425,7 +376,7 @@ static void error_event(struct chan *chan, unsigned events)
 	struct cgi *c = chan->ctx;
 
 	(void)events;
-	if (read_errors(c))
+	if (cgilog_read(&c->log, chan))
 		return;
 	chan_close(chan);
 	c->program.err = NULL;
@@ -483,11 +434,12 @@ static void body(struct request *r, struct text data)
 	c->body_ended |= !data.p;
 	if (!c->program.in)
 		return;
+	cgilog_body(&c->log, data);
 	if (!data.p) {
 		if (!c->in.p)
 			input_over(c);
 	} else if ((took = give(c, data.p, data.n)) < data.n) {
-		if (held_keep(&c->in, data.p + took, data.n - took) < 0) {
+		if (held_add(&c->in, data.p + took, data.n - took) < 0) {
 			fail(c, 503);
 			return;
 		}
@@ -527,31 +479,9 @@ static void input_event(struct chan *chan, unsigned events)
 static void failed(struct spawned *program, enum spawn_stage stage, int errnum)
 {
 	struct cgi *c = program->ctx;
-	struct request *r = c->r;
-	unsigned status = 500;
+	unsigned status = cgi_tell_not_run(c->r, stage, errnum);
 
-	switch (stage) {
-	case SPAWN_EXEC:
-		log_errorx(&r->client->about, LOG_CGI, "BH0663", "couldn't create child process: %s cannot be executed: %s", r->filename, cgi_why_not_executed(r, errnum));
-		break;
-	case SPAWN_REFUSED:
-		log_errorx(&r->client->about, LOG_CGI, "BH0662",
-			   "%s is not run: no ScriptAlias leads there, and no <Directory> with Options ExecCGI stands for its folder", r->filename);
-		break;
-	case SPAWN_FOLDER:
-	case SPAWN_LIMITS:
-		log_errorx(&r->client->about, LOG_CGI, "BH0663", "couldn't create child process: %s is not run: its %s: %s", r->filename,
-			   stage == SPAWN_FOLDER ? "folder cannot be entered" : "limits (RLimitCPU, RLimitMEM, RLimitNPROC) cannot be set", strerrordesc_np(errnum));
-		break;
-	case SPAWN_GONE:
-		log_errorx(&r->client->about, LOG_CGI, "BH0669", "%s was not run: the process that starts programs (the spawner) died over it; the next request finds another",
-			   r->filename);
-		break;
-	default:
-		log_errorx(&r->client->about, LOG_CGI, "BH0669", "%s was not run: too many programs run already, or memory ran out", r->filename);
-		status = 503;
-		break;
-	}
+	cgilog_rest(&c->log, c->program.err);
 	fail(c, status);
 }
 
@@ -610,6 +540,7 @@ static void start(struct request *r)
 	c->r = r;
 	c->nph = is_nph(r->filename);
 	c->body_ended = !r->has_body;
+	cgilog_begin(&c->log, r);
 	c->program = (struct spawned){ .ctx = c, .failed = failed, .ended = ended };
 	r->handler_data = c;
 	if (spawn_program(r, &spec, &c->program) < 0) {

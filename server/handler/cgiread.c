@@ -7,7 +7,9 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "handler/cgilog.h"
 #include "handler/spawn.h"
+#include "log/target.h"
 #include "request/request.h"
 
 enum { CPU, MEMORY, PROCESSES, LIMITS };
@@ -44,6 +46,53 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	if (o->current_uri >= 0)
 		m->current_uri = o->current_uri;
 	return m;
+}
+
+#define SCRIPT_LOG_LENGTH 10385760      /* Apache's default */
+#define SCRIPT_LOG_BUFFER 1024
+
+static void *create_host(struct conf_env *env)
+{
+	struct cgilog_settings *s = conf_alloc(env, sizeof *s);
+
+	s->length = s->buffer = CONF_UNSET;
+	return s;
+}
+
+/* As in Apache a host that has no ScriptLog has the main server's, with its numbers. */
+static void *merge_host(struct conf_env *env, const void *base, const void *over)
+{
+	struct cgilog_settings *m = conf_alloc(env, sizeof *m);
+
+	*m = *(const struct cgilog_settings *)(((const struct cgilog_settings *)over)->name ? over : base);
+	return m;
+}
+
+static int finish_host(struct conf_env *env, void *config, const char *host_name)
+{
+	struct cgilog_settings *s = config;
+	int target;
+
+	(void)host_name;
+	if (s->length == CONF_UNSET)
+		s->length = SCRIPT_LOG_LENGTH;
+	if (s->buffer == CONF_UNSET)
+		s->buffer = SCRIPT_LOG_BUFFER;
+	if (!s->name)
+		return 0;
+	target = log_target_for(env, s->name, &s->pos, s->length ? s->length : 1);
+	s->target = target < 0 ? 0 : (unsigned)target;
+	return target < 0 ? -1 : 0;
+}
+
+static int set_script_log(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct cgilog_settings *s = config;
+
+	(void)argc;
+	s->name = conf_strdup(call->env, argv[0]);
+	s->pos = call->node->pos;
+	return 0;
 }
 
 static bool read_limit(const char *word, int64_t *out)
@@ -89,7 +138,6 @@ static int set_variable(struct conf_call *call, void *config, int argc, char **a
 	return 0;
 }
 
-static const char own_log[] = "what a program says on its standard error goes to the error log; there is no log of its own";
 static const char no_socket[] = "programs are started by a process of the server that needs no socket in a folder";
 static const char no_suexec[] = "programs run as the User of the server: for others run a pool of their own (FastCGI), or leave this line out";
 
@@ -97,6 +145,7 @@ static const char no_suexec[] = "programs run as the User of the server: for oth
 #define LIMIT CONF_ALL, .override = CONF_OR_ANY, .args = CONF_TAKE, .min = 1, .max = 2, SECTION, .set = set_limit
 #define TIMEOUT CONF_ALL, .override = CONF_OR_ANY, .args = CONF_TAKE, .min = 1, .max = 1, SECTION, .set = conf_set_seconds, \
 	.offset = offsetof(struct cgi_section, timeout), .high = 2147483
+#define OF_HOST CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, .scope = CONF_OF_HOST
 #define NOTICE(text) CONF_RSRC, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_notice, .extra = (text)
 
 static const struct conf_directive directives[] = {
@@ -109,9 +158,11 @@ static const struct conf_directive directives[] = {
 	  .set = conf_set_flag, .offset = offsetof(struct cgi_section, pass_auth) },
 	{ "CGIVar", "whether REQUEST_URI is as it came or as it is now", "REQUEST_URI original-uri", CONF_ALL, .override = CONF_OR_FILEINFO,
 	  .args = CONF_TAKE, .min = 2, .max = 2, SECTION, .set = set_variable },
-	{ "ScriptLog", "accepted: programs that fail are told in the error log", NULL, NOTICE(own_log) },
-	{ "ScriptLogLength", "accepted, as ScriptLog", NULL, NOTICE(own_log) },
-	{ "ScriptLogBuffer", "accepted, as ScriptLog", NULL, NOTICE(own_log) },
+	{ "ScriptLog", "a log of programs that could not be run, or wrote no head", NULL, OF_HOST, .set = set_script_log },
+	{ "ScriptLogLength", "how many bytes that log may have", "10385760", OF_HOST, .set = conf_set_number,
+	  .offset = offsetof(struct cgilog_settings, length), .high = INT64_MAX / 2 },
+	{ "ScriptLogBuffer", "how many bytes of a request's body an entry of it may have", "1024", OF_HOST, .set = conf_set_number,
+	  .offset = offsetof(struct cgilog_settings, buffer), .high = 65536 },
 	{ "ScriptSock", "accepted: there is no such socket", NULL, NOTICE(no_socket) },
 	{ "SuexecUserGroup", "refused: programs run as the User of the server", NULL, CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = no_suexec },
 	{ "Suexec", "refused, as SuexecUserGroup, unless Off", NULL, CONF_SERVER, .args = CONF_FLAG, .set = conf_set_refused, .extra = no_suexec },
@@ -123,9 +174,19 @@ struct conf_module cgi_module = {
 	.source = "mod_cgi.c",
 	.aka = "cgid_module mod_cgid.c",
 	.directives = directives,
+	.create_host = create_host,
+	.merge_host = merge_host,
+	.finish_host = finish_host,
 	.create_section = create_section,
 	.merge_section = merge_section,
 };
+
+const struct cgilog_settings *cgilog_settings(const struct request *r)
+{
+	const struct cgilog_settings *s = host_config(r->host, &cgi_module);
+
+	return s->name ? s : NULL;
+}
 
 bool cgi_passes_auth(const struct request *r)
 {

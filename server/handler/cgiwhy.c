@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "handler/cgilog.h"
 #include "log/log.h"
 #include "request/core.h"
 
@@ -61,6 +62,39 @@ const char *cgi_why_not_executed(struct request *r, int errnum)
 	}
 }
 
+static const char *why_not(struct request *r, enum spawn_stage stage, int errnum)
+{
+	const char *words = strerrordesc_np(errnum);
+
+	switch (stage) {
+	case SPAWN_EXEC:
+		return arena_printf(r->arena, "it cannot be executed: %s", cgi_why_not_executed(r, errnum));
+	case SPAWN_FOLDER:
+		return arena_printf(r->arena, "its folder cannot be entered: %s", words);
+	case SPAWN_LIMITS:
+		return arena_printf(r->arena, "its limits (RLimitCPU, RLimitMEM, RLimitNPROC) cannot be set: %s", words);
+	case SPAWN_REFUSED:
+		return "no ScriptAlias leads there, and no <Directory> with Options ExecCGI stands for its folder";
+	case SPAWN_GONE:
+		return "the process that starts programs (the spawner) died over it; the next request finds another";
+	default:
+		return "too many programs run already, or memory ran out";
+	}
+}
+
+unsigned cgi_tell_not_run(struct request *r, enum spawn_stage stage, int errnum)
+{
+	bool tried = stage == SPAWN_EXEC || stage == SPAWN_FOLDER || stage == SPAWN_LIMITS;
+	unsigned status = tried || stage == SPAWN_REFUSED || stage == SPAWN_GONE ? 500 : 503;
+	const char *why = why_not(r, stage, errnum);
+
+	why = why ? why : "memory ran out";
+	log_errorx(&r->client->about, LOG_CGI, tried ? "BH0663" : stage == SPAWN_REFUSED ? "BH0662" : "BH0669", "%s%s is not run: %s",
+		   tried ? "couldn't create child process: " : "", r->filename, why);
+	cgilog_not_run(r, status, why);
+	return status;
+}
+
 /* Why the file is not run; 0: it is. */
 unsigned cgi_refuses(struct request *r)
 {
@@ -69,18 +103,22 @@ unsigned cgi_refuses(struct request *r)
 	if (!r->scripted && !(core_options(core_section_of(r)) & CORE_OPT_EXECCGI)) {
 		log_errorx(about, LOG_CGI, "BH0664", "Options ExecCGI is off in this directory: %s is not run, and its source is not sent; say Options +ExecCGI there",
 			   r->filename ? r->filename : r->path);
+		cgilog_not_run(r, 403, "Options ExecCGI is off in this directory");
 		return 403;
 	}
 	if (!r->filename || !r->found) {
 		log_infox(about, LOG_CGI, "BH0670", "script not found: %s", r->filename ? r->filename : r->path);
+		cgilog_not_run(r, 404, "script not found or unable to stat");
 		return 404;
 	}
 	if (S_ISDIR(r->st.st_mode)) {
 		log_errorx(about, LOG_CGI, "BH0671", "attempt to invoke directory as script: %s", r->filename);
+		cgilog_not_run(r, 403, "attempt to invoke directory as script");
 		return 403;
 	}
 	if (r->path_info && *r->path_info && core_section_of(r)->path_info == CORE_PATH_INFO_OFF) {
 		log_infox(about, LOG_CGI, "BH0670", "%s: AcceptPathInfo is off, and the path goes on behind the script", r->filename);
+		cgilog_not_run(r, 404, "AcceptPathInfo off disallows user's path");
 		return 404;
 	}
 	return 0;

@@ -177,6 +177,17 @@ static int finish_log(struct conf_env *env, const struct host_logs *h, const str
 	return 0;
 }
 
+int log_target_for(struct conf_env *env, const char *name, const struct conf_pos *pos, int64_t most)
+{
+	struct err e = { 0 };
+	int target = targets ? log_target_add(targets, env, name, pos, &e) : -1;
+
+	if (target < 0)
+		return targets ? report(env, pos, &e) : -1;
+	targets->at[target].most = most;
+	return target;
+}
+
 /* The main server comes first, so that its error log is target 0. */
 static int finish_host(struct conf_env *env, void *config, const char *host_name)
 {

@@ -165,6 +165,11 @@ static void send_line(unsigned target, const char *line, size_t n)
 	}
 }
 
+void log_raw(unsigned target, const char *p, size_t n)
+{
+	send_line(target, p, n);
+}
+
 /* Apache's line; on a command line without what is plain there. */
 static void put_default(const struct log_event *ev, const struct log_settings *s, struct buf *b)
 {

@@ -87,6 +87,9 @@ void log_put_at(const char *where, const struct log_about *about, enum log_subje
 	__attribute__((format(printf, 7, 8)));
 #define log_put(...) log_put_at(LOG_HERE, __VA_ARGS__)
 
+/* Bytes of the caller's own form, with their newline, for a target (log/target.h); at most RING_LINE, whole or not at all. */
+void log_raw(unsigned target, const char *p, size_t n);
+
 /* about may be NULL; id is "BH0123" or NULL. The f form appends errno's words. */
 #define log_error(about, s, id, ...)  log_put(about, s, LOG_L_ERROR, id, errno, __VA_ARGS__)
 #define log_errorx(about, s, id, ...) log_put(about, s, LOG_L_ERROR, id, 0, __VA_ARGS__)

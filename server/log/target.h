@@ -22,6 +22,7 @@ struct log_target {
 	struct log_rotation *rotation;  /* of LOG_TARGET_ROTATED */
 	int previous;                   /* … the file before: the logger may have died over it. -1 = none */
 	pid_t pid;                      /* of a program */
+	int64_t most;                   /* bytes of a file that is written no further; 0 = no bound */
 };
 /* The same name gives the same index. Index 0 is the main server's error log. */
 struct log_targets {
@@ -74,6 +75,8 @@ struct log_host {
 const struct log_settings *log_settings_within(const struct log_settings *host, const void *section, struct log_settings *s);
 /* The table that the configuration being read collects into, and the arena of its formats; set by the reader before conf_apply. */
 void log_targets_use(struct log_targets *t, struct arena *a);
+/* For a module's own log, in finish_host: as log_target_add, with a bound for a file. Index, or -1 after a report. */
+int log_target_for(struct conf_env *env, const char *name, const struct conf_pos *pos, int64_t most);
 /* The names that expressions may ask for; NULL: all. */
 void log_names_use(const struct expr_names *names);
 

@@ -64,6 +64,7 @@ static int say_targets(uint32_t generation, const struct log_targets *t, unsigne
 	for (unsigned i = 0; i < n; i++) {
 		const struct log_target *at = &t->at[first + i];
 		m.kinds[i] = at->kind;
+		m.most[i] = at->most;
 		fds[i] = previous && at->previous >= 0 ? at->previous : at->fd;
 		snprintf(m.names[i], LOGGER_NAME, "%s", at->name);
 	}
@@ -146,7 +147,7 @@ static int keep(struct known *k)
 	for (unsigned i = 0; i < t->n; i++) {
 		struct log_target *at = &k->copy.at[i];
 
-		*at = (struct log_target){ .kind = t->at[i].kind, .name = strdup(t->at[i].name), .pid = -1, .previous = -1 };
+		*at = (struct log_target){ .kind = t->at[i].kind, .most = t->at[i].most, .name = strdup(t->at[i].name), .pid = -1, .previous = -1 };
 		at->fd = fcntl(t->at[i].fd, F_DUPFD_CLOEXEC, 3);
 		if (at->fd < 0 || !at->name) {
 			int saved = errno;

@@ -41,6 +41,7 @@ struct target {
 	uint32_t kind;
 	bool file;                      /* a regular file: has a size */
 	bool stuck;                     /* could not be written: said once */
+	int64_t most;                   /* bytes after which a file is written no further; 0 = no bound */
 	int64_t since;                  /* when that began */
 	uint64_t lost;                  /* lines given up since then */
 	char name[LOGGER_NAME];
@@ -158,6 +159,7 @@ static void new_targets(void)
 		/* Lines that were lost before are told of when the next one is written. */
 		at->fd = message.fds[i];
 		at->kind = m.kinds[i];
+		at->most = m.most[i];
 		at->file = fstat(at->fd, &st) == 0 && S_ISREG(st.st_mode);
 		memcpy(at->name, m.names[i], LOGGER_NAME - 1);
 	}
@@ -332,6 +334,8 @@ static int write_batch(struct batch *b, struct target *t)
 	size_t done = 0;
 	int first = 0;
 
+	if (t->most && size >= t->most)         /* ScriptLogLength: given up without a word, as in Apache */
+		return 0;
 	note(b, t);
 	while (done < b->bytes) {
 		ssize_t n = writev(t->fd, b->at + first, b->n - first);

@@ -24,6 +24,7 @@ struct logger_table {
 struct logger_targets {
 	uint32_t generation, first, n;
 	uint32_t kinds[IPC_MAX_FDS];
+	int64_t most[IPC_MAX_FDS];      /* bytes of a file that is written no further; 0 = no bound */
 	char names[IPC_MAX_FDS][LOGGER_NAME];
 };
 

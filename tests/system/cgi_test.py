@@ -1,5 +1,6 @@
 """Programs through the spawner: what they start with, how they fail, and what happens when a process between dies."""
 import os
+import re
 import signal
 import socket
 import time
@@ -13,6 +14,9 @@ StartServers 1
 ServerLimit 1
 SetEnv LD_TEST_WORD named
 ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"
+ScriptLog logs/script_log
+ScriptLogBuffer 8
+AddHandler cgi-script .cgi
 <Location /cgi-bin/late>
   CGIScriptTimeout 1
 </Location>
@@ -110,6 +114,31 @@ class Programs(ServerTest):
                 self.s.logged(r'%s.*%s|%s.*%s' % (name, why, why, name))
         self.s.logged('the reason: said by .*short')
 
+    def entry(self, name):
+        """What ScriptLog has of the last request for a program, without its time."""
+        text = wait_for(lambda: re.findall(r'%% \[\w{3} \w{3} \d\d [\d:]{8} \d{4}\] (\w+ /cgi-bin/' + name + r'\b(?:.*\n(?!%% \[))*.*\n)', self.s.read('logs/script_log')),
+                        lambda: 'an entry for %s in\n%s' % (name, self.s.read('logs/script_log')))
+        return text[-1]
+
+    def test_script_log(self):
+        self.s.get('/cgi-bin/closed?a=b')
+        self.assertRegex(self.entry('closed'), r'^GET /cgi-bin/closed\?a=b HTTP/1.1\n%% 500 \S+/cgi-bin/closed\n%%error\nit cannot be executed: .*chmod.*\n$')
+        self.s.get('/cgi-bin/none')
+        self.assertRegex(self.entry('none'), r'\n%% 404 .*\n%%error\nscript not found')
+        self.s.get('/cgi-bin/broken', method='POST', headers='X-A: b\r\nAuthorization: Basic secret\r\n', body=b'0123456789')
+        self.assertRegex(self.entry('broken'), r'^POST .*\n%% 500 .*\n%request\nHost: localhost\n(?:.*\n)*X-A: b\nAuthorization: \(left out\)\n(?:.*\n)*'
+                         r'\n01234567\n%response\nContent-Type: text/plain\n%stdout\nno colon here\n\n$')
+        self.s.get('/cgi-bin/short')
+        self.assertRegex(self.entry('short'), r'%request\n(?:.*\n)*%response\n%stderr\nthe reason\n$')
+        self.assertNotIn('words', self.s.read('logs/script_log'))
+
+    def test_source_is_not_sent_where_programs_may_not_run(self):
+        self.s.write('htdocs/a.cgi', '#!/bin/sh\necho the-secret\n', 0o755)
+        answer = self.s.get('/a.cgi')
+        self.assertEqual(answer.status, 403)
+        self.assertNotIn(b'the-secret', answer.body)
+        self.s.logged('ExecCGI is off .*a.cgi is not run')
+
     def test_limit_of_the_processor(self):
         self.assertEqual(self.s.get('/cgi-bin/busy').status, 500)
         self.s.logged('busy.*signal.*RLimitCPU')
@@ -173,6 +202,16 @@ class OneProcess(ServerTest):
         s.start_foreground('-X')
         with s.connect() as c:
             self.assertEqual(c.request('/cgi-bin/echo', 'POST', body=b'one process').body, b'one process')
+
+    def test_length_of_the_script_log(self):
+        s = self.configure('StartServers 1\nScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"\nScriptLog logs/script_log\nScriptLogLength 1\n', {'cgi-bin/x': 'x'})
+        s.start()
+        s.get('/cgi-bin/x')
+        first = wait_for(lambda: s.read('logs/script_log'), 'an entry')
+        for _ in range(3):
+            s.get('/cgi-bin/none')
+        s.stop()                                # the logger has written all
+        self.assertEqual(s.read('logs/script_log'), first)
 
     def test_none_where_nothing_runs(self):
         s = self.serve('StartServers 1\n', {'htdocs/a.txt': 'a'})
