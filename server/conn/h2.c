@@ -214,7 +214,7 @@ void h2_goaway(struct h2 *h, uint32_t code)
 {
 	if (h->over)
 		return;
-	h->over = true;
+	h->over = h->told = true;
 	if (nghttp2_session_terminate_session(h->session, code) != 0)
 		conn_break(h->c, "out of memory");
 }

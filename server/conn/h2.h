@@ -42,7 +42,7 @@ struct h2 {
 	int64_t drain_at;               /* ms: when the final GOAWAY is due */
 	struct h2_meter meters[H2_KINDS];
 	uint64_t errors;                /* streams that the client broke */
-	bool told;                      /* a limit was met, and the log knows */
+	bool told;                      /* the log knows why it ends */
 };
 
 /* Where the answer's body comes from, and how it is framed. */
@@ -56,6 +56,7 @@ struct h2_stream {
 	int32_t id;
 	struct arena *arena;
 	struct stream_head head;
+	size_t listed;                  /* bytes of names and values, of trailers too */
 	int64_t began, heard_at, moved_at;      /* ms: the first byte of its head; the client last gave something for it, took something of it */
 	/* The request. */
 	bool whole;                     /* its head is */
@@ -91,7 +92,7 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id);
 void h2_stream_free(struct h2_stream *st);      /* its memory alone */
 /* Something has come for it: it is run in this turn, or the next. */
 void h2_wake(struct h2_stream *st);
-/* Ends the connection with GOAWAY, at once; code: NGHTTP2_*. */
+/* Ends the connection with GOAWAY, at once; code: NGHTTP2_*. The caller has said why. */
 void h2_goaway(struct h2 *h, uint32_t code);
 /* Gives all streams up. */
 void h2_abort_all(struct h2 *h);
@@ -143,6 +144,8 @@ bool h2_count(struct h2 *h, enum h2_kind kind);
 void h2_count_sent(struct h2 *h, size_t n);
 /* The client broke a stream. */
 void h2_count_error(struct h2 *h);
+/* The connection ends for an error of the client: says so, unless it was said. */
+void h2_tell_end(struct h2 *h, const nghttp2_goaway *goaway);
 /* A limit of nghttp2's was met: says so. */
 void h2_flooded(struct h2 *h, int error);
 nghttp2_mem *h2_memory(struct h2 *h, nghttp2_mem *m);

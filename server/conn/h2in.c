@@ -15,6 +15,8 @@
 #include "request/phases.h"
 #include "request/response.h"
 
+#define LIST_MOST (4 * (size_t)STREAM_HEAD_MOST)        /* behind it no field is looked at: a few bytes of HPACK can name long ones again and again */
+
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
 	return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
@@ -90,11 +92,15 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	(void)flags;
 	(void)user;
 	if (!st)
-		return 0;
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	st->heard_at = now_of(st->h);
 	if (!st->whole)
 		stream_head_add(&st->head, (struct text){ (const char *)name, nname }, (struct text){ (const char *)value, nvalue });
-	return 0;
+	st->listed += nname + nvalue;
+	if (st->listed <= LIST_MOST)
+		return 0;
+	h2_count_error(st->h);
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 /* RFC 9113, 8.2.1: a field that is none makes the request malformed. */
@@ -278,6 +284,10 @@ void h2_begin_request(struct h2_stream *st)
 		return;
 	}
 	frame_body(st, r);
+	if (st->connect && !text_is_nocase(st->head.protocol, "websocket")) {
+		refuse(st, r, 501, "its :protocol is none that is spoken here");
+		return;
+	}
 	if (!asker_method(st->h->c->settings, r)) {
 		refuse(st, r, 501, "its method is not registered, and HttpProtocolOptions has RegisteredMethods");
 		return;

@@ -70,6 +70,14 @@ void h2_count_error(struct h2 *h)
 		end_with(h, "streams that the client broke (H2MaxStreamErrors)");
 }
 
+void h2_tell_end(struct h2 *h, const nghttp2_goaway *goaway)
+{
+	if (!h->told)
+		log_infox(&h->c->own.client.about, LOG_HTTP, "BH0805", "connection %llu of HTTP/2 ends with %s: %.*s", (unsigned long long)h->c->own.client.id,
+			  nghttp2_http2_strerror(goaway->error_code), (int)goaway->opaque_data_len, (const char *)goaway->opaque_data);
+	h->told = true;
+}
+
 void h2_flooded(struct h2 *h, int error)
 {
 	if (error == NGHTTP2_ERR_FLOODED)

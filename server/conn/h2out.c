@@ -81,6 +81,7 @@ static int head(struct stream *s)
 	if (misleads(st, r)) {
 		r->status = 501;
 		r->no_body = true;
+		r->length = -1;
 	}
 	if (st->h->c->server->o.activity)
 		activity_event(st->h->c->server->o.activity, (uint64_t)loop_now(st->h->c->server->loop), ACTIVITY_RESPONSE, r->status);
@@ -416,9 +417,11 @@ static int lay(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *he
 	st->stream.body_bytes += length;
 	st->moved_at = loop_now(h->c->server->loop);
 	h2_count_sent(h, length);
-	if (st->wants_room && !st->ended)
-		h2_wake(st);
-	return 0;
+	if (!st->wants_room || st->ended)
+		return 0;
+	h2_wake(st);
+	/* Its handler is asked for more before others of lower priority have their turn (RFC 9218, 10). */
+	return st->out_n == st->out_at && st->file < 0 ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 static ssize_t put(nghttp2_session *session, const uint8_t *p, size_t n, int flags, void *user)
@@ -450,6 +453,8 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		count_reset(user, frame->rst_stream.error_code);
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+		h2_tell_end(user, &frame->goaway);
 	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	st = stream_of(session, frame->hd.stream_id);

@@ -45,7 +45,8 @@ static void lend(struct gzip *g, struct filter_step *s, size_t *had)
 
 static void take_back(struct gzip *g, struct filter_step *s, size_t had)
 {
-	s->in.p += had - g->z.avail_in;
+	if (had)                        /* else there may be no pointer at all */
+		s->in.p += had - g->z.avail_in;
 	s->in.n -= had - g->z.avail_in;
 	s->n = s->room - g->z.avail_out;
 }
