@@ -27,6 +27,8 @@ void asker_init(struct asker *a, struct conn *c)
 
 void asker_forget(struct asker *a, bool all)
 {
+	if (all)
+		asker_hide(a);
 	chans_close(a);
 	lookup_forget(a, all);
 	work_forget(a);

@@ -51,37 +51,46 @@ static struct conn_shown *free_one(const struct conn_server *s)
 	return NULL;
 }
 
-static void show(struct conn *c)
+static void write_shown(struct conn_shown *e, const struct asker *a, enum conn_place place)
 {
-	const struct request *r = c->speech ? c->speech->request(c) : NULL;
-	struct conn_shown *e = r ? free_one(c->server) : NULL;
+	const struct request *r = a->client.request;
+	const struct host *host = r->host ? r->host : a->c->host;
+	uint32_t sequence = atomic_load_explicit(&e->sequence, memory_order_relaxed) | 1;
+	struct text path = r->target;
 	const char *query;
-	struct text path;
-	uint32_t sequence;
 
-	if (!e)
-		return;
-	path = r->target;
 	if (path.n && (query = memchr(path.p, '?', path.n)))
 		path.n = (size_t)(query - path.p);
-	sequence = atomic_load_explicit(&e->sequence, memory_order_relaxed) | 1;
 	atomic_store_explicit(&e->sequence, sequence, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	e->since = (uint64_t)r->started_us / 1000;
-	cut(e->peer, sizeof e->peer, text_of(c->own.client.peer_text));
-	cut(e->host, sizeof e->host, text_of(c->host->name));
+	cut(e->peer, sizeof e->peer, text_of(a->client.peer_text));
+	cut(e->host, sizeof e->host, text_of(host->name));
 	cut(e->method, sizeof e->method, r->method);
 	cut(e->handler, sizeof e->handler, text_of(r->handler ? r->handler->name : NULL));
 	cut(e->path, sizeof e->path, path);
-	atomic_store_explicit(&e->place, c->place, memory_order_relaxed);
+	atomic_store_explicit(&e->place, place, memory_order_relaxed);
 	atomic_store_explicit(&e->sequence, sequence + 1, memory_order_release);
-	c->shown = e;
 }
 
-static void hide(struct conn *c)
+void asker_show(struct asker *a)
 {
-	atomic_store_explicit(&c->shown->place, PLACE_NONE, memory_order_relaxed);
-	c->shown = NULL;
+	enum conn_place place = a->asking ? PLACE_ASKING : a->c->blocked || a->c->wire_left.n ? PLACE_WRITING : PLACE_WORKING;
+
+	if (a->shown) {
+		atomic_store_explicit(&a->shown->place, place, memory_order_relaxed);
+		return;
+	}
+	a->shown = a->client.request ? free_one(a->c->server) : NULL;
+	if (a->shown)
+		write_shown(a->shown, a, place);
+}
+
+void asker_hide(struct asker *a)
+{
+	if (a->shown)
+		atomic_store_explicit(&a->shown->place, PLACE_NONE, memory_order_relaxed);
+	a->shown = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ places */
@@ -92,10 +101,8 @@ static void move(struct conn *c, enum conn_place to)
 
 	if (to == c->place)
 		return;
-	if (c->shown && !is_under_way(to))
-		hide(c);
-	else if (c->shown)
-		atomic_store_explicit(&c->shown->place, to, memory_order_relaxed);
+	if (!is_under_way(to))
+		asker_hide(&c->own);
 	counter_move32(&n->places[c->place], -1);
 	counter_move32(&n->places[to], 1);
 	c->place = to;
@@ -109,8 +116,8 @@ void conn_count_place(struct conn *c)
 void conn_count_turn(struct conn *c)
 {
 	conn_count_place(c);
-	if (!c->shown && is_under_way(c->place) && !c->gone)
-		show(c);
+	if (is_under_way(c->place) && !c->gone)
+		asker_show(&c->own);            /* nothing of HTTP/2, whose requests are its streams' */
 }
 
 void conn_count_gone(struct conn *c)

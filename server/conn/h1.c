@@ -510,11 +510,6 @@ static void note(const struct conn *c, struct activity *a)
 	activity_phase(a, h->reading && !h->body_done ? "body" : "send");
 }
 
-static const struct request *request(const struct conn *c)
-{
-	return c->own.client.request;
-}
-
 static void over(struct conn *c)
 {
 	struct h1 *h = c->h1;
@@ -534,4 +529,4 @@ static void over(struct conn *c)
 	c->speech = NULL;
 }
 
-const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .request = request, .end = over };
+const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .end = over };

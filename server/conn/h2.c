@@ -301,6 +301,13 @@ static void drain_on(struct h2 *h)
 
 /* ------------------------------------------------------------------------------------------------ driving */
 
+/* Requests that are not over at the end of a turn. */
+static void show_streams(const struct h2 *h)
+{
+	list_each(i, &h->streams)
+		asker_show(&list_entry(i, struct h2_stream, item)->asker);
+}
+
 static bool is_over(const struct h2 *h)
 {
 	if (h->over || (h->eof && !h->open))
@@ -324,6 +331,8 @@ static void run(struct conn *c)
 		if (!moved && !c->gone && !c->again && !c->blocked)
 			moved = flush_filters(h);
 	}
+	if (!c->gone && h->open)
+		show_streams(h);
 	if (c->gone || (c->blocked && !h->over) || !is_over(h))
 		return;
 	h2_abort_all(h);
@@ -340,17 +349,6 @@ static void note(const struct conn *c, struct activity *a)
 {
 	(void)c;
 	activity_phase(a, "h2");
-}
-
-static const struct request *request(const struct conn *c)
-{
-	list_each(i, &c->h2->streams) {
-		const struct h2_stream *st = list_entry(i, struct h2_stream, item);
-
-		if (st->stream.request)
-			return st->stream.request;
-	}
-	return NULL;
 }
 
 static void wake(struct asker *a)
@@ -373,5 +371,5 @@ static void over(struct conn *c)
 }
 
 const struct speech h2_speech = {
-	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .request = request, .wake = wake, .drain = drain, .end = over,
+	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .end = over,
 };

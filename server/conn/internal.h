@@ -88,6 +88,7 @@ struct asker {
 	struct lookup *asking;          /* the one whose answer the request waits for; NULL = it does not */
 	struct list waits;              /* server->asking, while asking is not NULL */
 	struct list chans;              /* chan.c */
+	struct conn_shown *shown;       /* its request, where others see it; NULL = nowhere */
 	int64_t lookup_until;           /* ms: when this request has waited for names long enough; 0 = it has not begun */
 	struct work_item *working;      /* the slow work that the request waits for; NULL = it does not */
 	struct client_work *worked;     /* what was done for the request, the last first */
@@ -113,7 +114,6 @@ struct speech {
 	int64_t (*due)(const struct conn *c);           /* when (ms of loop_now) what it waits for is due */
 	bool (*reads)(const struct conn *c);            /* whether it wants bytes from the client now */
 	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
-	const struct request *(*request)(const struct conn *c); /* the oldest that is under way; NULL = none */
 	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
 	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
 	void (*end)(struct conn *c);                    /* the connection goes: whatever is under way is given up */
@@ -126,7 +126,6 @@ struct conn {
 	struct conn_server *server;
 	enum conn_state state;
 	enum conn_place place;          /* as counted: counters.c */
-	struct conn_shown *shown;       /* its request, where others see it; NULL = nowhere */
 	unsigned slot;                  /* in options->client_fds */
 	const struct host *host;        /* the address's default, then the last request's */
 	const struct conn_settings *settings;
@@ -254,8 +253,11 @@ void conn_break(struct conn *c, const char *why);
 /* counters.c: counts the connection where it is now, or no more. */
 void conn_count_place(struct conn *c);
 void conn_count_gone(struct conn *c);
-/* The same at the end of a turn: a request that goes on is shown from then on. */
+/* The same at the end of a turn: a request of HTTP/1 that goes on is shown from then on. */
 void conn_count_turn(struct conn *c);
+/* A request goes on at the end of a turn: it is shown from then on, as long as there is room; until asker_forget of all. */
+void asker_show(struct asker *a);
+void asker_hide(struct asker *a);
 
 /* peek.c: what is spoken. Reads c's raw bytes. */
 enum peek { PEEK_MORE, PEEK_TLS, PEEK_HTTP, PEEK_TLS_ON_PLAIN, PEEK_HTTP_ON_TLS, PEEK_RUBBISH };

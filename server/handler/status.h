@@ -68,7 +68,7 @@ struct status_child {
 	int64_t since_ms;                       /* since the request at hand began; -1 = there is none */
 };
 
-/* A request that takes longer than a turn: a program, a server behind, a long answer, a slow client. Not of HTTP/2. */
+/* A request that takes longer than a turn: a program, a server behind, a long answer, a slow client. */
 #define STATUS_REQUESTS 256
 struct status_request {
 	uint32_t pid;

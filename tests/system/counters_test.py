@@ -5,11 +5,13 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 
 from server import SANITIZED, ServerTest, children_of, process_name, wait_for
 
 CONFIG = '''
 StartServers 2
+Protocols h2 h2c http/1.1
 Listen @PORT@
 Listen @TLS@
 <Location "/status">
@@ -148,23 +150,46 @@ class Counters(ServerTest):
         self.assertEqual((server['generation'], server['graceful_restarts'], server['hard_restarts']), (2, 1, 0))
         self.assertGreaterEqual(server['restarted'], server['started'])
 
+    def longest(self, s):
+        return [r for r in self.status(s)['longest'] if r['path'] == '/slow/page']
+
+    def answer(self, behind):
+        behind.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok')
+
     def test_requests_that_take_long(self):
         s = self.begin()
-
-        def shown():
-            return [c for c in self.status(s)['children']['list'] if c.get('path') == '/slow/page']
-
         with s.connect() as c:
             c.send(b'GET /slow/page?secret=word HTTP/1.1\r\nHost: main.test\r\n\r\n')
             behind, _ = self.backend.accept()
             with behind:
                 behind.recv(4096)
-                # Where the page is made by the same child it shows itself: then the other is asked, sooner or later.
-                child = wait_for(shown, 'the request is shown', 60)[0]
-                self.assertEqual((child['method'], child['host'], child['client']), ('GET', 'main.test', '127.0.0.1'))
+                request = wait_for(lambda: self.longest(s), 'the request is shown')[0]
+                self.assertEqual([request[k] for k in ('method', 'host', 'client', 'phase')], ['GET', 'main.test', '127.0.0.1', 'handler'])
+                self.assertIn(request['pid'], s.workers())
                 self.assertNotIn('secret', s.get('/status?json').body.decode())
                 self.assertEqual(self.status(s)['connections']['working'], 2)
-                behind.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok')
+                self.answer(behind)
             self.assertEqual(c.response().body, b'ok')
-            wait_for(lambda: not shown(), 'it is shown no more')
+            wait_for(lambda: not self.longest(s), 'it is shown no more')
             wait_for(lambda: self.status(s)['connections']['keepalive'] == 1, 'the connection waits for another request')
+
+    def test_http2(self):
+        s = self.begin()
+        self.assertEqual(self.status(s)['h2']['connections_total'], 0)
+        curl = ['curl', '-sS', '--http2-prior-knowledge', '--resolve', 'main.test:%d:127.0.0.1' % s.port, '--max-time', '60']
+        subprocess.run(['nghttp', '-n', '-t', '60'] + ['http://127.0.0.1:%d/a.txt?%d' % (s.port, i) for i in range(3)], check=True)
+        wait_for(lambda: self.status(s)['h2']['connections'] == 0, 'the connection is closed')
+        h2 = self.status(s)['h2']
+        self.assertEqual((h2['connections_total'], h2['streams_total'], h2['streams'], h2['resets_total']), (1, 3, 0, 0))
+        with subprocess.Popen(curl + ['http://%s/slow/page?secret=word' % s.main_label], stdout=subprocess.PIPE) as slow:
+            behind, _ = self.backend.accept()
+            with behind:
+                behind.recv(4096)
+                request = wait_for(lambda: self.longest(s), 'the stream is shown')[0]
+                self.assertEqual([request[k] for k in ('method', 'host', 'client', 'phase')], ['GET', 'main.test', '127.0.0.1', 'handler'])
+                h2 = self.status(s)['h2']
+                self.assertEqual((h2['connections'], h2['streams'], h2['streams_total']), (1, 1, 4))
+                self.answer(behind)
+            self.assertEqual(slow.communicate()[0], b'ok')
+        wait_for(lambda: not self.longest(s), 'it is shown no more')
+        wait_for(lambda: self.status(s)['h2']['connections'] == 0, 'the connection is closed')
