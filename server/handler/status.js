@@ -6,7 +6,13 @@
 	const byId = (id) => document.getElementById(id);
 	const state = byId("live-state"), started = byId("uptime").textContent.replace(/^.*?,/, ",");
 	const samples = [];                     /* {at, values: one list for each plot} */
-	let before = null, hover = -1;
+	let before = null, hover = -1, paused = false;
+
+	const say = (text, bad) => {
+		if (state.textContent !== text)         /* else it would be read out each second */
+			state.textContent = text;
+		state.className = bad ? "bad" : "soft";
+	};
 
 	/* ---------------------------------------------------------------- numbers as texts */
 
@@ -201,23 +207,27 @@
 			if (!answer.ok)
 				throw new Error("the server answered with " + answer.status);
 			take(await answer.json());
-			state.textContent = "Of the last five minutes, as long as this page was open. The numbers above the tables follow, the tables do not.";
-			state.className = "soft";
+			say("Of the last five minutes, as long as this page was open. The numbers above the tables follow, the tables do not.", false);
 		} catch (error) {
-			state.textContent = "No answer at " + new Date().toLocaleTimeString() + ": " + error.message + ". Asking again.";
-			state.className = "bad";
+			say("No answer: " + error.message + ". Asking again.", true);
 			before = null;
 		}
 		clearTimeout(timer);
 	};
 	const turn = async () => {
-		if (!document.hidden)
+		if (!document.hidden && !paused)
 			await ask();
 		else
 			before = null;          /* what is missed while nobody looks is no rate */
 		setTimeout(turn, EVERY);
 	};
 
+	const button = make(state.parentNode, "button", { type: "button" }, "Pause");
+	state.after(button);
+	button.addEventListener("click", () => {
+		paused = !paused;
+		button.textContent = paused ? "Go on" : "Pause";
+	});
 	plots.forEach(build);
 	addEventListener("resize", draw);
 	draw();

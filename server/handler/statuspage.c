@@ -288,6 +288,23 @@ static void put_tls(struct page *p, const struct status *s)
 	page_puts(p, "</div>\n</section>\n");
 }
 
+static void put_waits(struct page *p, const struct status_cache *c)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < STATUS_WAITS; i++) {
+		if (!c->waits[i])
+			continue;
+		page_printf(p, any ? ", %" PRIu64 : "<dt>Waits for it</dt><dd>%" PRIu64, c->waits[i]);
+		if (c->wait_us[i] == UINT64_MAX)
+			page_puts(p, " longer");
+		else
+			page_printf(p, " up to %" PRIu64 " µs", c->wait_us[i]);
+		any = true;
+	}
+	page_puts(p, any ? "</dd>\n" : "");
+}
+
 static void put_cache(struct page *p, const struct status_cache *c)
 {
 	uint64_t of = c->sessions ? c->sessions : 1;
@@ -304,6 +321,7 @@ static void put_cache(struct page *p, const struct status_cache *c)
 	item(p, "Stored", NULL, "%" PRIu64 "; %" PRIu64 " replaced, %" PRIu64 " had to make room, %" PRIu64 " expired, %" PRIu64 " taken out, %" PRIu64 " too long",
 	     c->stores, c->replaced, c->evicted, c->expired, c->removed, c->oversize);
 	item(p, "Lock", NULL, "%" PRIu64 " stores found it taken, %" PRIu64 " gave up", c->lock_busy, c->lock_timeout);
+	put_waits(p, c);
 	item(p, "Repairs", NULL, "%" PRIu64 " after deaths, %" PRIu64 " shards emptied, %" PRIu64 " bad seals", c->repairs, c->resets, c->badtag);
 	page_puts(p, "</dl>\n</section>\n");
 }

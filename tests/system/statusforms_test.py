@@ -152,6 +152,16 @@ class Forms(ServerTest):
             self.assertEqual(re.findall(r'<(?:script|style|img|link|iframe)\b[^>]*', text), ['<link rel="icon" href="data:,"'])
             self.assertEqual(re.findall(r'\b(?:on\w+|style)="', text), [])
 
+    def test_the_script_asks_for_what_there_is(self):
+        page = self.get('?live').body.decode()
+        script, status = re.search(r'<script>(.*)</script>', page, re.S)[1], self.object()
+        members = set(re.findall(r'\b(?:s|v|w|n|was|now)\.(%s)\.(\w+)' % '|'.join(k for k, v in status.items() if isinstance(v, dict)), script))
+        self.assertGreater(len(members), 25)
+        self.assertEqual([m for m in members if m[1] not in status[m[0]]], [])
+        ids = set(re.findall(r'\b(?:put|byId)\("([\w-]+)"', script))
+        self.assertGreater(len(ids), 15)
+        self.assertEqual([i for i in ids if 'id="%s"' % i not in page], [])
+
     def test_what_clients_write_is_escaped(self):
         with self.s.connect() as c:
             text = c.request("/status/a&b'c?secret=word", close=True).body.decode()
