@@ -10,6 +10,8 @@
 #include "conn/internal.h"
 #include "request/handler.h"
 
+#define TIMES_MS 1000
+
 static enum conn_place place_of(const struct conn *c)
 {
 	switch (c->state) {
@@ -127,12 +129,12 @@ void conn_count_gone(struct conn *c)
 
 void count_times(struct conn_counters *c, int64_t now)
 {
-	static int64_t taken = INT64_MIN;
+	static int64_t due = INT64_MIN;
 	struct rusage u;
 
-	if (now / 1000 == taken || getrusage(RUSAGE_SELF, &u) < 0)
+	if (now < due || getrusage(RUSAGE_SELF, &u) < 0)
 		return;
-	taken = now / 1000;
+	due = now < INT64_MAX - TIMES_MS ? now + TIMES_MS : now;
 	atomic_store_explicit(&c->cpu_user_us, (uint64_t)u.ru_utime.tv_sec * 1000000 + (uint64_t)u.ru_utime.tv_usec, memory_order_relaxed);
 	atomic_store_explicit(&c->cpu_system_us, (uint64_t)u.ru_stime.tv_sec * 1000000 + (uint64_t)u.ru_stime.tv_usec, memory_order_relaxed);
 }
