@@ -178,13 +178,47 @@ static const struct conf_node *node_at(const struct conf_node *n, const struct c
 	return NULL;
 }
 
-static void tell_lines(struct tell *t, const struct conf_node *n, struct arena *a, unsigned depth)
+struct tell_line {
+	const struct conf_directive *directive;
+	const struct conf_pos *pos;
+	struct tell_line *before;
+};
+
+/* Whether a later line of the directive takes the place of an earlier one: where it has one value, put into its place as it is. */
+static bool replaces(const struct conf_directive *d)
+{
+	static conf_setter *const setters[] = { conf_set_string, conf_set_path, conf_set_flag, conf_set_number, conf_set_seconds, conf_set_choice };
+
+	for (unsigned i = 0; i < sizeof setters / sizeof setters[0]; i++)
+		if (d->set == setters[i])
+			return true;
+	return false;
+}
+
+/* Where the line stands in whose place this one comes; NULL = in that of none, or that is not known. */
+static const struct conf_pos *replaced_by(struct tell *t, const struct request *r, const struct conf_node *n)
+{
+	const struct conf_directive *d = t->nlines < TELL_LINES ? conf_find(r->site->modules, n->name, NULL) : NULL;
+	struct tell_line *new = d && replaces(d) ? arena_alloc(r->arena, sizeof *new) : NULL, *old = t->lines;
+
+	if (!new)
+		return NULL;
+	*new = (struct tell_line){ d, &n->pos, t->lines };
+	t->lines = new;
+	t->nlines++;
+	while (old && old->directive != d)
+		old = old->before;
+	return old ? old->pos : NULL;
+}
+
+static void tell_lines(struct tell *t, const struct request *r, const struct conf_node *n, unsigned depth)
 {
 	for (; n; n = n->next) {
-		const char *args = n->section ? NULL : tell_args(a, n);
+		const char *args = n->section ? NULL : tell_args(r->arena, n);
+		const struct conf_pos *old = args ? replaced_by(t, r, n) : NULL;
 
 		if (args)
-			line(t, depth, "", "    %s %s at %s", n->name, args, at(&n->pos));
+			line(t, depth, "", "    %s %s at %s%s%s", n->name, args, at(&n->pos), old ? ", in place of " : "", old ? at(old) : "");
 	}
 }
 
@@ -196,9 +230,11 @@ static void tell_host_directives(struct tell *t, const struct request *r, unsign
 	if (t->host == r->host)
 		return;
 	t->host = r->host;
-	tell_lines(t, t->tree->first, r->arena, depth);
+	t->lines = NULL;
+	tell_lines(t, r, t->tree->first, depth);
 	if (host)
-		tell_lines(t, host->child, r->arena, depth);
+		tell_lines(t, r, host->child, depth);
+	t->of_host = t->lines;
 }
 
 /* ------------------------------------------------------------------------------------------------ phases */
@@ -223,7 +259,7 @@ static void tell_section(struct tell *t, const struct request *r, const struct s
 		line(t, depth, "section", "%s%s %s> at %s", kind_of(s), s->regex ? "Match" : "", what, at(&s->pos));
 	n = t->tree ? node_at(t->tree->first, &s->pos) : NULL;
 	if (n)
-		tell_lines(t, n->child, r->arena, depth);
+		tell_lines(t, r, n->child, depth);
 }
 
 static void tell_file(struct tell *t, const struct request *r, unsigned depth)
@@ -262,6 +298,7 @@ static void tell_phase(struct tell *t, const struct request *r, enum phase p, un
 		line(t, depth, "leads to", "%s (%s)", r->filename ? r->filename : "no file", r->mapped_at ? at(r->mapped_at) : "DocumentRoot");
 		break;
 	case PHASE_DIRECTORY:
+		t->lines = t->of_host;
 		for (const struct section *const *s = r->applied; s && *s; s++)
 			tell_section(t, r, *s, depth);
 		tell_file(t, r, depth);

@@ -11,6 +11,7 @@
 #include "request/phases.h"
 #include "request/request.h"
 
+#define TELL_LINES 4096                 /* directives of which it is said what they replace */
 #define TELL_LOG 32768                  /* bytes of messages that one phase may log; more is cut */
 
 /* The caller's part comes first; the rest is tell.c's own. Zero it. */
@@ -26,6 +27,8 @@ struct tell {
 	bool head;                      /* a head was made */
 	const char *file;               /* the name that was told last */
 	const struct host *host;        /* whose directives were told last */
+	struct tell_line *lines, *of_host;      /* directives told of the request at hand, the last first; those of its host */
+	unsigned nlines;
 };
 
 struct tell_question {

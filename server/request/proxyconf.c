@@ -222,7 +222,7 @@ static int set_requests(struct conf_call *call, void *config, int argc, char **a
 
 static const char forward[] = "take the line out: it belongs to forward proxies, which are not offered; what ProxyPass names alone is asked";
 static const char manager[] = "the states of workers are kept until the server is restarted";
-static const char no_page[] = "there is no page of that yet";
+static const char no_page[] = "the status page shows servers behind in any case";
 static const char one_way[] = "WebSocket is always spoken as On says";
 static const char no_bind[] = "take the line out, and let the routing table choose the address (ip route replace NETWORK src ADDRESS): children may not bind any";
 static const char no_sendfile[] = "let the application send the file itself, or a Location with a path of this server";
@@ -263,7 +263,7 @@ static const struct conf_directive directives[] = {
 	{ "ProxyHCExpr", "a named condition of health checks", NULL, .contexts = CONF_RSRC, .args = CONF_RAW, .min = 1, .set = set_check },
 	{ "ProxyHCTemplate", "keys of health checks under a name", NULL, .contexts = CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 0, .set = proxy_set_template },
 	{ "ProxyHCTPsize", "accepted: health checks need no threads", NULL, .contexts = CONF_SERVER, ONE, .set = conf_set_notice, .extra = "health checks need no threads" },
-	{ "ProxyStatus", "accepted: the status page does not show servers behind", "Off", .contexts = CONF_RSRC, ONE, .set = conf_set_notice, .extra = no_page },
+	{ "ProxyStatus", "accepted: the status page shows servers behind in any case", "Off", .contexts = CONF_RSRC, ONE, .set = conf_set_notice, .extra = no_page },
 	{ "BalancerPersist", "accepted: states end with a restart", "Off", .contexts = CONF_RSRC, .args = CONF_FLAG, .set = conf_set_notice, .extra = manager },
 	{ "BalancerGrowth", "accepted: members come from the configuration alone", "5", .contexts = CONF_RSRC, ONE, .set = conf_set_notice, .extra = manager },
 	{ "BalancerInherit", "whether a host knows the balancers of the main server", "On", HOST(inherit_balancers), .args = CONF_FLAG, .set = conf_set_flag },

@@ -1,4 +1,5 @@
 """server-info: the configuration as it was read, what a request meets in it, and what is not shown; bulkhead explain --directives says the same."""
+import re
 import socket
 import subprocess
 from urllib.parse import quote
@@ -9,9 +10,12 @@ CONFIG = '''
 AddModuleInfo mod_alias.c "see the <i>runbook</i>"
 SetEnv DB_PASSWORD hunter2
 SetEnv COLOUR red
+ServerSignature On
 RequestHeader set Authorization "Bearer abc123"
 <Directory "@DIR@/htdocs">
     AllowOverride All
+    AllowOverrideList none
+    ServerSignature Off
     DirectoryIndex page.html
 </Directory>
 <Location "/info">
@@ -104,6 +108,8 @@ class Info(ServerTest):
         self.assertRegex(text, r'(?m)^section +<Directory \S+/htdocs> at %s$' % self.at('<Directory'))
         self.assertIn('DirectoryIndex page.html at ' + self.at('DirectoryIndex'), text)
         self.assertRegex(text, r'(?m)^ +look-up +/files/page\.html$')
+        self.assertEqual(len(re.findall(r'(?m)^ +AllowOverrideList none at %s$' % self.at('AllowOverrideList none'), text)), 2)
+        self.assertEqual(len(re.findall(r'(?m)^ +ServerSignature Off at %s, in place of %s$' % (self.at('ServerSignature Off'), self.at('ServerSignature On')), text)), 2)
         before = self.s.error_log
         text = self.page('?text&url=/shut/x')
         self.assertRegex(text, r'(?m)^access +the rule at %s' % self.at('Require all denied'))
