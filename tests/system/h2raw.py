@@ -10,6 +10,7 @@ flow control, field blocks, the rules for fields of a response. A server that br
 All waiting has one long deadline (PATIENCE), for a machine that has other things to do.
 """
 import collections
+import select
 import socket
 import ssl
 import struct
@@ -285,8 +286,13 @@ class Client:
         self.fragments, self.of, self.last_id, self.broken = None, None, 0, None
 
     @classmethod
-    def over(cls, server, tls=False, start=START, port=None, **kw):
-        sock = socket.create_connection(('127.0.0.1', port or (server.tls_port if tls else server.port)), PATIENCE)
+    def over(cls, server, tls=False, start=START, port=None, small=False, **kw):
+        """`small`: what the server sends and we do not read stays with the server."""
+        sock = socket.socket()
+        if small:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(PATIENCE)
+        sock.connect(('127.0.0.1', port or (server.tls_port if tls else server.port)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -317,6 +323,40 @@ class Client:
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             return False
 
+    def flood(self, content, reads=True, quiet=1.0):
+        """Sends as much of it as the server takes: 'taken' all of it; 'ended', it has closed; 'held', it took nothing for `quiet` seconds.
+        For plain connections. Frames that come meanwhile are looked at only where `reads` is true."""
+        self.note(content)
+        view, at = memoryview(content), 0
+        self.sock.settimeout(0)
+        while at < len(view):
+            readable, writable, _ = select.select([self.sock] if reads else [], [self.sock], [], quiet)
+            if not readable and not writable:
+                return 'held'
+            try:
+                if readable:
+                    more = self.sock.recv(1 << 18)
+                    self.eof = not more
+                    self.buf += more
+                    while self.next(0):
+                        self.sock.settimeout(0)
+                    self.sock.settimeout(0)
+                    if not more:
+                        return 'ended'
+                if writable:
+                    at += self.sock.send(view[at:at + 65536])
+            except BlockingIOError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                self.drain()
+                return 'ended'
+        return 'taken'
+
+    def drain(self):
+        """What came before the end of a connection that cannot be written to any more."""
+        while self.next(5):
+            pass
+
     def note(self, content):
         """Whole frames of ours that change what the server may do."""
         at = len(PREFACE) if content.startswith(PREFACE) else 0
@@ -343,7 +383,7 @@ class Client:
     def take(self, n, deadline):
         while len(self.buf) < n:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self.eof:
                 return None
             self.sock.settimeout(left)
             try:
