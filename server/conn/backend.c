@@ -53,7 +53,7 @@ static int attach(struct backend *b, struct link *l)
 {
 	b->u->chan = chan_open_link(b->stream, l);
 	if (!b->u->chan) {
-		link_close(l);
+		pool_close(l);
 		return fail(b->u, UPSTREAM_BUSY, ENOMEM);
 	}
 	if (!b->granted)
@@ -66,7 +66,7 @@ static int attach(struct backend *b, struct link *l)
 void backend_closed(struct link *l)
 {
 	pool_count(l->worker, -1);
-	link_close(l);
+	pool_close(l);
 }
 
 /* ------------------------------------------------------------------------------------------------ on the way */
@@ -309,5 +309,5 @@ void backend_put(struct upstream *u, bool reusable)
 	if (reusable && w->cell && w->reuse != PROXY_KEEP_NEVER && !conn_of(b->stream->request->client)->server->draining)
 		pool_put(l);
 	else
-		link_close(l);
+		pool_close(l);
 }

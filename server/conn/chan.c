@@ -15,12 +15,13 @@
 
 struct conn_chan {
 	struct chan chan;               /* first: what its owner knows */
-	struct watch watch;
+	struct watch own, *watch;       /* the link's, where there is one: a kept connection stays in epoll from request to request */
 	struct deadline deadline;
 	struct list item;               /* asker->chans */
 	struct asker *a;
 	struct conn *c;
 	unsigned wanted, has;           /* CHAN_* */
+	unsigned muted;                 /* told twice without being used up: not waited for until it is */
 	struct link *link;              /* a server behind; NULL: a pipe */
 };
 
@@ -29,26 +30,35 @@ static struct conn_chan *chan_of(struct chan *c)
 	return (struct conn_chan *)(void *)c;
 }
 
-/* Waits for what is wanted and not there. A failure of epoll shows as if it were there: read or write then tell. */
+/* Waits for what is wanted. A failure of epoll shows as if it were there: read or write then tell. */
 static void arm(struct conn_chan *h)
 {
-	unsigned missing = h->wanted & ~h->has;
-	uint32_t events = (missing & CHAN_READ ? EPOLLIN : 0) | (missing & CHAN_WRITE ? EPOLLOUT : 0);
+	unsigned waited = h->wanted & ~h->muted;
+	uint32_t events = (waited & CHAN_READ ? EPOLLIN : 0) | (waited & CHAN_WRITE ? EPOLLOUT : 0);
 
-	if (loop_watch(h->c->server->loop, &h->watch, events) < 0)
-		h->has |= missing;
+	if (loop_watch(h->c->server->loop, h->watch, events) < 0)
+		h->has |= waited;
+}
+
+static void is_ready(struct conn_chan *h, uint32_t events)
+{
+	unsigned news = (events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? CHAN_READ : 0) | (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? CHAN_WRITE : 0);
+
+	h->muted |= h->has & news;
+	h->has |= news;
+	if (h->muted)
+		arm(h);
+	asker_turn(h->a);
 }
 
 static void ready(struct watch *w, uint32_t events)
 {
-	struct conn_chan *h = (struct conn_chan *)(void *)((char *)w - offsetof(struct conn_chan, watch));
+	is_ready((struct conn_chan *)(void *)((char *)w - offsetof(struct conn_chan, own)), events);
+}
 
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		h->has |= CHAN_READ;
-	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-		h->has |= CHAN_WRITE;
-	arm(h);
-	asker_turn(h->a);
+static void link_ready(struct watch *w, uint32_t events)
+{
+	is_ready(((struct link *)(void *)((char *)w - offsetof(struct link, watch)))->user, events);
 }
 
 static void late(struct deadline *d)
@@ -70,6 +80,7 @@ static void want(struct chan *c, unsigned events)
 static void used_up(struct conn_chan *h, unsigned what)
 {
 	h->has &= ~what;
+	h->muted &= ~what;
 	arm(h);
 }
 
@@ -85,7 +96,7 @@ static ssize_t chan_in(struct chan *c, void *p, size_t n)
 		return CHAN_AGAIN;
 	}
 	do
-		got = h->link ? link_read(h->link, p, n) : read(h->watch.fd, p, n);
+		got = h->link ? link_read(h->link, p, n) : read(h->own.fd, p, n);
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 		return CHAN_BROKEN;
@@ -103,7 +114,7 @@ static ssize_t chan_out(struct chan *c, const void *p, size_t n)
 	ssize_t done;
 
 	do
-		done = h->link ? link_write(h->link, p, n) : write(h->watch.fd, p, n);
+		done = h->link ? link_write(h->link, p, n) : write(h->own.fd, p, n);
 	while (done < 0 && errno == EINTR);
 	if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 		return CHAN_BROKEN;
@@ -127,44 +138,57 @@ static void shut(struct chan *c)
 {
 	struct conn_chan *h = chan_of(c);
 
-	loop_remove(h->c->server->loop, &h->watch);
+	loop_remove(h->c->server->loop, h->watch);
 	deadline_clear(h->c->server->loop, &h->deadline);
 	if (h->link)
 		backend_closed(h->link);
-	else if (h->watch.fd >= 0)
-		close(h->watch.fd);
+	else if (h->own.fd >= 0)
+		close(h->own.fd);
 	list_remove(&h->item);
 	free(h);
 }
 
 static const struct chan_ops ops = { .want = want, .read = chan_in, .write = chan_out, .deadline = set_deadline, .close = shut };
 
-struct chan *chan_open(struct stream *s, int fd)
+static struct conn_chan *make(struct stream *s)
 {
 	struct conn_chan *h = calloc(1, sizeof *h);
 
 	if (!h)
 		return NULL;
-	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-		free(h);
-		return NULL;
-	}
 	h->chan.ops = &ops;
-	h->watch = (struct watch){ .fd = fd, .ready = ready };
+	h->own = (struct watch){ .fd = -1, .ready = ready };
+	h->watch = &h->own;
 	h->deadline = (struct deadline){ .due = late, .at = INT64_MAX };
 	h->a = asker_of(s->request->client);
 	h->c = h->a->c;
 	list_append(&h->a->chans, &h->item);
+	return h;
+}
+
+struct chan *chan_open(struct stream *s, int fd)
+{
+	struct conn_chan *h;
+
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return NULL;
+	if (!(h = make(s)))
+		return NULL;
+	h->own.fd = fd;
 	return &h->chan;
 }
 
 struct chan *chan_open_link(struct stream *s, struct link *l)
 {
-	struct chan *c = chan_open(s, l->fd);
+	struct conn_chan *h = make(s);
 
-	if (c)
-		chan_of(c)->link = l;
-	return c;
+	if (!h)
+		return NULL;
+	h->link = l;
+	h->watch = &l->watch;
+	l->watch.ready = link_ready;
+	l->user = h;
+	return &h->chan;
 }
 
 struct link *chan_take_link(struct chan *c)
@@ -172,7 +196,6 @@ struct link *chan_take_link(struct chan *c)
 	struct conn_chan *h = chan_of(c);
 	struct link *l = h->link;
 
-	loop_remove(h->c->server->loop, &h->watch);
 	deadline_clear(h->c->server->loop, &h->deadline);
 	list_remove(&h->item);
 	free(h);

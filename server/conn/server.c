@@ -5,6 +5,7 @@
 #include "conn/internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
 #define TURN_MESSAGES 64                /* of a helper */
+#define KEEP_MEMORY (4 << 20)           /* bytes that malloc keeps between turns, rather than give them back and have them anew */
 
 static void wake_master(struct conn_server *s)
 {
@@ -157,6 +159,7 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 		for (unsigned i = o->nclient_fds; i-- > 0;)
 			s->free_slots[s->nfree++] = i;
 	}
+	mallopt(M_TRIM_THRESHOLD, KEEP_MEMORY);
 	pool_init(s->loop);
 	if (accept_init(s, e) < 0 || work_init(s, e) < 0)
 		goto fail;

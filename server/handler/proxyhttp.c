@@ -269,12 +269,18 @@ static void read_heads(struct http *h)
 	struct exchange *x = &h->x;
 
 	while (x->state == EXCHANGE_HEAD && x->head_n) {
+		/* A head that is whole is read where its texts live as long as the request. */
+		bool whole = memmem(x->head, x->head_n, "\r\n\r\n", 4);
+		const char *all = whole ? arena_memdup(x->r->arena, x->head, x->head_n) : x->head;
 		struct response_head head;
 		size_t used = 0;
-		char *all;
 
 		fields_init(&head.fields, x->r->arena);
-		switch (response_head_parse(x->head, x->head_n, how[proxy_bad_header(x->r)], &head, &used)) {
+		if (!all) {
+			exchange_fail(x, 503);
+			return;
+		}
+		switch (response_head_parse(all, x->head_n, how[proxy_bad_header(x->r)], &head, &used)) {
 		case HEAD_MORE:
 			return;
 		case HEAD_BAD:
@@ -282,13 +288,6 @@ static void read_heads(struct http *h)
 			return;
 		case HEAD_DONE:
 			break;
-		}
-		/* Its texts must live as long as the request. */
-		all = arena_memdup(x->r->arena, x->head, x->head_n);
-		fields_init(&head.fields, x->r->arena);
-		if (!all || response_head_parse(all, x->head_n, how[proxy_bad_header(x->r)], &head, &used) != HEAD_DONE) {
-			exchange_fail(x, 503);
-			return;
 		}
 		if (head.status == 101) {
 			open_tunnel(h, &head, all + used, x->head_n - used);

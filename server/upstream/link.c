@@ -53,6 +53,7 @@ struct link *link_open(const struct proxy_worker *w, const struct addr *to, bool
 	list_init(&l->item);
 	l->worker = w;
 	l->fd = socket_for(w, w->socket ? AF_UNIX : to->sa.sa_family);
+	l->watch.fd = l->fd;
 	*pending = false;
 	if (l->fd >= 0 && begin(w, l->fd, to) == 0)
 		return l;

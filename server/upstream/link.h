@@ -20,8 +20,9 @@ struct link {
 	const struct proxy_worker *worker;      /* valid as long as this is not in the pool, or worker->cell is not NULL */
 	unsigned tls_id;                /* proxy_tls.id; 0 = plain */
 	int64_t born;                   /* ms */
+	struct watch watch;             /* of whoever has it: the chan of a request, the pool while it is idle; pool_close takes it out */
+	void *user;                     /* the chan's */
 	/* The pool's, while it is idle. */
-	struct watch watch;
 	struct deadline deadline;
 	struct list item;
 };

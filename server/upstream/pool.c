@@ -2,8 +2,8 @@
  * pool.c - idle connections to servers behind, by worker, and who waits where max= of them are in use. Runs in the children, each for
  * itself; all lists are bounded.
  *
- * An idle connection is watched: a server that closes it, or says anything unasked, has it closed at once, so that what is
- * taken has been quiet until then.
+ * An idle connection is watched: a server that closes it, or says anything unasked, has it closed at once, and it is looked at once more when it
+ * is taken, so that what is taken has been quiet until then.
  *
  * Who waits gets the place of a connection that ends, in order of coming: the place is counted as in use from then on, so that nobody
  * who comes later has it first.
@@ -50,15 +50,21 @@ static struct idle *idle_of(const struct proxy_worker *w)
 
 /* ------------------------------------------------------------------------------------------------ connections */
 
+void pool_close(struct link *l)
+{
+	if (pool.loop)
+		loop_remove(pool.loop, &l->watch);
+	link_close(l);
+}
+
 static void drop(struct link *l)
 {
 	struct idle *i = idle_of(l->worker);
 
-	loop_remove(pool.loop, &l->watch);
 	deadline_clear(pool.loop, &l->deadline);
 	if (i)
 		i->n--;
-	link_close(l);
+	pool_close(l);
 }
 
 static void spoke(struct watch *w, uint32_t events)
@@ -96,7 +102,6 @@ struct link *pool_take(const struct proxy_worker *w, unsigned tls_id)
 			drop(l);
 			continue;
 		}
-		loop_remove(pool.loop, &l->watch);
 		deadline_clear(pool.loop, &l->deadline);
 		list_remove(&l->item);
 		i->n--;
@@ -111,15 +116,15 @@ void pool_put(struct link *l)
 	struct idle *i = idle_of(w);
 	int64_t now = pool.loop ? loop_now(pool.loop) : 0, ms = w->ttl > 0 ? w->ttl : IDLE_MS;
 
-	if (!i || i->n >= (w->max > 0 ? (unsigned)w->max : IDLE_MOST) || !lives(l)) {
-		link_close(l);
+	if (!i || i->n >= (w->max > 0 ? (unsigned)w->max : IDLE_MOST)) {
+		pool_close(l);
 		return;
 	}
-	l->watch = (struct watch){ .fd = l->fd, .ready = spoke };
+	l->watch.ready = spoke;
 	l->deadline = (struct deadline){ .due = expired, .at = INT64_MAX };
 	list_append(&i->links, &l->item);
 	i->n++;
-	if (loop_watch(pool.loop, &l->watch, EPOLLIN | EPOLLRDHUP) < 0 || deadline_set(pool.loop, &l->deadline, now + ms) < 0)
+	if (loop_watch(pool.loop, &l->watch, EPOLLIN) < 0 || deadline_set(pool.loop, &l->deadline, now + ms) < 0)
 		drop(l);
 }
 

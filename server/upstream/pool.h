@@ -14,6 +14,8 @@ void pool_free(void);
 struct link *pool_take(const struct proxy_worker *w, unsigned tls_id);
 /* Keeps it, or closes it: not wanted, or there are enough. */
 void pool_put(struct link *l);
+/* Closes one that was in a chan or here; not one of health.c's. */
+void pool_close(struct link *l);
 
 /* Who waits for the end of a connection: max= of the worker are in use. */
 #define POOL_WAITERS 256                /* at one worker, at once */
