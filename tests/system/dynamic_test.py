@@ -319,7 +319,9 @@ class Recipes(ServerTest):
 
 
 TROUBLE = '''
-    CGIScriptTimeout 1
+    <Location "/cgi-bin/sleeps">
+        CGIScriptTimeout 1
+    </Location>
     ScriptAlias "/cgi-bin/" "@DIR@/cgi-bin/"
     ProxyPass "/closed/" "http://127.0.0.1:@PORT2@/" retry=60
     ProxyPass "/broken/" "http://127.0.0.1:@BROKEN@/"
