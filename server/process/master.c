@@ -551,7 +551,7 @@ static int wait_ms(int64_t now)
 		if (all[i])
 			due = earliest(due, generation_due(all[i], now));
 	due = earliest(earliest(due, predecessor_due()), service_tick(now));
-	if (m.state == MAKING_ROOM)
+	if (m.state == MAKING_ROOM && m.jobs_until > now)
 		due = earliest(due, m.jobs_until);
 	due = earliest(due, seeds_tick(now));
 	if (m.now && m.state != STOPPING)

@@ -77,6 +77,7 @@ static int take_signals(struct err *e)
 	/* There is nothing to restart with: one process, one configuration. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(CRASH_LIVE_SIGNAL, SIG_IGN);
 	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)

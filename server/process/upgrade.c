@@ -128,6 +128,23 @@ static void end_strangers(void)
 		fclose(all);
 }
 
+/* The names of the session cache, which the next start would find to be a dead one's. */
+static void remove_cache(void)
+{
+	for (const struct handover_line *l = handover_next(NULL, "cache"); l; l = handover_next(l, "cache")) {
+		char name[64], path[PATH_MAX];
+		ssize_t n;
+
+		snprintf(name, sizeof name, "/proc/self/fd/%d", l->fd);
+		n = l->fd < 0 ? -1 : readlink(name, path, sizeof path - 1);
+		if (n <= 0 || path[0] != '/')
+			continue;
+		path[n] = '\0';
+		if (!strncmp(path, "/dev/shm/bulkhead-", 18) || strstr(path, ".lock"))
+			unlink(path);
+	}
+}
+
 static _Noreturn void end_all(void)
 {
 	const struct handover_line *l = handover_next(NULL, "pidfile");
@@ -140,6 +157,7 @@ static _Noreturn void end_all(void)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	if (l)
 		unlink(l->text);
+	remove_cache();
 	/* Whoever is left sees that the master is gone, and ends. */
 	_exit(0);
 }
@@ -197,6 +215,10 @@ void upgrade_failed(const struct err *e)
 		return;
 	err_print(e, text, sizeof text);
 	log_errorx(NULL, LOG_CORE, "BH0872", "Bulkhead/%s cannot take over: %s: back to the program before", BULKHEAD_VERSION, text);
+	/* The program before ends what is left of this one, where it can see it; these it could take for its own. */
+	for (unsigned i = 0; slots_at(i); i++)
+		if (slots_at(i)->pid)
+			kill(slots_at(i)->pid, SIGKILL);
 	handover_back(text);
 	log_error(NULL, LOG_CORE, "BH0872", "there is no way back to the program before");
 }

@@ -264,7 +264,7 @@ class Refusals(UpgradeTest):
         self.assertEqual(clients.failed, [])
 
     def test_neither_can_go_on(self):
-        s = self.own(TWO, start=False)
+        s = self.own(TWO + TLS, start=False)
         s.start(env={'FAULT_UPGRADE': s.path('fault')})
         s.write('fault', 'error always')
         with Load(s) as clients:
@@ -279,8 +279,7 @@ class Refusals(UpgradeTest):
         os.kill(s.pid, signal.SIGTERM)
         wait_for(s.gone, 'it ends', 30)
         wait_for(lambda: not any(map(alive, family)), 'all end', 30)
-        self.assertFalse(os.path.exists(s.path('run/pid')))
-        remove_shared_memory(s.dir)
+        self.assertEqual([os.path.exists(s.path('run/pid')), remove_shared_memory(s.dir)], [False, False])
 
 
 def layout(pid):
