@@ -42,6 +42,7 @@ static struct {
 	unsigned n, failures;
 	const char *why;
 	sigset_t mask;
+	struct sigaction was[FATALS];
 } come = { .table = -1, .back = -1 };
 
 static int exec_fd(int program, char **argv, char **env)
@@ -205,9 +206,24 @@ static void guard(void)
 
 	sigaltstack(&(stack_t){ .ss_sp = stack, .ss_size = sizeof stack }, NULL);
 	for (size_t i = 0; i < FATALS; i++)
-		sigaction(fatal[i], &a, NULL);
+		sigaction(fatal[i], &a, &come.was[i]);
 	atexit(at_exit);
 	alarm(PATIENCE);
+}
+
+static void unguard(void)
+{
+	for (size_t i = 0; i < FATALS && come.back >= 0; i++)
+		sigaction(fatal[i], &come.was[i], NULL);
+	sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+}
+
+void handover_forked(void)
+{
+	if (!come.pid)
+		return;
+	come.pid = 0;
+	unguard();
 }
 
 /* ------------------------------------------------------------------------------------------------ taking */
@@ -316,9 +332,7 @@ void handover_settle(void)
 		return;
 	come.pid = 0;
 	alarm(0);
-	for (size_t i = 0; i < FATALS; i++)
-		signal(fatal[i], SIG_DFL);
-	sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+	unguard();
 	for (unsigned i = 0; i < come.n; i++)
 		if (come.at[i].fd > 2 && !come.at[i].taken)
 			close(come.at[i].fd);

@@ -48,6 +48,8 @@ int handover_claim(const struct handover_line *l);
 unsigned handover_failures(const char **why);
 /* Back to the program before. Returns only if there is none, or it cannot be executed. */
 void handover_back(const char *why);
+/* In what was forked meanwhile: its crashes, and its end, lead nowhere else. */
+void handover_forked(void);
 /* All that was left is taken over: there is no way back any more. Closes what nobody took. */
 void handover_settle(void);
 

@@ -43,7 +43,7 @@
 #include "process/watch.h"
 
 #define ROOM_PATIENCE 1000              /* ms that the oldest of three generations has for its requests */
-#define JOB_PATIENCE 5000               /* ms that reports and answers have to be finished before the program goes */
+#define JOB_PATIENCE 30000              /* ms that reports and answers have to be finished before the program goes */
 #define WAKE_PAUSE 20 /* ms: a child that rings without end costs the master no more than this often */
 
 enum state { STARTING, SERVING, CHECKING, MAKING_ROOM, RENEWING, STOPPING, STATES };
@@ -295,7 +295,7 @@ static void make_room(void)
 {
 	int64_t now = shared_now();
 
-	m.jobs_until = now + JOB_PATIENCE;
+	m.jobs_until = now + (m.wish == WISH_FRESH ? 2 : 1) * JOB_PATIENCE;
 	if (room(now)) {
 		renew();
 		return;

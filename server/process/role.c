@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process/handover.h"
 #include "process/sandbox.h"
 
 enum step_bit {
@@ -394,6 +395,7 @@ pid_t role_fork(enum role role)
 	pid = fork();
 	if (pid)
 		return pid;
+	handover_forked();
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)

@@ -122,6 +122,8 @@ class Upgrades(UpgradeTest):
         self.assertGreater(len(clients.answered), 20)
         s.settled(old)
         self.assertGreaterEqual(self.total(s), before + len(clients.answered))
+        os.kill(s.workers()[0], signal.SIGSEGV)
+        s.logged('BH0125: child pid .* was sent signal 11', 30)
         self.assertEqual([s.read_pid(), alive(pid)], [pid, True])
         wait_for(lambda: sorted(re.findall(r'id=(\d+)', s.read('logs/access')), key=int) == [str(n) for n in sorted(clients.answered)],
                  'each answered request has one line')
@@ -283,9 +285,9 @@ class Refusals(UpgradeTest):
 
 
 def layout(pid):
-    """Where the program lies: the first address of its own text."""
+    """Where the program lies."""
     with open('/proc/%d/maps' % pid) as f:
-        return f.readline().split('-')[0]
+        return [line.split('-')[0] for line in f if 'bulkhead' in line.split('/')[-1]][0]
 
 
 MANY = TWO.replace(' 2', ' 8')
