@@ -56,6 +56,7 @@ const char *demo_configuration(const char *folder)
 		"ErrorLog /dev/stderr\n"
 		"LogLevel info\n"
 		"CustomLog \"%1$s/access.log\" \"%%h %%t \\\"%%r\\\" %%>s %%O %%{SSL_PROTOCOL}x %%{SSL_CIPHER}x %%{SSL_SESSION_RESUMED}x\"\n"
+		"Protocols h2 http/1.1\n"
 		"Listen 127.0.0.1:8080\n"
 		"Listen 127.0.0.1:8443 https\n"
 		"%2$s"
