@@ -34,6 +34,8 @@ struct activity;
 struct spawn_direct;
 struct spawn_said;
 
+#define CONN_SPAWNERS 17                /* User's, and one for each account */
+
 struct conn_options {
 	const struct site *site;
 	const struct conn_listener *listeners;
@@ -60,7 +62,8 @@ struct conn_options {
 	lookup_now *lookup;                     /* -X: in its place; NULL = none */
 	int checker;                            /* socket to the checker, not blocking (conn/check.h); -1 = none */
 	check_now *check;                       /* -X: in its place; NULL = none */
-	int spawner;                            /* socket to the spawner, not blocking (conn/spawnproto.h); -1 = none */
+	const int *spawners;                    /* CONN_SPAWNERS sockets to spawners, by account (request/account.h), not blocking (conn/spawnproto.h);
+						 * -1 = none. NULL = no socket at all */
 	const struct spawn_direct *spawn_direct;        /* -X: in its place; NULL = none */
 	const volatile sig_atomic_t *drain;     /* set: finish what is under way, accept nothing more */
 	const volatile sig_atomic_t *stop;      /* set: end now */

@@ -181,7 +181,8 @@ struct conn_server {
 	struct conn_options o;
 	struct loop *loop;
 	struct listener *listeners;
-	struct watch master, control, resolver, checker, spawner;
+	struct watch master, control, resolver, checker;
+	struct spawner { struct watch watch; struct conn_server *server; unsigned account; } spawners[CONN_SPAWNERS];
 	struct list asking;             /* askers that wait for the resolver */
 	uint32_t questions;             /* to resolver and checker, ever: the id of the last */
 	struct work_pool *works;        /* threads for slow work; NULL = none */
@@ -339,7 +340,7 @@ int spawn_begin(struct stream *s, const struct spawn_spec *spec, struct spawned 
 void spawn_end(struct stream *s, struct spawned *p, bool kill);
 bool spawn_events(struct asker *a);
 void spawn_forget(struct asker *a);
-void spawn_answers(struct watch *w, uint32_t events);   /* server->spawner's */
+void spawn_answers(struct watch *w, uint32_t events);   /* of server->spawners */
 void spawn_fini(struct conn_server *s);
 /* A question to the program of a RewriteMap (request/rewrite.h), for lookup.c: false: nobody takes it. Or (-X) its answer. */
 bool spawn_ask(struct conn_server *s, uint32_t id, const char *question, int64_t until);

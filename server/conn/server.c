@@ -143,7 +143,8 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->control = (struct watch){ .fd = o->control, .ready = control_rings, .first = true };
 	s->resolver = (struct watch){ .fd = o->resolver, .ready = lookup_answers };
 	s->checker = (struct watch){ .fd = o->checker, .ready = check_answers };
-	s->spawner = (struct watch){ .fd = o->spawner, .ready = spawn_answers };
+	for (unsigned i = 0; i < CONN_SPAWNERS; i++)
+		s->spawners[i] = (struct spawner){ .watch = { .fd = o->spawners ? o->spawners[i] : -1, .ready = spawn_answers }, .server = s, .account = i };
 	s->spawn_poll = (struct deadline){ .due = spawn_poll, .at = INT64_MAX };
 	s->in = malloc(IN_SIZE);
 	s->raw = malloc(RAW_SIZE);
@@ -199,12 +200,15 @@ void conn_free(struct conn_server *s)
 int conn_run(struct conn_server *s)
 {
 	static const uint64_t one = 1;
-	struct watch *const others[] = { &s->master, &s->control, &s->resolver, &s->checker, &s->spawner };
+	struct watch *const others[] = { &s->master, &s->control, &s->resolver, &s->checker };
 
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		if (others[i]->fd >= 0)
 			loop_watch(s->loop, others[i], EPOLLIN);
 	addresses_init(s->loop, s->o.site, lookup_addresses, s);
+	for (unsigned i = 0; i < CONN_SPAWNERS; i++)
+		if (s->spawners[i].watch.fd >= 0)
+			loop_watch(s->loop, &s->spawners[i].watch, EPOLLIN);
 	health_init(s->loop, s->o.site);
 	loop_show(s->loop, &s->o.counters->busy);
 	accept_start(s);

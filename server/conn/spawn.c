@@ -20,18 +20,25 @@
 #include "base/ipc.h"
 #include "conn/spawnproto.h"
 #include "log/log.h"
+#include "request/account.h"
 #include "request/rewrite.h"
 
 struct run {
 	struct list item;               /* server->programs */
 	struct asker *a;                /* NULL: over, to be told */
 	struct spawned *p;
+	unsigned account;               /* whose spawner has it (request/account.h) */
 	uint32_t id, pinged;            /* pinged: the PONG that tells whether a dead spawner had taken the order; 0 = none */
 	bool started, kill;
 	bool untold;                    /* failed or ended: still to be told */
 	enum spawn_stage stage;
 	int errnum, status;
 };
+
+static int socket_of(const struct conn_server *s, unsigned account)
+{
+	return account < CONN_SPAWNERS ? s->spawners[account].watch.fd : -1;
+}
 
 static struct run *run_of(const struct conn_server *s, uint32_t id)
 {
@@ -42,6 +49,8 @@ static struct run *run_of(const struct conn_server *s, uint32_t id)
 	}
 	return NULL;
 }
+
+_Static_assert(CONN_SPAWNERS == ACCOUNTS_MOST + 1, "a socket for User and for each account");
 
 /* ------------------------------------------------------------------------------------------------ orders */
 
@@ -76,7 +85,7 @@ static char *order_of(const struct spawn_spec *spec, size_t *size)
 	return order;
 }
 
-static int send_order(struct conn_server *s, uint32_t id, const char *order, size_t n, const int *fds)
+static int send_order(int spawner, uint32_t id, const char *order, size_t n, const int *fds)
 {
 	static unsigned char packet[IPC_MAX_DATA];
 	const size_t most = sizeof packet - sizeof(struct spawn_part);
@@ -88,7 +97,7 @@ static int send_order(struct conn_server *s, uint32_t id, const char *order, siz
 
 		memcpy(packet, &part, sizeof part);
 		memcpy(packet + sizeof part, order + at, piece);
-		if (ipc_send(s->spawner.fd, last ? SPAWN_MSG_RUN : SPAWN_MSG_PART, id, packet, sizeof part + piece, fds, last ? 3 : 0) < 0)
+		if (ipc_send(spawner, last ? SPAWN_MSG_RUN : SPAWN_MSG_PART, id, packet, sizeof part + piece, fds, last ? 3 : 0) < 0)
 			return -1;
 		at += piece;
 	}
@@ -102,7 +111,7 @@ static void tell_over(struct conn_server *s, struct run *r)
 
 	if (s->o.spawn_direct)
 		s->o.spawn_direct->over(r->id, r->kill);
-	else if (s->spawner.fd >= 0 && ipc_send(s->spawner.fd, SPAWN_MSG_OVER, r->id, &kill, sizeof kill, NULL, 0) < 0 && errno == EAGAIN)
+	else if (socket_of(s, r->account) >= 0 && ipc_send(socket_of(s, r->account), SPAWN_MSG_OVER, r->id, &kill, sizeof kill, NULL, 0) < 0 && errno == EAGAIN)
 		return;
 	list_remove(&r->item);
 	free(r);
@@ -146,8 +155,8 @@ static int give(struct conn_server *s, struct run *r, const struct spawn_spec *s
 			fail(r, stage, errnum);
 		deadline_set(s->loop, &s->spawn_poll, loop_now(s->loop) + SPAWN_POLL_MS);
 		rc = 0;
-	} else if (order && s->spawner.fd >= 0) {
-		rc = send_order(s, r->id, order, n, fds);
+	} else if (order && socket_of(s, r->account) >= 0) {
+		rc = send_order(socket_of(s, r->account), r->id, order, n, fds);
 	}
 	free(order);
 	return rc;
@@ -173,7 +182,7 @@ int spawn_begin(struct stream *stream, const struct spawn_spec *spec, struct spa
 	}
 	if (!r)
 		goto fail;
-	*r = (struct run){ .a = a, .p = p, .id = ++s->orders };
+	*r = (struct run){ .a = a, .p = p, .id = ++s->orders, .account = account_of_host(s->o.site, stream->request->host) };
 	list_init(&r->item);
 	if (give(s, r, spec, theirs) < 0)
 		goto fail;
@@ -252,13 +261,15 @@ bool spawn_ask(struct conn_server *s, uint32_t id, const char *question, int64_t
 	static unsigned char packet[sizeof(struct spawn_ask) + REWRITE_ASKS_KEY];
 	const char *key;
 	struct spawn_ask ask = { .until = until, .map = take_apart(question, &key) };
+	const struct rewrite_program *p = rewrite_program_of(s->o.site, ask.map);
+	int spawner = p ? socket_of(s, p->account) : -1;
 	size_t n = strlen(key);
 
-	if (s->spawner.fd < 0 || n > REWRITE_ASKS_KEY)
+	if (spawner < 0 || n > REWRITE_ASKS_KEY)
 		return false;
 	memcpy(packet, &ask, sizeof ask);
 	memcpy(packet + sizeof ask, key, n);
-	return ipc_send(s->spawner.fd, SPAWN_MSG_ASK, id, packet, sizeof ask + n, NULL, 0) == 0;
+	return ipc_send(spawner, SPAWN_MSG_ASK, id, packet, sizeof ask + n, NULL, 0) == 0;
 }
 
 ssize_t spawn_ask_now(struct conn_server *s, const char *question, int64_t until, char *value, size_t room)
@@ -367,7 +378,7 @@ static void has_ended(struct run *r, int status)
 }
 
 /* Another spawner: what ran died with the former one; what was ordered lies in the socket, or died with it too. */
-static void hello(struct conn_server *s)
+static void hello(struct conn_server *s, unsigned account)
 {
 	bool again = true;
 	uint32_t ping = ++s->orders;
@@ -377,7 +388,7 @@ static void hello(struct conn_server *s)
 		list_each(k, &s->programs) {
 			struct run *r = list_entry(k, struct run, item);
 
-			if (!r->a || r->untold || r->stage != SPAWN_OK || !r->started || r->status == -1)
+			if (r->account != account || !r->a || r->untold || r->stage != SPAWN_OK || !r->started || r->status == -1)
 				continue;
 			has_ended(r, -1);
 			again = true;
@@ -385,11 +396,11 @@ static void hello(struct conn_server *s)
 		}
 	}
 	lookup_again(s);
-	if (ipc_send(s->spawner.fd, SPAWN_MSG_PING, ping, NULL, 0, NULL, 0) < 0)
+	if (ipc_send(socket_of(s, account), SPAWN_MSG_PING, ping, NULL, 0, NULL, 0) < 0)
 		return;
 	list_each(k, &s->programs) {
 		struct run *r = list_entry(k, struct run, item);
-		if (!r->started && r->stage == SPAWN_OK)
+		if (r->account == account && !r->started && r->stage == SPAWN_OK)
 			r->pinged = ping;
 	}
 }
@@ -412,14 +423,19 @@ static void pong(struct conn_server *s, uint32_t ping)
 	}
 }
 
+static unsigned heard;                  /* the account whose spawner speaks */
+
 static void take(struct conn_server *s, const struct ipc_message *m)
 {
 	struct run *r = run_of(s, m->head.id);
 	struct spawn_failed failed;
 	int32_t status;
 
+	if (r && r->account != heard)
+		r = NULL;
+
 	if (ipc_is(m, SPAWN_MSG_HELLO, 0, 0)) {
-		hello(s);
+		hello(s, heard);
 	} else if (ipc_is(m, SPAWN_MSG_PONG, 0, 0)) {
 		pong(s, m->head.id);
 	} else if (m->head.type == SPAWN_MSG_VALUE) {
@@ -440,9 +456,11 @@ static void take(struct conn_server *s, const struct ipc_message *m)
 
 void spawn_answers(struct watch *w, uint32_t events)
 {
-	struct conn_server *s = (struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, spawner));
+	struct spawner *from = (struct spawner *)(void *)((char *)w - offsetof(struct spawner, watch));
+	struct conn_server *s = from->server;
 
 	(void)events;
+	heard = from->account;
 	conn_hear(s, w, take);
 	tell_overs(s);
 }

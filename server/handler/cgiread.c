@@ -10,6 +10,7 @@
 #include "handler/cgilog.h"
 #include "handler/spawn.h"
 #include "log/target.h"
+#include "request/account.h"
 #include "request/request.h"
 
 enum { CPU, MEMORY, PROCESSES, LIMITS };
@@ -95,6 +96,28 @@ static int set_script_log(struct conf_call *call, void *config, int argc, char *
 	return 0;
 }
 
+static int set_account(struct conf_call *call, void *config, int argc, char **argv)
+{
+	const struct account *a = account_of(call, argv[0], argv[1]);
+
+	(void)config, (void)argc;
+	if (!a)
+		return -1;
+	reading_of(call)->host->account = a;
+	return 0;
+}
+
+static int set_suexec(struct conf_call *call, void *config, int argc, char **argv)
+{
+	struct site *s = reading_of(call)->site;
+
+	(void)config, (void)argc;
+	s->suexec_off = strcmp(argv[0], "off") == 0;
+	if (s->suexec_off && s->accounts)
+		return conf_fail(call, "take it out", "programs run as other accounts by %s:%u", s->accounts->pos.file ? s->accounts->pos.file : "-", s->accounts->pos.line);
+	return 0;
+}
+
 static bool read_limit(const char *word, int64_t *out)
 {
 	uint64_t n;
@@ -139,7 +162,6 @@ static int set_variable(struct conf_call *call, void *config, int argc, char **a
 }
 
 static const char no_socket[] = "programs are started by a process of the server that needs no socket in a folder";
-static const char no_suexec[] = "programs run as the User of the server: for others run a pool of their own (FastCGI), or leave this line out";
 
 #define SECTION .scope = CONF_OF_SECTION
 #define LIMIT CONF_ALL, .override = CONF_OR_ANY, .args = CONF_TAKE, .min = 1, .max = 2, SECTION, .set = set_limit
@@ -164,8 +186,9 @@ static const struct conf_directive directives[] = {
 	{ "ScriptLogBuffer", "how many bytes of a request's body an entry of it may have", "1024", OF_HOST, .set = conf_set_number,
 	  .offset = offsetof(struct cgilog_settings, buffer), .high = 65536 },
 	{ "ScriptSock", "accepted: there is no such socket", NULL, NOTICE(no_socket) },
-	{ "SuexecUserGroup", "refused: programs run as the User of the server", NULL, CONF_RSRC, .args = CONF_RAW, .set = conf_set_refused, .extra = no_suexec },
-	{ "Suexec", "refused, as SuexecUserGroup, unless Off", NULL, CONF_SERVER, .args = CONF_FLAG, .set = conf_set_refused, .extra = no_suexec },
+	{ "SuexecUserGroup", "the account that programs of the host run as", NULL, CONF_RSRC, .args = CONF_TAKE, .min = 2, .max = 2, .scope = CONF_OF_HOST,
+	  .set = set_account },
+	{ "Suexec", "whether programs may run as other accounts", "On", CONF_SERVER, .args = CONF_FLAG, .scope = CONF_OF_HOST, .set = set_suexec },
 	{ .name = NULL },
 };
 

@@ -62,9 +62,20 @@ const char *cgi_why_not_executed(struct request *r, int errnum)
 	}
 }
 
+static const char *const unsafe[SPAWN_CHECKS] = {
+	[SPAWN_CHECK_PLACE] = "it lies neither below the DocumentRoot of a host with that account nor where an Alias of it leads",
+	[SPAWN_CHECK_REACH] = "that account cannot reach it: let it enter the folders above (chmod o+x)",
+	[SPAWN_CHECK_LINK] = "it is a symbolic link, or lies behind one: name the real folder in the configuration",
+	[SPAWN_CHECK_FOLDER_WRITABLE] = "its folder can be written by others than that account: chmod go-w mends it",
+	[SPAWN_CHECK_WRITABLE] = "it can be written by others than that account: chmod go-w mends it",
+	[SPAWN_CHECK_SETUID] = "it is setuid or setgid: chmod ug-s mends it",
+	[SPAWN_CHECK_OWNER] = "its owner and group are others: chown mends it",
+	[SPAWN_CHECK_FOLDER_OWNER] = "owner and group of its folder are others: chown mends it",
+};
+
 static const char *why_not(struct request *r, enum spawn_stage stage, int errnum)
 {
-	const char *words = strerrordesc_np(errnum);
+	const char *words = stage == SPAWN_UNSAFE ? NULL : strerrordesc_np(errnum);
 
 	switch (stage) {
 	case SPAWN_EXEC:
@@ -73,6 +84,8 @@ static const char *why_not(struct request *r, enum spawn_stage stage, int errnum
 		return arena_printf(r->arena, "its folder cannot be entered: %s", words);
 	case SPAWN_LIMITS:
 		return arena_printf(r->arena, "its limits (RLimitCPU, RLimitMEM, RLimitNPROC) cannot be set: %s", words);
+	case SPAWN_UNSAFE:
+		return arena_printf(r->arena, "it may not run as the account that SuexecUserGroup names: %s", errnum > 0 && errnum < SPAWN_CHECKS ? unsafe[errnum] : "?");
 	case SPAWN_REFUSED:
 		return "no ScriptAlias leads there, and no <Directory> with Options ExecCGI stands for its folder";
 	case SPAWN_GONE:
@@ -85,11 +98,11 @@ static const char *why_not(struct request *r, enum spawn_stage stage, int errnum
 unsigned cgi_tell_not_run(struct request *r, enum spawn_stage stage, int errnum)
 {
 	bool tried = stage == SPAWN_EXEC || stage == SPAWN_FOLDER || stage == SPAWN_LIMITS;
-	unsigned status = tried || stage == SPAWN_REFUSED || stage == SPAWN_GONE ? 500 : 503;
+	unsigned status = tried || stage == SPAWN_UNSAFE || stage == SPAWN_REFUSED || stage == SPAWN_GONE ? 500 : 503;
 	const char *why = why_not(r, stage, errnum);
 
 	why = why ? why : "memory ran out";
-	log_errorx(&r->client->about, LOG_CGI, tried ? "BH0663" : stage == SPAWN_REFUSED ? "BH0662" : "BH0669", "%s%s is not run: %s",
+	log_errorx(&r->client->about, LOG_CGI, stage == SPAWN_UNSAFE ? "BH0697" : tried ? "BH0663" : stage == SPAWN_REFUSED ? "BH0662" : "BH0669", "%s%s is not run: %s",
 		   tried ? "couldn't create child process: " : "", r->filename, why);
 	cgilog_not_run(r, status, why);
 	return status;

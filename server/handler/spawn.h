@@ -33,7 +33,14 @@ enum spawn_stage {
 	SPAWN_LIMITS,                   /* a limit cannot be set: errnum */
 	SPAWN_FOLDER,                   /* its folder cannot be entered: errnum */
 	SPAWN_EXEC,                     /* it cannot be executed: errnum */
+	SPAWN_UNSAFE,                   /* it may not run as the host's account: errnum is an enum spawn_check */
 	SPAWN_STAGES
+};
+
+/* What does not hold of a program that is to run as the account of its host (SuexecUserGroup). */
+enum spawn_check {
+	SPAWN_CHECK_OK, SPAWN_CHECK_PLACE, SPAWN_CHECK_REACH, SPAWN_CHECK_LINK, SPAWN_CHECK_FOLDER_WRITABLE, SPAWN_CHECK_WRITABLE, SPAWN_CHECK_SETUID,
+	SPAWN_CHECK_OWNER, SPAWN_CHECK_FOLDER_OWNER, SPAWN_CHECKS
 };
 
 struct spawned {

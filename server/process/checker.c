@@ -507,13 +507,13 @@ static void turn(int64_t end)
 			step(i);
 }
 
-static _Noreturn void run(int control, const struct config *cfg, void *memory)
+static _Noreturn void run(int control, const struct config *cfg, void *memory, unsigned which)
 {
 	const struct process_settings *p = cfg->process;
 	struct err e = { .text = "" };
 	int64_t end = INT64_MAX;
 
-	(void)memory;
+	(void)memory, (void)which;
 	self = calloc(1, sizeof *self);
 	if (!self)
 		_exit(ROLE_EXIT_SICK);
@@ -540,8 +540,14 @@ static _Noreturn void run(int control, const struct config *cfg, void *memory)
 	_exit(0);
 }
 
+static bool wanted(const struct config *cfg, unsigned which)
+{
+	(void)which;
+	return checker_wanted(cfg);
+}
+
 const struct helper_kind checker_kind = {
-	.role = ROLE_CHECKER, .wanted = checker_wanted, .run = run, .section = LOG_SSL, .died = "BH0516", .none = "BH0517", .lost = "",
+	.role = ROLE_CHECKER, .wanted = wanted, .run = run, .section = LOG_SSL, .died = "BH0516", .none = "BH0517", .lost = "",
 	.cost = "hosts with SSLOCSPEnable let no client in",
 };
 

@@ -167,7 +167,7 @@ static int make_server(struct err *e)
 			.control = child.control,
 			.resolver = child.start->ends[SLOT_NAMES],
 			.checker = child.start->ends[SLOT_CHECKS],
-			.spawner = child.start->ends[SLOT_PROGRAMS],
+			.spawners = &child.start->ends[SLOT_PROGRAMS],
 			.busy_wake = shared.wake,
 			.drain = &drain,
 			.stop = &stop,
@@ -222,7 +222,7 @@ static int give_up_rights(struct err *e)
 {
 	const struct generation *g = child.start->generation;
 	const struct process_settings *p = g->cfg->process;
-	unsigned n = 0, room = g->listens.n + 13;
+	unsigned n = 0, room = g->listens.n + 13 + SLOT_ACCOUNTS;
 	int *keep = calloc(room, sizeof *keep), rc;
 
 	if (!keep)

@@ -21,7 +21,7 @@
 #include "process/shared.h"
 #include "process/spawner.h"
 
-static const struct helper_kind *const kinds[SLOT_ENDS] = {
+static const struct helper_kind *const kinds[SLOT_PROGRAMS + 1] = {
 	[SLOT_NAMES] = &resolver_kind, [SLOT_CHECKS] = &checker_kind, [SLOT_PROGRAMS] = &spawner_kind,
 };
 
@@ -37,6 +37,11 @@ struct helper {
 };
 
 static struct ipc_message message;      /* too large for the stack, and only one at a time is read */
+
+static unsigned which(enum slot_end end)
+{
+	return end > SLOT_PROGRAMS ? (unsigned)end - SLOT_PROGRAMS : 0;
+}
 
 static void discard(struct helper *v)
 {
@@ -56,7 +61,7 @@ static int start_one(struct helper *v, struct err *e)
 	v->pid = role_fork(v->kind->role);
 	if (v->pid == 0) {
 		close(fd[0]);
-		v->kind->run(fd[1], v->cfg, v->memory);
+		v->kind->run(fd[1], v->cfg, v->memory, which(v->end));
 	}
 	close(fd[1]);
 	v->control = fd[0];
@@ -70,10 +75,10 @@ static int start_one(struct helper *v, struct err *e)
 
 int helper_start(enum slot_end end, const struct config *cfg, struct helper **h, struct err *e)
 {
-	const struct helper_kind *kind = kinds[end];
+	const struct helper_kind *kind = kinds[end < SLOT_PROGRAMS ? end : SLOT_PROGRAMS];
 	struct helper *v;
 
-	if (!kind || !kind->wanted(cfg))
+	if (!kind || !kind->wanted(cfg, which(end)))
 		return 0;
 	v = calloc(1, sizeof *v);
 	if (!v)

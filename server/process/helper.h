@@ -25,8 +25,9 @@ enum helper_message {
 };
 struct helper_kind {
 	enum role role;
-	bool (*wanted)(const struct config *cfg);               /* whether a generation needs one */
-	void (*run)(int control, const struct config *cfg, void *memory);       /* the process: it never returns */
+	/* `which` of several of the kind: the spawners, by account (request/account.h); else 0. */
+	bool (*wanted)(const struct config *cfg, unsigned which);       /* whether a generation needs one */
+	void (*run)(int control, const struct config *cfg, void *memory, unsigned which);       /* the process: it never returns */
 	size_t memory;                  /* bytes that it finds as its predecessor left them, zeros at first; 0 = none */
 	int section;                    /* of its messages (log/log.h) */
 	const char *died, *none;        /* their ids: it ended; there is none now */

@@ -106,13 +106,13 @@ static void from_child(int fd)
 	self.sockets--;
 }
 
-static _Noreturn void run(int control, const struct config *cfg, void *memory)
+static _Noreturn void run(int control, const struct config *cfg, void *memory, unsigned which)
 {
 	const struct process_settings *p = cfg->process;
 	struct err e = { .text = "" };
 	int64_t end = INT64_MAX;
 
-	(void)memory;
+	(void)memory, (void)which;
 	self.control = control;
 	shared_forget(SHARED_KEEP_NOTHING);
 	if (role_enter(ROLE_RESOLVER,
@@ -143,8 +143,9 @@ static _Noreturn void run(int control, const struct config *cfg, void *memory)
 	_exit(0);
 }
 
-static bool wanted(const struct config *cfg)
+static bool wanted(const struct config *cfg, unsigned which)
 {
+	(void)which;
 	return cfg->site->asks_names;
 }
 

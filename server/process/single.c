@@ -121,7 +121,7 @@ static int warm(void *ctx, struct err *e)
 	if (single.store)
 		staples_direct();
 	spawnrun_init(single.cfg->site, NULL);
-	if (spawnmap_init(single.cfg->site, -1, say, e) < 0)
+	if (spawnmap_init(single.cfg->site, 0, -1, say, e) < 0)
 		return -1;
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity,
@@ -148,7 +148,6 @@ static int warm(void *ctx, struct err *e)
 			.control = single.control,
 			.busy_wake = -1,
 			.resolver = -1,
-			.spawner = -1,
 			.spawn_direct = scripts_wanted(single.cfg->site) || single.cfg->site->programs ? &spawnrun_direct : NULL,
 			.lookup = single.cfg->site->asks_names ? names_look : NULL,
 			.checker = -1,
@@ -228,6 +227,10 @@ static int start(struct err *e)
 	struct policy_plan plan;
 	pid_t running;
 
+	if (cfg->site->accounts) {
+		err_set(e, "under -X programs cannot run as other accounts (SuexecUserGroup, RewriteMap prg: with an account)");
+		return err_remedy(e, "take these lines out");
+	}
 	single.pid_fd = pidfile_take(p->pid_file, &running, e);
 	if (single.pid_fd < 0 || take_signals(e) < 0 || log_targets_open(&cfg->targets, e) < 0)
 		return -1;

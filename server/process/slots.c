@@ -63,7 +63,8 @@ int slots_init(unsigned n, struct err *e)
 		return err_set(e, "no memory for %u slots", n);
 	nslots = n;
 	for (unsigned i = 0; i < n; i++)
-		table[i].ends[SLOT_KEYS] = table[i].ends[SLOT_NAMES] = table[i].ends[SLOT_CHECKS] = table[i].ends[SLOT_PROGRAMS] = -1;
+		for (unsigned k = 0; k < SLOT_ENDS; k++)
+			table[i].ends[k] = -1;
 	return 0;
 }
 

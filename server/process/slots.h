@@ -27,7 +27,9 @@ enum slot_state {
 };
 enum slot_event { SLOT_FORKED, SLOT_READY, SLOT_DRAIN, SLOT_END, SLOT_KILL, SLOT_REAPED, SLOT_EVENTS };
 
-enum slot_end { SLOT_KEYS, SLOT_NAMES, SLOT_CHECKS, SLOT_PROGRAMS, SLOT_ENDS }; /* keyholder, resolver, checker, spawner */
+#define SLOT_ACCOUNTS 16
+enum slot_end { SLOT_KEYS, SLOT_NAMES, SLOT_CHECKS, SLOT_PROGRAMS, SLOT_ENDS = SLOT_PROGRAMS + 1 + SLOT_ACCOUNTS };
+/* keyholder, resolver, checker, spawner, and behind it one for each account (request/account.h) */
 
 struct slot {
 	enum slot_state state;

@@ -23,6 +23,8 @@
 #include "process/shared.h"
 #include "process/spawnmap.h"
 #include "process/spawnrun.h"
+#include "request/account.h"
+#include "request/rewrite.h"
 #include "request/scripts.h"
 
 #define ORPHAN_MS 5500                  /* how long it serves children whose master is gone */
@@ -259,7 +261,7 @@ static void say(int customer, const struct spawn_said *what, const char *text, s
 	ipc_send(customer, SPAWN_MSG_SAID, 0, packet, sizeof *what + n, NULL, 0);
 }
 
-static void enter(int control, const struct config *cfg, pid_t *groups)
+static void enter(int control, const struct config *cfg, pid_t *groups, const struct account *a)
 {
 	const struct process_settings *p = cfg->process;
 	struct err e = { .text = "" };
@@ -269,30 +271,31 @@ static void enter(int control, const struct config *cfg, pid_t *groups)
 	list_init(&self.customers);
 	shared_forget(SHARED_KEEP_NOTHING);
 	spawnrun_init(cfg->site, groups);
+	spawnrun_as(a);
 	if (role_enter(ROLE_SPAWNER,
 		       &(struct role_wants){ .keep = &control,
 					     .nkeep = 1,
-					     .user = p->user && *p->user != '#' ? p->user : NULL,
-					     .uid = shared.root ? p->uid : (uid_t)-1,
-					     .gid = p->gid,
+					     .user = a ? a->user : p->user && *p->user != '#' ? p->user : NULL,
+					     .uid = a ? a->uid : shared.root ? p->uid : (uid_t)-1,
+					     .gid = a ? a->gid : p->gid,
 					     .chroot_dir = p->chroot_dir,
 					     .files = shared.nslots + 4 * SPAWN_MOST,
 					     .master = shared.master,
 					     .warm = warm },
 		       &e) == 0) {
 		spawnrun_kill_left();
-		if (spawnmap_init(cfg->site, self.epoll, say, &e) == 0)
+		if (spawnmap_init(cfg->site, a ? a->number : 0, self.epoll, say, &e) == 0)
 			return;
 	}
 	ipc_send(control, HELPER_MSG_FATAL, 0, &e, sizeof e, NULL, 0);
 	_exit(ROLE_EXIT_FATAL);
 }
 
-static _Noreturn void run(int control, const struct config *cfg, void *groups)
+static _Noreturn void run(int control, const struct config *cfg, void *groups, unsigned which)
 {
 	int64_t end = INT64_MAX;
 
-	enter(control, cfg, groups);
+	enter(control, cfg, groups, account_at(cfg->site, which));
 	while (self.control >= 0 || (!list_empty(&self.customers) && shared_now() < end)) {
 		/* One at a time: an event may free what another in the same row points to. */
 		struct epoll_event ev;
@@ -311,9 +314,17 @@ static _Noreturn void run(int control, const struct config *cfg, void *groups)
 	_exit(0);
 }
 
-static bool wanted(const struct config *cfg)
+_Static_assert(SLOT_ACCOUNTS == ACCOUNTS_MOST, "a socket for each account");
+
+static bool wanted(const struct config *cfg, unsigned which)
 {
-	return scripts_wanted(cfg->site) || cfg->site->programs;
+	bool maps = false;
+
+	if (which)
+		return which <= cfg->site->naccounts;
+	for (const struct rewrite_program *p = cfg->site->programs; p; p = p->next)
+		maps |= !p->account;
+	return maps || scripts_wanted(cfg->site);
 }
 
 const struct helper_kind spawner_kind = {

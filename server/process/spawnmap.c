@@ -378,7 +378,7 @@ int64_t spawnmap_tick(int64_t now)
 	return due;
 }
 
-int spawnmap_init(const struct site *s, int epoll, spawnmap_say *said, struct err *e)
+int spawnmap_init(const struct site *s, unsigned account, int epoll, spawnmap_say *said, struct err *e)
 {
 	maps.epoll = epoll;
 	maps.say = said;
@@ -386,8 +386,9 @@ int spawnmap_init(const struct site *s, int epoll, spawnmap_say *said, struct er
 	if (!maps.at)
 		return err_set(e, "no memory for %u programs of maps", s->nprograms);
 	for (const struct rewrite_program *p = s->programs; p; p = p->next) {
+		if (p->account != account)
+			continue;
 		struct map *m = &maps.at[maps.n++];
-
 		m->program = p;
 		m->in = m->out = m->err = (struct end){ m, -1 };
 		m->end = &m->first;

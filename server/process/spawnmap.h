@@ -19,8 +19,8 @@
 /* What is to be logged; customer -1: nobody asks now. */
 typedef void spawnmap_say(int customer, const struct spawn_said *what, const char *text, size_t n);
 
-/* Starts the site's programs; epoll -1: none, spawnmap_now is called instead (-X). 0, or -1 with *e: no memory. */
-int spawnmap_init(const struct site *s, int epoll, spawnmap_say *say, struct err *e);
+/* Starts the site's programs that run as this account (request/account.h); epoll -1: none, spawnmap_now is called instead (-X). 0, or -1 with *e: no memory. */
+int spawnmap_init(const struct site *s, unsigned account, int epoll, spawnmap_say *say, struct err *e);
 /* A question (SPAWN_MSG_ASK) of a child. 0, or -1: it cannot be answered at all, or is malformed. */
 int spawnmap_ask(int customer, uint32_t id, const void *data, size_t n);
 /* A child is gone, and with it its questions. */

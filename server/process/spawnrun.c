@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "process/shared.h"
+#include "process/spawncheck.h"
 #include "process/spawnmap.h"
 #include "request/env.h"
 #include "request/scripts.h"
@@ -40,6 +41,7 @@ struct program {
 
 static struct {
 	const struct site *site;
+	const struct account *account;  /* NULL = User */
 	pid_t *groups;                  /* the same pids, for a successor; NULL = for nobody */
 	struct program at[SPAWN_MOST];
 	unsigned used;                  /* nothing ever ran from here on */
@@ -51,6 +53,11 @@ void spawnrun_init(const struct site *site, pid_t *groups)
 {
 	run.site = site;
 	run.groups = groups;
+}
+
+void spawnrun_as(const struct account *a)
+{
+	run.account = a;
 }
 
 /* ------------------------------------------------------------------------------------------------ an order */
@@ -92,6 +99,8 @@ static bool passes(const char *variable)
 
 	if (!equals || equals == variable)
 		return false;
+	if (run.account)
+		return spawncheck_variable(variable);
 	n = (size_t)(equals - variable);
 	if (!leads_astray(variable, n))
 		return true;
@@ -133,6 +142,8 @@ static int take_words(struct order *o, uint32_t nargs, uint32_t nenv, char **at,
 	}
 	if (!has_path) {
 		static char own[4096];
+		if (run.account)
+			path = NULL;
 		snprintf(own, sizeof own, "PATH=%s", path && *path && strlen(path) < sizeof own - 8 ? path : "/usr/local/bin:/usr/bin:/bin");
 		o->envp[kept] = own;
 	}
@@ -311,6 +322,8 @@ enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_
 		memcpy(copy, order, n);
 		if (order_read(&o, copy, n) < 0 || !(o.shell ? scripts_shell(run.site, o.path) : scripts_allowed(run.site, o.path)))
 			stage = SPAWN_REFUSED;
+		else if (run.account && (*errnum = (int)spawncheck(run.site, run.account, o.path, o.dir)) != SPAWN_CHECK_OK)
+			stage = SPAWN_UNSAFE;
 		else
 			stage = start(&o, p, fds, errnum);
 		if (stage == SPAWN_OK) {

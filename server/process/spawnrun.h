@@ -20,6 +20,8 @@
  * run, and which variables that could lead a program astray it sets itself.
  */
 void spawnrun_init(const struct site *site, pid_t *groups);
+/* All that is started is an account's own (request/account.h): suEXEC's checks hold for each order. */
+void spawnrun_as(const struct account *a);
 /* A successor: what a dead spawner left running is killed. */
 void spawnrun_kill_left(void);
 /* `owner`: whose order it is; an order as conn/spawnproto.h has it. Takes none of the descriptors. SPAWN_OK, or where it failed. */

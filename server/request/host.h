@@ -15,6 +15,7 @@ struct section_index;
 struct section_cache;
 struct htaccess_cache;
 struct rewrite_program;
+struct account;
 
 struct host_addr {
 	struct addr addr;               /* any address: addr_is_any */
@@ -39,6 +40,7 @@ struct host {
 	struct section_index *index;    /* what applies in which order, the main server's included: made by site_finish (sections.c) */
 	struct host *next;              /* in order of the text */
 	unsigned number;                /* 0 = the main server */
+	const struct account *account;  /* SuexecUserGroup; NULL = not said */
 	unsigned row;                   /* where the status page counts it (conn/counters.h): set by the master */
 };
 
@@ -56,6 +58,9 @@ struct site {
 	bool asks_passwords;            /* the same of AuthType Basic */
 	struct rewrite_program *programs;       /* of RewriteMap prg: (rewrite.h); the last of the text first */
 	unsigned nprograms;
+	struct account *accounts;       /* that programs run as (account.h); the last of the text first */
+	unsigned naccounts;
+	bool suexec_off;
 	struct section_cache *cache;    /* merged sets: filled in the children (sectionset.c) */
 	struct htaccess_cache *files;   /* per-directory files: filled in the children (htaccess.c) */
 	const struct conf_tree *tree;   /* its text, for who shows it; NULL where nobody keeps it */

@@ -30,6 +30,7 @@ struct rewrite_program {
 	const char *const *argv;        /* ended by NULL; the first is a path, absolute */
 	struct conf_pos pos;
 	unsigned number;                /* from 0 */
+	unsigned account;               /* that it runs as (account.h) */
 	struct rewrite_program *next;
 };
 /* NULL: there is no such number. */

@@ -10,6 +10,7 @@
 
 #include "base/regex.h"
 #include "base/text.h"
+#include "request/account.h"
 #include "request/core.h"
 #include "request/map.h"
 #include "request/sections.h"
@@ -122,6 +123,14 @@ bool scripts_wanted(const struct site *s)
 bool scripts_allowed(const struct site *s, const char *path)
 {
 	return is_plain(path) && by_any(s, path, CORE_OPT_EXECCGI);
+}
+
+bool scripts_contained(const struct site *s, const char *path, unsigned account)
+{
+	for (const struct host *h = s->main; is_plain(path) && h; h = h == s->main ? s->hosts : h->next)
+		if (account_of_host(s, h) == account && (is_below(path, core_document_root(h)) || map_leads(h, path, false) || map_leads(h, path, true)))
+			return true;
+	return false;
 }
 
 bool scripts_shell(const struct site *s, const char *path)

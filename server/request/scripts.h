@@ -16,7 +16,12 @@ bool scripts_wanted(const struct site *s);
  * DocumentRoot of a host or where one of its Aliases leads. Paths with "//", "." or ".." never do.
  */
 bool scripts_allowed(const struct site *s, const char *path);
-/* The same for commands of this page (exec of server-side includes): Options Includes, not IncludesNOEXEC, in place of ExecCGI. */
+/*
+ * Whether it lies in a host whose programs run as this account: below its DocumentRoot, or where one of its Aliases or ScriptAliases
+ * leads.
+ */
+bool scripts_contained(const struct site *s, const char *path, unsigned account);
+/* As scripts_allowed, for commands of this page (exec of server-side includes): Options Includes, not IncludesNOEXEC, in place of ExecCGI. */
 bool scripts_shell(const struct site *s, const char *path);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "log/log.h"
+#include "request/account.h"
 #include "request/sections.h"
 
 #define WORDS 64                        /* of a command, at most */
@@ -51,6 +52,20 @@ static int check_program(struct conf_call *call, const char *path)
 	return 0;
 }
 
+/* USER:GROUP */
+static int set_account(struct conf_call *call, struct rewrite_program *p, const char *words)
+{
+	char *user = conf_strdup(call->env, words), *colon = strchr(user, ':');
+	const struct account *a;
+
+	if (!colon)
+		return conf_fail(call, "write user:group", "\"%s\" names no group", words);
+	*colon = '\0';
+	a = account_of(call, user, colon + 1);
+	p->account = a ? a->number : 0;
+	return a ? 0 : -1;
+}
+
 int rewrite_set_program(struct conf_call *call, struct rewrite_map *m, const char *command, const char *account)
 {
 	struct site *s = reading_of(call)->site;
@@ -59,8 +74,6 @@ int rewrite_set_program(struct conf_call *call, struct rewrite_map *m, const cha
 	char *rest = conf_strdup(call->env, command), *word;
 	unsigned n = 0;
 
-	if (account)
-		return conf_fail(call, "leave the account out", "programs of maps run as the User of the server");
 	while ((word = next_word(&rest))) {
 		if (n == WORDS)
 			return conf_fail(call, "put it into a script of its own", "the command has more than %d words", WORDS);
@@ -74,7 +87,7 @@ int rewrite_set_program(struct conf_call *call, struct rewrite_map *m, const cha
 	*p = (struct rewrite_program){ .name = m->name, .argv = argv, .pos = m->pos, .number = s->nprograms++, .next = s->programs };
 	s->programs = p;
 	m->program = p;
-	return 0;
+	return account ? set_account(call, p, account) : 0;
 }
 
 const struct rewrite_program *rewrite_program_of(const struct site *s, unsigned number)

@@ -217,7 +217,7 @@ static void served_start(const char *conf)
 	conf_apply(conf_read_text(conf, "fuzz", &env)->first, config_modules, CONF_SERVER, &target, &env);
 	CHECK(!env.errors && site_finish(site, &env) == 0);
 	served.server = conn_new(&(struct conn_options){ .site = site, .limit = 16, .counters = &served.counters, .put_line = served_line, .ring_wake = -1,
-							 .master = -1, .control = -1, .busy_wake = -1, .resolver = -1, .checker = -1, .spawner = -1 }, &e);
+							 .master = -1, .control = -1, .busy_wake = -1, .resolver = -1, .checker = -1 }, &e);
 	CHECK(served.server);
 	served.kick = (struct watch){ .fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .ready = served_kicked };
 	CHECK(loop_watch(served.server->loop, &served.kick, EPOLLIN) == 0);
