@@ -50,8 +50,7 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 	list_append(&h->streams, &st->item);
 	counter_add(&c->server->o.counters->h2_streams, 1);
 	counter_move32(&c->server->o.counters->h2_streams_open, 1);
-	if (!h->open++)
-		conn_state(c, CONN_REQUEST);
+	h->open++;
 	return st;
 }
 
@@ -69,10 +68,10 @@ void h2_stream_free(struct h2_stream *st)
 	asker_arena_back(c->server, st->arena);
 	free(st);
 	counter_move32(&c->server->o.counters->h2_streams_open, -1);
-	if (!--h->open) {
+	if (!--h->open)
 		h->idle_since = loop_now(c->server->loop);
+	if (!h->open && c->state == CONN_REQUEST)
 		conn_state(c, CONN_HEAD);
-	}
 }
 
 /* The last of a stream: its handlers are told, its line is written, what nghttp2 has of it goes. */
@@ -80,7 +79,7 @@ static void finish(struct h2_stream *st)
 {
 	struct h2 *h = st->h;
 	struct request *r = st->stream.request;
-	enum handler_end how = st->sent ? HANDLER_DONE : HANDLER_ABORTED;
+	enum handler_end how = st->sent && !st->hung_up ? HANDLER_DONE : HANDLER_ABORTED;
 
 	if (!st->sent) {
 		st->aborted = true;
@@ -229,13 +228,14 @@ static void failed(struct h2 *h, int error)
 		h2_flooded(h, error);
 		break;
 	case NGHTTP2_ERR_NOMEM:
-		log_warnx(&c->own.client.about, LOG_HTTP, "BH0806", "connection %llu of HTTP/2 ends: memory ran out, or it wanted more than one connection may have",
+		log_warnx(&c->own.client.about, LOG_HTTP2, "BH0806", "connection %llu of HTTP/2 ends: memory ran out, or it wanted more than one connection may have",
 			  (unsigned long long)c->own.client.id);
 		conn_break(c, NULL);
 		break;
 	default:
-		log_infox(&c->own.client.about, LOG_HTTP, "BH0805", "connection %llu of HTTP/2 ends: %s", (unsigned long long)c->own.client.id,
+		log_infox(&c->own.client.about, LOG_HTTP2, "BH0805", "connection %llu of HTTP/2 ends: %s", (unsigned long long)c->own.client.id,
 			  nghttp2_strerror(error));
+		h->told = true;
 		h2_goaway(h, NGHTTP2_PROTOCOL_ERROR);
 	}
 }

@@ -8,10 +8,10 @@
 
 #include "http/responsehead.h"
 
-/* Of one connection, not of the content (RFC 9113, 8.2.2); lengths are ours to say. */
+/* Of one connection, not of the content (RFC 9113, 8.2.2; RFC 8441, 5); lengths are ours to say. */
 static bool is_sent(struct text name)
 {
-	static const char *const not[] = { "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length" };
+	static const char *const not[] = { "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length", "Sec-WebSocket-Accept" };
 
 	for (size_t i = 0; i < sizeof not / sizeof *not; i++)
 		if (text_is_nocase(name, not[i]))

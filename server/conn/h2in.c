@@ -174,7 +174,7 @@ static int on_error(nghttp2_session *session, int error, const char *words, size
 
 	(void)session;
 	(void)error;
-	log_debugx(&h->c->own.client.about, LOG_HTTP, NULL, "connection %llu of HTTP/2: %.*s", (unsigned long long)h->c->own.client.id, (int)n, words);
+	log_debugx(&h->c->own.client.about, LOG_HTTP2, NULL, "connection %llu of HTTP/2: %.*s", (unsigned long long)h->c->own.client.id, (int)n, words);
 	return 0;
 }
 
@@ -266,12 +266,28 @@ static void frame_body(struct h2_stream *st, struct request *r)
 	st->expects = r->has_body && !st->remote_done && !st->in.n && fields_has_token(&r->in, "Expect", "100-continue");
 }
 
+/* A WebSocket of HTTP/1 has a key, to which the answer fits; in HTTP/2 nobody needs it but servers behind (RFC 8441, 5). */
+static void add_key(struct request *r)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *key = arena_alloc(r->arena, 24);
+
+	if (!key || fields_get(&r->in, "Sec-WebSocket-Key").p)
+		return;
+	for (int i = 0; i < 22; i++)
+		key[i] = digits[arc4random_uniform(i < 21 ? 64 : 4) << (i < 21 ? 0 : 4)];      /* 16 bytes: the last digit has two bits */
+	key[22] = key[23] = '=';
+	fields_add(&r->in, TEXT("Sec-WebSocket-Key"), (struct text){ key, 24 });
+}
+
 void h2_begin_request(struct h2_stream *st)
 {
 	struct request_head head;
 	enum head_result result = stream_head_finish(&st->head, &head);
 	struct request *r;
 
+	if (st->h->c->state == CONN_HEAD)
+		conn_state(st->h->c, CONN_REQUEST);
 	take_client(st);
 	r = make_request(st, &head);
 	if (!r) {
@@ -288,6 +304,8 @@ void h2_begin_request(struct h2_stream *st)
 		refuse(st, r, 501, "its :protocol is none that is spoken here");
 		return;
 	}
+	if (st->connect)
+		add_key(r);
 	if (!asker_method(st->h->c->settings, r)) {
 		refuse(st, r, 501, "its method is not registered, and HttpProtocolOptions has RegisteredMethods");
 		return;
@@ -347,6 +365,11 @@ bool h2_body(struct h2_stream *st)
 	if (!st->remote_done)
 		return false;
 	st->body_done = true;
-	filter_body(&st->stream, (struct text){ 0 });
+	if (st->tunnel) {               /* the client has hung up: what waits for it is still sent, its handler is through */
+		st->hung_up = true;
+		st->stream.ops->end(&st->stream);
+	} else {
+		filter_body(&st->stream, (struct text){ 0 });
+	}
 	return true;
 }

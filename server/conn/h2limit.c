@@ -43,7 +43,7 @@ bool h2_meter_take(struct h2_meter *m, int64_t now, int64_t burst, int64_t rate)
 static void end_with(struct h2 *h, const char *what)
 {
 	if (!h->told)
-		log_warnx(&h->c->own.client.about, LOG_HTTP, "BH0802", "connection %llu of HTTP/2 ends: too many %s", (unsigned long long)h->c->own.client.id, what);
+		log_warnx(&h->c->own.client.about, LOG_HTTP2, "BH0802", "connection %llu of HTTP/2 ends: too many %s", (unsigned long long)h->c->own.client.id, what);
 	h->told = true;
 	h2_goaway(h, NGHTTP2_ENHANCE_YOUR_CALM);
 }
@@ -73,7 +73,7 @@ void h2_count_error(struct h2 *h)
 void h2_tell_end(struct h2 *h, const nghttp2_goaway *goaway)
 {
 	if (!h->told)
-		log_infox(&h->c->own.client.about, LOG_HTTP, "BH0805", "connection %llu of HTTP/2 ends with %s: %.*s", (unsigned long long)h->c->own.client.id,
+		log_infox(&h->c->own.client.about, LOG_HTTP2, "BH0805", "connection %llu of HTTP/2 ends with %s: %.*s", (unsigned long long)h->c->own.client.id,
 			  nghttp2_http2_strerror(goaway->error_code), (int)goaway->opaque_data_len, (const char *)goaway->opaque_data);
 	h->told = true;
 }

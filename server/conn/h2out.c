@@ -82,6 +82,7 @@ static int head(struct stream *s)
 		r->status = 501;
 		r->no_body = true;
 		r->length = -1;
+		r->out.n = 0;
 	}
 	if (st->h->c->server->o.activity)
 		activity_event(st->h->c->server->o.activity, (uint64_t)loop_now(st->h->c->server->loop), ACTIVITY_RESPONSE, r->status);

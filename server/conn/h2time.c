@@ -99,11 +99,12 @@ static void late(struct h2_stream *st)
 	} else if (a->working) {
 		work_over(a);
 	} else if (!st->whole) {
-		log_infox(&a->client.about, LOG_HTTP, "BH0803", "the head of a request of HTTP/2 did not come within the time of RequestReadTimeout or Timeout: the "
+		log_infox(&a->client.about, LOG_HTTP2, "BH0803", "the head of a request of HTTP/2 did not come within the time of RequestReadTimeout or Timeout: the "
 			  "connection ends");
+		st->h->told = true;
 		h2_goaway(st->h, NGHTTP2_PROTOCOL_ERROR);       /* nothing else can come before the rest of it */
 	} else if (wants_taking(st)) {
-		log_infox(&a->client.about, LOG_HTTP, "BH0804", "the client took nothing of a stream within Timeout or H2StreamTimeout (%lld s): it is reset",
+		log_infox(&a->client.about, LOG_HTTP2, "BH0804", "the client took nothing of a stream within Timeout or H2StreamTimeout (%lld s): it is reset",
 			  (long long)(patience(st) / 1000));
 		h2_abort(st, NGHTTP2_CANCEL);
 	} else if (st->reading && !st->body_done) {

@@ -57,8 +57,10 @@ static void add_cookie(struct stream_head *h, struct text value)
 			memcpy(p, h->cookie.p, h->cookie.n);
 		h->cookie_cap = cap;
 	}
-	if (h->cookie.p)
-		memcpy(p + h->cookie.n, "; ", 2);
+	if (h->cookie.p) {
+		p[h->cookie.n] = ';';
+		p[h->cookie.n + 1] = ' ';
+	}
 	if (value.n)
 		memcpy(p + n - value.n, value.p, value.n);
 	h->cookie = (struct text){ p, n };

@@ -42,6 +42,7 @@ static const struct {
 	[LOG_DIR] = { "dir", "dir autoindex" },
 	[LOG_CGI] = { "cgi", "cgi cgid actions" },
 	[LOG_PROXY] = { "proxy", "proxy proxy_http proxy_balancer proxy_wstunnel proxy_hcheck proxy_fcgi proxy_scgi proxy_uwsgi" },
+	[LOG_HTTP2] = { "http2", "http2" },
 	[LOG_CRASH] = { "crash", "crash" },
 };
 

@@ -20,7 +20,7 @@
 enum log_level { LOG_L_EMERG, LOG_L_ALERT, LOG_L_CRIT, LOG_L_ERROR, LOG_L_WARN, LOG_L_NOTICE, LOG_L_INFO, LOG_L_DEBUG, LOG_L_TRACE1, LOG_L_TRACE8 = LOG_L_TRACE1 + 7 };
 
 /* The subjects that LogLevel can name ("LogLevel warn ssl:info"): Apache's module names. */
-enum log_subject { LOG_CORE, LOG_SSL, LOG_HTTP, LOG_MPM, LOG_AUTHZ, LOG_REWRITE, LOG_ALIAS, LOG_HEADERS, LOG_MIME, LOG_DIR, LOG_CGI, LOG_PROXY, LOG_CRASH, LOG_SUBJECTS };
+enum log_subject { LOG_CORE, LOG_SSL, LOG_HTTP, LOG_MPM, LOG_AUTHZ, LOG_REWRITE, LOG_ALIAS, LOG_HEADERS, LOG_MIME, LOG_DIR, LOG_CGI, LOG_PROXY, LOG_HTTP2, LOG_CRASH, LOG_SUBJECTS };
 
 struct log_errorformats;
 struct log_packet;
