@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < 2)
 		return 0;
 	if (!served.server)
-		served_start("ServerName h.test\nDocumentRoot /nonexistent\n<Location />\nSetHandler spelled\n</Location>\n");
+		served_start(SERVED_H1);
 	served_connect();
 	for (size_t at = 1; at < n; at += step) {
 		served_send(data + at, n - at < step ? n - at : step, 4);
