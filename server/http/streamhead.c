@@ -82,7 +82,7 @@ void stream_head_add(struct stream_head *h, struct text name, struct text value)
 		*at = copy(h, value);
 	} else if (!http_is_token(name)) {
 		refuse(h, 400, "a character that no field name has");
-	} else if (name.n + value.n + 2 > h->limits.field || (cookie && h->cookie.n + value.n > h->limits.field)) {
+	} else if (name.n + value.n + 2 > h->limits.field || (cookie && h->cookie.p && h->cookie.n + name.n + value.n + 4 > h->limits.field)) {
 		refuse(h, 431, "a field line is longer than LimitRequestFieldSize");
 	} else if (cookie) {
 		add_cookie(h, value);           /* one field, in however many pieces it came */
