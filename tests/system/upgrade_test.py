@@ -147,8 +147,8 @@ class Upgrades(UpgradeTest):
         third = int(s.expand('@PORT3@'))
         old = children_of(s.pid)
         s.upgrade()
+        wait_for(lambda: not any(map(alive, old)), 'the old ones are gone', 30)
         self.assertEqual([s.get(port=p).headers['x-gen'] for p in (s.port, third)], ['new', 'new'])
-        wait_for(lambda: not any(map(alive, old)), 'the old ones are gone')
         with self.assertRaises(ConnectionRefusedError):
             s.connect(port=int(s.expand('@PORT2@')))
 
@@ -163,7 +163,7 @@ class Upgrades(UpgradeTest):
         old = children_of(s.pid)
         for _ in range(2):
             s.upgrade()
-        wait_for(lambda: not any(map(alive, old)), 'the old ones are gone')
+        wait_for(lambda: not any(map(alive, old)), 'the old ones are gone', 30)
         self.assertEqual(s.get(tls=True).status, 200)
         self.assertEqual(s.read('asked'), 'asked\n')
         for name in ('environ', 'cmdline'):
