@@ -268,6 +268,17 @@ static bool split(char *text)
 	return come.n && !strcmp(come.at[0].name, "handover") && atoi(come.at[0].text) == HANDOVER_VERSION;
 }
 
+static void forget(void)
+{
+	free(come.at);
+	free(come.text);
+	free(come.env);
+	come.at = NULL;
+	come.text = NULL;
+	come.env = NULL;
+	come.n = come.failures = 0;
+}
+
 bool handover_arrive(char **argv)
 {
 	const char *value = getenv(VARIABLE);
@@ -275,8 +286,10 @@ bool handover_arrive(char **argv)
 	int fd = value ? atoi(value) : -1;
 
 	unsetenv(VARIABLE);
-	if (fd <= 2 || !(come.text = read_table(fd)) || !split(come.text))
+	if (fd <= 2 || !(come.text = read_table(fd)) || !split(come.text)) {
+		forget();
 		return false;
+	}
 	come.table = fd;
 	come.argv = argv;
 	come.env = environment(come.variable, sizeof come.variable, fd);
@@ -337,12 +350,6 @@ void handover_settle(void)
 		if (come.at[i].fd > 2 && !come.at[i].taken)
 			close(come.at[i].fd);
 	close(come.table);
-	free(come.at);
-	free(come.text);
-	free(come.env);
-	come.at = NULL;
-	come.text = NULL;
-	come.env = NULL;
-	come.n = 0;
+	forget();
 	come.table = come.back = -1;
 }

@@ -310,7 +310,10 @@ class WithStorm(UpgradeTest):
             if s.count(until):
                 return True
             for victim in s.workers():
-                os.kill(victim, signal.SIGSEGV)
+                try:
+                    os.kill(victim, signal.SIGSEGV)
+                except ProcessLookupError:      # it has just ended
+                    pass
             time.sleep(0.1)
         wait_for(crash, lambda: until + ': ' + s.error_log[-2000:], 60)
 
