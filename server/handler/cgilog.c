@@ -25,7 +25,7 @@ void cgilog_begin(struct cgilog *l, struct request *r)
 
 static void keep(char *to, size_t *n, size_t room, const char *p, size_t more)
 {
-	if (!to || *n >= room)
+	if (!to || *n >= room || !more)         /* the end of a body has no bytes, and no place */
 		return;
 	more = more < room - *n ? more : room - *n;
 	memcpy(to + *n, p, more);
