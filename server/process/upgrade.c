@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -190,6 +191,9 @@ bool upgrade_begin(char **argv)
 
 	self.argv = argv;
 	self.born = shared_now();
+	/* Executed by its descriptor, it is called by a number. */
+	if (argv[0] && argv[1] && !strncmp(argv[1], "--" UPGRADE_PROBE "=", sizeof "--" UPGRADE_PROBE "=" - 1))
+		prctl(PR_SET_NAME, "bulkhead-probe");
 	if (!handover_arrive(argv)) {
 		find_self(argv[0] ? argv[0] : "");
 		return false;
