@@ -1,8 +1,10 @@
 """Restarts in which everything changes: ports, hosts, accounts, certificates, the size of the session cache. Nobody is refused, every
 session is resumed. RESTARTS=20 makes it longer."""
 import os
+import random
 import re
 import signal
+import socket
 import ssl
 import unittest
 
@@ -12,6 +14,20 @@ from server import ROOT, ServerTest, alive, certificate, context, listening, wai
 
 TWO = 'StartServers 2\nMinSpareServers 2\nMaxSpareServers 2\nServerLimit 2\nMaxKeepAliveRequests 0\n'
 RESTARTS = int(os.environ.get('RESTARTS', 8))
+
+
+def quiet_port():
+    """A port that no client's connection gets: what is closed and opened again must not be taken by one of the load's meanwhile."""
+    with open('/proc/sys/net/ipv4/ip_local_port_range') as f:
+        first = int(f.read().split()[0])
+    for port in random.sample(range(10000, first) if first > 12000 else range(61000, 65500), 1000):
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
+    raise unittest.SkipTest('no port below the range of clients is free')
 
 
 class Changes(ServerTest):
@@ -29,6 +45,7 @@ class Changes(ServerTest):
 
     def test_everything_changes_and_nothing_is_lost(self):
         s = self.configure('Listen 127.0.0.1:@PORT@\nListen 127.0.0.1:@TLS@\n')
+        s.vars.update((name, quiet_port()) for name in ('PORT2', 'PORT3', 'TLS2'))
         s.write('case.conf', self.settings(s, 0))
         s.start()
         sessions, missed = [], []
