@@ -36,9 +36,8 @@ void asker_forget(struct asker *a, bool all)
 
 struct arena *asker_arena(struct conn_server *s)
 {
-	struct arena *a = s->spare ? s->spare : arena_new(ARENA_BLOCK);
+	struct arena *a = s->spares ? s->spare[--s->spares] : arena_new(ARENA_BLOCK);
 
-	s->spare = NULL;
 	if (a)
 		arena_limit(a, ARENA_MOST);
 	return a;
@@ -46,9 +45,9 @@ struct arena *asker_arena(struct conn_server *s)
 
 void asker_arena_back(struct conn_server *s, struct arena *a)
 {
-	if (a && !s->spare) {
+	if (a && s->spares < SPARE_ARENAS) {
 		arena_reset(a);
-		s->spare = a;
+		s->spare[s->spares++] = a;
 	} else {
 		arena_free(a);
 	}

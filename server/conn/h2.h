@@ -35,6 +35,8 @@ struct h2 {
 	unsigned open;                  /* how many there are */
 	size_t buffered;                /* bytes of answers that wait to be sent, of all streams */
 	size_t memory;                  /* what nghttp2 holds */
+	void *frames;                   /* besides: its buffer for frames, in pages of its own; NULL = not yet */
+	size_t frames_n;
 	int64_t idle_since;             /* ms: when the last stream ended, or the session began */
 	bool eof;                       /* the client sends no more */
 	bool over;                      /* GOAWAY is on its way, and whatever comes is not looked at */

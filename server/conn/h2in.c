@@ -205,14 +205,30 @@ static void take_client(struct h2_stream *st)
 	client->about = (struct log_about){ .settings = &logs->settings, .peer = &client->peer, .ops = client->about.ops, .of = client };
 }
 
+static struct text number(struct arena *a, uint64_t connection, int32_t id)
+{
+	char *p = arena_alloc(a, 40);
+	struct buf b;
+
+	if (!p)
+		return (struct text){ 0 };
+	buf_init(&b, p, 40);
+	if (connection) {
+		buf_put_u64(&b, connection);
+		buf_putc(&b, '-');
+	}
+	buf_put_u64(&b, (uint64_t)id);
+	return (struct text){ b.p, b.n };
+}
+
 /* As mod_http2 tells programs and rules. */
 static void note_env(struct h2_stream *st, struct request *r)
 {
 	fields_add(&r->env, TEXT("HTTP2"), TEXT("on"));
 	fields_add(&r->env, TEXT("H2PUSH"), TEXT("off"));
 	fields_add(&r->env, TEXT("H2_PUSH"), TEXT("off"));
-	fields_add(&r->env, TEXT("H2_STREAM_ID"), text_of(arena_printf(r->arena, "%d", st->id)));
-	fields_add(&r->env, TEXT("H2_STREAM_TAG"), text_of(arena_printf(r->arena, "%llu-%d", (unsigned long long)r->client->id, st->id)));
+	fields_add(&r->env, TEXT("H2_STREAM_ID"), number(r->arena, 0, st->id));
+	fields_add(&r->env, TEXT("H2_STREAM_TAG"), number(r->arena, r->client->id, st->id));
 }
 
 static void refuse(struct h2_stream *st, struct request *r, unsigned status, const char *why)
@@ -270,13 +286,13 @@ static void frame_body(struct h2_stream *st, struct request *r)
 static void add_key(struct request *r)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *key = arena_alloc(r->arena, 24);
+	char *key = arena_alloc(r->arena, 25);
 
 	if (!key || fields_get(&r->in, "Sec-WebSocket-Key").p)
 		return;
 	for (int i = 0; i < 22; i++)
 		key[i] = digits[arc4random_uniform(i < 21 ? 64 : 4) << (i < 21 ? 0 : 4)];      /* 16 bytes: the last digit has two bits */
-	key[22] = key[23] = '=';
+	memcpy(key + 22, "==", 3);
 	fields_add(&r->in, TEXT("Sec-WebSocket-Key"), (struct text){ key, 24 });
 }
 

@@ -9,8 +9,10 @@
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define MEMORY_MOST ((size_t)4 << 20)   /* bytes that nghttp2 may hold for a connection */
+#define FRAMES_LEAST 16384              /* bytes of nghttp2's buffer for frames, at least */
 #define SENT_A_WINDOW 512               /* bytes of answers that one WINDOW_UPDATE may be for */
 
 static const struct {
@@ -100,6 +102,21 @@ static bool may(const struct h2 *h, size_t n)
 	return n <= MEMORY_MOST && h->memory <= MEMORY_MOST - n;
 }
 
+/*
+ * nghttp2 has one large buffer for each session, and writes to the beginning of it alone as long as heads are short: in pages of its own
+ * an idle connection keeps only that.
+ */
+static void *frames(struct h2 *h, size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	h->frames = p;
+	h->frames_n = n;
+	return p;
+}
+
 static void *mem_malloc(size_t n, void *user)
 {
 	return may(user, n) ? take(user, malloc(n)) : NULL;
@@ -116,6 +133,11 @@ static void mem_free(void *p, void *user)
 {
 	struct h2 *h = user;
 
+	if (p && p == h->frames) {
+		munmap(p, h->frames_n);
+		h->frames = NULL;
+		return;
+	}
 	h->memory -= p ? malloc_usable_size(p) : 0;
 	free(p);
 }
@@ -123,9 +145,18 @@ static void mem_free(void *p, void *user)
 static void *mem_realloc(void *p, size_t n, void *user)
 {
 	struct h2 *h = user;
-	size_t before = p ? malloc_usable_size(p) : 0;
-	void *grown = may(h, n) ? realloc(p, n) : NULL;
+	bool own = p && p == h->frames;
+	size_t before = p && !own ? malloc_usable_size(p) : 0;
+	void *grown;
 
+	if (!p && n >= FRAMES_LEAST && !h->frames)
+		return frames(h, n);
+	grown = !may(h, n) ? NULL : own ? malloc(n) : realloc(p, n);
+
+	if (grown && own) {
+		memcpy(grown, p, n < h->frames_n ? n : h->frames_n);
+		mem_free(p, h);
+	}
 	if (grown) {
 		h->memory -= before;
 		take(h, grown);

@@ -29,6 +29,7 @@
 #define RECORD_SIZE 16384       /* of a TLS record: RFC 8446, 5.1 */
 #define WIRE_SIZE (96 * 1024)   /* gathers 64 KiB, and then the record that was being filled */
 #define WIRE_FULL (64 * 1024)
+#define SPARE_ARENAS 32         /* emptied ones that wait for requests */
 
 struct exempt { struct prefix prefix; const struct exempt *next; };
 enum { PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_H2C, PROTOCOLS };
@@ -208,7 +209,8 @@ struct conn_server {
 	size_t in_n, in_at, raw_n, raw_at, stage_n, wire_n;
 	size_t turn_in, turn_out;       /* bytes read from the socket, and bytes queued, in this turn */
 	size_t pulled;                  /* bytes that GnuTLS was given, ever: tells whether it goes on */
-	struct arena *spare;            /* for the next request that begins */
+	struct arena *spare[SPARE_ARENAS];      /* for the next requests that begin */
+	unsigned spares;
 	bool drained_socket;            /* a short read: nothing more is there until epoll says so */
 };
 
@@ -372,7 +374,7 @@ bool asker_method(const struct conn_settings *set, const struct request *r);
  * low 0: Timeout alone counts, anew with each byte (`heard`: when the last came). When (ms) that is.
  */
 int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes, int64_t low, int64_t high, int64_t rate);
-/* An arena for a request: the server keeps one at hand, so that idle connections own none. NULL = no memory. */
+/* An arena for a request: the server keeps some at hand, so that idle connections own none. NULL = no memory. */
 struct arena *asker_arena(struct conn_server *s);
 void asker_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */
 

@@ -187,7 +187,8 @@ void conn_free(struct conn_server *s)
 	if (s->reserve >= 0)
 		close(s->reserve);
 	loop_free(s->loop);
-	arena_free(s->spare);
+	while (s->spares)
+		arena_free(s->spare[--s->spares]);
 	free(s->listeners);
 	free(s->free_slots);
 	free(s->in);

@@ -20,9 +20,10 @@ void stream_head_init(struct stream_head *h, struct arena *a, const struct head_
 	fields_init(&h->fields, a);
 }
 
+/* With a NUL behind it, as readers of texts may look at the byte that follows. */
 static struct text copy(struct stream_head *h, struct text t)
 {
-	char *p = t.n ? arena_memdup(h->arena, t.p, t.n) : NULL;
+	char *p = t.n ? arena_strndup(h->arena, t.p, t.n) : NULL;
 
 	if (!p && t.n)
 		refuse(h, 503, "out of memory for the fields");
@@ -47,7 +48,7 @@ static void add_cookie(struct stream_head *h, struct text value)
 	size_t n = h->cookie.p ? h->cookie.n + 2 + value.n : value.n, cap = 2 * n + 64;
 	char *p = (char *)(uintptr_t)h->cookie.p;
 
-	if (!p || n > h->cookie_cap) {
+	if (!p || n >= h->cookie_cap) {
 		p = arena_alloc(h->arena, cap);
 		if (!p) {
 			refuse(h, 503, "out of memory for the fields");
@@ -63,6 +64,7 @@ static void add_cookie(struct stream_head *h, struct text value)
 	}
 	if (value.n)
 		memcpy(p + n - value.n, value.p, value.n);
+	p[n] = '\0';
 	h->cookie = (struct text){ p, n };
 }
 

@@ -51,8 +51,9 @@ static void echo_flush(struct request *r)
 
 	if (took < 0)
 		return;
-	memmove(e->held, e->held + took, e->n - (size_t)took);
 	e->n -= (size_t)took;
+	if (e->n)
+		memmove(e->held, e->held + took, e->n);
 	stream_read(r->stream, !e->n && !e->ended);
 	if (!e->n && e->ended)
 		stream_end(r->stream);
