@@ -202,6 +202,7 @@ struct conn_server {
 	bool told_emfile;
 	unsigned refused;               /* connections of addresses with too many, since it was told */
 	unsigned shed_slow, shed_idle;  /* closed to make room, since it was told */
+	int64_t full_since;             /* ms */
 	int64_t refusal_told, shed_told;        /* ms: not again before */
 	uint64_t accepted;
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */

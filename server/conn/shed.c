@@ -1,7 +1,8 @@
 /*
  * shed.c - all connections that a child may have are open, and clients wait at the listeners, which tells that no other child
  * has room either: who has not asked anything goes first, then who idles between two requests. Slow clients by the thousand so
- * cost others a moment, and not the time limits of RequestReadTimeout and KeepAliveTimeout. Who is being answered stays.
+ * cost others a moment, and not the time limits of RequestReadTimeout and KeepAliveTimeout. Who is being answered stays. Where a child has one
+ * connection alone, that is kept as it is: there the number of children follows the load, and each is for one client.
  */
 #include "conn/internal.h"
 
@@ -12,6 +13,7 @@
 
 #define FIRST_LOOK_MS 20
 #define LOOK_MS 100
+#define IDLE_AFTER_MS 100               /* full for so long: another child, if one may be added, would be there */
 #define FRESH_MS 1000                   /* so long anybody may take to ask */
 #define TELL_MS 10000                   /* between two lines about it */
 
@@ -101,7 +103,7 @@ static void look(struct deadline *d)
 	if (s->listening || !somebody_waits(s))
 		return;
 	slow = close_some(s, false, most);
-	idle = slow < most ? close_some(s, true, most - slow) : 0;
+	idle = slow < most && loop_now(s->loop) >= s->full_since + IDLE_AFTER_MS ? close_some(s, true, most - slow) : 0;
 	s->shed_slow += slow;
 	s->shed_idle += idle;
 	if (slow + idle && loop_now(s->loop) >= s->shed_told) {
@@ -119,5 +121,8 @@ void shed_init(struct conn_server *s)
 
 void shed_full(struct conn_server *s)
 {
-	deadline_set(s->loop, &s->full, loop_now(s->loop) + FIRST_LOOK_MS);
+	if (s->o.limit == 1)
+		return;
+	s->full_since = loop_now(s->loop);
+	deadline_set(s->loop, &s->full, s->full_since + FIRST_LOOK_MS);
 }
