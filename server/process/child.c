@@ -23,6 +23,7 @@
 #include "process/crowd.h"
 #include "process/keyholder.h"
 #include "process/keys.h"
+#include "process/paths.h"
 #include "process/role.h"
 #include "process/scoreboard.h"
 #include "process/shared.h"
@@ -251,6 +252,7 @@ static int give_up_rights(struct err *e)
 				.cores = p->core_dir != NULL,
 				.files = (uint64_t)g->plan.limit * (proxy_wanted(g->cfg->site) ? 3 : 2) + 256,
 				.connects = proxy_wanted(g->cfg->site),
+				.paths = g->cfg->paths ? &g->cfg->paths->wants : NULL,
 				.master = shared.master,
 				.watch_parent = shared.master_pidfd < 0,
 				.open_hidden = open_hidden,

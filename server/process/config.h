@@ -67,6 +67,7 @@ struct config {
 	const char *root, *file;
 	struct config_report *reports;  /* in order; all of them */
 	unsigned errors, warnings, notices;
+	const struct paths *paths;      /* how far children reach (paths.h); NULL after errors */
 	struct conf_tree *tree;         /* also which files were read, for -t -D DUMP_INCLUDES */
 };
 

@@ -399,7 +399,7 @@ static int start(struct config *cfg, struct err *e)
 	if (shared_create(plan.server_limit, e) < 0 || predecessor_take(e) < 0 || slots_init(shared.nslots, e) < 0)
 		return -1;
 	raise_descriptors();
-	report_accounts(cfg->process);
+	report_accounts(cfg);
 	keys_prepare();
 	if (logger_start(cfg, e) < 0)
 		return -1;

@@ -4,11 +4,14 @@
  */
 #include "process/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log/log.h"
+#include "process/landlock.h"
+#include "process/paths.h"
 #include "process/role.h"
 #include "process/sandbox.h"
 #include "process/shared.h"
@@ -70,14 +73,38 @@ void report_check(const struct job_result *r, bool quiet, bool mild)
 	}
 }
 
-void report_accounts(const struct process_settings *p)
+/* How far children reach, where that is further than the configuration's own folders and ports. */
+static void report_paths(const struct paths *p)
+{
+	char text[512], where[512] = "";
+	const char *missing = landlock_missing(text, sizeof text);
+
+	if (missing)
+		log_noticex(NULL, LOG_CORE, "BH0901", "%s", missing);
+	if (!p || sandbox_missing())
+		return;
+	if (p->files.pos.file)
+		snprintf(where, sizeof where, " (%s:%u)", p->files.pos.file, p->files.pos.line);
+	if (p->wants.off)
+		log_noticex(NULL, LOG_CORE, "BH0903", "SandboxPaths off: children may read and write all that their user may");
+	else if (p->files.text)
+		log_noticex(NULL, LOG_CORE, "BH0900", "children may read every file that their user may, but private keys and the like, since %s%s; "
+			    "SandboxPaths with the folders that they need bounds them", p->files.text, where);
+	if (p->ports.text && !p->wants.off)
+		log_infox(NULL, LOG_CORE, "BH0904", "children that ask other servers may connect to every port, since %s (%s:%u)", p->ports.text,
+			  p->ports.pos.file ? p->ports.pos.file : "-", p->ports.pos.line);
+}
+
+void report_accounts(const struct config *cfg)
 {
 	const char *missing = sandbox_missing();
+	const struct process_settings *p = cfg->process;
 	uid_t uid;
 	gid_t gid;
 
 	if (missing)
 		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
+	report_paths(cfg->paths);
 	if (!shared.root) {
 		log_noticex(
 			NULL, LOG_CORE, "BH0116",

@@ -17,6 +17,6 @@ unsigned report_count(const struct config *cfg);
 /* What a checking job found; quiet: only that there was no verdict. mild: faults are warnings, since nobody waits for them. */
 void report_check(const struct job_result *r, bool quiet, bool mild);
 /* What stands between the processes is less than it could be: no root, no sandbox, no accounts of their own. */
-void report_accounts(const struct process_settings *p);
+void report_accounts(const struct config *cfg);
 
 #endif

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log/log.h"
 #include "process/handover.h"
 #include "process/sandbox.h"
 
@@ -41,30 +42,32 @@ enum step_bit {
 	NO_NEW = 1 << 12,
 	SANDBOX = 1 << 13,
 	LOCKED = 1 << 14,
+	PATHS = 1 << 15,
 	CONFINED = STDIO | CLOSE | HIDDEN | LIMITS | ROOT | BOUNDING | IDS | NO_CAPS | VERIFY | PARENT |
-		   WARM | NO_NEW | SANDBOX,
+		   WARM | NO_NEW | PATHS | SANDBOX,
 };
 
 static const struct role_row {
 	const char *name, *comm;
 	unsigned steps;
 	enum sandbox sandbox;
+	enum landlock_reach reach;
 	int at_master_end;              /* the signal that a role asks for where it cannot watch the master */
 } rows[ROLES] = {
-	[ROLE_CHILD]     = { "child",     "bulkhead-child",  CONFINED,                                             SANDBOX_CHILD,     SIGQUIT },
-	[ROLE_KEYHOLDER] = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_KEYHOLDER, 0 },
-	[ROLE_TOKENS]    = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                    SANDBOX_TOKENS,    0 },
-	[ROLE_RESOLVER]  = { "resolver",  "bulkhead-names",  CONFINED,                                             SANDBOX_RESOLVER,  0 },
-	[ROLE_CHECKER]   = { "checker",   "bulkhead-ocsp",   CONFINED,                                             SANDBOX_RESOLVER,  0 },
+	[ROLE_CHILD]     = { "child",     "bulkhead-child",  CONFINED,                                          SANDBOX_CHILD,     LANDLOCK_CHILD,   SIGQUIT },
+	[ROLE_KEYHOLDER] = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                 SANDBOX_KEYHOLDER, LANDLOCK_NOTHING, 0 },
+	[ROLE_TOKENS]    = { "keyholder", "bulkhead-keys",   CONFINED | LOCKED,                                 SANDBOX_TOKENS,    LANDLOCK_NONE,    0 },
+	[ROLE_RESOLVER]  = { "resolver",  "bulkhead-names",  CONFINED,                                          SANDBOX_RESOLVER,  LANDLOCK_READ,    0 },
+	[ROLE_CHECKER]   = { "checker",   "bulkhead-ocsp",   CONFINED,                                          SANDBOX_RESOLVER,  LANDLOCK_READ,    0 },
 	/* Programs inherit what it gives up: they get neither filter nor no_new_privs, so that sendmail and its like work. */
-	[ROLE_SPAWNER]   = { "spawner",   "bulkhead-spawn",  STDIO | CLOSE | LIMITS | ROOT | IDS | NO_CAPS | VERIFY | PARENT | WARM, SANDBOX_NONE, 0 },
-	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                             SANDBOX_LOGGER,    0 },
-	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                             SANDBOX_JOB,       SIGKILL },
-	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                             SANDBOX_MOVER,     SIGKILL },
-	[ROLE_FETCH]     = { "fetch",     "bulkhead-fetch",  CONFINED,                                             SANDBOX_FETCH,     SIGKILL },
-	[ROLE_CHECK]     = { "check",     "bulkhead-check",  (CONFINED & ~(IDS | NO_CAPS | VERIFY)) | READ_CAP,    SANDBOX_CHECK,     SIGKILL },
-	[ROLE_PROBE]     = { "probe",     "bulkhead-probe",  STDIO | CLOSE | PARENT,                               SANDBOX_NONE,      SIGKILL },
-	[ROLE_DIRECT]    = { "server",    NULL,              HIDDEN | LIMITS | ROOT | IDS | VERIFY | WARM,         SANDBOX_NONE,      0 },
+	[ROLE_SPAWNER]   = { "spawner",   "bulkhead-spawn",  STDIO | CLOSE | LIMITS | ROOT | IDS | NO_CAPS | VERIFY | PARENT | WARM, SANDBOX_NONE, LANDLOCK_NONE,    0 },
+	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                          SANDBOX_LOGGER,    LANDLOCK_NOTHING, 0 },
+	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                          SANDBOX_JOB,       LANDLOCK_NONE,    SIGKILL },
+	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                          SANDBOX_MOVER,     LANDLOCK_NOTHING, SIGKILL },
+	[ROLE_FETCH]     = { "fetch",     "bulkhead-fetch",  CONFINED,                                          SANDBOX_FETCH,     LANDLOCK_READ,    SIGKILL },
+	[ROLE_CHECK]     = { "check",     "bulkhead-check",  (CONFINED & ~(IDS | NO_CAPS | VERIFY)) | READ_CAP, SANDBOX_CHECK,     LANDLOCK_READ,    SIGKILL },
+	[ROLE_PROBE]     = { "probe",     "bulkhead-probe",  STDIO | CLOSE | PARENT,                               SANDBOX_NONE,      LANDLOCK_NONE,    SIGKILL },
+	[ROLE_DIRECT]    = { "server",    NULL,              HIDDEN | LIMITS | ROOT | IDS | VERIFY | WARM,         SANDBOX_NONE,      LANDLOCK_NONE,    0 },
 };
 
 const char *role_name(enum role role)
@@ -309,7 +312,7 @@ static void warm_sorting(void)
 	qsort(row, sizeof row, 1, by_byte);
 }
 
-/* 10. What must have been done once before calls are forbidden: time zone, random numbers, unwinding … */
+/* 12. What must have been done once before calls are forbidden: time zone, random numbers, unwinding … */
 static int step_warm(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
 	(void)row;
@@ -337,7 +340,7 @@ static int step_locked(const struct role_row *row, const struct role_wants *w, s
 	return 0;
 }
 
-/* 11. */
+/* 10. Filters and rules need it; threads that are made later have it from here. */
 static int step_no_new_privs(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
 	(void)row;
@@ -345,7 +348,33 @@ static int step_no_new_privs(const struct role_row *row, const struct role_wants
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? err_sys(e, "cannot forbid new privileges") : 0;
 }
 
-/* 13. */
+/* Which files and ports. Whoever cannot have such rules serves without, and says so. */
+static int bound_reach(const struct role_row *row, const struct role_wants *w)
+{
+	struct err why = { .text = "" };
+	char text[512];
+
+	if (landlock_enter(row->reach, w->paths, w->cores ? w->work_dir : NULL, &why) == 0)
+		return 0;
+	log_warnx(NULL, LOG_CORE, "BH0902", "%s: this %s can reach what its account can", err_print(&why, text, sizeof text), row->name);
+	return 0;
+}
+
+/* 11. The rules hold for the thread that sets them and for those that it makes later: a child makes threads when it warms up. */
+static int step_paths_first(const struct role_row *row, const struct role_wants *w, struct err *e)
+{
+	(void)e;
+	return row->reach == LANDLOCK_CHILD ? bound_reach(row, w) : 0;
+}
+
+/* 13. The others first open what they need. */
+static int step_paths(const struct role_row *row, const struct role_wants *w, struct err *e)
+{
+	(void)e;
+	return row->reach != LANDLOCK_CHILD ? bound_reach(row, w) : 0;
+}
+
+/* 14. */
 static int step_sandbox(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
 	return sandbox_enter(row->sandbox == SANDBOX_CHILD && w->connects ? SANDBOX_ASKING : row->sandbox, w->calls, e);
@@ -367,8 +396,10 @@ static const struct step {
 	{ VERIFY, step_verify },
 	{ PARENT, step_parent },
 	{ LOCKED, step_locked },
-	{ WARM, step_warm },
 	{ NO_NEW, step_no_new_privs },
+	{ PATHS, step_paths_first },
+	{ WARM, step_warm },
+	{ PATHS, step_paths },
 	{ SANDBOX, step_sandbox },
 };
 

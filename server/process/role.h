@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "process/landlock.h"
 
 enum role {
 	ROLE_CHILD,             /* serves */
@@ -40,6 +41,7 @@ struct role_wants {
 	uint64_t files, memory;         /* RLIMIT_NOFILE at least, RLIMIT_AS; 0 = as it is */
 	pid_t master;                   /* who must be the parent; 0 = not asked */
 	bool connects;                  /* ROLE_CHILD: it asks other servers */
+	const struct landlock_wants *paths;     /* ROLE_CHILD: how far it reaches; NULL = not bounded */
 	bool watch_parent;              /* no pidfd to watch the master by: ask for a signal at its death */
 	/* Step 2: opens what the later steps hide. Step 10: whatever must run before the sandbox. Either may be NULL. */
 	int (*open_hidden)(void *ctx, struct err *e);

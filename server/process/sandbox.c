@@ -24,12 +24,12 @@ static const char *const common[] = {
 	"ppoll", "poll", "fstat", "newfstatat", "statx", "rseq", "set_robust_list", "membarrier", NULL
 };
 
-/* Serving: sockets that exist already, epoll, reading files. */
+/* Serving: sockets that exist already, epoll, reading files (openat2, whose flags a filter cannot see, is bounded by Landlock alone). */
 static const char *const child[] = {
 	"accept4", "accept", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "setsockopt", "getsockopt", "getsockname",
 	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "pwrite64", "preadv",
-	"preadv2", "pwritev", "lseek", "openat", "openat2", "open", "stat", "lstat", "readlink", "readlinkat", "getdents64",
-	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "pidfd_send_signal", "alarm",
+	"preadv2", "pwritev", "lseek", "openat2", "stat", "lstat", "readlink", "readlinkat", "getdents64",
+	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "alarm",
 	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", "sysinfo", NULL
 };
 
@@ -138,6 +138,17 @@ static int allow_list(scmp_filter_ctx ctx, const char *const *names)
 	return rc;
 }
 
+/* Files are opened for reading only. */
+static int allow_reading(scmp_filter_ctx ctx)
+{
+	const scmp_datum_t mask = O_ACCMODE | O_CREAT | O_TRUNC;
+	int rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, mask, O_RDONLY));
+
+	if (rc == 0 && seccomp_syscall_resolve_name("open") >= 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, mask, O_RDONLY));
+	return rc;
+}
+
 /* Calls whose arguments decide. */
 static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 {
@@ -162,8 +173,8 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_tgsigqueueinfo), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	/* A child may connect where the configuration names servers behind: streams, no other sockets. */
 	for (unsigned i = 0; which == SANDBOX_ASKING && rc == 0 && i < 3; i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
-				      SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
+				      SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK), SCMP_A2(SCMP_CMP_EQ, 0));
 	if (rc == 0 && which == SANDBOX_ASKING)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
 	/* Why there is no core: limits may be read. Those of other processes of the same user may not be set. */
@@ -174,10 +185,12 @@ static int allow_narrow(scmp_filter_ctx ctx, enum sandbox which)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
 	if (rc == 0 && which == SANDBOX_TOKENS)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_SETLKW));
+	if (rc == 0 && (which == SANDBOX_CHILD || which == SANDBOX_ASKING))
+		rc = allow_reading(ctx);
 	if (rc || (which != SANDBOX_CHECK && which != SANDBOX_RESOLVER && which != SANDBOX_FETCH && which != SANDBOX_TOKENS))
 		return rc;
 	if (which != SANDBOX_TOKENS)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+		rc = allow_reading(ctx);
 	/* Listen and <VirtualHost> may name hosts: getaddrinfo asks the name service, and the kernel for its addresses. */
 	for (unsigned i = 0; rc == 0 && i < sizeof families / sizeof *families; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "process/paths.h"
+
 #define FIELD(name) offsetof(struct process_settings, name)
 #define DEFAULT_USER "www-data"
 #define HANG_TIMEOUT 60000              /* ms */
@@ -299,6 +301,8 @@ static const struct conf_directive directives[] = {
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 2, .set = set_crash_reports, .offset = FIELD(crash_reports), .low = 0, .high = 1000 },
 	NUMBER("CoreDumpLimit", core_limit, 0, 10000, "5", "Cores kept in CoreDumpDirectory; 0 = none"),
 	PLACE("ChrootDir", chroot_dir, NULL, "The folder that becomes the children's root"),
+	{ .name = "SandboxPaths", .help = "What children may read: auto, off, roots (the folders of this configuration), or further folders besides", .value = "auto",
+	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = paths_set },
 	NUMBER("StartServers", start_servers, 0, 4096, "cores; 5 with ConnectionsPerChild 1", "Children at the start"),
 	NUMBER("MinSpareServers", min_spare, 0, 4096, "1; 5 with ConnectionsPerChild 1", "Children that must have room"),
 	NUMBER("MaxSpareServers", max_spare, 0, 4096, "10", "Children with room beyond which some are ended"),
@@ -417,4 +421,6 @@ void settings_finish(struct config *cfg)
 		s->max_connections = 0;
 	if (!cfg->errors && !s->nlistens)
 		config_report_add(cfg, CONF_ERROR, NULL, "add a line like Listen 80 or Listen 443 https", "no Listen line: there is nothing to serve on");
+	if (!cfg->errors)
+		cfg->paths = paths_find(cfg);
 }
