@@ -289,7 +289,7 @@ int upgrade_probe(const struct generation *g, job_done *done, struct err *e)
 	struct job_place place = { .settings = g->cfg->process, .keep = keep, .nkeep = set->n + 1 };
 
 	forget_next();
-	self.next = keep ? open(self.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	self.next = keep ? open(self.path, O_PATH | O_CLOEXEC) : -1;
 	if (self.next < 0) {
 		err_sys(e, "%s cannot be opened", self.path);
 		free(keep);
@@ -408,7 +408,7 @@ static void hand_over(const struct generation *g, const char *pid_file, int pid_
 
 int upgrade_exec(const struct generation *g, const char *pid_file, int pid_fd, bool fresh, struct err *e)
 {
-	int this = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), phrases;
+	int this = open("/proc/self/exe", O_PATH | O_CLOEXEC), phrases;
 	FILE *to = this >= 0 ? handover_begin(e) : NULL;
 
 	if (this < 0)

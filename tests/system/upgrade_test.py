@@ -171,6 +171,27 @@ class Upgrades(UpgradeTest):
             with open('/proc/%d/%s' % (s.pid, name), 'rb') as f:
                 self.assertNotIn(b'only once', f.read())
 
+    def test_processes_of_before_may_die(self):
+        s = self.own(TWO + TLS + LOCATIONS)
+        with s.connect() as busy:
+            busy.send('GET /stream?n=30000000 HTTP/1.1\r\nHost: x\r\n\r\n')
+            busy.head()
+            old = {role: s.roles(role) for role in ('keys', 'log')}
+            before = s.workers()
+            s.upgrade()
+            for role, name in (('keys', 'keyholder'), ('log', 'logger')):
+                for pid in old[role]:
+                    os.kill(pid, signal.SIGKILL)
+                    s.logged('BH0876: %s pid %d of the program before exit signal Killed' % (name, pid), 30)
+            wait_for(lambda: len([p for p in before if alive(p)]) == 1, 'the idle one is gone', 30)
+            self.assertEqual([s.get().status, s.get(tls=True).status], [200, 200])
+            left = [p for p in before if alive(p)]
+            os.kill(left[0], signal.SIGKILL)
+            s.logged('BH0876: child pid %d of the program before exit signal Killed' % left[0], 30)
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102', 60)
+        self.assertEqual(s.get().status, 200)
+
     def test_with_restarts_around_it(self):
         s = self.own(TWO)
         with Load(s) as clients:
