@@ -416,8 +416,7 @@ const char *variables_string(struct request *r, const struct expr *x)
 
 	prepare(&ctx, &a);
 	t = expr_string(x, &ctx);
-	if (t.p && t.p[t.n] == '\0')
-		return t.p;
+	/* Even where a NUL seems to follow: a text need not own the byte behind it. */
 	copy = t.p ? arena_strndup(r->arena, t.p, t.n) : NULL;
 	if (!copy)
 		tell(r, x, ctx.failed ? ctx.failed : "out of memory");
