@@ -1,5 +1,6 @@
 /* listen_test.c - listening sockets: errors that name line and holder, sockets kept by address, both families. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,6 +176,66 @@ static void test_no_such_address(void **state)
 	assert_non_null(strstr(e.remedy, "no interface"));
 }
 
+static char unnamed[ADDR_TEXT];
+static unsigned told;
+
+static void tell(const char *address)
+{
+	snprintf(unnamed, sizeof unnamed, "%s", address);
+	told++;
+}
+
+/* Sockets that were there before: one that a Listen names is used as it is, the other is told of and closed. */
+static void test_given(void **state)
+{
+	struct config_listen l;
+	struct process_settings s = { .listens = &l, .nlistens = 1 };
+	struct listen_set set;
+	struct err e = { .text = "" };
+	uint16_t a, b;
+	int named = taken_port(&a), surplus = taken_port(&b);
+	char text[ADDR_TEXT];
+
+	(void)state;
+	assert_int_equal(listen_given(named, &e), 0);
+	assert_int_equal(listen_given(surplus, &e), 0);
+	assert_true(fcntl(named, F_GETFD) & FD_CLOEXEC);
+	assert_true(fcntl(named, F_GETFL) & O_NONBLOCK);
+	l = one("127.0.0.1", a, "a");
+	assert_int_equal(listen_open(&s, NULL, 0, &set, &e), 0);
+	assert_int_equal(set.at[0]->fd, named);
+	told = 0;
+	listen_given_end(tell);
+	snprintf(text, sizeof text, "127.0.0.1:%u", b);
+	assert_int_equal(told, 1);
+	assert_string_equal(unnamed, text);
+	assert_int_equal(fcntl(surplus, F_GETFD), -1);
+	assert_int_equal(port_of(named), a);
+	listen_close(&set);
+	assert_int_equal(fcntl(named, F_GETFD), -1);
+	listen_given_end(tell);
+	assert_int_equal(told, 1);
+}
+
+static void test_given_of_another_kind(void **state)
+{
+	int pair[2], plain[] = { socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_STREAM, 0), socket(AF_UNIX, SOCK_STREAM, 0), dup(0), 999 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+		struct err e = { .text = "" };
+
+		if (listen_given(plain[i], &e) != -1 || !strstr(e.text, "no listening stream socket"))
+			fail_msg("the descriptor of row %zu was taken: %s", i, e.text);
+		close(plain[i]);
+	}
+	assert_int_equal(pipe(pair), 0);
+	assert_int_equal(listen_given(pair[0], &(struct err){ .text = "" }), -1);
+	close(pair[0]);
+	close(pair[1]);
+	listen_given_end(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +244,8 @@ int main(void)
 		cmocka_unit_test(test_kept_over_generations),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_no_such_address),
+		cmocka_unit_test(test_given),
+		cmocka_unit_test(test_given_of_another_kind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
