@@ -9,19 +9,20 @@
  */
 #include "process/paths.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
-#define WORDS_MOST 8
-#define PORTS_MOST 4096
+#include "request/proxyread.h"
+
 
 struct finding {
 	struct config *cfg;
 	struct paths *p;
 	const struct conf_node *node;
-	char *words[WORDS_MOST];
+	char **words;                   /* of its line */
 	unsigned n;
 	bool named;                     /* SandboxPaths names the folders: lines that lead anywhere are the administrator's concern */
 	bool links_off;                 /* at the top level or in <Directory "/"> symbolic links are not followed */
@@ -148,47 +149,52 @@ static void reads_file(struct finding *f, const char *name)
 
 /* ------------------------------------------------------------------------------------------------ ports */
 
+static void add_port(struct finding *f, unsigned port)
+{
+	struct landlock_wants *w = &f->p->wants;
+	uint16_t *more;
+
+	for (unsigned k = 0; k < w->nports; k++)
+		if (w->ports[k] == port)
+			return;
+	if (!(w->nports & (w->nports - 1))) {   /* room for the next power of two */
+		more = conf_alloc(&f->cfg->env, (w->nports ? 2 * (size_t)w->nports : 1) * sizeof *more);
+		if (w->nports)
+			memcpy(more, w->ports, w->nports * sizeof *more);
+		w->ports = more;
+	}
+	((uint16_t *)(uintptr_t)w->ports)[w->nports++] = (uint16_t)port;
+}
+
+/* A URL of a server behind, with what may stand before it ("proxy:"). */
 static void connects(struct finding *f, const char *url)
 {
-	static const struct { const char *scheme; uint16_t port; } usual[] = {
-		{ "http", 80 }, { "https", 443 }, { "ws", 80 }, { "wss", 443 }, { "h2", 443 }, { "h2c", 80 }, { "fcgi", 8000 }, { "scgi", 4000 },
-		{ "ajp", 8009 }, { "uwsgi", 3031 }, { "balancer", 0 },
-	};
 	const char *mark = strstr(url, "://"), *host = mark ? mark + 3 : "", *scheme = mark, *colon = NULL;
-	size_t n = strcspn(host, "/?# \"'|>"), i;
-	char *end = NULL;
-	unsigned long port = 0;
+	size_t n = strcspn(host, "/?# \"'|>");
+	unsigned usual = 0, port = 0;
+	uint64_t given = 0;
 
-	while (scheme && scheme > url && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", scheme[-1]))
+	while (scheme && scheme > url && isalnum((unsigned char)scheme[-1]))
 		scheme--;
 	if (scheme && scheme > url && scheme[-1] == '|')
 		return;                 /* unix:/path|scheme://host: no port */
+	if (scheme && mark - scheme == 8 && !strncasecmp(scheme, "balancer", 8))
+		return;                 /* its members tell */
 	for (size_t k = 0; k < n; k++)
 		if (host[k] == ':')
 			colon = host + k;
 		else if (host[k] == ']')
 			colon = NULL;
-	for (i = 0; i < sizeof usual / sizeof *usual; i++)
-		if (scheme && (size_t)(mark - scheme) == strlen(usual[i].scheme) && !strncasecmp(scheme, usual[i].scheme, (size_t)(mark - scheme)))
-			break;
-	if (colon)
-		port = strtoul(colon + 1, &end, 10);
-	else if (i < sizeof usual / sizeof *usual && !memchr(host, '$', n) && !memchr(host, '%', n))
-		port = usual[i].port;
-	if (i == sizeof usual / sizeof *usual || (colon && end != host + n) || port > 65535 || (!port && usual[i].port)) {
+	if (scheme)
+		usual = proxy_default_port((struct text){ scheme, (size_t)(mark - scheme) });
+	if (colon && text_u64((struct text){ colon + 1, n - (size_t)(colon + 1 - host) }, 65535, &given) == 0)
+		port = (unsigned)given;
+	else if (!colon && !memchr(host, '$', n) && !memchr(host, '%', n))
+		port = usual;
+	if (usual && port)
+		add_port(f, port);
+	else
 		cannot(f, &f->p->ports, "the port is made of the request or not known");
-		return;
-	}
-	for (unsigned k = 0; k < f->p->wants.nports; k++)
-		if (f->p->wants.ports[k] == port)
-			return;
-	if (port && f->p->wants.nports < PORTS_MOST) {
-		uint16_t *ports = (uint16_t *)(uintptr_t)f->p->wants.ports;
-
-		ports[f->p->wants.nports++] = (uint16_t)port;
-	} else if (port) {
-		cannot(f, &f->p->ports, "there are very many ports");
-	}
 }
 
 /* ------------------------------------------------------------------------------------------------ directives */
@@ -309,12 +315,6 @@ static void on_handler(struct finding *f)
 		cannot(f, &f->p->ports, "the handler is made of the request");
 }
 
-static void on_forward(struct finding *f)
-{
-	if (f->n && !strcasecmp(f->words[0], "on"))
-		cannot(f, &f->p->ports, "clients name the server");
-}
-
 static void on_here(struct finding *f)
 {
 	for (unsigned i = 0; i < f->n; i++)
@@ -335,11 +335,11 @@ static const struct row {
 	{ "UserDir", on_homes },
 	{ "Options", on_options }, { "AllowOverride", on_override }, { "AllowOverrideList", on_override },
 	{ "RewriteRule", on_rule }, { "RewriteMap", on_map },
-	{ "AuthUserFile", on_file }, { "AuthGroupFile", on_file }, { "AuthDBMUserFile", on_file }, { "AuthDBMGroupFile", on_file },
+	{ "AuthUserFile", on_file }, { "AuthGroupFile", on_file },
 	{ "SSLCertificateKeyFile", on_secret }, { "SSLSessionTicketKeyFile", on_secret }, { "SSLProxyMachineCertificateFile", on_secret },
 	{ "SSLProxyMachineCertificatePath", on_secret },
 	{ "ProxyPass", on_proxy }, { "ProxyPassMatch", on_proxy }, { "BalancerMember", on_proxy }, { "<Proxy", on_proxy }, { "<ProxyMatch", on_proxy },
-	{ "ProxyRemote", on_proxy }, { "ProxyRemoteMatch", on_proxy }, { "SetHandler", on_handler }, { "AddHandler", on_handler }, { "ProxyRequests", on_forward },
+	{ "SetHandler", on_handler }, { "AddHandler", on_handler },
 	{ "SandboxPaths", on_here },
 };
 
@@ -350,17 +350,25 @@ static const struct { const char *word, *why; } expressions[] = {
 	{ "file-owner", "names of accounts are looked up" }, { "file-group", "names of accounts are looked up" },
 };
 
+static void split(struct finding *f)
+{
+	const char *rest = f->node->args;
+
+	f->words = conf_alloc(&f->cfg->env, (strlen(rest) + 1) * sizeof *f->words);
+	for (f->n = 0; (f->words[f->n] = conf_word(&f->cfg->env, &rest)); f->n++)
+		;
+}
+
 static void look(struct finding *f, const struct conf_node *first)
 {
 	for (f->node = first; f->node; f->node = f->node->next) {
 		const struct conf_node *node = f->node;
-		const char *rest = node->args;
 
-		for (f->n = 0; f->n < WORDS_MOST && (f->words[f->n] = conf_word(&f->cfg->env, &rest)); f->n++)
-			;
 		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-			if (!strcasecmp(node->name, rows[i].name))
+			if (!strcasecmp(node->name, rows[i].name)) {
+				split(f);
 				rows[i].found(f);
+			}
 		for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++)
 			if (strstr(node->args, expressions[i].word))
 				anywhere(f, expressions[i].why);
@@ -395,7 +403,6 @@ const struct paths *paths_find(struct config *cfg)
 	struct paths *p = conf_alloc(&cfg->env, sizeof *p);
 	struct finding f = { .cfg = cfg, .p = p, .named = names_folders(cfg->tree->first) };
 
-	p->wants.ports = conf_alloc(&cfg->env, PORTS_MOST * sizeof *p->wants.ports);
 	look(&f, cfg->tree->first);
 	f.node = NULL;
 	if (!f.links_off)
