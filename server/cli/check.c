@@ -41,6 +41,7 @@ struct wanted_path {
 	enum conf_severity severity;
 	bool writes;
 	bool file;                      /* to be read; else a folder */
+	size_t skip;                    /* bytes of the path that children do not walk: ChrootDir */
 };
 /* What the looking process found: index, how far it came, and why it stopped there. */
 struct finding {
@@ -102,7 +103,7 @@ static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 		for (unsigned i = 0; i < n; i++)
 			again |= !strcmp(out[i].path, core->root) && out[i].pos.line == core->root_pos.line;
 		if (!again)
-			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false, false };
+			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false, false, 0 };
 	}
 	for (const struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next)
 		n = collect_users(h->sections, out, n);
@@ -120,7 +121,7 @@ static int look(const struct wanted_path *w, unsigned *length)
 
 	if (n >= sizeof part)
 		return ENAMETOOLONG;
-	for (size_t i = 1; i <= n; i++) {
+	for (size_t i = w->skip + 1; i <= n; i++) {
 		if (i < n && w->path[i] != '/')
 			continue;
 		memcpy(part, w->path, i);
@@ -201,11 +202,18 @@ static void check_paths(struct config *cfg)
 {
 	struct wanted_path wanted[MAX_PATHS];
 	unsigned n = collect_paths(cfg, wanted);
+	const char *jail = cfg->process->chroot_dir;
 	struct finding f;
 	int fd[2], status;
 
 	if (!n || pipe2(fd, O_CLOEXEC) < 0)
 		return;
+	/* Children look from inside. A map was read outside, too. */
+	for (unsigned i = 0; i < n && jail; i++)
+		if (strcmp(wanted[i].what, "RewriteMap") != 0) {
+			wanted[i].path = conf_printf(&cfg->env, "%s%s", jail, wanted[i].path);
+			wanted[i].skip = strlen(jail);
+		}
 	pid_t pid = fork();
 	if (pid == 0)
 		look_at_all(cfg, wanted, n, fd[1]);

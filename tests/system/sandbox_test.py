@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
 import unittest
 
@@ -145,3 +146,186 @@ class Intruder(Intruded):
         with s.connect(ctx=ctx, session=session) as c:
             self.assertTrue(c.sock.session_reused)
             self.assertEqual(c.request('/').status, 200)
+
+
+@needs_root
+@needs_sandbox
+@needs_landlock
+class Folders(Intruded):
+    """Which files children read, as the configuration says."""
+
+    BOUNDED = 'Options None\n'
+
+    def link(self, s, name, to):
+        os.symlink(to, s.path('htdocs/' + name))
+
+    def test_site_that_is_replaced_is_served(self):
+        """A rule holds for the folder that lay there when the child began: so the one above is given."""
+        s = self.serve(self.BOUNDED + INTRUDER + 'Alias "/later/" "@DIR@/later/"\n<Directory "@DIR@/later">\nRequire all granted\n</Directory>\n')
+        self.assertEqual(s.get('/').status, 200)
+        self.assertNotIn('BH0900', s.error_log)
+        with s.connect() as c:
+            self.assertEqual(self.attempt(c, 'read', self.elsewhere + '/file')[0], 'refused: EACCES')
+        os.rename(s.path('htdocs'), s.path('htdocs.before'))
+        s.write('htdocs/index.html', 'new\n')
+        s.write('later/x', 'later\n')
+        self.assertEqual(s.get('/').body, b'new\n')
+        self.assertEqual(s.get('/later/x').body, b'later\n')
+
+    def test_links_lead_anywhere_unless_folders_are_named(self):
+        s = self.serve(INTRUDER)
+        self.link(s, 'away', self.elsewhere + '/file')
+        self.assertEqual(s.get('/away').body, b'elsewhere\n')
+        self.assertIn('BH0900', s.error_log)
+
+    def test_named_folders(self):
+        s = self.serve(INTRUDER + 'SandboxPaths "@DIR@/more"\n', {'more/file': 'more\n'})
+        self.link(s, 'away', self.elsewhere + '/file')
+        self.link(s, 'more', s.path('more/file'))
+        self.assertEqual(s.get('/').status, 200)
+        self.assertEqual(s.get('/more').body, b'more\n')
+        self.assertEqual(s.get('/away').status, 403)
+        self.assertNotIn('BH0900', s.error_log)
+
+    def test_roots_alone(self):
+        s = self.serve(INTRUDER + 'SandboxPaths roots\n', {'more/file': 'more\n'})
+        self.link(s, 'more', s.path('more/file'))
+        self.assertEqual(s.get('/').status, 200)
+        self.assertEqual(s.get('/more').status, 403)
+
+    def test_off(self):
+        s = self.serve(INTRUDER + 'SandboxPaths off\n')
+        os.chown(s.path('htdocs'), account().pw_uid, account().pw_gid)
+        with s.connect() as c:
+            self.assertEqual(self.attempt(c, 'create-unseen', s.path('htdocs/new'))[0], 'done')
+        self.assertTrue(os.path.exists(s.path('htdocs/new')))
+        self.assertIn('BH0903: SandboxPaths off', s.error_log)
+
+    def test_bounded_children_do_what_sites_need(self):
+        s = self.serve(self.BOUNDED + '''
+            LogFormat "%h" short
+            <Directory "@DIR@/htdocs/list">
+            Options Indexes
+            </Directory>
+            <Directory "@DIR@/htdocs/closed">
+            AuthType Basic
+            AuthName x
+            AuthUserFile "@DIR@/users/list"
+            Require valid-user
+            </Directory>
+            RewriteEngine On
+            RewriteMap m "txt:@DIR@/users/map"
+            RewriteRule ^/mapped/(.*) /${m:$1}
+            ErrorDocument 404 /gone.html
+            ''', {'users/list': 'a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n', 'users/map': 'one list/file\n', 'htdocs/list/file': 'file\n', 'htdocs/gone.html': 'gone\n',
+                  'htdocs/closed/index.html': 'closed\n'})
+        self.assertIn('BH0900', s.error_log)            # the rule makes paths of what the request says
+        os.unlink(s.path('httpd.conf'))
+        for path, status, body in (('/list/', 200, b'file'), ('/list/file', 200, b'file\n'), ('/mapped/one', 200, b'file\n'), ('/none', 404, b'gone\n')):
+            answer = s.get(path)
+            self.assertEqual(answer.status, status, path)
+            self.assertIn(body, answer.body)
+        self.assertEqual(s.get('/closed/').status, 401)
+        # An editor puts another file in the place of the list.
+        s.write('users/list.new', 'b:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n')
+        os.rename(s.path('users/list.new'), s.path('users/list'))
+        self.assertEqual(s.get('/closed/', headers='Authorization: Basic YTp0ZXN0\r\n').status, 401)
+        self.assertEqual(s.get('/closed/', headers='Authorization: Basic Yjp0ZXN0\r\n').status, 200)
+
+
+# Runs a program on a kernel that does not know Landlock: its calls fail as those of a kernel do that was told not to have it.
+NO_LANDLOCK = '''
+import ctypes, os, sys
+lib = ctypes.CDLL('libseccomp.so.2')
+lib.seccomp_init.restype = ctypes.c_void_p
+ctx = ctypes.c_void_p(lib.seccomp_init(0x7fff0000))
+assert lib.seccomp_rule_add(ctx, 0x00050000 | 95, 444, 0) == 0 and lib.seccomp_load(ctx) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+'''
+
+
+@needs_root
+@needs_sandbox
+class Degraded(Intruded):
+    def test_without_landlock_it_serves_and_says_so(self):
+        s = self.configure(INTRUDER)
+        s.start_foreground('-D', 'FOREGROUND', prefix=(sys.executable, '-c', NO_LANDLOCK))
+        s.logged('BH0901: Landlock is switched off')
+        self.assertEqual(s.get('/').status, 200)
+        with s.connect() as c:          # the table of calls stands
+            self.assertEqual(self.attempt(c, 'create', s.path('htdocs/new'))[0], 'refused: sandbox')
+            self.assertEqual(self.attempt(c, 'fork')[0], 'refused: sandbox')
+
+
+KNOWN = {       # what each role has open, by what /proc says it is, with the most there may be of each; "socket" is counted apart
+    'child': {'/dev/null': 4, 'maps': 1, 'coredump_filter': 1, 'lock': 1, 'pipe': 3, 'pidfd': 1, 'eventfd': 3, 'eventpoll': 1, 'socket': 6},
+    'keys': {'/dev/null': 3, 'eventpoll': 1, 'eventfd': 1, 'pidfd': 1, 'socket': 3},
+    'log': {'/dev/null': 3, 'eventfd': 1, 'pipe': 1, 'socket': 1, 'error_log': 1, 'access_log': 1},
+    'spawn': {'/dev/null': 3, 'eventpoll': 1, 'signalfd': 1, 'socket': 3},
+    'names': {'/dev/null': 3, 'eventpoll': 1, 'socket': 3},
+}
+
+
+@needs_root
+@needs_sandbox
+class Descriptors(Intruded):
+    """Two children, one port each of plain HTTP and TLS, and every helper there is: nobody holds what it does not need."""
+
+    def kinds(self, pid):
+        found = {}
+        for fd in os.listdir('/proc/%d/fd' % pid):
+            try:
+                link = os.readlink('/proc/%d/fd/%s' % (pid, fd))
+            except FileNotFoundError:
+                continue
+            kind = re.sub(r'^(pipe|socket):.*', r'\1', re.sub(r'^anon_inode:\[?(\w+)\]?$', r'\1', link))
+            if kind == link and link != '/dev/null':
+                kind = 'lock' if link.endswith('.lock') else os.path.basename(link)
+            found[kind] = found.get(kind, 0) + 1
+        return found
+
+    def test_each_role_has_few_and_known(self):
+        s = self.serve(INTRUDER + TLS % self.key + '''
+            StartServers 2
+            ScriptAlias "/cgi/" "@DIR@/cgi/"
+            LogFormat "%h" short
+            CustomLog "@DIR@/logs/access_log" short
+            <Location "/named">
+            Require host localhost
+            </Location>
+            ''', {'cgi/x': 'x'})
+        self.assertEqual(s.get('/').status, 200)
+        for role, known in KNOWN.items():
+            for pid in wait_for(lambda: s.roles('bulkhead-' + role), 'there is a ' + role):
+                def fits():
+                    found = self.kinds(pid)
+                    return all(n <= known.get(kind, 0) for kind, n in found.items())
+                # A connection that was just answered may be open for a moment.
+                wait_for(fits, lambda: '%s has only %s; it has %s' % (role, known, self.kinds(pid)))
+
+
+@needs_root
+class Chroot(Intruded):
+    def test_serves_from_it(self):
+        s = self.configure('ChrootDir "@DIR@/jail"\nDocumentRoot "/site"\n<Directory "/site">\nOptions Indexes\nAllowOverride All\n</Directory>\n' + INTRUDER + TLS % self.key, {
+            'jail/site/index.html': 'in the jail\n', 'jail/site/list/file': 'x\n', 'jail/site/list/.htaccess': 'Header set X-Jail yes\n',
+            'jail/site/closed/.htaccess': 'AuthType Basic\nAuthName x\nAuthUserFile /users\nRequire valid-user\n', 'jail/site/closed/index.html': 'closed\n',
+            'jail/users': 'a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n'})
+        s.start()
+        for pid in s.workers():
+            self.assertEqual(os.readlink('/proc/%d/root' % pid), s.path('jail'))
+        for tls in (False, True):
+            self.assertEqual(s.get('/', tls=tls).body, b'in the jail\n')
+        self.assertEqual(s.get('/list/').headers['x-jail'], 'yes')
+        self.assertIn(b'file', s.get('/list/').body)
+        self.assertEqual(s.get('/closed/').status, 401)
+        self.assertEqual(s.get('/closed/', headers='Authorization: Basic YTp0ZXN0\r\n').status, 200)
+        with s.connect() as c:
+            self.assertEqual(self.attempt(c, 'read', '/site/index.html')[0], 'done')
+            for path in ('/etc/passwd', s.path('htdocs/index.html'), '/proc/self/root/etc/passwd', '/../../etc/passwd'):
+                self.assertRegex(self.attempt(c, 'read', path)[0], '^refused: (ENOENT|EACCES)')
+        # A graceful restart makes new children, in it as well.
+        before = s.workers()
+        self.assertEqual(s.run('-k', 'graceful').returncode, 0)
+        wait_for(lambda: s.workers() and not set(before) & set(s.workers()), 'there are other children')
+        self.assertEqual(s.get('/').body, b'in the jail\n')
