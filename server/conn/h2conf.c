@@ -132,7 +132,7 @@ static const struct conf_directive directives[] = {
 	FLAG("H2Direct", "Whether HTTP/2 may begin without being asked for", "On without TLS, Off with it", direct),
 	FLAG("H2Upgrade", "Whether requests of HTTP/1.1 may ask for HTTP/2", "On without TLS", upgrade),
 	FLAG("H2WebSockets", "Whether WebSockets may come through HTTP/2 (RFC 8441)", "Off", websockets),
-	{ .name = "H2EarlyHints", .help = "Whether H2EarlyHint counts", .value = "Off", .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_FLAG,
+	{ .name = "H2EarlyHints", .help = "Whether H2EarlyHint counts", .value = "Off", .contexts = CONF_ALL & ~CONF_HTACCESS, .args = CONF_FLAG,
 	  .scope = CONF_OF_SECTION, .set = conf_set_flag, .offset = offsetof(struct h2_section, early) },
 	{ .name = "H2EarlyHint", .help = "A field that goes before the answer (103)", .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_TAKE, .min = 2, .max = 2,
 	  .scope = CONF_OF_SECTION, .set = set_hint },

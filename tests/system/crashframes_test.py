@@ -81,9 +81,9 @@ WAYS = {
     'sandbox': Way('SIGSYS', 'sandbox', [None, 'crash_sandbox']),
     'log-text': Way(SEGV, 'null-deref', [None, 'log_put_at', 'crash_log_text']),
 }
-SERVING = ['fault_start', 'phases_run', 'h1_run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
+SERVING = ['fault_start', 'phases_run', 'run', 'turn', 'loop_turn', 'conn_run', 'child_run', 'master_run', 'main', '_start']
 POINTS = {
-    '/fault-at/head/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_head_parse_request', 'h1_run', 'child_run', 'main'],
+    '/fault-at/head/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_head_parse_request', 'run', 'child_run', 'main'],
     '/fault-at/access/malloc-locked': [None, 'crash_malloc_locked', 'fault_level', 'fault_crash', '__wrap_access_run', 'phases_run', 'child_run', 'main'],
     '/fault-at/send/gcrypt-gcm': [None, 'crash_gcrypt_gcm', 'fault_level', 'fault_crash', '__wrap_send', 'output_flush', 'child_run', 'main'],
     '/fault-at/log/null': ['crash_null', 'fault_level', 'fault_crash', '__wrap_ring_put', 'phases_run', 'child_run', 'main'],

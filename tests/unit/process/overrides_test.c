@@ -26,7 +26,7 @@ static const struct { unsigned group; const char *names; } documented[] = {
 	  " AcceptPathInfo Action AddCharset AddDefaultCharset AddEncoding AddHandler AddInputFilter AddLanguage AddOutputFilter AddOutputFilterByType"
 	  " AddType BrowserMatch BrowserMatchNoCase BufferSize CGIVar CharsetDefault CharsetOptions CharsetSourceEnc CookieDomain CookieExpires"
 	  " CookieName CookieStyle CookieTracking CookieHTTPOnly CookieSameSite CookieSecure DefaultLanguage DefaultType EnableMMAP EnableSendfile"
-	  " ErrorDocument FileETag ForceLanguagePriority ForceType Header InputSed LanguagePriority MultiviewsMatch OutputSed PassEnv ProxyFCGIBackendType"
+	  " ErrorDocument FileETag ForceLanguagePriority ForceType H2CopyFiles H2EarlyHint H2PushResource Header InputSed LanguagePriority MultiviewsMatch OutputSed PassEnv ProxyFCGIBackendType"
 	  " ProxyFCGISetEnvIf"
 	  " QualifyRedirectURL Redirect RedirectMatch RedirectPermanent RedirectTemp RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter"
 	  " RemoveLanguage RemoveOutputFilter RemoveType RequestHeader RewriteBase RewriteCond RewriteEngine RewriteOptions RewriteRule"
@@ -38,7 +38,7 @@ static const struct { unsigned group; const char *names; } documented[] = {
 	  " IndexHeadInsert IndexIgnore IndexIgnoreReset IndexOptions IndexOrderDefault IndexStyleSheet MetaDir MetaFiles MetaSuffix ReadmeName " },
 	{ CONF_OR_LIMIT, " Allow Deny Order SSIAccessEnable SSILegacyExprParser " },
 	{ CONF_OR_OPTIONS,
-	  " CheckBasenameMatch CheckCaseOnly CheckSpelling ContentDigest FilterChain FilterDeclare FilterProvider FilterProtocol Options"
+	  " CheckBasenameMatch CheckCaseOnly CheckSpelling ContentDigest FilterChain FilterDeclare FilterProvider FilterProtocol H2Push Options"
 	  " ReflectorHeader SSIEndTag SSIStartTag SSIETag SSILastModified SSLOptions XBitHack " },
 	{ CONF_OR_ANY,
 	  " <Else <ElseIf <Files <FilesMatch <If <Limit <LimitExcept LimitRequestBody LimitXMLRequestBody ServerSignature SSIErrorMsg SSITimeFormat"
