@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/reserve.h"
 #include "cli/cli.h"
 #include "log/log.h"
 #include "process/daemon.h"
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "ciphers"))
 		return ciphers_main(argv + 2);
 	daemon_fill_stdio();
+	reserve_for_arithmetic();
 	walk_init();
 	if (!takes_over)
 		log_to_terminal(o.level);

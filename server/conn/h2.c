@@ -218,6 +218,13 @@ void h2_goaway(struct h2 *h, uint32_t code)
 		conn_break(h->c, "out of memory");
 }
 
+static void starved(struct h2 *h)
+{
+	log_warnx(&h->c->own.client.about, LOG_HTTP2, "BH0806", "connection %llu of HTTP/2 ends: memory ran out, or it wanted more than one connection may have",
+		  (unsigned long long)h->c->own.client.id);
+	conn_break(h->c, NULL);
+}
+
 static void failed(struct h2 *h, int error)
 {
 	struct conn *c = h->c;
@@ -228,9 +235,7 @@ static void failed(struct h2 *h, int error)
 		h2_flooded(h, error);
 		break;
 	case NGHTTP2_ERR_NOMEM:
-		log_warnx(&c->own.client.about, LOG_HTTP2, "BH0806", "connection %llu of HTTP/2 ends: memory ran out, or it wanted more than one connection may have",
-			  (unsigned long long)c->own.client.id);
-		conn_break(c, NULL);
+		starved(h);
 		break;
 	default:
 		log_infox(&c->own.client.about, LOG_HTTP2, "BH0805", "connection %llu of HTTP/2 ends: %s", (unsigned long long)c->own.client.id,
@@ -330,6 +335,8 @@ static void run(struct conn *c)
 		moved |= !list_empty(&h->ready);
 		if (!moved && !c->gone && !c->again && !c->blocked)
 			moved = flush_filters(h);
+		if (h->starved && !c->gone)
+			starved(h);
 	}
 	if (!c->gone && h->open)
 		show_streams(h);

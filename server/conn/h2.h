@@ -35,6 +35,7 @@ struct h2 {
 	unsigned open;                  /* how many there are */
 	size_t buffered;                /* bytes of answers that wait to be sent, of all streams */
 	size_t memory;                  /* what nghttp2 holds */
+	bool starved;                   /* it had more than it may have, or memory ran out: the connection is to end */
 	void *frames;                   /* besides: its buffer for frames, in pages of its own; NULL = not yet */
 	size_t frames_n;
 	int64_t idle_since;             /* ms: when the last stream ended, or the session began */

@@ -7,12 +7,14 @@
  */
 #include "conn/h2.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/reserve.h"
+
 #define MEMORY_MOST ((size_t)4 << 20)   /* bytes that nghttp2 may hold for a connection */
 #define FRAMES_LEAST 16384              /* bytes of nghttp2's buffer for frames, at least */
+#define MEMORY_SLACK ((size_t)256 << 10) /* and so many more until it has returned: see may */
 #define SENT_A_WINDOW 512               /* bytes of answers that one WINDOW_UPDATE may be for */
 
 static const struct {
@@ -92,14 +94,21 @@ void h2_flooded(struct h2 *h, int error)
 
 static void *take(struct h2 *h, void *p)
 {
-	if (p)
-		h->memory += malloc_usable_size(p);
+	h->memory += reserve_usable(p);
+	if (reserve_taken())
+		h->starved = true;
 	return p;
 }
 
-static bool may(const struct h2 *h, size_t n)
+/*
+ * nghttp2 1.52 frees twice what it has in its hands when an allocation fails while it sends DATA. So it gets what it asks for, of a
+ * reserve if need be, and the connection ends when nghttp2 has returned (h2.c).
+ */
+static bool may(struct h2 *h, size_t n)
 {
-	return n <= MEMORY_MOST && h->memory <= MEMORY_MOST - n;
+	if (n > MEMORY_MOST || h->memory > MEMORY_MOST - n)
+		h->starved = true;
+	return n <= MEMORY_MOST && h->memory <= MEMORY_MOST + MEMORY_SLACK - n;
 }
 
 /*
@@ -119,14 +128,15 @@ static void *frames(struct h2 *h, size_t n)
 
 static void *mem_malloc(size_t n, void *user)
 {
-	return may(user, n) ? take(user, malloc(n)) : NULL;
+	return may(user, n) ? take(user, reserve_malloc(n)) : NULL;
 }
 
 static void *mem_calloc(size_t k, size_t n, void *user)
 {
 	size_t all;
+	void *p = size_mul(k, n, &all) ? mem_malloc(all, user) : NULL;
 
-	return size_mul(k, n, &all) && may(user, all) ? take(user, calloc(k, n)) : NULL;
+	return p ? memset(p, 0, all) : NULL;
 }
 
 static void mem_free(void *p, void *user)
@@ -138,20 +148,20 @@ static void mem_free(void *p, void *user)
 		h->frames = NULL;
 		return;
 	}
-	h->memory -= p ? malloc_usable_size(p) : 0;
-	free(p);
+	h->memory -= reserve_usable(p);
+	reserve_free(p);
 }
 
 static void *mem_realloc(void *p, size_t n, void *user)
 {
 	struct h2 *h = user;
 	bool own = p && p == h->frames;
-	size_t before = p && !own ? malloc_usable_size(p) : 0;
+	size_t before = own ? 0 : reserve_usable(p);
 	void *grown;
 
-	if (!p && n >= FRAMES_LEAST && !h->frames)
-		return frames(h, n);
-	grown = !may(h, n) ? NULL : own ? malloc(n) : realloc(p, n);
+	if (!p && n >= FRAMES_LEAST && !h->frames && (grown = frames(h, n)))
+		return grown;
+	grown = !may(h, n) ? NULL : own ? reserve_malloc(n) : reserve_realloc(p, n);
 
 	if (grown && own) {
 		memcpy(grown, p, n < h->frames_n ? n : h->frames_n);
