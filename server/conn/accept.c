@@ -23,6 +23,7 @@
 #define REQUEUE_ACCEPTS 16
 #define REQUEUE_MS 1000
 #define EMFILE_PAUSE_MS 100
+#define EMFILE_TELL_MS 60000            /* between two lines about it: descriptors come and go */
 #define FDS_FOR_FILES 16                /* kept free of sockets: without them open connections could not be answered */
 
 static void ready(struct watch *w, uint32_t events);
@@ -85,9 +86,11 @@ static void out_of_descriptors(struct listener *l)
 	struct conn_server *s = l->server;
 	int err = errno;
 
-	if (!s->told_emfile)
+	if (!s->told_emfile && loop_now(s->loop) >= s->emfile_told) {
 		log_put(NULL, LOG_MPM, LOG_L_ERROR, "BH0500", err, "no descriptor is left for a new connection; open ones go on: "
 			"raise the limit of open files (ulimit -n, LimitNOFILE=) or lower MaxRequestWorkers");
+		s->emfile_told = loop_now(s->loop) + EMFILE_TELL_MS;
+	}
 	s->told_emfile = true;
 	openfile_forget();
 	if (s->reserve >= 0) {

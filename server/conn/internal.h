@@ -198,6 +198,7 @@ struct conn_server {
 	bool listening, draining, ended;
 	bool busy;                      /* as told to the master: open >= 7/8 of the limit */
 	int reserve;                    /* a descriptor kept for EMFILE */
+	int64_t emfile_told;            /* ms: before then no line says again that none is left */
 	int most_fds;                   /* a new connection whose descriptor is not below this finds none left */
 	bool told_emfile;
 	unsigned refused;               /* connections of addresses with too many, since it was told */

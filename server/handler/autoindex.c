@@ -471,8 +471,10 @@ static unsigned read_folder(struct request *r, struct index_list *l)
 	int rc;
 
 	if (!d) {
+		int why = errno;
+
 		log_error(&r->client->about, LOG_DIR, "BH0430", "%s cannot be listed", r->filename);
-		return 403;
+		return why == ENOMEM || why == EMFILE || why == ENFILE ? 503 : 403;
 	}
 	small = arena_new(0);
 	rc = small ? collect(r, d, l, small) : -1;
