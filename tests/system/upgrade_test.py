@@ -11,6 +11,7 @@ import time
 import unittest
 
 import load
+import staple_test
 from load import Load
 from server import BIN, SANITIZED, SSL_ON, Server, ServerTest, alive, certificate, children_of, context, process_name, remove_shared_memory, wait_for
 
@@ -170,6 +171,28 @@ class Upgrades(UpgradeTest):
         for name in ('environ', 'cmdline'):
             with open('/proc/%d/%s' % (s.pid, name), 'rb') as f:
                 self.assertNotIn(b'only once', f.read())
+
+    def test_answers_of_ocsp_responders_go_over(self):
+        """The responder is gone, and so is the file with its answer."""
+        authority = staple_test.Authority(self)
+        s = self.own('DefaultStateDir "@DIR@/run"\nListen 127.0.0.1:@TLS@\n<VirtualHost *:@TLS@>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n'
+                     'SSLUseStapling on\n</VirtualHost>\n' % authority.leaf('leaf'))
+
+        def stapled():
+            done = subprocess.run(['openssl', 's_client', '-connect', '127.0.0.1:%d' % s.tls_port, '-servername', 'localhost', '-status'],
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            return b'Cert Status: good' in done.stdout
+        wait_for(stapled, 'the answer is stapled', 30)
+        authority.close()
+        wait_for(lambda: os.path.isdir(s.path('run/ocsp')) and [f for f in os.listdir(s.path('run/ocsp')) if len(f) > 40], 'and kept in a file', 30)
+        shutil.rmtree(s.path('run/ocsp'))
+        for _ in range(2):
+            old = s.workers()
+            s.upgrade()
+            wait_for(lambda: not any(map(alive, old)), 'the old ones are gone', 30)
+            self.assertTrue(stapled())
+        self.assertEqual(authority.seen, 1)
+        self.assertNotIn('BH0191', s.error_log)
 
     def test_processes_of_before_may_die(self):
         s = self.own(TWO + TLS + LOCATIONS)
