@@ -1,12 +1,15 @@
 """What RFC 9113 (and 7541, 8441, 9218) demand of a server, one row a rule: frames that a client sends, and what must come back."""
 import base64
 import collections
+import re
+import socket
 import ssl
 import struct
+import threading
 import unittest
 
 from h2raw import *  # noqa: F403: the vocabulary of the tables
-from server import SSL_ON, ServerTest, context
+from server import SSL_ON, ServerTest, context, wait_for
 
 CONF = '''\
 Protocols h2 h2c http/1.1
@@ -675,6 +678,101 @@ class Rows(ServerTest):
         with self.s.connect(tls=True) as c:     # 3.2: not over TLS
             c.send(self.UPGRADE % ('', self.ASKS + coded))
             self.assertEqual(c.response().status, 200)
+
+
+class Back:
+    """A server behind that keeps all that came on each connection, and answers what is whole with its own head."""
+
+    def __init__(self):
+        self.seen, self.closed = [], []
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                s = self.listener.accept()[0]
+            except OSError:
+                return
+            self.seen.append(b'')
+            self.closed.append(False)
+            threading.Thread(target=self.serve, args=(s, len(self.seen) - 1), daemon=True).start()
+
+    @staticmethod
+    def length(data):
+        """Of the first request; None: it is not whole."""
+        head, end, body = data.partition(b'\r\n\r\n')
+        fields = head.lower()
+        if not end:
+            return None
+        if b'transfer-encoding: chunked' in fields:
+            return len(head) + 4 + body.index(b'0\r\n\r\n') + 5 if b'0\r\n\r\n' in body else None
+        n = re.search(rb'content-length: (\d+)', fields)
+        whole = len(head) + 4 + (int(n[1]) if n else 0)
+        return whole if len(data) >= whole else None
+
+    def serve(self, s, at):
+        with s:
+            data = b''
+            while True:
+                more = s.recv(65536)
+                if not more:
+                    self.closed[at] = True
+                    return
+                self.seen[at] += more
+                data += more
+                n = self.length(data)
+                if n:
+                    head, data = data[:n].split(b'\r\n\r\n')[0], data[n:]
+                    s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % len(head) + head)
+
+
+class Behind(ServerTest):
+    """What a client of HTTP/2 sends is written in HTTP/1 for servers behind: nothing of it may be read there as something else."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.back = Back()
+        cls.addClassCleanup(cls.back.listener.close)
+        cls.s = cls.shared('Protocols h2c http/1.1\nStartServers 1\nServerLimit 1\nProxyPass "/" "http://127.0.0.1:%d/"\n' % cls.back.port).start()
+
+    def head(self, s):
+        self.assertEqual((s.status, s.ended), (200, True))
+        lines = bytes(s.body).decode('latin-1').split('\r\n')
+        return lines[0], dict((line.lower().split(': ', 1) + [''])[:2] for line in lines[1:])
+
+    def test_heads(self):
+        with Client.over(self.s) as c:
+            line, fields = self.head(c.request(1, '/a?b=c%0d%0aX:%20y', ('cookie', 'a=1'), ('x', ''), ('cookie', 'b=2'), ('te', 'trailers'), ('y', 'z\xff')))
+            self.assertEqual(line, 'GET /a?b=c%0d%0aX:%20y HTTP/1.1')
+            self.assertEqual((fields['cookie'], fields['x'], fields['y']), ('a=1; b=2', '', 'z\xff'))
+            self.assertFalse([name for name in fields if name.startswith(':') or name in ('transfer-encoding', 'http2-settings', 'content-length')])
+            c.send(post(3, '/p') + data(3, b'GET /evil HTTP/1.1\r\n\r\n', False) + headers(3, TRAILER))
+            line, fields = self.head(c.response(3))
+            self.assertEqual((line, fields.get('transfer-encoding', 'chunked')), ('POST /p HTTP/1.1', 'chunked'))
+            c.send(post(5, '/q', ('content-length', '5')) + data(5, b'hello'))
+            self.assertEqual(self.head(c.response(5))[1]['content-length'], '5')
+
+    def test_bodies_that_are_not_whole(self):
+        """The connection behind on which a body stays short is closed: nothing of the next request may be taken for its rest."""
+        for what, frames in (
+                ('less than its length', [post(1, '/short', ('content-length', '50')), data(1, b'x' * 20)]),
+                ('more than its length', [post(1, '/short', ('content-length', '50')), data(1, b'x' * 20, False), data(1, b'x' * 31)]),
+                ('reset with a length', [post(1, '/short', ('content-length', '50')), data(1, b'x' * 20, False), rst(1)]),
+                ('reset in chunks', [post(1, '/short'), data(1, b'x' * 20, False), rst(1)]),
+                ('reset before its body', [post(1, '/short', ('content-length', '50')), rst(1)])):
+            with self.subTest(what), Client.over(self.s) as c:
+                for part in frames:
+                    c.send(part)
+                    c.alive()                   # each part has been handed on
+                self.assertEqual(self.head(c.request(3, '/next'))[0], 'GET /next HTTP/1.1')
+                for i, seen in list(enumerate(self.back.seen)):
+                    at = seen.rfind(b'POST /short')
+                    if at >= 0 and not Back.length(seen[at:]):
+                        self.assertNotIn(b'/next', seen[at:])
+                        wait_for(lambda i=i: self.back.closed[i], 'the connection behind is closed')
+        self.assertGreaterEqual(sum(seen.count(b'POST /short') for seen in self.back.seen), 4)
 
 
 if __name__ == '__main__':
