@@ -125,11 +125,11 @@ static void pace(struct cgi *c)
 
 /*
  * The answer is not begun while the request's body still comes and is taken: so that a body that breaks off, or is too long,
- * still has its own status. A program that takes no more may wait for its output to be read.
+ * still has its own status. A program that takes no more may wait for its output to be read, and one that has ended takes nothing.
  */
 static void go_on_reading(struct cgi *c)
 {
-	bool body_first = c->state == CGI_HEAD && c->program.in && !c->body_ended && !c->in.p;
+	bool body_first = c->state == CGI_HEAD && c->program.in && !c->ended && !c->body_ended && !c->in.p;
 
 	if (c->state != CGI_OVER && c->state != CGI_WHY)
 		chan_want(c->program.out, c->out.p || body_first ? 0 : CHAN_READ);
@@ -495,6 +495,8 @@ static void ended(struct spawned *program, int status)
 		too_short(c);
 	else if (status == -1)
 		fail(c, 500);
+	else
+		pace(c);
 }
 
 static bool is_nph(const char *filename)

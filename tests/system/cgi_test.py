@@ -101,6 +101,14 @@ class Programs(ServerTest):
             self.assertEqual(c.request('/cgi-bin/echo', 'POST', body=b'again').body, b'again')
         self.assertEqual(self.s.get('/cgi-bin/deaf', method='POST', body=big).body, b'heard\n')
 
+    def test_answer_does_not_wait_for_a_body_that_nobody_reads(self):
+        for body in 'Content-Length: 1000\r\n\r\nsome', 'Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n':
+            with self.s.connect(timeout=30) as c:
+                c.send('POST /cgi-bin/env HTTP/1.1\r\nHost: localhost\r\n' + body)
+                began = time.monotonic()
+                self.assertTrue(c.sock.recv(100).startswith(b'HTTP/1.1 200'))
+                self.assertLess(time.monotonic() - began, 15)           # RequestReadTimeout says 20 s
+
     def test_validators(self):
         self.assertEqual(self.s.get('/cgi-bin/tagged').body, b'body')
         self.assertEqual(self.s.get('/cgi-bin/tagged', headers='If-None-Match: "e"\r\n').status, 304)
