@@ -24,6 +24,7 @@
 #include "handler/proxyapp.h"
 #include "handler/status.h"
 #include "handler/cgi.h"
+#include "process/absent.h"
 #include "process/settings.h"
 #include "request/access.h"
 #include "request/actions.h"
@@ -182,7 +183,7 @@ static bool env_has_directive(void *ctx, const char *name)
 static const char *env_unknown(void *ctx, const char *name)
 {
 	(void)ctx;
-	return settings_remedy(name);
+	return absent_remedy(name);
 }
 
 void config_report_add(struct config *cfg, enum conf_severity severity, const struct conf_pos *pos, const char *remedy, const char *fmt, ...)

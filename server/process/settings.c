@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "process/absent.h"
 #include "process/paths.h"
 
 #define FIELD(name) offsetof(struct process_settings, name)
@@ -130,86 +131,6 @@ static int set_listen(struct conf_call *call, void *config, int argc, char **arg
 
 /* ------------------------------------------------------------------------------------------------ modules */
 
-/* Known modules that are not here, and what to use in their place. */
-static const struct {
-	const char *module;             /* without mod_ and _module */
-	const char *prefixes;           /* its directives begin so; blank-separated */
-	const char *remedy;
-} absent[] = {
-	{ "php", "php_", "PHP runs in php-fpm: write php_value lines into its pool or .user.ini, and SetHandler \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" for .php files" },
-	{ "wsgi", "WSGI", "mod_wsgi does not exist here: run the application as a server of its own behind ProxyPass" },
-	{ "passenger", "Passenger Rails Rack", "Passenger does not exist here: run it standalone behind ProxyPass" },
-	{ "security2", "Sec", "mod_security does not exist here: put it in front" },
-	{ "auth_openidc", "OIDC", "mod_auth_openidc does not exist here" },
-	{ "shib", "Shib", "mod_shib does not exist here" },
-	{ "dav", "Dav", "WebDAV does not exist here" },
-	{ "ldap", "LDAP AuthLDAP", "LDAP does not exist here" },
-	{ "cache", "Cache Socache", "mod_cache does not exist here" },
-	{ "md", "MD <MDomain", "managed certificates do not exist here: let an ACME client write the files that SSLCertificateFile names" },
-	{ "dbd", "DBD AuthDBD AuthnDBD", "databases are not reached from here" },
-	{ "proxy_html", "ProxyHTML", "pages are not rewritten here: let the application behind know its address (ProxyPreserveHost, X-Forwarded-Host), ProxyPassReverse changes fields" },
-	{ "proxy_express", "ProxyExpress", "mod_proxy_express does not exist here: use RewriteMap and RewriteRule with [P]" },
-	{ "proxy_ftp", "ProxyFtp", "there is no FTP here" },
-	{ "jk", "Jk", "mod_jk does not exist here: use ProxyPass" },
-	{ "auth_form", "AuthForm", "logins by a form do not exist here: use AuthType Basic inside TLS, or the application's own" },
-	{ "authn_dbm", "AuthDBM", "users and groups are read from text files: AuthUserFile, AuthGroupFile" },
-	{ "info", "AddModuleInfo", "the info page is not available in this release" },
-	{ "substitute", "Substitute", "mod_substitute does not exist here" },
-	{ "mime_magic", "", "types come from TypesConfig and AddType" },
-};
-/* Names that LoadModule lines give and that are neither here nor above: shipped with Apache. */
-static const char shipped[] = "authn_dbd authn_socache authnz_ldap "
-	"authz_dbd authz_dbm buffer cache_disk cern_meta charset_lite data "
-	"dav_fs dav_lock dialup dumpio echo ext_filter file_cache http2 heartbeat ident imagemap "
-	"lbmethod_heartbeat log_debug log_forensic lua mpm_event mpm_worker proxy_ajp proxy_connect "
-	"proxy_fdpass proxy_http2 ratelimit "
-	"reflector request sed session session_cookie session_crypto session_dbd slotmem_plain socache_dbm socache_memcache "
-	"socache_redis suexec systemd usertrack xml2enc gnutls php5 php7 php";
-
-static bool in_list(const char *list, struct text name)
-{
-	struct text rest = text_of(list), word;
-
-	while (text_split(&rest, ' ', &word))
-		if (text_eq(word, name))
-			return true;
-	return false;
-}
-
-static int set_load_module(struct conf_call *call, void *config, int argc, char **argv)
-{
-	struct text bare = text_of(argv[0]);
-
-	(void)config;
-	(void)argc;
-	if (config_has_module(argv[0]))
-		return 0;
-	if (bare.n > 7 && !strcmp(bare.p + bare.n - 7, "_module"))
-		bare.n -= 7;
-	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++)
-		if (text_is(bare, absent[i].module)) {
-			conf_note(call, absent[i].remedy, "%s is not there: <IfModule> leaves its sections out", argv[0]);
-			return 0;
-		}
-	if (in_list(shipped, bare))
-		conf_note(call, NULL, "%s is not there: <IfModule> leaves its sections out", argv[0]);
-	else
-		conf_note(call, "modules are not loaded here: what exists is built in (bulkhead -M)", "%s is unknown: its directives will be refused", argv[0]);
-	return 0;
-}
-
-const char *settings_remedy(const char *directive)
-{
-	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++) {
-		struct text rest = text_of(absent[i].prefixes), prefix;
-
-		while (text_split(&rest, ' ', &prefix))
-			if (prefix.n && !strncasecmp(directive, prefix.p, prefix.n))
-				return absent[i].remedy;
-	}
-	return NULL;
-}
-
 bool settings_left_out(struct conf_env *env, const char *module, const char *name, const char *args, const struct conf_pos *pos)
 {
 	/* Modules that are there to protect: a Require for the pages of another is of no use without these. */
@@ -325,7 +246,7 @@ static const struct conf_directive directives[] = {
 	NUMBER("SSLKeyRequestLimit", key_request_limit, 0, 10000000, "10000", "Key operations that a child may ask for in a second; beyond it waits; 0 = no limit"),
 	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
 	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
-	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = set_load_module },
+	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = absent_load_module },
 	{ .name = "LoadFile", .help = "Accepted: no file is loaded", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = built_in },
 	NOTICE("ScoreBoardFile", no_file), NOTICE("LockFile", own_lock), NOTICE("AcceptMutex", own_lock),
 	NOTICE("ThreadsPerChild", no_threads), NOTICE("ThreadLimit", no_threads), NOTICE("MinSpareThreads", no_threads),

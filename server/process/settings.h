@@ -1,6 +1,5 @@
 /*
- * settings.h - the process-wide directives (process_module), their defaults, and what is known of modules that are not
- * here. For config.c.
+ * settings.h - the process-wide directives (process_module) and their defaults. For config.c.
  */
 #ifndef BULKHEAD_PROCESS_SETTINGS_H
 #define BULKHEAD_PROCESS_SETTINGS_H
@@ -11,9 +10,7 @@
 extern struct conf_module harmless_module;
 /* Defaults, accounts, and what can only be judged once all is read. Faults are reported. */
 void settings_finish(struct config *cfg);
-/* What to do about a directive that belongs to a module that is not here; NULL where the name says nothing. */
 /* Warns of a line that may protect something and that an <IfModule> leaves out; true if so. For conf_env.left_out. */
 bool settings_left_out(struct conf_env *env, const char *module, const char *name, const char *args, const struct conf_pos *pos);
-const char *settings_remedy(const char *directive);
 
 #endif
