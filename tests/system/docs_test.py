@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Holds the documentation and the code together: the manual pages against -L and -h, docs/messages.md against the ids in
-the sources, paths in the texts against the tree. BULKHEAD names the program (build/bin/bulkhead otherwise)."""
+the sources, docs/upgrade-from-apache.md against -L and what -t says, paths in the texts against the tree. BULKHEAD names the program (build/bin/bulkhead otherwise)."""
 import collections
 import os
 import re
 import subprocess
+import tempfile
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,6 +13,9 @@ PROGRAM = os.environ.get('BULKHEAD') or os.path.join(TOP, 'build/bin/bulkhead')
 
 # Defaults whose beginning is chosen when the program is built (prefix, sysconfdir, localstatedir): what must be the same.
 BUILT = {'serverroot': '/bulkhead', 'coredumpdirectory': '/lib/bulkhead/crash'}
+
+# Modules of Apache whose directives are taken, though the module itself counts as not there.
+PARTS_OF_OTHERS = {'mod_authn_socache', 'mod_buffer', 'mod_mime_magic', 'mod_proxy_connect'}
 
 unittest.TestCase.maxDiff = None
 Directive = collections.namedtuple('Directive', 'name contexts default')
@@ -173,6 +177,130 @@ class Messages(unittest.TestCase):
 
     def test_no_entry_is_there_twice(self):
         self.assertEqual([number for number, n in collections.Counter(self.entries).items() if n > 1], [])
+
+
+class ComingFromApache(unittest.TestCase):
+    """docs/upgrade-from-apache.md: its tables against -L, and each row that says 'refused' or 'without effect' against -t."""
+    WORDS = ('same', 'better', 'different', 'without effect', 'refused')
+    AT_ONCE = 90                # -t tells the first 100 errors
+    TWO = {'acceptfilter': 'http none', 'filtertrace': 'name 1', 'filterprotocol': 'name change=yes', 'h2pushpriority': 'text/css after', 'h2pushresource': '/a.css'}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.text = read('docs/upgrade-from-apache.md')
+        cls.listed = {d.name.lower(): d for d in listed_directives()}
+        cls.rows = []                           # (directive with < but without >, word)
+        for names, word in re.findall(r'^\| (`.*`)[ …]*\| ([a-z ]+) \|.*\|$', cls.text, re.M):
+            cls.rows += [(name.rstrip('>'), word) for name in re.findall(r'`([^`]+)`', names)]
+        cls.folder = tempfile.TemporaryDirectory()
+        os.chmod(cls.folder.name, 0o755)        # a DocumentRoot must be in reach
+        cls.addClassCleanup(cls.folder.cleanup)
+
+    def told(self, lines):
+        """What -t says of lines, each a configuration's part of its own: {index: [severity: text …]}, and all of its errors."""
+        path = os.path.join(self.folder.name, 'test.conf')
+        start, at = 'Listen 127.0.0.1:8080\nServerName test.invalid\nServerRoot "{0}"\nErrorLog error.log\nDocumentRoot "{0}"\n'.format(self.folder.name), {}
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(start)
+            number = start.count('\n') + 1
+            for index, line in enumerate(lines):
+                f.write(line + '\n')
+                for _ in line.split('\n'):
+                    at[number] = index
+                    number += 1
+        done = subprocess.run([PROGRAM, '-t', '-f', path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        said = collections.defaultdict(list)
+        for number, what in re.findall(r'^%s:(\d+): (.*)$' % re.escape(path), done.stdout + done.stderr, re.M):
+            if int(number) in at:
+                said[at[int(number)]].append(what)
+        errors = re.findall(r'^.*error.*$', done.stdout + done.stderr, re.M)
+        self.assertEqual(bool(errors), done.returncode != 0)
+        return said, errors
+
+    def of(self, *words):
+        return [name for name, word in self.rows if word in words]
+
+    def line(self, name):
+        directive = self.listed.get(name.lower())
+        words = self.TWO.get(name.lower(), 'On')
+        if name.startswith('<'):
+            return '%s x>\n</%s>' % (name, name[1:])
+        if directive and 'server config' not in directive.contexts:
+            return '<Directory "/x">\n%s %s\n</Directory>' % (name, words)
+        return '%s %s' % (name, words)
+
+    def test_there_is_something_to_compare(self):
+        self.assertGreater(len(self.rows), 600)
+        self.assertEqual({word for _, word in self.rows}, set(self.WORDS))
+
+    def test_each_directive_stands_there_once(self):
+        count = collections.Counter(name.lower() for name, _ in self.rows)
+        self.assertEqual([name for name, n in count.items() if n > 1], [])
+        self.assertEqual(sorted(set(self.listed) - set(count)), [], 'in -L, but not in docs/upgrade-from-apache.md')
+
+    def test_what_works_is_there(self):
+        page = read('docs/bulkhead.conf.5')
+        language = section(page, 'LANGUAGE') + section(page, 'MACROS')
+        missing = [name for name in self.of('same', 'better', 'different', 'without effect') if name.lower() not in self.listed
+                   and not re.search(r'(?m)^(\.It Ic |\.Ic )?%s\b' % re.escape(name), language)]
+        self.assertEqual(missing, [], 'said to work, but neither in -L nor told in docs/bulkhead.conf.5 as part of the language')
+
+    def test_what_the_program_says_itself_is_not_praised(self):
+        """-L says of some that they are accepted only, or refused."""
+        helped = dict(re.findall(r'^(\S+) \(\S+\)\n\t(.*)$', printed('-L'), re.M))
+        only = {name.lower() for name, text in helped.items() if re.match(r'(accepted|refused)\b(?! when)', text, re.I)}
+        self.assertGreater(len(only), 20)
+        self.assertEqual([name for name in self.of('same', 'better') if name.lower() in only], [])
+
+    def test_what_is_refused_is_refused(self):
+        names = self.of('refused')
+        self.assertGreater(len(names), 200)
+        passed = []
+        for first in range(0, len(names), self.AT_ONCE):
+            batch = names[first:first + self.AT_ONCE]
+            said, errors = self.told([self.line(name) for name in batch])
+            self.assertTrue(errors)
+            passed += [name for index, name in enumerate(batch) if not any(text.startswith('error: ') for text in said[index])]
+        self.assertEqual(passed, [], 'said to be refused, but -t has no error there')
+
+    def test_what_is_refused_says_what_to_use(self):
+        """No directive that Apache has is taken for a misspelt one."""
+        names = self.of('refused')
+        lost = []
+        for first in range(0, len(names), self.AT_ONCE):
+            with open(os.path.join(self.folder.name, 'one.conf'), 'w', encoding='utf-8') as f:
+                f.write('\n'.join(self.line(name) for name in names[first:first + self.AT_ONCE]) + '\n')
+            done = subprocess.run([PROGRAM, '-t', '-f', f.name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+            lost += re.findall(r'unknown directive (\S+)\n +(?:it is misspelt|did you mean)', done.stderr)
+        self.assertEqual(lost, [])
+
+    def test_what_has_no_effect_says_so(self):
+        names = self.of('without effect')
+        self.assertGreater(len(names), 40)
+        said, errors = self.told([self.line(name) for name in names])
+        self.assertEqual(errors, [])
+        quiet = [name for index, name in enumerate(names) if not any(text.startswith('notice: ') and re.search('effect|not needed', text) for text in said[index])]
+        self.assertEqual(quiet, [], 'said to be without effect, but -t has no notice of that')
+
+    def test_modules_are_there_or_not_as_it_says(self):
+        here = set(re.findall(r'^### (.*)$', self.text, re.M))
+        here = {name for line in here for name in re.findall(r'mod_\w+(?![*\w])', line)}
+        also = re.findall(r'^(?:Also here|Their lines).*?(?:\n\n|\n\|)', self.text, re.M | re.S)
+        self.assertEqual(len(also), 2)
+        here |= set(re.findall(r'mod_\w+', also[0]))
+        away = set(re.findall(r'mod_\w+', also[1]))
+        for module in re.findall(r'^\| `.*\| refused \| ((?:m\w+(?:, )?)+):', self.text, re.M):
+            away |= {name if name.startswith('mod_') else 'mod_' + name for name in module.split(', ') if name.startswith(('mod_', 'mpm_itk'))}
+        here -= {'mod_unixd', 'mod_mpm_'} | PARTS_OF_OTHERS
+        self.assertGreater(len(here), 40)
+        self.assertGreater(len(away), 60)
+        order = sorted(here | away)
+        said, errors = self.told(['LoadModule %s_module modules/%s.so' % (name[4:], name) for name in order])
+        self.assertEqual(errors, [])
+        told = {name for index, name in enumerate(order) if any('is not there' in text for text in said[index])}
+        unknown = {name for index, name in enumerate(order) if any('is unknown' in text for text in said[index])}
+        self.assertEqual((sorted(told & here), sorted((away - here) - told), sorted(unknown)), ([], [], []),
+                         '(here, but -t does not know them; away, but -t says nothing; unknown)')
 
 
 class Questions(unittest.TestCase):
