@@ -282,6 +282,7 @@ int main(int argc, char **argv)
 		return ciphers_main(argv + 2);
 	daemon_fill_stdio();
 	reserve_for_arithmetic();
+	signal(SIGXFSZ, SIG_IGN);       /* a log that has reached RLIMIT_FSIZE is like a full disk, and no end of who writes it */
 	walk_init();
 	if (!takes_over)
 		log_to_terminal(o.level);

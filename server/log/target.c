@@ -195,6 +195,7 @@ static int start_program(struct log_target *t, int complaints, struct err *e)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		signal(SIGPIPE, SIG_DFL);
+		signal(SIGXFSZ, SIG_DFL);
 		signal(SIGCHLD, SIG_DFL);
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

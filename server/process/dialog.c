@@ -111,6 +111,7 @@ static pid_t run(char **argv, int in, int out)
 	if (pid)
 		return pid;
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	if ((in >= 0 && dup2(in, 0) < 0) || dup2(out, 1) < 0)
 		_exit(126);
 	execv(argv[0], argv);

@@ -223,6 +223,8 @@ static int explain(const struct config_listen *l, struct err *e)
 	err_sys(e, "Listen %s: cannot listen on %s", l->text, where);
 	if (saved == EACCES)
 		return err_remedy(e, "ports below 1024 need a start as root; or choose a port above");
+	if (saved == EMFILE || saved == ENFILE)
+		return err_remedy(e, "raise the limit of open files (ulimit -n, LimitNOFILE=)");
 	if (saved == EADDRNOTAVAIL)
 		return err_remedy(
 			e,

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+from email.utils import parsedate_to_datetime
 
 from server import BIN, SANITIZED, Server, ServerTest, alive, children_of, context, needs_root, process_name, status_of, wait_for, SSL_ON
 
@@ -223,6 +224,193 @@ class Descriptors(Faulty):
                 self.assertEqual(s.get().status, 200)
             self.assertEqual(held.request().status, 200)
         self.assertEqual(s.error_log.count('BH0500'), 1, s.error_log)
+
+
+LOGS = 'LogLevel notice\nCustomLog "@DIR@/logs/access" "%U%q %>s"\n'
+
+
+class Limits(ServerTest):
+    """RLIMIT_*, as a service manager or a shell sets them."""
+
+    def start_with(self, *limits, conf='', fails=False):
+        s = self.configure(conf)
+        done = subprocess.run(['prlimit', *limits, *s.command('-k', 'start')], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        s.output, s.pid = done.stdout, s.read_pid()
+        self.assertEqual(done.returncode, 1 if fails else 0, done)
+        return s
+
+    def test_too_little_to_start_is_told(self):
+        for limit, why in (('--fsize=4096', 'File too large'), ('--as=100000000', 'Cannot allocate memory'), ('--nofile=12', 'Too many open files')):
+            with self.subTest(limit):
+                s = self.start_with(limit, fails=True)
+                self.assertIn(why, s.output)
+                self.assertIsNone(s.read_pid())
+
+    def test_little_is_enough(self):
+        s = self.start_with('--memlock=0', '--nproc=1', '--stack=131072', '--sigpending=0', '--msgqueue=0', '--locks=0', '--core=0', '--nofile=64',
+                            conf='StartServers 2\n<VirtualHost 127.0.0.1:@TLS@>\nServerName localhost\n' + SSL_ON + '</VirtualHost>\n')
+        self.assertEqual(s.get().status, 200)
+        self.assertEqual(s.get('/', tls=True).status, 200)
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102')
+        self.assertEqual(s.get('/', tls=True).status, 200)
+
+    def test_log_that_reaches_its_limit(self):
+        """As a full disk: said once, what waits is written when there is room, and nobody dies of SIGXFSZ."""
+        s = self.serve(LOGS)
+        self.assertEqual(s.get('/?000').status, 200)
+        wait_for(lambda: s.read('logs/access').count('\n') == 1, 'a line')
+        before = resource.prlimit(s.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(s.pid, resource.RLIMIT_FSIZE, (20000, before[1]))
+        first = s.role('log')
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not alive(first), 'it is dead')
+        logger = s.role('log')
+        lines = ['/index.html?000 200'] + ['/index.html?%03d%s 200' % (n, 'x' * 1000) for n in range(1, 40)]
+        for line in lines[1:]:
+            self.assertEqual(s.get(line.split(' ')[0].replace('index.html', '')).status, 200)
+        s.logged('File too large: BH0141: the log .*access cannot be written')
+        self.assertLessEqual(os.path.getsize(s.path('logs/access')), 20000)
+        self.assertEqual(s.roles('log'), [logger])
+        resource.prlimit(s.pid, resource.RLIMIT_FSIZE, before)
+        os.kill(logger, signal.SIGKILL)
+        got = wait_for(lambda: s.read('logs/access').count('\n') >= 40 and s.read('logs/access').split('\n')[:-1], 'all lines', 30)
+        self.assertEqual(sorted(got), lines)
+        self.assertLess(s.error_log.count('File too large'), 5, s.error_log)
+        self.assertNotIn('File size limit', s.error_log)
+
+
+class Clock(Faulty):
+    def ticks(self, pid):
+        with open('/proc/%d/stat' % pid) as f:
+            return sum(map(int, f.read().rsplit(')', 1)[1].split()[11:13]))
+
+    def test_the_wall_clock_jumps(self):
+        """Days ahead, back, and into the past: no time limit follows it, nobody spins or is taken for hanging, and dates are the new ones."""
+        s = self.configure(TWO + LOGS + '''
+            KeepAliveTimeout 60
+            <Directory "@DIR@/htdocs">
+            Options +ExecCGI
+            AddHandler cgi-script .cgi
+            </Directory>
+            <VirtualHost 127.0.0.1:@TLS@>
+            ServerName localhost
+            ''' + SSL_ON + '</VirtualHost>\n')
+        s.write('htdocs/c.cgi', '#!/bin/sh\nread x\necho Content-Type: text/plain\necho\necho hello\n', 0o755)
+        f = self.begin(s)
+        wait_for(lambda: len(s.workers()) == 2, 'two children')
+        family = [s.pid] + children_of(s.pid)
+        with s.connect() as held, s.connect() as program, s.connect() as slow:
+            self.assertEqual(held.request().status, 200)
+            for days in (3, 0, -400):
+                program.send('POST /c.cgi HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n')
+                slow.send('GET / HTTP/1.1\r\n')
+                self.assertEqual(held.request().status, 200)
+                f.wall = days * 86400
+                answer = held.request()
+                self.assertEqual(answer.status, 200)
+                said = parsedate_to_datetime(answer.headers['date']).timestamp()
+                self.assertLess(abs(said - time.time() - days * 86400), 3600)
+                before = sum(map(self.ticks, family))
+                time.sleep(0.5)
+                self.assertLess(sum(map(self.ticks, family)) - before, os.sysconf('SC_CLK_TCK') // 4, 'they sleep')
+                program.send('x\n')
+                self.assertEqual(program.response().body, b'hello\n')
+                slow.send('Host: x\r\n\r\n')
+                self.assertEqual(slow.response().status, 200)
+                ctx, session = context(ssl.TLSVersion.TLSv1_2), None
+                for _ in range(3):
+                    with s.connect(ctx=ctx, session=session) as c:
+                        self.assertEqual(c.request(close=True).status, 200)
+                        self.assertEqual(c.sock.session_reused, session is not None, 'days: %d' % days)
+                        session = c.sock.session
+        self.assertEqual([s.pid] + children_of(s.pid), family)
+        self.assertNotRegex(s.error_log, ':(error|crit|emerg)\\]')
+
+
+@needs_root
+class Disks(ServerTest):
+    def private(self, script, conf=''):
+        """A server in mounts of its own, which the script makes: $1 is its folder."""
+        s = self.configure(conf)
+        apart = ['unshare', '-m', 'sh', '-c', 'd=$1; shift; %s; exec "$@"' % script.replace('$1', '$d'), 'sh', s.dir]
+        if subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /mnt'], capture_output=True).returncode:
+            self.skipTest('mounting is not allowed here')
+        return s, apart
+
+    def test_read_only_at_the_start(self):
+        for folder, why in (('logs', 'logs/error_log.*Read-only file system'), ('run', 'run/.*Read-only file system')):
+            with self.subTest(folder):
+                s, apart = self.private('mount --bind "$1/%s" "$1/%s"; mount -o remount,bind,ro "$1/%s"' % (folder, folder, folder))
+                done = subprocess.run(apart + s.command('-DFOREGROUND'), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertRegex(done.stdout, why)
+
+    def test_read_only_all_but_the_logs(self):
+        """What it has opened it keeps: documents, the folder of cores and that of the pid file may be read-only when it serves."""
+        s, apart = self.private('true', TWO + LOGS)
+        s.start_foreground('-DFOREGROUND', prefix=apart)
+        inside = ['nsenter', '-t', str(s.pid), '-m', 'sh', '-c']
+        subprocess.run(inside + ['mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"', s.dir], check=True)
+        self.assertEqual(s.get('/?1').status, 200)
+        children = s.workers()
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0154|goes on with')
+        self.assertIn('Read-only file system', s.error_log)
+        os.kill(children[0], signal.SIGKILL)
+        wait_for(lambda: len(s.workers()) == 2 and children[0] not in s.workers(), 'a new child')
+        self.assertEqual(s.get('/?2').status, 200)
+        wait_for(lambda: '?2 200' in s.read('logs/access'), 'its line')
+        subprocess.run(inside + ['umount -l "$0"', s.dir], check=True)
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102')
+        self.assertEqual(s.get('/?3').status, 200)
+        wait_for(lambda: '?3 200' in s.read('logs/access'), 'its line')
+
+    def test_no_room_for_reports_and_cores(self):
+        s, apart = self.private('mkdir "$1/crash"; mount -t tmpfs -o size=64k none "$1/crash"; head -c 70000 /dev/zero >"$1/crash/filler"; chown www-data "$1/crash"',
+                                TWO + LOGS + '<Location "/fault">\nSetHandler test-fault\n</Location>\n')
+        s.start_foreground('-DFOREGROUND', prefix=apart)
+        for n in range(2):
+            before = wait_for(lambda: len(s.workers()) == 2 and s.workers(), 'two children')
+            with s.connect() as c:
+                c.send('GET /fault/null/3 HTTP/1.1\r\nHost: x\r\n\r\n')
+                self.assertEqual(c.rest(), b'')
+            wait_for(lambda: len(s.workers()) == 2 and s.workers() != before, 'a new child', 30)
+            self.assertEqual(s.get('/').status, 200)
+        s.logged('No space left on device')
+
+
+class Names(ServerTest):
+    @needs_root
+    def test_no_name_server_answers_at_the_start(self):
+        """The names of the configuration are looked up when they are needed: it starts, and nobody else waits for one."""
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        try:
+            silent.bind(('127.53.0.%d' % (os.getpid() % 250 + 1), 53))
+        except OSError as e:
+            self.skipTest(str(e))
+        s = self.configure(TWO + LOGS + '''
+            ProxyPass "/p/" "http://backend.example/"
+            ProxyTimeout 2
+            <Location "/named">
+            Require host .example.com
+            </Location>
+            ''')
+        s.write('resolv.conf', 'nameserver %s\n' % silent.getsockname()[0])
+        apart = ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/resolv.conf && exec "$@"', s.path('resolv.conf')]
+        s.start_foreground('-DFOREGROUND', prefix=apart)
+        with s.connect(timeout=60) as waiting, s.connect(timeout=60) as denied:
+            waiting.send('GET /p/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+            denied.send('GET /named HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+            for _ in range(20):
+                self.assertEqual(s.get().status, 200)
+            self.assertIn(waiting.response().status, (502, 503, 504))
+            self.assertEqual(denied.response().status, 403)
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102', 60)
+        self.assertEqual(s.get().status, 200)
 
 
 if __name__ == '__main__':
