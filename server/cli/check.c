@@ -206,9 +206,9 @@ static void check_paths(struct config *cfg)
 	struct finding f;
 	int fd[2], status;
 
-	if (!n || pipe2(fd, O_CLOEXEC) < 0)
+	if (!n || (jail && access(jail, F_OK) < 0) || pipe2(fd, O_CLOEXEC) < 0)
 		return;
-	/* Children look from inside. A map was read outside, too. */
+	/* Children look from inside. A map was read outside, too. A folder that is not there is told by the first child. */
 	for (unsigned i = 0; i < n && jail; i++)
 		if (strcmp(wanted[i].what, "RewriteMap") != 0) {
 			wanted[i].path = conf_printf(&cfg->env, "%s%s", jail, wanted[i].path);

@@ -74,6 +74,7 @@ static _Noreturn void run(const struct job_kind *kind, void *arg, const struct j
 					     .memory = kind->memory,
 					     .master = shared.master,
 					     .watch_parent = true,
+					     .writes = shared.core_dir_fd,
 					     .open_hidden = kind->open,
 					     .warm = kind->warm,
 					     .ctx = arg },

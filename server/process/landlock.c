@@ -29,7 +29,7 @@
 #define RULE_PORT     2
 
 enum {
-	READ_FILE = 1 << 2, READ_DIR = 1 << 3, WRITE_FILE = 1 << 1, MAKE_REG = 1 << 8, TRUNCATE = 1 << 14,
+	WRITE_FILE = 1 << 1, READ_FILE = 1 << 2, READ_DIR = 1 << 3, REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, TRUNCATE = 1 << 14,
 	FIRST_ACCESS = (1 << 13) - 1,   /* version 1 */
 	REFER = 1 << 13,                /* version 2: links and renames between folders */
 	IOCTL_DEV = 1 << 15,            /* version 5 */
@@ -100,21 +100,25 @@ static bool within(const char *path, const char *folder)
 	return strncmp(path, folder, n) == 0 && (path[n] == '/' || !path[n]);
 }
 
+static int allow_open(int set, int fd, uint64_t access, const char *name, struct err *e)
+{
+	struct rule_path rule = { .access = access, .fd = fd };
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+		rule.access &= READ_FILE | WRITE_FILE | TRUNCATE;
+	return rule.access && syscall(CALL_ADD, set, RULE_PATH, &rule, 0) < 0 ? err_sys(e, "no rule for %s", name) : 0;
+}
+
 /* 0 too where there is no such file. */
 static int allow_path(int set, const char *path, uint64_t access, struct err *e)
 {
-	struct rule_path rule = { .access = access };
-	struct stat st;
-	int rc = 0;
+	int fd = open(path, O_PATH | O_CLOEXEC), rc;
 
-	rule.fd = open(path, O_PATH | O_CLOEXEC);
-	if (rule.fd < 0)
+	if (fd < 0)
 		return 0;
-	if (fstat(rule.fd, &st) == 0 && !S_ISDIR(st.st_mode))
-		rule.access &= READ_FILE | WRITE_FILE | TRUNCATE;
-	if (rule.access && syscall(CALL_ADD, set, RULE_PATH, &rule, 0) < 0)
-		rc = err_sys(e, "no rule for %s", path);
-	close(rule.fd);
+	rc = allow_open(set, fd, access, path, e);
+	close(fd);
 	return rc;
 }
 
@@ -210,7 +214,7 @@ static int allow_child(int set, const struct landlock_wants *w, struct err *e)
 }
 
 /* Where the kernel writes a core, if it is in a folder of the machine's own: the rules bind what it writes for the process, too. */
-static int allow_cores(int set, const char *folder, uint64_t handled, struct err *e)
+static int allow_cores(int set, int folder, uint64_t handled, struct err *e)
 {
 	const uint64_t access = (WRITE_FILE | MAKE_REG | TRUNCATE) & handled;
 	char pattern[256] = "", *slash;
@@ -226,7 +230,7 @@ static int allow_cores(int set, const char *folder, uint64_t handled, struct err
 		if (allow_path(set, pattern, access, e) < 0)
 			return -1;
 	}
-	return allow_path(set, folder, access, e);
+	return allow_open(set, folder, access, "the folder of cores", e);
 }
 
 /* ------------------------------------------------------------------------------------------------ the rules of a process */
@@ -246,7 +250,7 @@ static struct ruleset bounded(int v, bool connects, bool local)
 	return r;
 }
 
-int landlock_enter(enum landlock_reach reach, const struct landlock_wants *w, const char *cores, struct err *e)
+int landlock_enter(enum landlock_reach reach, const struct landlock_wants *w, int folder, struct err *e)
 {
 	int v = version(), set, rc = 0;
 	struct ruleset r;
@@ -260,12 +264,14 @@ int landlock_enter(enum landlock_reach reach, const struct landlock_wants *w, co
 	set = (int)syscall(CALL_CREATE, &r, v >= 6 ? sizeof r : v >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t), 0);
 	if (set < 0)
 		return err_sys(e, "Landlock takes no rules");
-	if (reach == LANDLOCK_READ)
+	if (reach == LANDLOCK_READ || reach == LANDLOCK_JOB)
 		rc = allow_path(set, "/", READ_FILE | READ_DIR, e);
 	else if (reach == LANDLOCK_CHILD)
 		rc = allow_child(set, w, e);
-	if (rc == 0 && cores)
-		rc = allow_cores(set, cores, r.files, e);
+	if (rc == 0 && folder >= 0 && reach == LANDLOCK_JOB)
+		rc = allow_open(set, folder, (WRITE_FILE | MAKE_REG | REMOVE_FILE | TRUNCATE) & r.files, "the folder of reports", e);
+	else if (rc == 0 && folder >= 0)
+		rc = allow_cores(set, folder, r.files, e);
 	if (rc == 0 && syscall(CALL_RESTRICT, set, 0) < 0)
 		rc = err_sys(e, "Landlock's rules cannot be set");
 	close(set);

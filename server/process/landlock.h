@@ -16,6 +16,7 @@ enum landlock_reach {
 	LANDLOCK_NONE,                  /* not bounded here */
 	LANDLOCK_NOTHING,               /* no file, no port */
 	LANDLOCK_READ,                  /* reads every file, connects, writes none, listens nowhere */
+	LANDLOCK_JOB,                   /* reads every file, makes and removes files in one folder, no port */
 	LANDLOCK_CHILD,                 /* as struct landlock_wants says */
 };
 
@@ -34,9 +35,9 @@ struct landlock_wants {
 	unsigned nports;
 };
 
-/* For the thread that calls and those that it makes, for good. no_new_privs must be set. `wants` for LANDLOCK_CHILD; `cores`: files
- * may be made in that folder, and where the kernel puts cores; NULL = nowhere. 0, also where the kernel has no Landlock; -1 with *e: the process is not bounded. */
-int landlock_enter(enum landlock_reach reach, const struct landlock_wants *wants, const char *cores, struct err *e);
+/* For the thread that calls and those that it makes, for good. no_new_privs must be set. `wants` for LANDLOCK_CHILD; `folder`: a descriptor; files
+ * may be made there (and by a child where the kernel puts cores). -1 = nowhere. 0, also where the kernel has no Landlock; -1 with *e: the process is not bounded. */
+int landlock_enter(enum landlock_reach reach, const struct landlock_wants *wants, int folder, struct err *e);
 /* NULL, or what this kernel does not hold: a sentence, for the log at start. `buf` has room for n bytes. */
 const char *landlock_missing(char *buf, size_t n);
 

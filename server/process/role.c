@@ -62,7 +62,7 @@ static const struct role_row {
 	/* Programs inherit what it gives up: they get neither filter nor no_new_privs, so that sendmail and its like work. */
 	[ROLE_SPAWNER]   = { "spawner",   "bulkhead-spawn",  STDIO | CLOSE | LIMITS | ROOT | IDS | NO_CAPS | VERIFY | PARENT | WARM, SANDBOX_NONE, LANDLOCK_NONE,    0 },
 	[ROLE_LOGGER]    = { "logger",    "bulkhead-log",    CONFINED,                                          SANDBOX_LOGGER,    LANDLOCK_NOTHING, 0 },
-	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                          SANDBOX_JOB,       LANDLOCK_NONE,    SIGKILL },
+	[ROLE_JOB]       = { "job",       "bulkhead-job",    CONFINED,                                          SANDBOX_JOB,       LANDLOCK_JOB,     SIGKILL },
 	[ROLE_MOVER]     = { "mover",     "bulkhead-move",   CONFINED,                                          SANDBOX_MOVER,     LANDLOCK_NOTHING, SIGKILL },
 	[ROLE_FETCH]     = { "fetch",     "bulkhead-fetch",  CONFINED,                                          SANDBOX_FETCH,     LANDLOCK_READ,    SIGKILL },
 	[ROLE_CHECK]     = { "check",     "bulkhead-check",  (CONFINED & ~(IDS | NO_CAPS | VERIFY)) | READ_CAP, SANDBOX_CHECK,     LANDLOCK_READ,    SIGKILL },
@@ -174,6 +174,8 @@ static int step_limits(const struct role_row *row, const struct role_wants *w, s
 	return 0;
 }
 
+static bool in_work_dir;        /* of the process that enters a role */
+
 /* 4. Root and working directory. */
 static int step_root(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
@@ -185,7 +187,8 @@ static int step_root(const struct role_row *row, const struct role_wants *w, str
 						       : "make the folder, or remove ChrootDir");
 		}
 	}
-	if (w->work_dir && chdir(w->work_dir) == 0)
+	in_work_dir = w->work_dir && chdir(w->work_dir) == 0;
+	if (in_work_dir)
 		return 0;
 	/* A core folder that cannot be entered costs cores, not the service; the check at start names it. */
 	return chdir("/") < 0 ? err_sys(e, "cannot change to the root folder") : 0;
@@ -352,11 +355,19 @@ static int step_no_new_privs(const struct role_row *row, const struct role_wants
 static int bound_reach(const struct role_row *row, const struct role_wants *w)
 {
 	struct err why = { .text = "" };
+	int folder = -1, rc;
 	char text[512];
 
-	if (landlock_enter(row->reach, w->paths, w->cores ? w->work_dir : NULL, &why) == 0)
-		return 0;
-	log_warnx(NULL, LOG_CORE, "BH0902", "%s: this %s can reach what its account can", err_print(&why, text, sizeof text), row->name);
+	/* The account may not be able to walk to the folder of cores, but is in it. */
+	if (row->reach == LANDLOCK_CHILD && in_work_dir)
+		folder = open(".", O_PATH | O_CLOEXEC);
+	else if (row->reach == LANDLOCK_JOB && w->writes > 0 && fcntl(w->writes, F_GETFD) >= 0)
+		folder = w->writes;
+	rc = landlock_enter(row->reach, w->paths, folder, &why);
+	if (folder >= 0 && folder != w->writes)
+		close(folder);
+	if (rc < 0)
+		log_warnx(NULL, LOG_CORE, "BH0902", "%s: this %s can reach what its account can", err_print(&why, text, sizeof text), row->name);
 	return 0;
 }
 

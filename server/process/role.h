@@ -42,6 +42,7 @@ struct role_wants {
 	pid_t master;                   /* who must be the parent; 0 = not asked */
 	bool connects;                  /* ROLE_CHILD: it asks other servers */
 	const struct landlock_wants *paths;     /* ROLE_CHILD: how far it reaches; NULL = not bounded */
+	int writes;                     /* ROLE_JOB: a descriptor among `keep` of the folder that it writes to; 0 = none */
 	bool watch_parent;              /* no pidfd to watch the master by: ask for a signal at its death */
 	/* Step 2: opens what the later steps hide. Step 10: whatever must run before the sandbox. Either may be NULL. */
 	int (*open_hidden)(void *ctx, struct err *e);

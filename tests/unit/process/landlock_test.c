@@ -96,11 +96,11 @@ static void apart(void (*run)(void))
 	assert_int_equal(status, 0);
 }
 
-static void enter(enum landlock_reach reach, const struct landlock_wants *w, const char *cores)
+static void enter(enum landlock_reach reach, const struct landlock_wants *w, int folder)
 {
 	struct err e = { .text = "" };
 
-	EXPECT(landlock_enter(reach, w, cores, &e) == 0);
+	EXPECT(landlock_enter(reach, w, folder, &e) == 0);
 }
 
 /* ------------------------------------------------------------------------------------------------ files */
@@ -109,7 +109,7 @@ static void folders(void)
 {
 	const char *list[] = { at("site"), at("not-there") };
 
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .folders = list, .nfolders = 2 }, at("cores"));
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .folders = list, .nfolders = 2 }, open(at("cores"), O_PATH | O_CLOEXEC));
 	EXPECT(opens(at("site/page"), O_RDONLY));
 	EXPECT(opens(at("site"), O_RDONLY | O_DIRECTORY));
 	EXPECT(opens("/dev/null", O_RDONLY));
@@ -128,7 +128,7 @@ static void secrets(void)
 {
 	const char *list[] = { at("keys/key"), at("sub/deep/secret"), "/not/there", at("site/page") }, *kept[] = { at("site") };
 
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .secrets = list, .nsecrets = 4, .kept = kept, .nkept = 1 }, NULL);
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .secrets = list, .nsecrets = 4, .kept = kept, .nkept = 1 }, -1);
 	EXPECT(refuses(at("keys/key"), O_RDONLY));
 	EXPECT(refuses(at("sub/deep/secret"), O_RDONLY));
 	EXPECT(opens(at("keys/other"), O_RDONLY));
@@ -146,22 +146,36 @@ static void links(void)
 	const char *list[] = { at("site/link") }, *folder[] = { dir };
 
 	EXPECT(symlink("../keys/key", at("site/link")) == 0);
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .folders = folder, .nfolders = 1, .secrets = list, .nsecrets = 1 }, NULL);
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .folders = folder, .nfolders = 1, .secrets = list, .nsecrets = 1 }, -1);
 	EXPECT(refuses(at("site/link"), O_RDONLY));
 	EXPECT(refuses(at("keys/key"), O_RDONLY));
 	EXPECT(opens(at("keys/other"), O_RDONLY));
 }
 
+/* Reports are made, renamed and removed in their folder alone, by a descriptor. */
+static void job(void)
+{
+	int folder = open(at("cores"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	enter(LANDLOCK_JOB, NULL, folder);
+	EXPECT(opens(at("keys/key"), O_RDONLY));
+	EXPECT(refuses(at("keys/key"), O_WRONLY));
+	EXPECT(openat(folder, "new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0);
+	EXPECT(renameat(folder, "new", folder, "report") == 0);
+	EXPECT(unlinkat(folder, "report", 0) == 0);
+	EXPECT(unlink(at("site/page")) < 0 && errno == EACCES);
+}
+
 static void nothing(void)
 {
-	enter(LANDLOCK_NOTHING, NULL, NULL);
+	enter(LANDLOCK_NOTHING, NULL, -1);
 	EXPECT(refuses("/dev/null", O_RDONLY));
 	EXPECT(refuses(at("site/page"), O_RDONLY));
 }
 
 static void reading(void)
 {
-	enter(LANDLOCK_READ, NULL, NULL);
+	enter(LANDLOCK_READ, NULL, -1);
 	EXPECT(opens(at("keys/key"), O_RDONLY));
 	EXPECT(refuses(at("keys/key"), O_WRONLY));
 	EXPECT(refuses("/dev/null", O_WRONLY));
@@ -169,9 +183,9 @@ static void reading(void)
 
 static void unbounded(void)
 {
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .off = true }, NULL);
-	enter(LANDLOCK_CHILD, NULL, NULL);
-	enter(LANDLOCK_NONE, NULL, NULL);
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .off = true }, -1);
+	enter(LANDLOCK_CHILD, NULL, -1);
+	enter(LANDLOCK_NONE, NULL, -1);
 	EXPECT(opens(at("site/page"), O_WRONLY));
 }
 
@@ -185,6 +199,7 @@ static void test_files(void **state)
 	apart(links);
 	unlink(at("site/link"));
 	apart(nothing);
+	apart(job);
 	apart(reading);
 	apart(unbounded);
 }
@@ -218,7 +233,7 @@ static void ports(void)
 
 	listener(&one);
 	listener(&other);
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .ports = &one, .nports = 1 }, NULL);
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .ports = &one, .nports = 1 }, -1);
 	EXPECT(connects(one));
 	EXPECT(!connects(other) && errno == EACCES);
 }
@@ -229,7 +244,7 @@ static void every_port(void)
 	struct sockaddr_in a = { .sin_family = AF_INET };
 
 	listener(&port);
-	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .any_port = true }, NULL);
+	enter(LANDLOCK_CHILD, &(struct landlock_wants){ .everything = true, .any_port = true }, -1);
 	EXPECT(connects(port));
 	EXPECT(bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof a) < 0 && errno == EACCES);
 }
@@ -242,7 +257,7 @@ static void others(void)
 		pause();
 		_exit(0);
 	}
-	enter(LANDLOCK_NOTHING, NULL, NULL);
+	enter(LANDLOCK_NOTHING, NULL, -1);
 	EXPECT(kill(other, 0) < 0 && errno == EPERM);
 	EXPECT(kill(getpid(), 0) == 0);
 }
@@ -295,7 +310,7 @@ static void without(void)
 	EXPECT(ctx && seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint32_t)cases[answer].error), 444, 0) == 0 && seccomp_load(ctx) == 0);
 	const char *said = landlock_missing(text, sizeof text);
 	EXPECT(said && strstr(said, cases[answer].said));
-	enter(LANDLOCK_NOTHING, NULL, NULL);
+	enter(LANDLOCK_NOTHING, NULL, -1);
 	EXPECT(opens(at("site/page"), O_RDONLY));
 }
 
@@ -306,7 +321,7 @@ static void half(void)
 	struct err e = { .text = "" };
 
 	EXPECT(ctx && seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), 446, 0) == 0 && seccomp_load(ctx) == 0);
-	EXPECT(landlock_enter(LANDLOCK_NOTHING, NULL, NULL, &e) < 0 && strstr(e.text, "cannot be set"));
+	EXPECT(landlock_enter(LANDLOCK_NOTHING, NULL, -1, &e) < 0 && strstr(e.text, "cannot be set"));
 }
 
 static void test_absent(void **state)
