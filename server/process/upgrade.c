@@ -39,7 +39,7 @@
 #include "process/tallyover.h"
 
 #define PROBE_MS 60000
-#define STORM 20                        /* crashes of children that served, in one layout of memory */
+#define STORM 64                        /* crashes of children that served, in one layout of memory */
 #define STORM_PAUSE 10000               /* ms that a layout lasts at least */
 #define STORM_LATER 60000               /* ms until a new layout is wanted again where it could not be had */
 #define REST_LONGEST 32                 /* s between two tries of a program that cannot take over */

@@ -336,7 +336,7 @@ def layout(pid):
         return [line.split('-')[0] for line in f if 'bulkhead' in line.split('/')[-1]][0]
 
 
-MANY = TWO.replace(' 2', ' 8')
+MANY = TWO.replace(' 2', ' 32')
 storms = {}
 
 
@@ -368,10 +368,10 @@ class WithStorm(UpgradeTest):
         first, pid = layout(s.pid), s.pid
         self.strike(s, 'BH0877: so many')
         s.logged('BH0877: the program was executed anew', 60)
-        wait_for(lambda: len(s.workers()) == 8, 'it is complete', 60)
+        wait_for(lambda: len(s.workers()) == 32, 'it is complete', 60)
         self.assertEqual(s.get().status, 200)
         self.assertNotEqual(layout(pid), first)
-        self.assertGreaterEqual(s.count('BH0120: child pid'), 20)
+        self.assertGreaterEqual(s.count('BH0120: child pid'), 64)
 
     def test_not_while_the_configuration_is_being_changed(self):
         s = storms['changed']
