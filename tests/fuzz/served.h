@@ -30,7 +30,8 @@
 #include "request/stream.h"
 
 /* A configuration: /z is the same behind a filter. */
-#define SERVED_H1 "ServerName h.test\nDocumentRoot /nonexistent\n<Location />\nSetHandler spelled\n</Location>\n<Location /z>\nSetOutputFilter DEFLATE\n</Location>\n"
+#define SERVED_H1 "ServerName h.test\nDocumentRoot /nonexistent\n<Location />\nSetHandler spelled\n</Location>\n" \
+	"<Location /z>\nSetOutputFilter DEFLATE\n</Location>\n"
 #define SERVED_H2 SERVED_H1 "Protocols h2c http/1.1\nH2WebSockets on\n"
 
 static struct {

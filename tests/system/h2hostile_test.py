@@ -139,8 +139,8 @@ ATTACKS = (
     Attack('windows that swing', settings((INITIAL_WINDOW, 0)) + many(lambda i: headers(odd(i), STREAM), 50),
            lambda i: settings((INITIAL_WINDOW, 0)) + settings((INITIAL_WINDOW, 1)), 10000, True, ANY),
     Attack('HPACK bombs', b'', lambda i: bomb(odd(i), 15000), 40, True, ENDED, 2),
-    Attack('tables that are filled and emptied', b'', lambda i: headers(odd(i), table_size(0) + table_size(4096) + block(request_fields('/', 'GET', [('x', 'y' * 3000)]), True)),
-           3000, True, ANY),
+    Attack('tables that are filled and emptied', b'',
+           lambda i: headers(odd(i), table_size(0) + table_size(4096) + block(request_fields('/', 'GET', [('x', 'y' * 3000)]), True)), 3000, True, ANY),
 )
 
 
