@@ -73,24 +73,31 @@ void report_check(const struct job_result *r, bool quiet, bool mild)
 	}
 }
 
-/* How far children reach, where that is further than the configuration's own folders and ports. */
-static void report_paths(const struct paths *p)
+/* Whether a reason is another than before: the same words on another line are no news. */
+static bool is_news(const struct paths_reason *now, const struct paths_reason *before)
 {
-	char text[512], where[512] = "";
-	const char *missing = landlock_missing(text, sizeof text);
+	return now->text && (!before || !before->text || strcmp(now->text, before->text) != 0);
+}
 
-	if (missing)
-		log_noticex(NULL, LOG_CORE, "BH0901", "%s", missing);
+void report_reach(const struct config *cfg, const struct config *before)
+{
+	const struct paths *p = cfg->paths, *old = before ? before->paths : NULL;
+	char where[512] = "";
+
 	if (!p || sandbox_missing())
 		return;
-	if (p->files.pos.file)
-		snprintf(where, sizeof where, " (%s:%u)", p->files.pos.file, p->files.pos.line);
-	if (p->wants.off)
-		log_noticex(NULL, LOG_CORE, "BH0903", "SandboxPaths off: children may read and write all that their user may");
-	else if (p->files.text)
+	if (p->wants.off) {
+		if (!old || !old->wants.off)
+			log_noticex(NULL, LOG_CORE, "BH0903", "SandboxPaths off: children may read and write all that their user may");
+		return;
+	}
+	if (is_news(&p->files, old && !old->wants.off ? &old->files : NULL)) {
+		if (p->files.pos.file)
+			snprintf(where, sizeof where, " (%s:%u)", p->files.pos.file, p->files.pos.line);
 		log_noticex(NULL, LOG_CORE, "BH0900", "children may read every file that their user may, but private keys and the like, since %s%s; "
 			    "SandboxPaths with the folders that they need bounds them", p->files.text, where);
-	if (p->ports.text && !p->wants.off)
+	}
+	if (is_news(&p->ports, old && !old->wants.off ? &old->ports : NULL))
 		log_infox(NULL, LOG_CORE, "BH0904", "children that ask other servers may connect to every port, since %s (%s:%u)", p->ports.text,
 			  p->ports.pos.file ? p->ports.pos.file : "-", p->ports.pos.line);
 }
@@ -99,12 +106,16 @@ void report_accounts(const struct config *cfg)
 {
 	const char *missing = sandbox_missing();
 	const struct process_settings *p = cfg->process;
+	char text[512];
 	uid_t uid;
 	gid_t gid;
 
 	if (missing)
 		log_noticex(NULL, LOG_CORE, "BH0115", "%s", missing);
-	report_paths(cfg->paths);
+	missing = landlock_missing(text, sizeof text);
+	if (missing)
+		log_noticex(NULL, LOG_CORE, "BH0901", "%s", missing);
+	report_reach(cfg, NULL);
 	if (!shared.root) {
 		log_noticex(
 			NULL, LOG_CORE, "BH0116",

@@ -18,5 +18,7 @@ unsigned report_count(const struct config *cfg);
 void report_check(const struct job_result *r, bool quiet, bool mild);
 /* What stands between the processes is less than it could be: no root, no sandbox, no accounts of their own. */
 void report_accounts(const struct config *cfg);
+/* How far children reach by a configuration. `before`: what was said of that one is not said again; NULL = none. */
+void report_reach(const struct config *cfg, const struct config *before);
 
 #endif

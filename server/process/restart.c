@@ -232,6 +232,7 @@ void restart_done(void)
 	generation_use_log(master.now->cfg);
 	log_noticex(NULL, LOG_MPM, "BH0102", "generation %u serves, generation %u %s", master.now->number,
 		    master.old->number, master.hard ? "ends" : "finishes its requests");
+	report_reach(master.now->cfg, master.old->cfg);
 	if (master.wish == WISH_FILES)
 		watch_tell(master.now->cfg);
 	watch_settle(shared_now());

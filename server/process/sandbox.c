@@ -27,10 +27,10 @@ static const char *const common[] = {
 /* Serving: sockets that exist already, epoll, reading files (openat2, whose flags a filter cannot see, is bounded by Landlock alone). */
 static const char *const child[] = {
 	"accept4", "accept", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "setsockopt", "getsockopt", "getsockname",
-	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "pwrite64", "preadv",
-	"preadv2", "pwritev", "lseek", "openat2", "stat", "lstat", "readlink", "readlinkat", "getdents64",
+	"getpeername", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sendfile", "pread64", "preadv",
+	"preadv2", "lseek", "openat2", "stat", "lstat", "readlink", "readlinkat", "getdents64",
 	"faccessat", "faccessat2", "access", "getcwd", "flock", "uname", "mincore", "pipe2", "alarm",
-	"setitimer", "fadvise64", "readahead", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", "sysinfo", NULL
+	"setitimer", "geteuid", "getuid", "getgid", "getegid", "mlock", "munlock", "sysinfo", NULL
 };
 
 /* Keys: messages over sockets that exist or come by message. Opens nothing: the key files are handed over. */

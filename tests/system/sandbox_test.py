@@ -193,6 +193,17 @@ class Folders(Intruded):
         self.assertEqual(s.get('/').status, 200)
         self.assertEqual(s.get('/more').status, 403)
 
+    def test_restart_that_changes_it_tells_it_once(self):
+        s = self.serve(INTRUDER + 'SandboxPaths roots\n')
+        self.assertNotIn('BH090', s.error_log)
+        for n, conf in enumerate((INTRUDER, '# nothing else\n' + INTRUDER, INTRUDER + 'SandboxPaths off\n'), 2):
+            s.write('case.conf', conf)
+            self.assertEqual(s.run('-k', 'graceful').returncode, 0)
+            s.logged('BH0102: generation %d serves' % n)
+            wait_for(lambda: s.read('case.conf') == conf and s.get('/').status == 200, 'it serves')
+        s.logged('BH0903')
+        self.assertEqual(len(re.findall('BH0900', s.error_log)), 1)
+
     def test_off(self):
         s = self.serve(INTRUDER + 'SandboxPaths off\n')
         os.chown(s.path('htdocs'), account().pw_uid, account().pw_gid)
