@@ -170,7 +170,7 @@ static void add_port(struct finding *f, unsigned port)
 static void connects(struct finding *f, const char *url)
 {
 	const char *mark = strstr(url, "://"), *host = mark ? mark + 3 : "", *scheme = mark, *colon = NULL;
-	size_t n = strcspn(host, "/?# \"'|>");
+	size_t n = strcspn(host, "/?# \"'|>,");
 	unsigned usual = 0, port = 0;
 	uint64_t given = 0;
 
@@ -274,8 +274,11 @@ static void on_rule(struct finding *f)
 {
 	static const char root[] = "%{DOCUMENT_ROOT}/";
 	const char *to = f->n > 1 ? f->words[1] : "-", *flags = f->n > 2 ? f->words[2] : NULL, *path = to, *end;
+	const char *handler = flags ? strstr(flags, "proxy:") : NULL;    /* [H=proxy:…] */
 	size_t n = strcspn(to, ":/");
 
+	if (handler)
+		connects(f, conf_printf(&f->cfg->env, "%.*s", (int)(strlen(handler) - (handler[strlen(handler) - 1] == ']')), handler));
 	if (has_flag(flags, "P", "proxy")) {
 		connects(f, to);
 		return;

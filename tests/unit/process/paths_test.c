@@ -233,6 +233,8 @@ static const struct port_row {
 	{ "RewriteRule ^/(.*) http://%{HTTP_HOST}:8080/$1 [P]\n", NULL, "8080 " },
 	{ "RewriteRule ^/(.*) http://%{HTTP_HOST}/$1 [P]\n", "made of the request", "" },
 	{ "RewriteRule ^/([0-9]+)/ http://h:$1/ [L,proxy]\n", "made of the request", "" },
+	{ "RewriteRule \\.php$ - [H=proxy:fcgi://127.0.0.1:9001,L]\nRewriteRule ^/x - [L,H=proxy:unix:/run/x|fcgi://h]\n"
+	  "RewriteRule ^/y - [H=proxy:fcgi://[::1]:9002]\nRewriteRule ^/y - [H=proxy:fcgi://h]\n", NULL, "9001 9002 8000 " },
 	{ "ProxyPassMatch ^/([0-9]+)/ http://h:800$1/\n", "made of the request", "" },
 	{ "ProxyPass /x ws://h/\nProxyPass /y wss://h:444/\nProxyPass /z ajp://h/\nProxyPass /s scgi://h/\n", NULL, "80 444 8009 4000 " },
 	{ "<Directory @/a>\nAllowOverride FileInfo\n</Directory>\n", "per-directory files", "" },
