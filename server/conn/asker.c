@@ -88,6 +88,13 @@ int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, ui
 	return began + limit;
 }
 
+int64_t asker_slow_since(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes)
+{
+	int64_t due = asker_read_limit(a, began, heard, bytes, 1, 0, a->settings->read_body_rate);
+
+	return a->settings->read_body_rate && due < loop_now(a->c->server->loop) ? began : heard;
+}
+
 /* ------------------------------------------------------------------------------------------------ the access log */
 
 static void put_line(struct conn_server *s, unsigned target, const char *line, size_t n)

@@ -529,4 +529,4 @@ static void over(struct conn *c)
 	c->speech = NULL;
 }
 
-const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .end = over };
+const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .held_up = h1_held_up, .end = over };

@@ -47,6 +47,7 @@ void h1_late_head(struct h1 *h);
 /* h1time.c: a deadline passed while a head or body was awaited or a response was being sent; and when that is. */
 void h1_timeout(struct conn *c);
 int64_t h1_due(const struct conn *c);
+int64_t h1_held_up(const struct conn *c);
 /* The body of the present request cannot be had: answered with that status, and the connection's last; `why` for the log. */
 void h1_refuse_body(struct h1 *h, unsigned status, const char *why);
 

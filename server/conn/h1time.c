@@ -47,6 +47,15 @@ int64_t h1_due(const struct conn *c)
 	return last_heard(c) + set->timeout;
 }
 
+int64_t h1_held_up(const struct conn *c)
+{
+	const struct h1 *h = c->h1;
+
+	if (!h->stream.request || c->own.asking || c->own.working || c->late.asks || c->again || h->tunnel)
+		return 0;
+	return h1_speech.reads(c) ? asker_slow_since(&c->own, h->body_began, last_heard(c), h->body.total) : 0;
+}
+
 static void handler_timeout(struct h1 *h)
 {
 	struct request *r = h->stream.request;

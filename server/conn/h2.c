@@ -378,5 +378,5 @@ static void over(struct conn *c)
 }
 
 const struct speech h2_speech = {
-	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .end = over,
+	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .held_up = h2_held_up, .end = over,
 };

@@ -140,6 +140,7 @@ void h2_abort(struct h2_stream *st, uint32_t reason);
 /* h2time.c */
 int64_t h2_due(const struct conn *c);
 void h2_timeout(struct conn *c);
+int64_t h2_held_up(const struct conn *c);
 
 /* h2limit.c */
 /* Counts one of a kind; false: too many, the connection is being ended. */

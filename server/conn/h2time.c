@@ -75,6 +75,36 @@ int64_t h2_due(const struct conn *c)
 	return at;
 }
 
+/* As speech->held_up, of one stream. */
+static int64_t stream_held_up(const struct h2_stream *st)
+{
+	const struct asker *a = &st->asker;
+
+	if (a->asking || a->working || !list_empty(&st->ready))
+		return 0;
+	if (!st->whole)
+		return st->began;
+	if (wants_taking(st))
+		return later(st->moved_at, st->heard_at);
+	if (st->tunnel || !st->reading || st->body_done)
+		return 0;
+	return asker_slow_since(a, st->body_began, st->heard_at, st->body_total);
+}
+
+int64_t h2_held_up(const struct conn *c)
+{
+	int64_t since = 0;
+
+	list_each(i, &c->h2->streams) {
+		int64_t held = stream_held_up(list_entry(i, struct h2_stream, item));
+
+		if (!held)
+			return 0;
+		since = later(since, held);
+	}
+	return since;
+}
+
 /* ------------------------------------------------------------------------------------------------ what comes of it */
 
 static void handler_timeout(struct h2_stream *st)

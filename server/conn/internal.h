@@ -117,6 +117,7 @@ struct speech {
 	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
 	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
 	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
+	int64_t (*held_up)(const struct conn *c);       /* since when (ms) its client alone holds up what is under way, though the socket takes bytes; 0: it does not */
 	void (*end)(struct conn *c);                    /* the connection goes: whatever is under way is given up */
 };
 
@@ -202,7 +203,7 @@ struct conn_server {
 	int most_fds;                   /* a new connection whose descriptor is not below this finds none left */
 	bool told_emfile;
 	unsigned refused;               /* connections of addresses with too many, since it was told */
-	unsigned shed_slow, shed_idle;  /* closed to make room, since it was told */
+	unsigned shed_slow, shed_idle, shed_held;       /* closed to make room, since it was told */
 	int64_t full_since;             /* ms */
 	int64_t refusal_told, shed_told;        /* ms: not again before */
 	uint64_t accepted;
@@ -376,6 +377,8 @@ bool asker_method(const struct conn_settings *set, const struct request *r);
  * low 0: Timeout alone counts, anew with each byte (`heard`: when the last came). When (ms) that is.
  */
 int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes, int64_t low, int64_t high, int64_t rate);
+/* Since when a body is slow: from its beginning where it comes below the least rate, else since the last byte. All as above. */
+int64_t asker_slow_since(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes);
 /* An arena for a request: the server keeps some at hand, so that idle connections own none. NULL = no memory. */
 struct arena *asker_arena(struct conn_server *s);
 void asker_arena_back(struct conn_server *s, struct arena *a);       /* NULL is fine */

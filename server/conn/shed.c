@@ -1,13 +1,15 @@
 /*
  * shed.c - all connections that a child may have are open, and clients wait at the listeners, which tells that no other child
- * has room either: who has not asked anything goes first, then who idles between two requests. Slow clients by the thousand so
- * cost others a moment, and not the time limits of RequestReadTimeout and KeepAliveTimeout. Who is being answered stays. Where a child has one
+ * has room either: who has not asked anything goes first, then who idles between two requests, then whose body comes too slowly or who takes
+ * nothing of an answer. Slow clients by the thousand so cost others a moment, and not the time limits of RequestReadTimeout, Timeout and
+ * KeepAliveTimeout. Who is being answered, and takes it, stays. Where a child has one
  * connection alone, that is kept as it is: there the number of children follows the load, and each is for one client.
  */
 #include "conn/internal.h"
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "log/log.h"
 
@@ -15,6 +17,7 @@
 #define LOOK_MS 100
 #define IDLE_AFTER_MS 100               /* full for so long: another child, if one may be added, would be there */
 #define FRESH_MS 1000                   /* so long anybody may take to ask */
+#define HELD_MS 2000                    /* so long anybody may hold up an answer: longer than a lost segment takes to come again */
 #define TELL_MS 10000                   /* between two lines about it */
 
 static bool somebody_waits(const struct conn_server *s)
@@ -28,20 +31,48 @@ static bool somebody_waits(const struct conn_server *s)
 	return false;
 }
 
-/* Since when it has been where it is; 0: it stays. */
-static int64_t may_go_since(const struct conn *c, int64_t now, bool idle)
+enum kind { SLOW, IDLE, HELD };
+
+/* Who waits for another turn waits for room, too: epoll tells of it only where there is much. */
+static bool takes_nothing(const struct conn *c)
 {
-	int64_t since;
+	struct pollfd p = { .fd = c->watch.fd, .events = POLLOUT };
+
+	return c->blocked || c->wire_left.n || (c->again && poll(&p, 1, 0) == 0);
+}
+
+/* Since when it has been of the kind; 0: it stays. */
+static int64_t may_go_since(const struct conn *c, int64_t now, enum kind kind)
+{
+	int64_t since = 0, most = 0;
 
 	switch (c->place) {
 	case PLACE_FRESH: case PLACE_HANDSHAKE: case PLACE_READING:
-		since = c->head_began ? c->head_began : c->opened_at;
-		return !idle && since < now - FRESH_MS ? since : 0;
+		if (kind == SLOW) {
+			since = c->head_began ? c->head_began : c->opened_at;
+			most = FRESH_MS;
+		}
+		break;
 	case PLACE_KEEPALIVE:
-		return idle ? c->sent_at : 0;
+		if (kind == IDLE)
+			since = c->sent_at;
+		break;
+	case PLACE_WORKING: case PLACE_WRITING:
+		if (kind == HELD && c->speech) {
+			since = takes_nothing(c) ? c->sent_at : c->speech->held_up(c);
+			most = HELD_MS;
+		}
+		break;
+	case PLACE_CLOSING:                     /* its last answer is not taken; or it lingers, which is soon over */
+		if (kind == HELD && c->state == CONN_BYE) {
+			since = c->sent_at;
+			most = HELD_MS;
+		}
+		break;
 	default:
-		return 0;
+		break;
 	}
+	return since < now - most ? since : 0;
 }
 
 struct candidate { struct conn *c; int64_t since; };
@@ -53,9 +84,19 @@ static int by_age(const void *a, const void *b)
 	return x->since < y->since ? -1 : x->since > y->since;
 }
 
-static void let_go(struct conn *c, bool idle)
+/* What its kernel still holds for a client that takes nothing is not kept for it. */
+static void forget_unsent(const struct conn *c)
 {
-	if (!idle) {
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+static void let_go(struct conn *c, enum kind kind)
+{
+	if (kind == HELD)
+		forget_unsent(c);
+	if (kind != IDLE) {
 		conn_cut(c);
 		return;
 	}
@@ -67,9 +108,9 @@ static void let_go(struct conn *c, bool idle)
 }
 
 /* Closes up to `most` of a kind, the oldest first. How many. */
-static unsigned close_some(struct conn_server *s, bool idle, unsigned most)
+static unsigned close_some(struct conn_server *s, enum kind kind, unsigned most)
 {
-	struct candidate *all = calloc(s->open, sizeof *all);
+	struct candidate *all = most ? calloc(s->open, sizeof *all) : NULL;
 	int64_t now = loop_now(s->loop);
 	unsigned n = 0;
 
@@ -77,7 +118,7 @@ static unsigned close_some(struct conn_server *s, bool idle, unsigned most)
 		return 0;
 	list_each(i, &s->conns) {
 		struct conn *c = list_entry(i, struct conn, item);
-		int64_t since = may_go_since(c, now, idle);
+		int64_t since = may_go_since(c, now, kind);
 
 		if (since && n < s->open)
 			all[n++] = (struct candidate){ c, since };
@@ -85,7 +126,7 @@ static unsigned close_some(struct conn_server *s, bool idle, unsigned most)
 	qsort(all, n, sizeof *all, by_age);
 	n = n < most ? n : most;
 	for (unsigned i = 0; i < n; i++)
-		let_go(all[i].c, idle);
+		let_go(all[i].c, kind);
 	free(all);
 	return n;
 }
@@ -93,7 +134,7 @@ static unsigned close_some(struct conn_server *s, bool idle, unsigned most)
 static void look(struct deadline *d)
 {
 	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, full));
-	unsigned most = (s->o.limit + 7) / 8, slow, idle;
+	unsigned most = (s->o.limit + 7) / 8, slow, idle = 0, held = 0;
 
 	if (s->draining || s->listening)
 		return;
@@ -102,14 +143,18 @@ static void look(struct deadline *d)
 		accept_start(s);
 	if (s->listening || !somebody_waits(s))
 		return;
-	slow = close_some(s, false, most);
-	idle = slow < most && loop_now(s->loop) >= s->full_since + IDLE_AFTER_MS ? close_some(s, true, most - slow) : 0;
+	slow = close_some(s, SLOW, most);
+	if (loop_now(s->loop) >= s->full_since + IDLE_AFTER_MS) {
+		idle = close_some(s, IDLE, most - slow);
+		held = close_some(s, HELD, most - slow - idle);
+	}
 	s->shed_slow += slow;
 	s->shed_idle += idle;
-	if (slow + idle && loop_now(s->loop) >= s->shed_told) {
-		log_warnx(NULL, LOG_MPM, "BH0851", "all %u connections of this child are taken, and clients wait: closed %u that had not asked anything yet, and %u idle ones "
-			  "(MaxRequestWorkers, MaxConnectionsPerAddress)", s->o.limit, s->shed_slow, s->shed_idle);
-		s->shed_slow = s->shed_idle = 0;
+	s->shed_held += held;
+	if (slow + idle + held && loop_now(s->loop) >= s->shed_told) {
+		log_warnx(NULL, LOG_MPM, "BH0851", "all %u connections of this child are taken, and clients wait: closed %u that had not asked anything yet, %u idle ones, and %u "
+			  "that held up their own request or answer (MaxRequestWorkers, MaxConnectionsPerAddress)", s->o.limit, s->shed_slow, s->shed_idle, s->shed_held);
+		s->shed_slow = s->shed_idle = s->shed_held = 0;
 		s->shed_told = loop_now(s->loop) + TELL_MS;
 	}
 }
