@@ -5,7 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <seccomp.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +25,7 @@
 #include <cmocka.h>
 
 #include "process/landlock.h"
+#include "process/role.h"
 
 static char dir[64] = "/tmp/bulkhead-landlock-XXXXXX";
 static const char *const made[] = { "site/", "site/page", "keys/", "keys/key", "keys/other", "cores/", "sub/", "sub/deep/", "sub/deep/secret", "sub/deep/open", "sub/file" };
@@ -262,9 +265,10 @@ static void others(void)
 	EXPECT(kill(getpid(), 0) == 0);
 }
 
-static void outlive(void)               /* so that the process that others() left is ended */
+/* So that the process that others() left is ended. */
+static void outlive(void)
 {
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -272,7 +276,6 @@ static void outlive(void)               /* so that the process that others() lef
 		others();
 		_exit(0);
 	}
-	int status = 0;
 	EXPECT(waitpid(pid, &status, 0) == pid);
 	kill(-pid, SIGKILL);
 	EXPECT(status == 0);
@@ -293,6 +296,48 @@ static void test_others(void **state)
 	if (version() < 6)
 		skip();
 	apart(outlive);
+}
+
+/* ------------------------------------------------------------------------------------------------ threads */
+
+static pthread_t looker;
+static sem_t begin;
+
+static void *look(void *ctx)
+{
+	(void)ctx;
+	while (sem_wait(&begin) < 0)
+		;
+	return (void *)(uintptr_t)(refuses(at("keys/key"), O_RDONLY) && opens(at("site/page"), O_RDONLY));
+}
+
+static int start_thread(void *ctx, struct err *e)
+{
+	(void)ctx;
+	return pthread_create(&looker, NULL, look, NULL) ? err_set(e, "no thread") : 0;
+}
+
+/* What a child's threads may do was settled before they were made: they are made while it warms up. */
+static void child(void)
+{
+	const char *list[] = { at("site") };
+	struct landlock_wants w = { .folders = list, .nfolders = 1 };
+	struct err e = { .text = "" };
+	void *bounded = NULL;
+
+	sem_init(&begin, 0, 0);
+	EXPECT(role_enter(ROLE_CHILD, &(struct role_wants){ .uid = (uid_t)-1, .paths = &w, .warm = start_thread }, &e) == 0);
+	sem_post(&begin);
+	if (pthread_join(looker, &bounded) || !bounded || !refuses(at("keys/key"), O_RDONLY))
+		_exit(2);
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	if (!version())
+		skip();
+	apart(child);
 }
 
 /* ------------------------------------------------------------------------------------------------ where there is none */
@@ -336,7 +381,7 @@ static void test_absent(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files), cmocka_unit_test(test_ports), cmocka_unit_test(test_others), cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_files), cmocka_unit_test(test_ports), cmocka_unit_test(test_others), cmocka_unit_test(test_threads), cmocka_unit_test(test_absent),
 	};
 
 #ifdef BULKHEAD_SANITIZE
