@@ -150,7 +150,7 @@ class Reports(Crash):
         self.assertEqual(len({self.field(text, 'core') for text in texts}), 2)
 
     @needs_root
-    def test_folder_below_a_closed_one_gets_its_report(self):
+    def test_folder_below_a_closed_one_gets_its_report_and_core(self):
         s = self.configure(CRASH + 'CoreDumpDirectory "@DIR@/closed/crash"\n')
         os.mkdir(s.path('closed'), 0o700)
         s.start()
@@ -158,6 +158,8 @@ class Reports(Crash):
         path, text = self.report(s, 1, 'closed/crash')
         self.assertTrue(text.endswith('end: complete\n'))
         self.assertEqual(os.stat(path).st_uid, account().pw_uid)
+        if not core_pattern().startswith(('|', '/')):
+            self.assertTrue(self.field(text, 'core').startswith(s.path('closed/crash/core')), self.field(text, 'core'))
 
     @needs_root
     def test_folder_that_cannot_be_used_is_told_and_does_not_hinder(self):
