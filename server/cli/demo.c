@@ -57,6 +57,7 @@ const char *demo_configuration(const char *folder)
 		"LogLevel info\n"
 		"CustomLog \"%1$s/access.log\" \"%%h %%t \\\"%%r\\\" %%>s %%O %%{SSL_PROTOCOL}x %%{SSL_CIPHER}x %%{SSL_SESSION_RESUMED}x\"\n"
 		"Protocols h2 http/1.1\n"
+		"Options None\n"
 		"Listen 127.0.0.1:8080\n"
 		"Listen 127.0.0.1:8443 https\n"
 		"%2$s"
@@ -69,6 +70,10 @@ const char *demo_configuration(const char *folder)
 		"    SSLCertificateKeyFile \"%1$s/localhost.key\"\n"
 		"    <Location />\n"
 		"        SetHandler bulkhead-welcome\n"
+		"    </Location>\n"
+		"    <Location /server-status>\n"
+		"        SetHandler server-status\n"
+		"        Require local\n"
 		"    </Location>\n"
 		"</VirtualHost>\n";
 	char *text;
@@ -96,7 +101,8 @@ void demo_greeting(const char *folder)
 	printf("Bulkhead serves   https://localhost:%d/\n"
 	       "and redirects     http://localhost:%d/\n"
 	       "Try it:           curl --cacert %s/localhost.pem https://localhost:%d/\n"
+	       "See it at work:   https://localhost:%d/server-status?live\n"
 	       "The access log:   tail -f %s/access.log\n"
-	       "Ctrl-C ends it.\n\n", SECURE, PLAIN, folder, SECURE, folder);
+	       "Ctrl-C ends it.\n\n", SECURE, PLAIN, folder, SECURE, SECURE, folder);
 	fflush(stdout);
 }

@@ -106,6 +106,7 @@ void report_accounts(const struct config *cfg)
 {
 	const char *missing = sandbox_missing();
 	const struct process_settings *p = cfg->process;
+	const char *key = p->key_user ? p->key_user : "_bulkhead-key", *log = p->log_user ? p->log_user : "_bulkhead-log";
 	char text[512];
 	uid_t uid;
 	gid_t gid;
@@ -126,11 +127,11 @@ void report_accounts(const struct config *cfg)
 	if (!role_account(p->key_user, "_bulkhead-key", &uid, &gid))
 		log_noticex(
 			NULL, LOG_CORE, "BH0117",
-			"the account %s does not exist: the private keys are held as the children's user; make it with adduser --system",
-			p->key_user ? p->key_user : "_bulkhead-key");
+			"the account %s does not exist: the private keys are held as the children's user; make it: adduser --system --group --no-create-home %s",
+			key, key);
 	if (!role_account(p->log_user, "_bulkhead-log", &uid, &gid))
 		log_noticex(
 			NULL, LOG_CORE, "BH0118",
-			"the account %s does not exist: the logger runs as the children's user; make it with adduser --system",
-			p->log_user ? p->log_user : "_bulkhead-log");
+			"the account %s does not exist: the logger runs as the children's user; make it: adduser --system --group --no-create-home %s",
+			log, log);
 }
