@@ -51,6 +51,7 @@ struct rule_port {
 };
 
 #define DEPTH_MOST 32
+#define ENTRIES_MOST 4096               /* of a folder beside a secret; one with more is given whole */
 
 /* 0: none, with errno. */
 static int version(void)
@@ -152,6 +153,23 @@ static void drop_secrets(struct secrets *s)
 	free(s->paths);
 }
 
+/* The folder, if it can be given entry by entry. */
+static DIR *open_to_cut(const char *path, unsigned depth)
+{
+	DIR *d = depth < DEPTH_MOST ? opendir(path) : NULL;
+	unsigned n = 0;
+
+	while (d && n <= ENTRIES_MOST && readdir(d))
+		n++;
+	if (d && n <= ENTRIES_MOST) {
+		rewinddir(d);
+		return d;
+	}
+	if (d)
+		closedir(d);
+	return NULL;
+}
+
 /* Reading of a folder and all below it but the secrets. */
 static int allow_reading(int set, const char *path, const struct secrets *s, unsigned depth, struct err *e)
 {
@@ -165,8 +183,8 @@ static int allow_reading(int set, const char *path, const struct secrets *s, uns
 			return 0;
 		cut |= within(s->paths[i], path);
 	}
-	d = cut && depth < DEPTH_MOST ? opendir(path) : NULL;
-	if (!d)                         /* nothing to keep back, or no way to see what lies beside it */
+	d = cut ? open_to_cut(path, depth) : NULL;
+	if (!d)                         /* nothing to keep back, or too much lies beside it, or it cannot be seen */
 		return allow_path(set, path, READ_FILE | READ_DIR, e);
 	rc = allow_path(set, path, READ_DIR, e);
 	while (rc == 0 && (entry = readdir(d))) {
