@@ -300,7 +300,11 @@ static unsigned refuse(struct request *r, struct plan *p, int err)
 		return 0;
 	case EACCES:
 		r->refused = "Permission denied";
-		if (closed_folder(p->path))
+		if (faccessat(AT_FDCWD, p->path, R_OK, 0) == 0)         /* looks at modes alone, not at rules that bound this process */
+			log_errorx(about, LOG_CORE, "BH0422", "(%d)%s: access to %s denied: it lies outside of what the children may read, though its "
+				   "mode lets uid %u; name its folder in SandboxPaths, or keep links within the folders of the configuration", err,
+				   strerror(err), p->path, geteuid());
+		else if (closed_folder(p->path))
 			log_errorx(about, LOG_CORE, "BH0422", "(%d)%s: access to %s denied: the folder %s may not be entered by uid %u; "
 				   "chmod o+x %s lets it", err, strerror(err), r->filename, p->path, geteuid(), p->path);
 		else

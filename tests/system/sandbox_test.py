@@ -192,6 +192,10 @@ class Folders(Intruded):
         self.link(s, 'more', s.path('more/file'))
         self.assertEqual(s.get('/').status, 200)
         self.assertEqual(s.get('/more').status, 403)
+        s.logged(r'BH0422: .*/more denied: it lies outside of what the children may read, .*SandboxPaths')
+        os.chmod(s.path('more/file'), 0o600)
+        self.assertEqual(s.get('/more').status, 403)
+        s.logged(r'BH0422: .*/more denied: the file may not be read by uid \d+; chmod o\+r')
 
     def test_restart_that_changes_it_tells_it_once(self):
         s = self.serve(INTRUDER + 'SandboxPaths roots\n')
