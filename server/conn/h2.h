@@ -46,6 +46,7 @@ struct h2 {
 	struct h2_meter meters[H2_KINDS];
 	uint64_t errors;                /* streams that the client broke */
 	bool told;                      /* the log knows why it ends */
+	bool told_slow;                 /* the log knows that it takes nothing of a stream */
 };
 
 /* Where the answer's body comes from, and how it is framed. */

@@ -134,8 +134,10 @@ static void late(struct h2_stream *st)
 		st->h->told = true;
 		h2_goaway(st->h, NGHTTP2_PROTOCOL_ERROR);       /* nothing else can come before the rest of it */
 	} else if (wants_taking(st)) {
-		log_infox(&a->client.about, LOG_HTTP2, "BH0804", "the client took nothing of a stream within Timeout or H2StreamTimeout (%lld s): it is reset",
-			  (long long)(patience(st) / 1000));
+		if (!st->h->told_slow)
+			log_infox(&a->client.about, LOG_HTTP2, "BH0804", "the client took nothing of a stream within Timeout or H2StreamTimeout (%lld s): it is "
+				  "reset, as all of this connection will be that stand still as long", (long long)(patience(st) / 1000));
+		st->h->told_slow = true;
 		h2_abort(st, NGHTTP2_CANCEL);
 	} else if (st->reading && !st->body_done) {
 		h2_refuse_body(st, 408, "its body did not come within the time of RequestReadTimeout or Timeout");

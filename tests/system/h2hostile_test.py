@@ -368,6 +368,15 @@ class Slow(ServerTest):
                 c.sock.close()
             self.assertFalse(waiting)
 
+    def test_many_windows_that_never_open(self):
+        with Client.over(self.s, start=START + settings((INITIAL_WINDOW, 0)) + many(lambda i: get(odd(i), '/stream?n=9'), 50)) as c:
+            for i in range(50):
+                self.assertEqual(code_name(c.response(odd(i)).code), 'CANCEL')
+            self.assertEqual(c.request(101, '/missing', method='HEAD').status, 404)
+            address = '127.0.0.1:%d]' % c.sock.getsockname()[1]
+            self.s.logged(r'(?m)^.*' + re.escape(address) + '.*BH0804')
+            self.assertEqual(len([line for line in self.s.error_log.splitlines() if address in line and 'BH0804' in line]), 1)
+
     def test_answers_that_are_not_read(self):
         """Sockets that take no more are given up after Timeout, and hold little meanwhile."""
         before, opened, clients = memory(self.worker), descriptors(self.worker), []
