@@ -72,12 +72,14 @@ static const struct {
 	{ "socache_memcache", "Memcache", "sessions are shared between machines by SSLSessionTicketKeyFile" },
 	{ "socache_redis", "Redis", "sessions are shared between machines by SSLSessionTicketKeyFile" },
 	{ "example_hooks", "Example", "it is an example for those who write modules" },
+	{ "mpm_event", "", "each child serves many connections without threads: MaxRequestWorkers counts them all, ConnectionsPerChild those of one" },
+	{ "mpm_worker", "", "each child serves many connections without threads: MaxRequestWorkers counts them all, ConnectionsPerChild those of one" },
 	{ "mime_magic", "", "types come from TypesConfig and AddType" },
 	/* of the core, and of Apache on other systems */
 	{ "core", "FancyIndexing", "write IndexOptions FancyIndexing" },
 	{ "core", "Port", "write Listen" },
 	{ "macro", "MacroIgnore", "take it out: what is wrong in a macro is told where it is used" },
-	{ "mpm_event", "ListenTCPDeferAccept", "take it out: a connection that says nothing costs no process here" },
+	{ "core", "ListenTCPDeferAccept", "take it out: a connection that says nothing costs no process here" },
 	{ "core", "RegexDefaultOptions", "write the options into the expressions that need them, as in (?i)name: without the directive $ is the very end" },
 	{ "core", "Protocol", "write Listen 443 https for TLS, and Protocols for HTTP/2" },
 	{ "core", "ScriptInterpreterSource CGIMapExtension UNCList", "of another system: the first line of a program names its interpreter" },
@@ -88,7 +90,7 @@ static const struct {
 };
 /* Names that LoadModule lines give and that are neither here nor above; most are shipped with Apache. */
 static const char shipped[] = "authn_dbd authn_socache authnz_ldap authz_dbd authz_dbm buffer cache_disk cache_socache "
-	"auth_kerb authz_svn data dav_fs dav_lock heartmonitor lbmethod_heartbeat mpm_event mpm_worker proxy_ajp proxy_connect "
+	"auth_kerb authz_svn data dav_fs dav_lock heartmonitor lbmethod_heartbeat proxy_ajp proxy_connect "
 	"proxy_fdpass proxy_http2 ratelimit session_cookie session_crypto slotmem_plain socache_dbm socache_dc systemd gnutls php5 php7 php8 php";
 
 static bool in_list(const char *list, struct text name)
