@@ -179,6 +179,58 @@ class Messages(unittest.TestCase):
         self.assertEqual([number for number, n in collections.Counter(self.entries).items() if n > 1], [])
 
 
+class Limits(unittest.TestCase):
+    """docs/limits.md: its directives against -L, its constants against the sources, its messages against docs/messages.md."""
+    UNITS = {'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30, 's': 1000, '': 1}
+    # Directives whose names sound like a limit, and that bound nothing which clients, programs or tenants could meet.
+    OTHERS = set('''maxsparechildren maxspareservers maxclients maxrequestsperchild threadlimit maxsparethreads threadstacksize maxmemfree sendbuffersize receivebuffersize
+h2maxworkers h2maxworkeridleseconds h2maxdataframelen h2maxheaderblocklen limitxmlrequestbody maxconnectionsperaddressexcept
+sslsessioncachetimeout sslocspresponsertimeout sslstaplingstandardcachetimeout sslstaplingerrorcachetimeout sslstaplingrespondertimeout sslocsprespondertimeout
+authncachetimeout cgidscripttimeout rlimitcpu rlimitmem rlimitnproc proxymaxforwards'''.split())
+
+    @classmethod
+    def setUpClass(cls):
+        cls.text = read('docs/limits.md')
+        cls.rows = [tuple(cell.strip() for cell in line.strip('|').split('|')) for line in cls.text.split('\n') if line.startswith('| ')]
+        cls.rows = [row for row in cls.rows if row[0] not in ('what', '---')]
+
+    def test_there_is_something_to_compare(self):
+        self.assertGreater(len(self.rows), 80)
+        self.assertEqual([row for row in self.rows if len(row) != 4], [])
+
+    def test_directives_agree(self):
+        listed = {d.name: d for d in reversed(listed_directives())}
+        bad = []
+        for what, limit, by, _ in self.rows:
+            if re.fullmatch(r'`\w+`', by):
+                default = listed[by[1:-1]].default if by[1:-1] in listed else None
+                if default is None or limit.replace(' s', '') != default:
+                    bad.append((what, limit, by, default))
+        self.assertEqual(bad, [], '(what, limit, directive, its default in -L)')
+
+    def test_constants_agree(self):
+        bad = []
+        for what, limit, by, _ in self.rows:
+            named = re.fullmatch(r'`([\w/.]+)` `(\w+)`', by)
+            if not named:
+                continue
+            value = re.search(r'^#define %s +(.*?)\s*(?:/\*.*)?$' % named[2], read(named[1]), re.M)
+            number, unit = re.fullmatch(r'(\d+) ?(\w*)', limit).groups()
+            if not value or eval(re.sub(r'\(\w+\)|\bINT64_C|(?<=\d)[uUlL]+', '', value[1])) != int(number) * self.UNITS[unit]:   # pylint: disable=eval-used
+                bad.append((what, limit, by, value and value[1]))
+        self.assertEqual(bad, [], '(what, limit, constant, its value)')
+
+    def test_what_sounds_like_a_limit_is_there(self):
+        names = {by[1:-1].lower() for _, _, by, _ in self.rows if re.fullmatch(r'`\w+`', by)}
+        sounds = {d.name.lower() for d in listed_directives() if re.match(r'Limit|Max|H2Max|\w*(Limit|Timeout)$', d.name)}
+        self.assertGreater(len(sounds), 30)
+        self.assertEqual(sorted(sounds - names - self.OTHERS), [], 'in -L, but not in docs/limits.md')
+
+    def test_messages_are_there(self):
+        known = set(re.findall(r'^### (BH\d{4})\b', read('docs/messages.md'), re.M))
+        self.assertEqual(sorted(set(re.findall(r'BH\d{4}', self.text)) - known), [])
+
+
 class ComingFromApache(unittest.TestCase):
     """docs/upgrade-from-apache.md: its tables against -L, and each row that says 'refused' or 'without effect' against -t."""
     WORDS = ('same', 'better', 'different', 'without effect', 'refused')
