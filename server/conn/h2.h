@@ -120,7 +120,7 @@ static inline struct h2_stream *h2_of(struct stream *s)
 int h2_head_submit(struct h2_stream *st);               /* of the stream's request; without a body its access line goes first */
 void h2_head_continue(struct h2_stream *st);
 int h2_head_interim(struct h2_stream *st, const char *p, size_t n);     /* p..p+n is one of HTTP/1 */
-int h2_head_raw(struct h2_stream *st, const char *p, size_t n);         /* the first bytes of an answer whose head the handler writes itself */
+int h2_head_raw(struct h2_stream *st, const char *p, size_t n);         /* the first bytes of a tunnel, its head among them */
 
 /* h2out.c */
 /* nghttp2's reader of an answer's body. */

@@ -140,7 +140,7 @@ static int read_head(struct h2_stream *st, const char *p, size_t n, struct head_
 	return 0;
 }
 
-/* The first bytes of an answer whose head the handler writes itself: a tunnel's, a program's that speaks HTTP. 0 or -1. */
+/* The first bytes of a tunnel, whose head the handler writes itself: its 101, in however many pieces. 0 or -1. */
 int h2_head_raw(struct h2_stream *st, const char *p, size_t n)
 {
 	struct left *held = &st->held;
@@ -158,12 +158,8 @@ int h2_head_raw(struct h2_stream *st, const char *p, size_t n)
 		return -1;
 	if (!used)
 		return held->n > RESPONSE_HEAD_MOST ? -1 : 0;
-	if (status < 200 && status != 101) {
-		rc = submit_interim(st, &o);
-		held->n -= used;
-		memmove(held->p, held->p + used, held->n);
-		return rc == 0 ? h2_head_raw(st, "", 0) : -1;
-	}
+	if (status != 101)
+		return -1;
 	st->raw = false;
 	st->stream.request->status = status;
 	rc = submit(st, &o, false);

@@ -86,11 +86,6 @@ static int head(struct stream *s)
 	}
 	if (st->h->c->server->o.activity)
 		activity_event(st->h->c->server->o.activity, (uint64_t)loop_now(st->h->c->server->loop), ACTIVITY_RESPONSE, r->status);
-	if (r->raw) {
-		st->raw = true;
-		st->form = H2_BODY;
-		return 0;
-	}
 	st->form = r->no_body || r->length == 0 ? H2_NOTHING : r->length > 0 ? H2_LENGTH : H2_BODY;
 	st->promised = st->form == H2_LENGTH ? (uint64_t)r->length : 0;
 	return st->form == H2_NOTHING ? 0 : h2_head_submit(st);

@@ -83,6 +83,7 @@ bool exchange_repeat(struct exchange *x)
 	if (!repeatable(x))
 		return false;
 	x->repeated = true;
+	x->deaf = false;                        /* that was the connection before */
 	x->state = EXCHANGE_CONNECT;
 	held_free(&x->out);
 	proxy_retry(&x->t);

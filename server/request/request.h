@@ -133,7 +133,7 @@ struct request {
 	time_t modified;                        /* -1 = not known */
 	const char *etag;                       /* with its quotes; NULL = none */
 	bool no_body;                           /* HEAD, 204, 304: fields as for GET, nothing behind them */
-	bool raw;                               /* the head is among the bytes that are written: stream_head sends none, and the connection ends */
+	bool raw;                               /* HTTP/1 alone: the head is among the bytes that are written; stream_head sends none, and the connection ends */
 	bool filtered;                          /* filter_choose was called */
 	struct filter_chain *filters;           /* those that joined; NULL = none */
 	bool head_sent;

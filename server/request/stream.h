@@ -1,5 +1,5 @@
 /*
- * stream.h - from a handler to the client: implemented by conn/h1.c (one at a time) and later conn/h2.c (many).
+ * stream.h - from a handler to the client: implemented by conn/h1.c (one at a time) and conn/h2.c (many).
  *
  * A handler calls response_start(r) (request/response.h), which completes the fields and calls stream_head; then
  * stream_write / stream_file, then stream_end. What is written early is held back so that a head and a small body
