@@ -257,6 +257,19 @@ static void ended(struct h2 *h)
 	}
 }
 
+/* Who sends no more opens no window any more: what waits for that would wait until Timeout. */
+static void give_up_stalled(struct h2 *h)
+{
+	bool shut = nghttp2_session_get_remote_window_size(h->session) <= 0;
+
+	list_each(i, &h->streams) {
+		struct h2_stream *st = list_entry(i, struct h2_stream, item);
+
+		if ((st->out_n > st->out_at || st->file >= 0) && (shut || nghttp2_session_get_stream_remote_window_size(h->session, st->id) <= 0))
+			h2_abort(st, NGHTTP2_CANCEL);
+	}
+}
+
 /* Gives nghttp2 what has come. False: nothing had. */
 static bool receive(struct h2 *h)
 {
@@ -332,6 +345,8 @@ static void run(struct conn *c)
 			moved |= receive(h);
 		if (!c->gone && h2_send(h) < 0)
 			conn_break(c, "its session is broken");
+		if (h->eof)
+			give_up_stalled(h);
 		moved |= !list_empty(&h->ready);
 		if (!moved && !c->gone && !c->again && !c->blocked)
 			moved = flush_filters(h);

@@ -331,7 +331,8 @@ class Slow(ServerTest):
     @classmethod
     def setUpClass(cls):
         cls.s = cls.shared(CONF % 'Timeout 2\nKeepAliveTimeout 60\nRequestReadTimeout handshake=2 header=2-3,MinRate=500 body=2,MinRate=500\n' +
-                           '<VirtualHost *:@PORT2@>\nKeepAliveTimeout 1\n</VirtualHost>\n').start()
+                           '<VirtualHost *:@PORT2@>\nKeepAliveTimeout 1\n</VirtualHost>\n' +
+                           '<VirtualHost *:@PORT3@>\nTimeout 600\n</VirtualHost>\n').start()
         cls.worker = cls.s.role('bulkhead-child')
 
     def tearDown(self):
@@ -393,6 +394,18 @@ class Slow(ServerTest):
         finally:
             for c in clients:
                 c.sock.close()
+
+    def test_gone_with_a_shut_window(self):
+        """A client that has ended its side can open no window any more: nobody waits for that until Timeout."""
+        opened = descriptors(self.worker)
+        for first, path in (settings((INITIAL_WINDOW, 0)), '/stream?n=1000'), (b'', '/stream?n=300000'):
+            with self.subTest(path), Client.over(self.s, start=START + first, port=int(self.s.expand('@PORT3@')), widens=False) as c:
+                c.send(get(1, path) + get(3, '/'))
+                c.until(lambda: c.stream(1).status, 'a head')
+                c.sock.shutdown(socket.SHUT_WR)
+                c.until(lambda: c.eof, 'the connection is over', 100)
+                self.assertEqual(c.stream(1).code, 8)
+        wait_for(lambda: descriptors(self.worker) <= opened + KEPT, 'all descriptors are closed', 60)
 
     def test_idle(self):
         with Client.over(self.s, port=int(self.s.expand('@PORT2@'))) as c:
