@@ -1,11 +1,14 @@
 """Clients that mean harm by how they use a connection: slow ones, small pieces, floods. Others are answered all the while, and memory stays bounded."""
 import select
 import socket
+import time
 
 import h2raw
-from server import ServerTest, wait_for
+from server import SANITIZED, SSL_ON, ServerTest, context, wait_for
+from tlsraw import HANDSHAKE, hello13, record
 
 GET = b'GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n'
+LAST = GET[:-2] + b'Connection: close\r\n\r\n'
 
 
 def memory(pid):
@@ -77,3 +80,143 @@ SetHandler test-echo
         self.tearDown()
         self.assertTrue(self.answered())
         self.s.logged(r'BH0851: .* [1-9]\d* that held up their own request or answer')
+
+
+class Pieces(Case):
+    """One child serves all: whatever one client does, others are answered by it, and its memory stays bounded."""
+    PATIENCE = 90
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = cls.shared('''\
+StartServers 1
+ServerLimit 1
+MaxKeepAliveRequests 0
+LogLevel warn
+<VirtualHost *:@PORT@>
+</VirtualHost>
+<VirtualHost *:@TLS@>
+%s</VirtualHost>
+<Location "/echo">
+SetHandler test-echo
+</Location>
+''' % SSL_ON, {'htdocs/a.txt': 'a', 'htdocs/large.bin': b'x' * (8 << 20)})
+        cls.s.start()
+        cls.worker = cls.s.role('bulkhead-child')
+
+    def setUp(self):
+        super().setUp()
+        self.assertTrue(self.answered())
+        self.before = memory(self.worker)
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual(self.s.workers(), [self.worker], self.s.error_log[-1000:])
+        self.assertTrue(self.answered())
+
+    def grown(self, most):
+        """Has the child at most so many KiB more than before?"""
+        if not SANITIZED:
+            self.assertLess(memory(self.worker) - self.before, most)
+
+    def tls(self, window=None):
+        c = socket.socket()
+        self.open.append(c)
+        c.settimeout(60)
+        if window:
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        c.connect(('127.0.0.1', self.s.tls_port))
+        c = context().wrap_socket(c, server_hostname='localhost')
+        self.open.append(c)
+        return c
+
+    def exchange(self, c, data, each=None):
+        """Sends all of it while whatever comes is read, until the server closes. `each`: now and then."""
+        left, got, at = memoryview(data), [], time.monotonic() + self.PATIENCE
+        c.setblocking(False)
+        while True:
+            self.assertLess(time.monotonic(), at)
+            readable, writable, _ = select.select([c], [c] if left else [], [], 1)
+            if writable:
+                left = left[c.send(left):]
+            if readable:
+                got.append(c.recv(1 << 20))
+                if not got[-1]:
+                    return b''.join(got)
+            if each:
+                each()
+
+    def test_requests_in_one_write(self):
+        n = 2000 if SANITIZED else 20000
+        others = []
+        got = self.exchange(self.connect(), GET * n + LAST, lambda: len(others) < 5 and others.append(self.answered()))
+        self.assertEqual(got.count(b'HTTP/1.1 200 OK\r\n'), n + 1)
+        self.assertEqual(len(others), 5)
+        self.assertNotIn(False, others)
+        self.grown(8 << 10)
+
+    def test_requests_whose_answers_nobody_reads(self):
+        sent = []
+        for _ in range(20):
+            c = self.connect()
+            c.setblocking(False)
+            total = 0
+            try:
+                while total < 64 << 20:
+                    total += c.send(GET * 20000)
+            except BlockingIOError:
+                pass
+            sent.append(total)
+        self.assertTrue(self.answered())
+        self.assertLess(max(sent), 64 << 20)    # it is held up
+        self.grown(20 * 512)
+
+    def test_windows_that_stay_shut(self):
+        for _ in range(40):
+            self.tls(4096).sendall(GET.replace(b'a.txt', b'large.bin'))
+        self.assertTrue(self.answered())
+        self.grown(40 * 256)
+
+    def test_heads_that_never_end(self):
+        for _ in range(100):
+            self.connect(GET[:-2] + b''.join(b'X-%d: %s\r\n' % (i, b'y' * 600) for i in range(90)))
+        for c in self.open:
+            c.settimeout(0)
+            self.assertRaises(BlockingIOError, c.recv, 1)
+        self.assertTrue(self.answered())
+        self.grown(100 * 160)
+
+    def test_chunks_of_a_byte(self):
+        n = 2000 if SANITIZED else 30000
+        head = b'POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
+        for chunk, many in (b'1\r\n~\r\n', n), (b'1;' + b'y' * 4000 + b'\r\n~\r\n', 500):
+            self.assertEqual(self.exchange(self.connect(), head + chunk * many + b'0\r\n\r\n').count(b'~'), many)
+        self.assertTrue(self.answered())
+        self.grown(4 << 10)
+
+    def test_records_of_a_byte(self):
+        c = self.tls()
+        c.sendall(b'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n')
+        for _ in range(2000):
+            c.send(b'~')
+        got = b''
+        while part := c.recv(65536):
+            got += part
+        self.assertEqual(got.count(b'~'), 2000)
+        self.grown(4 << 10)
+
+    def test_handshakes_whose_clients_go_away(self):
+        flight, kept = record(HANDSHAKE, hello13()), self.s.connect(tls=True)
+        lines = self.s.error_log.count('\n')
+        with kept:
+            for i in range(400):
+                c = socket.create_connection(('127.0.0.1', self.s.tls_port), 60)
+                c.sendall(flight)
+                self.open.append(c)
+                if i % 40 == 0:
+                    self.assertEqual(kept.request('/a.txt').status, 200)
+            for c in self.open:
+                c.close()
+            self.assertEqual(kept.request('/a.txt').status, 200)
+        self.assertLess(self.s.error_log.count('\n') - lines, 50)
+        self.grown(400 * 64)
