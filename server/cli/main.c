@@ -312,7 +312,9 @@ int main(int argc, char **argv)
 		check_config(cfg);
 	cli_print_reports(cfg, CLI_ERRORS_AND_WARNINGS);
 	if (cfg->errors) {
-		fprintf(stderr, "bulkhead: not started: %u error%s in the configuration\n", cfg->errors, cfg->errors == 1 ? "" : "s");
+		fprintf(stderr, "bulkhead: %s: %u error%s in the configuration\n",
+			o.control && strcmp(o.control, "start") ? "nothing is done, and a server that runs goes on" : "not started", cfg->errors,
+			cfg->errors == 1 ? "" : "s");
 		return 1;
 	}
 	code = start(&o, cfg);

@@ -193,6 +193,11 @@ class Start(ServerTest):
     def test_stop_works_with_a_spoiled_configuration(self):
         s = self.serve('Header set X-A 1\n')
         s.write('case.conf', 'NoSuchDirective\n')
+        for word in ('graceful', 'restart', 'upgrade'):
+            done = s.run('-k', word)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn('nothing is done, and a server that runs goes on: 1 error in the configuration', done.stdout)
+        self.assertEqual(s.get().headers['x-a'], '1')
         done = s.run('-k', 'stop')
         self.assertEqual(done.returncode, 0, done.stdout)
         wait_for(s.gone, 'it ends')
