@@ -128,9 +128,11 @@ static int set_alias(struct conf_call *call, void *config, int argc, char **argv
 			conf_warn(call, "end both in a slash, or neither", "%s ends in a slash, %s does not: %sx would be %sx",
 				  argv[0], argv[1], argv[0], argv[1]);
 		for (const struct rule *o = h->aliases.first; o; o = o->next)
-			if (o->prefix && strcmp(o->prefix, r->prefix) == 0)
+			if (o->prefix && strcmp(o->prefix, r->prefix) == 0) {
 				conf_warn(call, "remove one of the two", "%s is already led elsewhere by %s in %s:%u, which wins",
 					  argv[0], o->directive, o->pos.file ? o->pos.file : "-", o->pos.line);
+				break;
+			}
 	}
 	rules_append(&h->aliases, r);
 	return 0;

@@ -11,12 +11,11 @@ import socket
 import ssl
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
 from email.utils import parsedate_to_datetime
 
-from server import BIN, SANITIZED, Server, ServerTest, alive, children_of, context, needs_root, process_name, status_of, wait_for, SSL_ON
+from server import BIN, SANITIZED, ServerTest, alive, children_of, context, needs_root, status_of, wait_for, SSL_ON
 
 PRELOAD = os.path.join(os.path.dirname(BIN), 'fault/preload.so')
 NAMES = ('pid', 'spared', 'failing', 'seen', 'failed', 'wall', 'accepts', 'accept_error', 'forks')
@@ -253,6 +252,21 @@ class Limits(ServerTest):
         self.assertEqual(s.get('/', tls=True).status, 200)
         os.kill(s.pid, signal.SIGUSR1)
         s.logged('BH0102')
+        self.assertEqual(s.get('/', tls=True).status, 200)
+
+    def test_no_memory_for_a_restart(self):
+        """The check meets the limit first: the restart is refused, and a child is replaced all the same."""
+        s = self.serve(TWO + LOGS + '<VirtualHost 127.0.0.1:@TLS@>\nServerName localhost\n' + SSL_ON + '</VirtualHost>\n')
+        children = wait_for(lambda: len(s.workers()) == 2 and s.workers(), 'two children')
+        before = resource.prlimit(s.pid, resource.RLIMIT_AS)
+        resource.prlimit(s.pid, resource.RLIMIT_AS, (int(status_of(s.pid)['VmSize'].split()[0]) * 1024, before[1]))
+        s.write('case.conf', s.read('case.conf') + ''.join('Alias "/%s/%d" "@DIR@/htdocs"\n' % ('x' * 200, n) for n in range(3000)))
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0154: the configuration is refused: the server goes on')
+        self.assertEqual(s.workers(), children)
+        resource.prlimit(s.pid, resource.RLIMIT_AS, before)
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102', 60)
         self.assertEqual(s.get('/', tls=True).status, 200)
 
     def test_log_that_reaches_its_limit(self):
