@@ -228,6 +228,7 @@ class Descriptors(Faulty):
 LOGS = 'LogLevel notice\nCustomLog "@DIR@/logs/access" "%U%q %>s"\n'
 
 
+@unittest.skipIf(SANITIZED, 'the sanitizers want more than any limit')
 class Limits(ServerTest):
     """RLIMIT_*, as a service manager or a shell sets them."""
 
@@ -381,6 +382,7 @@ class Disks(ServerTest):
         self.assertEqual(s.get('/?3').status, 200)
         wait_for(lambda: '?3 200' in s.read('logs/access'), 'its line')
 
+    @unittest.skipIf(SANITIZED, 'the sanitizers report crashes themselves')
     def test_no_room_for_reports_and_cores(self):
         s, apart = self.private('mkdir "$1/crash"; mount -t tmpfs -o size=64k none "$1/crash"; head -c 70000 /dev/zero >"$1/crash/filler"; chown www-data "$1/crash"',
                                 TWO + LOGS + '<Location "/fault">\nSetHandler test-fault\n</Location>\n')
