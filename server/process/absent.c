@@ -37,7 +37,7 @@ static const struct {
 	{ "auth_gssapi", "Gss Krb AuthKerb", "Kerberos does not exist here: use passwords or certificates of clients (SSLVerifyClient)" },
 	{ "dav_svn", "SVN AuthzSVN", "Subversion is not served from here" },
 	/* of Apache */
-	{ "dav", "Dav", "WebDAV does not exist here" },
+	{ "dav", "Dav", "WebDAV does not exist here: put a server made for it behind ProxyPass" },
 	{ "ldap", "LDAP AuthLDAP", "LDAP does not exist here: use AuthUserFile and AuthGroupFile, or certificates of clients (SSLVerifyClient)" },
 	{ "file_cache", "MMapFile CacheFile", "files are not cached by name here: KeepFilesOpen keeps those that are asked for" },
 	{ "cache", "Cache Socache", "mod_cache does not exist here: let the server behind keep its answers, or put a cache between" },
