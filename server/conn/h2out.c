@@ -462,6 +462,21 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 	return 0;
 }
 
+/* Without its head nothing of an answer can be sent, and nghttp2 leaves the stream open. An interim one is no more than missing. */
+static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
+{
+	struct h2_stream *st = frame->hd.type == NGHTTP2_HEADERS ? stream_of(session, frame->hd.stream_id) : NULL;
+
+	(void)user;
+	if (!st || (frame->headers.nvlen && *frame->headers.nva->value == '1'))
+		return 0;
+	if (error == NGHTTP2_ERR_FRAME_SIZE_ERROR)
+		log_errorx(&st->asker.client.about, LOG_HTTP2, "BH0807", "%s: the head of its answer is longer than H2MaxHeaderBlockLen (64 KiB where that does not say) allows: "
+			   "the stream is reset", st->stream.request && st->stream.request->path ? st->stream.request->path : "a request");
+	h2_abort(st, NGHTTP2_INTERNAL_ERROR);
+	return 0;
+}
+
 void h2_sender_set(nghttp2_session_callbacks *cb)
 {
 	nghttp2_session_callbacks_set_send_callback(cb, put);
@@ -469,6 +484,7 @@ void h2_sender_set(nghttp2_session_callbacks *cb)
 	nghttp2_session_callbacks_set_data_source_read_length_callback(cb, frame_size);
 	nghttp2_session_callbacks_set_select_padding_callback(cb, pad);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
 }
 
 int h2_send(struct h2 *h)

@@ -31,6 +31,15 @@ ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"
 <VirtualHost 127.0.0.1:@PORT2@>
     Protocols http/1.1
 </VirtualHost>
+<VirtualHost 127.0.0.1:@PORT3@>
+    H2MaxHeaderBlockLen 1000
+    Timeout 600
+    H2EarlyHints On
+    H2EarlyHint X-Long "''' + 2000 * 'a' + '''"
+    <Location /a.txt>
+        Header set X-Long "''' + 2000 * 'a' + '''"
+    </Location>
+</VirtualHost>
 <VirtualHost 127.0.0.1:@TLS@>
 ''' + SSL_ON + '''\
 </VirtualHost>
@@ -167,6 +176,14 @@ class Http2(ServerTest):
         self.assertRegex(answer, r'^HTTP/2 103 \r\nlink: </a.css>;rel=preload;as=style\r\n\r\nHTTP/2 200 ')
         self.assertNotIn('103', curl('--http2', '-i', self.url('/')).decode().split('\r\n')[0])
         self.assertRegex(curl('--http1.1', '-i', self.url('/hint/')).decode(), r'^HTTP/1.1 200 ')
+
+    def test_heads_that_are_too_long(self):
+        url = ('--http2-prior-knowledge', self.url('/a.txt', 'PORT3'))
+        done = subprocess.run(['curl', '-sS', '--max-time', '100', *url], capture_output=True, text=True)
+        self.assertIn('INTERNAL_ERROR', done.stderr)                # not a wait until Timeout
+        self.server.logged('BH0807: /a.txt: ')
+        answer = curl('-i', '--http2-prior-knowledge', self.url('/hint/', 'PORT3')).decode()
+        self.assertRegex(answer, r'^HTTP/2 200 ')                   # a hint is no more than missing
 
     def test_log_lines(self):
         curl('--http2', self.url('/a.txt?logged'))
