@@ -15,7 +15,7 @@
 #include "request/phases.h"
 #include "request/response.h"
 
-#define LIST_MOST (4 * (size_t)STREAM_HEAD_MOST)        /* behind it no field is looked at: a few bytes of HPACK can name long ones again and again */
+#define LIST_MOST ((size_t)256 << 10)   /* behind it no field is looked at: a few bytes of HPACK can name long ones again and again */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
