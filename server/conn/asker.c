@@ -1,6 +1,6 @@
 /*
- * asker.c - what a request and its answer have in common in HTTP/1 and HTTP/2: who asks, its memory, its methods, the end of its handlers,
- * its access lines. Runs in the children.
+ * asker.c - what a request and its answer have in common in HTTP/1 and HTTP/2: who asks, its memory, its methods, its access
+ * lines. Runs in the children.
  */
 #include "conn/internal.h"
 
@@ -62,17 +62,6 @@ bool asker_method(const struct conn_settings *set, const struct request *r)
 	for (const struct method_name *m = set->methods; m && !found; m = m->next)
 		found = text_is(r->method, m->name);
 	return found;
-}
-
-void asker_over(struct request *r, enum handler_end how)
-{
-	for (; r; r = r->original) {
-		if (!r->begun || !r->begun->ended)
-			continue;
-		if (r->handler != r->begun)
-			r->handler_data = r->begun_data;
-		r->begun->ended(r, how);
-	}
 }
 
 int64_t asker_read_limit(const struct asker *a, int64_t began, int64_t heard, uint64_t bytes, int64_t low, int64_t high, int64_t rate)

@@ -259,7 +259,7 @@ static void next_request(struct h1 *h, enum handler_end how)
 	struct conn *c = h->c;
 
 	filter_over(&h->stream);
-	asker_over(h->stream.request, how);
+	phases_over(h->stream.request, how);
 	chans_close(&c->own);
 	h1_close_file(h);
 	if (how == HANDLER_ABORTED) {
@@ -519,7 +519,7 @@ static void over(struct conn *c)
 		if (h->stream.request->waits)
 			h->stream.request->status = 403;        /* for the log: nothing was granted */
 		filter_over(&h->stream);
-		asker_over(h->stream.request, HANDLER_ABORTED);
+		phases_over(h->stream.request, HANDLER_ABORTED);
 		h1_log(h);
 	}
 	h1_close_file(h);

@@ -89,7 +89,7 @@ static void finish(struct h2_stream *st)
 		if (r->waits)
 			r->status = 403;        /* for the log: nothing was granted */
 		filter_over(&st->stream);
-		asker_over(r, how);
+		phases_over(r, how);
 		h2_log(st);
 	}
 	asker_forget(&st->asker, true);

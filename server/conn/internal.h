@@ -368,8 +368,6 @@ void asker_init(struct asker *a, struct conn *c);
 void asker_forget(struct asker *a, bool all);
 /* Writes the access lines of r. */
 void asker_log(struct conn *c, struct request *r, bool aborted);
-/* Tells each handler that was started, whatever took its place since: an error page, or a redirect inside the server. */
-void asker_over(struct request *r, enum handler_end how);
 /* Whether the method is one that HttpProtocolOptions lets through. */
 bool asker_method(const struct conn_settings *set, const struct request *r);
 /*

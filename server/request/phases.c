@@ -330,6 +330,17 @@ static unsigned start(struct request *r)
 	return PHASE_ANSWERED;
 }
 
+void phases_over(struct request *r, enum handler_end how)
+{
+	for (; r; r = r->original) {
+		if (!r->begun || !r->begun->ended)
+			continue;
+		if (r->handler != r->begun)
+			r->handler_data = r->begun_data;
+		r->begun->ended(r, how);
+	}
+}
+
 void phases_start(struct request *r, bool chosen)
 {
 	const struct action *action = chosen ? NULL : actions_find(r);

@@ -4,6 +4,7 @@
 #ifndef BULKHEAD_REQUEST_PHASES_H
 #define BULKHEAD_REQUEST_PHASES_H
 
+#include "request/handler.h"
 #include "request/request.h"
 
 /*
@@ -47,6 +48,8 @@ struct request *phases_lookup(struct request *r, const char *path, const char *q
 struct request *phases_beside(struct request *r);
 /* Starts the handler of what was looked up, or the program that Action names in its place (not where it is `chosen`): for subrequest.c. */
 void phases_start(struct request *r, bool chosen);
+/* Its end: tells each handler that was started, whatever took its place since, an error page or a redirect inside the server. */
+void phases_over(struct request *r, enum handler_end how);
 /* r becomes what was looked up, its open file too; as Apache's fast redirects. Its method, body and fields stay. */
 void phases_adopt(struct request *r, struct request *sub);
 /* For phases.c and redirect.c: the phases from one on; the answer to a status, but for look-ups. What the last phase said. */

@@ -238,25 +238,13 @@ struct subrequest *subrequest_start(struct request *sub, bool chosen)
 	return run;
 }
 
-/* Each handler that was started, also one that an internal redirect has put aside. */
-static void tell_handlers(struct request *r, enum handler_end how)
-{
-	for (; r; r = r->original) {
-		if (!r->begun || !r->begun->ended)
-			continue;
-		if (r->handler != r->begun)
-			r->handler_data = r->begun_data;
-		r->begun->ended(r, how);
-	}
-}
-
 void subrequest_close(struct subrequest *run)
 {
 	if (!run)
 		return;
 	run->failed |= !run->ended;
 	filter_over(run->stream);
-	tell_handlers(run->stream->request, run->failed ? HANDLER_ABORTED : HANDLER_DONE);
+	phases_over(run->stream->request, run->failed ? HANDLER_ABORTED : HANDLER_DONE);
 	close_file(run);
 	for (struct request *r = run->stream->request; r; r = r->original)
 		request_close(r);
