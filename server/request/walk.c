@@ -300,7 +300,7 @@ static unsigned refuse(struct request *r, struct plan *p, int err)
 		return 0;
 	case EACCES:
 		r->refused = "Permission denied";
-		if (faccessat(AT_FDCWD, p->path, R_OK, 0) == 0)         /* looks at modes alone, not at rules that bound this process */
+		if (faccessat(AT_FDCWD, p->path, R_OK, AT_EACCESS) == 0)        /* looks at modes alone, not at rules that bound this process */
 			log_errorx(about, LOG_CORE, "BH0422", "(%d)%s: access to %s denied: it lies outside of what the children may read, though its "
 				   "mode lets uid %u; name its folder in SandboxPaths, or keep links within the folders of the configuration", err,
 				   strerror(err), p->path, geteuid());
