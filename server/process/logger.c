@@ -37,6 +37,7 @@ struct known {
 static struct {
 	pid_t pid;
 	int control;
+	unsigned unheard;               /* TOLDs that it has not answered */
 	int64_t born;
 	bool stopping;
 	struct policy_backoff backoff;
@@ -69,6 +70,12 @@ static int say_targets(uint32_t generation, const struct log_targets *t, unsigne
 		snprintf(m.names[i], LOGGER_NAME, "%s", at->name);
 	}
 	return say(LOGGER_TARGETS, &m, sizeof m, fds, n);
+}
+
+static void say_told(void)
+{
+	if (logger.control >= 0 && say(LOGGER_TOLD, NULL, 0, NULL, 0) == 0)
+		logger.unheard++;
 }
 
 static int say_table(uint32_t generation, const struct log_targets *t)
@@ -115,8 +122,10 @@ int logger_start(const struct config *cfg, struct err *e)
 		return err_sys(e, "the logger cannot be forked");
 	}
 	logger.control = fd[0];
+	logger.unheard = 0;
 	for (int i = 0; i < LOGGER_TABLES; i++)
 		say_known(&logger.tables[i]);
+	say_told();
 	eventfd_write(shared.log_wake, 1);
 	return 0;
 }
@@ -207,9 +216,9 @@ int logger_table(uint32_t generation, const struct log_targets *t)
 	return 0;
 }
 
-bool logger_settled(int64_t now)
+bool logger_settled(void)
 {
-	return logger.pid && now - logger.born >= 1000;
+	return logger.pid && !logger.unheard;
 }
 
 void logger_retarget(uint32_t generation, unsigned target)
@@ -218,6 +227,7 @@ void logger_retarget(uint32_t generation, unsigned target)
 
 	if (k && target < k->targets->n)
 		say_targets(generation, k->targets, target, 1, false);
+	say_told();
 	eventfd_write(shared.log_wake, 1);
 }
 
@@ -241,31 +251,43 @@ void logger_drop(uint32_t generation)
 
 int logger_fd(void)
 {
+	if (logger.unheard)
+		return logger.control;
 	for (int i = 0; i < LOGGER_TABLES; i++)
 		if (logger.tables[i].dropped)
 			return logger.control;
 	return -1;
 }
 
-/* What the logger says: the last lines of a generation are written. */
+/* The last lines of a generation are written: one that has been given up, where it is no longer known. */
+static bool drained(const struct ipc_message *m)
+{
+	uint32_t generation;
+	struct known *k;
+
+	memcpy(&generation, m->data, sizeof generation);
+	k = find(generation);
+	if (k && !k->dropped)
+		return false;
+	if (k)
+		let_go(k);
+	return true;
+}
+
+/* What the logger says. */
 static void hear(void)
 {
 	static struct ipc_message m;
-	uint32_t generation;
 	int rc;
 
 	while (logger_fd() >= 0) {
-		struct known *k = NULL;
-
 		rc = ipc_recv_wait(logger.control, &m, 0);
 		if (rc < 0 && errno != EBADMSG)
 			return;
-		if (rc > 0 && ipc_is(&m, LOGGER_DRAINED, sizeof generation, sizeof generation)) {
-			memcpy(&generation, m.data, sizeof generation);
-			k = find(generation);
-		}
-		if (k && k->dropped) {
-			let_go(k);
+		if (rc > 0 && ipc_is(&m, LOGGER_DRAINED, sizeof(uint32_t), sizeof(uint32_t)) && drained(&m))
+			continue;
+		if (rc > 0 && ipc_is(&m, LOGGER_HEARD, 0, 0) && logger.unheard) {
+			logger.unheard--;
 			continue;
 		}
 		/* The end of a dying one is noticed by its parent; one that says anything else is broken. */
@@ -289,6 +311,7 @@ bool logger_reaped(pid_t pid, int status, int64_t now)
 	if (logger.control >= 0)
 		close(logger.control);
 	logger.control = -1;
+	logger.unheard = 0;
 	if (logger.stopping)
 		return true;
 	how = slots_class(status, false);

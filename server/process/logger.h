@@ -21,8 +21,8 @@ int logger_start(const struct config *cfg, struct err *e);
  * with errno: too many generations live.
  */
 int logger_table(uint32_t generation, const struct log_targets *t);
-/* It lives, and has had time to hear all that it was told at its begin. */
-bool logger_settled(int64_t now);
+/* It lives, and has said that it knows each target as it is now: nothing is being written to a file before. */
+bool logger_settled(void);
 /*
  * One target of that table has another descriptor now: a program was started anew, or a file is followed by the next; the file
  * before (`previous`) is told to a successor first, which mends what was being written there.

@@ -3,10 +3,11 @@
  * drains the rings into them.
  *
  * No line is lost or written twice when it is killed: before each write it notes in the shared journal which lines of
- * which ring go where, the file's size and the offset of the open file description, which its successor shares. After a
- * death the successor compares: an offset that did not move = nothing was written; moved by the whole = all was; moved
- * by less = the kill cut the write in two: the piece is cut off and the lines are written anew. For programs behind
- * pipes nothing tells, so that a kill there may write some lines twice.
+ * which ring go where, at which place of the file, and the offset of the open file description, which its successor shares.
+ * After a death the successor compares: an offset that did not move = nothing was written; moved by the whole = all was;
+ * moved by less = the kill cut the write in two: the piece is cut off and the lines are written anew. A kill within that leaves
+ * what the next one reads rightly. For programs behind pipes nothing tells, so that a kill there may write some lines twice.
+ * Nothing of this, and no line, is touched before the master has told all tables (LOGGER_TOLD).
  */
 #include "process/logwriter.h"
 
@@ -40,6 +41,7 @@ struct target {
 	int fd;
 	uint32_t kind;
 	bool file;                      /* a regular file: has a size */
+	bool append;                    /* … and is written at its end, wherever its offset is */
 	bool stuck;                     /* could not be written: said once */
 	int64_t most;                   /* bytes after which a file is written no further; 0 = no bound */
 	int64_t since;                  /* when that began */
@@ -56,6 +58,8 @@ struct table {
 static struct table tables[LOGGER_TABLES];
 static struct ipc_message message;
 static int control;
+static bool told;                       /* the master has told all tables that there are */
+static unsigned unanswered;             /* LOGGER_TOLDs that the master has no answer to yet */
 static bool last_round;                 /* what cannot be written now is lost */
 static bool retry;                      /* some line could not be written: look again soon */
 static bool recovered;                  /* what a predecessor was writing is settled */
@@ -161,6 +165,7 @@ static void new_targets(void)
 		at->kind = m.kinds[i];
 		at->most = m.most[i];
 		at->file = fstat(at->fd, &st) == 0 && S_ISREG(st.st_mode);
+		at->append = fcntl(at->fd, F_GETFL) & O_APPEND;
 		memcpy(at->name, m.names[i], LOGGER_NAME - 1);
 	}
 	message.nfds = 0;
@@ -168,17 +173,20 @@ static void new_targets(void)
 		newest = t->generation;
 }
 
-/* Whether the master has told all of its tables: it does so in several messages, and lines without target are lost. */
+/*
+ * Whether the master has told all of its tables: it does so in several messages, and lines without target are lost. One that is
+ * gone will tell no more.
+ */
 static bool all_told(void)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-		if (tables[i].told < tables[i].n)
+		if (control >= 0 && tables[i].told < tables[i].n)
 			return false;
 		any |= tables[i].n > 0;
 	}
-	return any;
+	return any && (told || control < 0);
 }
 
 /* All that the master has said until now. */
@@ -214,6 +222,9 @@ static void from_master(void)
 			struct table *t = find_table(generation);
 			if (t)
 				t->dropping = true;
+		} else if (message.head.type == LOGGER_TOLD && message.len == 0) {
+			told = true;
+			unanswered++;
 		} else {
 			misheard("a message of no known kind");
 		}
@@ -248,12 +259,19 @@ static int64_t file_size(const struct target *t)
 	return t->file && fstat(t->fd, &st) == 0 ? st.st_size : -1;
 }
 
-/* Cuts a piece of a batch off again, unless something of another writer stands behind it. */
-static bool cut_off(const struct target *t, int64_t size, uint64_t piece)
+/*
+ * Cuts the piece of a batch that stands at `start` off again, unless something of another writer stands behind it. Then puts the
+ * offset back: from there on the file looks as if nothing had been written, and before, its size tells that it has been cut.
+ */
+static bool cut_off(const struct target *t, int64_t start, int64_t piece, int64_t offset)
 {
-	return size >= 0 && file_size(t) == size + (int64_t)piece && ftruncate(t->fd, size) == 0;
+	int64_t size = file_size(t);
+
+	return start >= 0 && piece >= 0 && (size == start || (size == start + piece && ftruncate(t->fd, start) == 0)) &&
+	       lseek(t->fd, offset, SEEK_SET) == offset;
 }
 
+/* A write that appends minds no offset and leaves the file's end there: from 0 it moves even if somebody empties the file. */
 static void note(const struct batch *b, const struct target *t)
 {
 	struct shared_journal *j = shared_journal();
@@ -264,16 +282,22 @@ static void note(const struct batch *b, const struct target *t)
 	j->target = b->target;
 	j->upto = b->upto;
 	j->bytes = b->bytes;
-	j->size = t->file && fstat(t->fd, &st) == 0 ? st.st_size : -1;
-	j->inode = j->size >= 0 ? st.st_ino : 0;
-	j->device = j->size >= 0 ? st.st_dev : 0;
-	j->offset = t->file ? lseek(t->fd, 0, SEEK_CUR) : 0;
+	j->offset = t->file ? lseek(t->fd, 0, t->append ? SEEK_SET : SEEK_CUR) : -1;
+	if (j->offset >= 0 && fstat(t->fd, &st) == 0) {
+		j->start = t->append ? st.st_size : j->offset;
+		j->inode = st.st_ino;
+		j->device = st.st_dev;
+	} else {
+		j->start = -1;
+	}
 	atomic_store_explicit(&j->busy, 1, memory_order_release);
 }
 
 static void unnote(void)
 {
 	atomic_store_explicit(&shared_journal()->busy, 0, memory_order_release);
+	/* The next note begins only after it, in whatever order the compiler would like to store. */
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* Drops `done` bytes from the front of the list. */
@@ -330,11 +354,11 @@ static void unstuck(struct target *t)
 /* 0 = written or given up, -1 = stays in the ring. */
 static int write_batch(struct batch *b, struct target *t)
 {
-	int64_t size = t->file ? file_size(t) : -1;
+	const struct shared_journal *j = shared_journal();
 	size_t done = 0;
 	int first = 0;
 
-	if (t->most && size >= t->most)         /* ScriptLogLength: given up without a word, as in Apache */
+	if (t->most && file_size(t) >= t->most)         /* ScriptLogLength: given up without a word, as in Apache */
 		return 0;
 	note(b, t);
 	while (done < b->bytes) {
@@ -345,7 +369,7 @@ static int write_batch(struct batch *b, struct target *t)
 			continue;
 		if (n < 0) {
 			/* What is half written is taken back where that is possible; a pipe has it: the rest is lost with it. */
-			if (done == 0 || cut_off(t, size, done)) {
+			if (done == 0 || cut_off(t, j->start, (int64_t)done, j->offset)) {
 				unnote();
 				if (!stuck(t, saved))
 					return -1;
@@ -449,26 +473,31 @@ static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 	return true;
 }
 
-/* The master keeps the table of a dropped generation until it hears this. False: later. */
-static bool tell_drained(uint32_t generation)
+/* False: later. */
+static bool tell(uint32_t type, const void *data, size_t len)
 {
-	return control < 0 || ipc_send(control, LOGGER_DRAINED, 0, &generation, sizeof generation, NULL, 0) == 0 || errno != EAGAIN;
+	return control < 0 || ipc_send(control, type, 0, data, len, NULL, 0) == 0 || errno != EAGAIN;
 }
 
 /* Whether any line was there. */
 static bool drain_all(enum ring_reader how)
 {
 	unsigned n = atomic_load_explicit(&shared_head()->used, memory_order_acquire);
+	uint32_t ending[LOGGER_TABLES];
 	bool all = true, any = false;
 
+	/* One that is dropped while this looks may have lines in rings that were looked at before. */
+	for (size_t i = 0; i < LOGGER_TABLES; i++)
+		ending[i] = tables[i].dropping ? tables[i].generation : 0;
 	retry = false;
 	if (n > shared.nslots)
 		n = shared.nslots;
 	for (unsigned i = 0; i < n; i++)
 		all &= drain_ring(i, how, &any);
 	/* No process writes for a generation that is dropped; once all rings were seen empty, nothing of it is left. */
-	for (size_t i = 0; all && i < sizeof tables / sizeof *tables; i++)
-		if (tables[i].dropping && tell_drained(tables[i].generation))
+	for (size_t i = 0; all && i < LOGGER_TABLES; i++)
+		if (tables[i].dropping && tables[i].generation == ending[i] &&
+		    tell(LOGGER_DRAINED, &tables[i].generation, sizeof tables[i].generation))
 			free_table(&tables[i]);
 	return any;
 }
@@ -486,16 +515,15 @@ static void recover(bool last)
 	if (!j.busy)
 		return;
 	t = j.slot < shared.nslots ? target_of(&b) : NULL;
-	if (t && t->file && j.size >= 0 && (fstat(t->fd, &st) < 0 || st.st_ino != j.inode || st.st_dev != j.device))
+	if (t && t->file && j.start >= 0 && (fstat(t->fd, &st) < 0 || st.st_ino != j.inode || st.st_dev != j.device))
 		t = NULL;
 	if (!t && !last)
 		return;
-	if (t && t->file && j.size >= 0 && (now = lseek(t->fd, 0, SEEK_CUR)) != j.offset) {
+	if (t && t->file && j.start >= 0 && (now = lseek(t->fd, 0, SEEK_CUR)) != j.offset) {
 		shared_slot(j.slot, &s);
-		if (now - j.size >= (int64_t)j.bytes || !cut_off(t, j.size, (uint64_t)(now - j.size))) {
-			if (ring_tail(s.ring) < j.upto)
-				ring_taken(s.ring, j.upto);
-		}
+		/* Given back already: there was only the note to take away. */
+		if (ring_tail(s.ring) < j.upto && (now - j.start >= (int64_t)j.bytes || !cut_off(t, j.start, now - j.start, j.offset)))
+			ring_taken(s.ring, j.upto);
 	}
 	unnote();
 }
@@ -525,6 +553,8 @@ static void serve(const struct log_packet *packet)
 			recover(true);
 			recovered = true;
 		}
+		while (unanswered && !shared_journal()->busy && tell(LOGGER_HEARD, NULL, 0))
+			unanswered--;
 		/* While lines come they are fetched now and then, many at a time; sleep only after a look that found none. */
 		busy = all_told() && (drain_all(RING_PACED) || drain_all(RING_ASLEEP));
 		if (control < 0 && end == INT64_MAX)

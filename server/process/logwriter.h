@@ -16,8 +16,10 @@
 /*
  * A generation's targets: how many, then their descriptors in several messages. One target alone: it has another. DROP:
  * that generation has ended; answered by DRAINED once its last lines are written. Both hold the generation's number.
+ * TOLD: that is all. A new logger touches no line before it: it would not know where those of a table still to come belong.
+ * Answered by HEARD, once what a predecessor left half done is mended. Both hold nothing.
  */
-enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP, LOGGER_DRAINED };
+enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP, LOGGER_DRAINED, LOGGER_TOLD, LOGGER_HEARD };
 struct logger_table {
 	uint32_t generation, n;
 };

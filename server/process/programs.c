@@ -119,8 +119,8 @@ static bool rotate(struct programs *p, unsigned i, int64_t now)
 	char text[1024];
 	int rc;
 
-	/* One that has just begun may not have heard yet what its predecessor was writing to: one file before is kept, not two. */
-	if (!logger_settled(now)) {
+	/* One that has not heard yet may be writing, or mending, what was written to the file before: one such is kept, not two. */
+	if (!logger_settled()) {
 		p->at[i].look = now + 200;
 		return false;
 	}

@@ -46,9 +46,9 @@ struct shared_journal {
 	_Atomic uint32_t busy;
 	uint32_t slot, generation, target;
 	uint64_t upto;                  /* the ring's position behind the lines being written */
-	uint64_t bytes, done;           /* their length; what is written of it for sure */
-	int64_t size;                   /* of the file before the write; -1: not a file */
-	int64_t offset;                 /* of the open file description before the write */
+	uint64_t bytes;                 /* their length */
+	int64_t start;                  /* where in the file the write begins; -1: not a file */
+	int64_t offset;                 /* of the open file description before the write, which any write changes */
 	uint64_t inode, device;         /* of the file: a target goes from one to the next */
 };
 struct shared_slot {
