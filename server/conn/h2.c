@@ -308,6 +308,14 @@ static void drain(struct conn *c)
 		conn_break(c, "out of memory");
 }
 
+/* A request that is on its way is not lost: GOAWAY tells the client that it may come again. */
+static void dismiss(struct conn *c)
+{
+	if (!c->h2->over)
+		h2_goaway(c->h2, NGHTTP2_NO_ERROR);
+	c->lingers = false;
+}
+
 static void drain_on(struct h2 *h)
 {
 	if (h->drain != H2_NOTICED || loop_now(h->c->server->loop) < h->drain_at || h->over)
@@ -393,5 +401,5 @@ static void over(struct conn *c)
 }
 
 const struct speech h2_speech = {
-	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .held_up = h2_held_up, .end = over,
+	.run = run, .timeout = h2_timeout, .due = h2_due, .reads = reads, .note = note, .wake = wake, .drain = drain, .dismiss = dismiss, .held_up = h2_held_up, .end = over,
 };

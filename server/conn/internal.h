@@ -117,6 +117,7 @@ struct speech {
 	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
 	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
 	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
+	void (*dismiss)(struct conn *c);                /* it idles, and its place is needed now; a turn follows. NULL: conn_bye */
 	int64_t (*held_up)(const struct conn *c);       /* since when (ms) its client alone holds up what is under way, though the socket takes bytes; 0: it does not */
 	void (*end)(struct conn *c);                    /* the connection goes: whatever is under way is given up */
 };

@@ -100,8 +100,8 @@ static void let_go(struct conn *c, enum kind kind)
 		conn_cut(c);
 		return;
 	}
-	if (c->speech->drain)
-		c->speech->drain(c);
+	if (c->speech->dismiss)
+		c->speech->dismiss(c);
 	else
 		conn_bye(c);
 	conn_turn(c);

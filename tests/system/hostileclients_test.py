@@ -51,6 +51,7 @@ ServerLimit 1
 ConnectionsPerChild 16
 MaxRequestWorkers 16
 Timeout 600
+KeepAliveTimeout 300
 RequestReadTimeout handshake=300 header=300 body=300,MinRate=500
 <Location "/echo">
 SetHandler test-echo
@@ -80,6 +81,43 @@ SetHandler test-echo
         self.tearDown()
         self.assertTrue(self.answered())
         self.s.logged(r'BH0851: .* [1-9]\d* that held up their own request or answer')
+
+
+class Idle(Case):
+    """Every connection that there may be is one of HTTP/2 that idles."""
+    @classmethod
+    def setUpClass(cls):
+        cls.s = cls.shared('''\
+Protocols h2c http/1.1
+StartServers 1
+ServerLimit 1
+ConnectionsPerChild 16
+MaxRequestWorkers 16
+KeepAliveTimeout 300
+''', {'htdocs/a.txt': 'a'})
+        cls.s.start()
+
+    def test_as_many_as_are_needed_give_way_at_once(self):
+        """None keeps its place for a moment longer, so that others need not go, too."""
+        idle = [self.connect(h2raw.START + h2raw.headers(1, h2raw.block(h2raw.request_fields('/a.txt')))) for _ in range(20)]
+        self.assertTrue(self.answered())
+        self.assertLess(sum(self.ended(c) for c in idle), 14)
+
+    def ended(self, c):
+        """Has the server said GOAWAY, or closed?"""
+        got = b''
+        c.setblocking(False)
+        try:
+            while part := c.recv(65536):
+                got += part
+        except BlockingIOError:
+            pass
+        at = 0
+        while at + 9 <= len(got):
+            if got[at + 3] == h2raw.GOAWAY:
+                return True
+            at += 9 + int.from_bytes(got[at:at + 3], 'big')
+        return False
 
 
 class Pieces(Case):
