@@ -246,6 +246,7 @@ class Limits(ServerTest):
                 self.assertIn(why, s.output)
                 self.assertIsNone(s.read_pid())
 
+    @needs_root     # others count their processes, and have more than one
     def test_little_is_enough(self):
         s = self.start_with('--memlock=0', '--nproc=1', '--stack=131072', '--sigpending=0', '--msgqueue=0', '--locks=0', '--core=0', '--nofile=64',
                             conf='StartServers 2\n<VirtualHost 127.0.0.1:@TLS@>\nServerName localhost\n' + SSL_ON + '</VirtualHost>\n')
