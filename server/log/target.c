@@ -172,6 +172,18 @@ static void exec_program(const char *command)
 		execv(argv[0], argv);
 }
 
+/* A file with an offset of its own: that of the logger's must tell of the logger's writes alone. */
+static int open_aside(int fd)
+{
+	char path[64];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+}
+
 /*
  * Its input are the lines; what it says itself goes to `complaints` (the main error log), so that it holds neither the
  * terminal nor the pipe of whoever started the server.
@@ -197,9 +209,9 @@ static int start_program(struct log_target *t, int complaints, struct err *e)
 		signal(SIGPIPE, SIG_DFL);
 		signal(SIGXFSZ, SIG_DFL);
 		signal(SIGCHLD, SIG_DFL);
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC), aside = open_aside(complaints);
 
-		if (dup2(fd[0], 0) < 0 || dup2(null, 1) < 0 || dup2(complaints >= 0 ? complaints : null, 2) < 0)
+		if (dup2(fd[0], 0) < 0 || dup2(null, 1) < 0 || dup2(aside >= 0 ? aside : complaints >= 0 ? complaints : null, 2) < 0)
 			_exit(126);
 		exec_program(t->name);
 		_exit(127);

@@ -133,6 +133,32 @@ static void a_program_gets_the_lines(void **state)
 	rmdir(dir);
 }
 
+/* What a program says stands in the main error log, and moves nothing by which the logger knows what it has written itself. */
+static void a_program_complains_aside(void **state)
+{
+	char dir[] = "/tmp/bulkhead-target-XXXXXX", path[100], got[20] = "";
+	struct log_targets t = { 0 };
+	struct err e;
+	int fd, status;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/error", dir);
+	assert_int_equal(add(&t, path, &e), 0);
+	assert_int_equal(add(&t, "|$echo complaint >&2", &e), 1);
+	assert_int_equal(log_targets_open(&t, &e), 0);
+	assert_int_equal(waitpid(t.at[1].pid, &status, 0), t.at[1].pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(lseek(t.at[0].fd, 0, SEEK_CUR), 0);
+	log_targets_close(&t);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, got, sizeof got - 1), 10);
+	assert_string_equal(got, "complaint\n");
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +166,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_opened_is_named_with_its_line),
 		cmocka_unit_test(standard_streams_are_inherited),
 		cmocka_unit_test(a_program_gets_the_lines),
+		cmocka_unit_test(a_program_complains_aside),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
