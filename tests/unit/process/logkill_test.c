@@ -173,7 +173,7 @@ int __wrap_poll(struct pollfd *p, nfds_t n, int timeout)
 		return __real_poll(p, n, timeout);
 	stage->done = rings_empty();
 	stage->idle = 1;
-	rc = __real_poll(p, n, timeout > 2 ? 2 : timeout);
+	rc = __real_poll(p, n, timeout < 0 || timeout > 2 ? 2 : timeout);
 	stage->idle = 0;
 	return rc;
 }
@@ -461,11 +461,41 @@ static void test_settled(void **state)
 	close_logs(false);
 }
 
+/* Its word that a generation is drained comes when the master has given that up: it has done nothing wrong. */
+static void test_late_word(void **state)
+{
+	struct log_target one = { .kind = LOG_TARGET_FILE, .name = "late", .previous = -1, .pid = -1 };
+	struct log_targets t = { &one, 1, 1 };
+
+	(void)state;
+	open_logs(&stories[0]);
+	uint32_t last = generation + 12, next = generation + 2;
+	start(0);
+	one.fd = open_log("late", O_APPEND);
+	for (; next < last; next++) {
+		assert_int_equal(logger_table(next, &t), 0);
+		logger_drop(next);      /* drained at once, and told into a socket that nobody reads yet */
+	}
+	logger_tick(&cfg, now);
+	assert_int_equal(logger_table(last, &t), 0);
+	put(0, last, 0, "L late\n");
+	for (int64_t end = shared_now() + PATIENCE; !rings_empty(); usleep(50)) {
+		assert_false(dead());
+		assert_true(shared_now() < end);
+	}
+	assert_false(dead());
+	logger_drop(last);
+	close(one.fd);
+	kill_logger();
+	close_logs(false);
+	generation = last;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_step), cmocka_unit_test(test_two_deaths), cmocka_unit_test(test_emptied_log),
-		cmocka_unit_test(test_settled),
+		cmocka_unit_test(test_settled), cmocka_unit_test(test_late_word),
 	};
 	const struct passwd *pw = getpwnam("nobody");
 	struct log_settings quiet;
