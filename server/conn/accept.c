@@ -24,6 +24,8 @@
 #define REQUEUE_MS 1000
 #define EMFILE_PAUSE_MS 100
 #define EMFILE_TELL_MS 60000            /* between two lines about it: descriptors come and go */
+#define MANY 64                         /* from so many open connections on a further one may have no more than … */
+#define UNSENT_MOST (256 * 1024)        /* … bytes in the kernel beyond what its client has room for */
 #define FDS_FOR_FILES 16                /* kept free of sockets: without them open connections could not be answered */
 
 static void ready(struct watch *w, uint32_t events);
@@ -122,6 +124,18 @@ static void requeue_due(struct deadline *d)
 	deadline_set(s->loop, d, loop_now(s->loop) + REQUEUE_MS);
 }
 
+/*
+ * The kernel would take megabytes for each client, and they are sealed before: a thousand who ask for large files and read none of them would
+ * keep this child from all others. Where there are few, fewer and larger pieces are cheaper.
+ */
+static void bound_unsent(const struct conn_server *s, int fd)
+{
+	int most = UNSENT_MOST;
+
+	if (s->open >= MANY)
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
+
 static void ready(struct watch *w, uint32_t events)
 {
 	struct listener *l = (struct listener *)(void *)((char *)w - offsetof(struct listener, watch));
@@ -149,6 +163,7 @@ static void ready(struct watch *w, uint32_t events)
 	counter_add(&s->o.counters->accepted, 1);
 	if (++l->accepted >= REQUEUE_ACCEPTS)
 		requeue(l);
+	bound_unsent(s, fd);
 	conn_open(s, fd, &peer, &local);
 	if (s->o.max_connections && s->accepted >= s->o.max_connections)
 		conn_drain(s);
