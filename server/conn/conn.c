@@ -27,78 +27,11 @@
 #include "request/logline.h"
 #include "request/openfiles.h"
 #include "request/remoteip.h"
-#include "tls/variables.h"
 
 #define LINGER_MS 2000                  /* the longest wait for a client to close after us */
 
 /* The alert for a client that speaks TLS to a plain port (RFC 8446, 6): fatal handshake_failure. */
 static const char plain_port_alert[] = { 0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28 };
-
-/* ------------------------------------------------------------------------------------------------ the client, as request/ sees it */
-
-static struct text variable(struct client *client, const char *name, struct arena *a)
-{
-	struct conn *c = conn_of(client);
-
-	if (c->tls)
-		return tls_variable(c->tls, name, a);
-	return (struct text){ 0 };
-}
-
-static struct text extension(struct client *client, const char *oid, unsigned at, struct arena *a)
-{
-	struct conn *c = conn_of(client);
-
-	return c->tls ? tls_extension(c->tls, oid, at, a) : (struct text){ 0 };
-}
-
-static unsigned refuses(struct client *client, const struct host *host)
-{
-	struct conn *c = conn_of(client);
-
-	if (c->tls && !client->sni.p)
-		for (int i = 0; i < 2; i++)     /* said in the default host it counts for all hosts of the address */
-			if (tls_policy_strict_sni(host_config(i ? client->tls_host : host, &tls_module)))
-				return 403;
-	if (!c->tls || host == client->tls_host)
-		return 0;
-	return tls_policy_covers(tls_policy_in_use(c->tls), host_config(host, &tls_module)) ? 0 : 421;
-}
-
-static bool strict(struct client *client, void *const *section)
-{
-	(void)client;
-	return tls_section_options(section[tls_module.index]) & TLS_OPT_STRICTREQUIRE;
-}
-
-static const char *subject(struct client *client, void *const *section, struct arena *a)
-{
-	struct conn *c = conn_of(client);
-	unsigned options = tls_section_options(section[tls_module.index]);
-	struct text value;
-
-	if (!c->tls || !(options & TLS_OPT_FAKEBASICAUTH) || !text_is(tls_variable(c->tls, "SSL_CLIENT_VERIFY", a), "SUCCESS"))
-		return NULL;
-	tls_use_options(c->tls, options | TLS_OPT_LEGACYDN);
-	value = tls_variable(c->tls, "SSL_CLIENT_S_DN", a);
-	tls_use_options(c->tls, options);
-	return value.n ? arena_strndup(a, value.p, value.n) : NULL;
-}
-
-static unsigned exports(struct client *client, void *const *section)
-{
-	struct conn *c = conn_of(client);
-	unsigned options = c->tls ? tls_section_options(section[tls_module.index]) : 0;
-
-	return (options & TLS_OPT_STDENVVARS ? CLIENT_EXPORTS_VARIABLES : 0) | (options & TLS_OPT_EXPORTCERTDATA ? CLIENT_EXPORTS_CERTIFICATES : 0);
-}
-
-static const struct client_ops client_ops = {
-	.variable = variable, .extension = extension, .refuses = refuses, .place = certificate_place, .subject = subject, .strict = strict, .knows = lookup_knows,
-	.ask = lookup_ask, .work = work_ask, .worked = work_done,
-	.exports = exports, .begins = h2_hint, .spawn = spawn_begin, .spawn_over = spawn_end,
-	.upstream_get = backend_get, .upstream_put = backend_put,
-};
 
 void conn_use_host(struct conn *c, const struct host *h)
 {
@@ -211,7 +144,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 	c->io = output_tls_io;
 	c->io.ctx = c;
 	asker_init(&c->own, c);
-	c->own.client = (struct client){ .ops = &client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
+	c->own.client = (struct client){ .ops = &conn_client_ops, .local = *local, .arrived = *peer, .connected = *peer, .id = ++last_id };
 	client_is(&c->own.client, peer);
 	c->own.client.about = (struct log_about){ .peer = &c->own.client.peer, .ops = &logline_about, .of = &c->own.client };
 	conn_use_host(c, host_default(s->o.site, local));

@@ -241,6 +241,9 @@ void conn_count_open(struct conn_server *s, unsigned open_now);
 struct ipc_message;
 void conn_hear(struct conn_server *s, struct watch *w, void (*take)(struct conn_server *s, const struct ipc_message *m));
 
+/* client.c: a connection as request/ sees it. */
+extern const struct client_ops conn_client_ops;
+
 /* conn.c: the life of a connection. */
 void conn_open(struct conn_server *s, int fd, const struct addr *peer, const struct addr *local);
 void conn_use_host(struct conn *c, const struct host *h);
