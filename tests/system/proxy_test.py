@@ -1,8 +1,8 @@
 """Servers behind: names, rules of <Proxy>, what is sent twice and what is not, connections that break; over real sockets."""
 import http.client
 import socket
-import threading
 
+from backend import Backend
 from server import ServerTest, wait_for
 
 CONFIG = '''
@@ -20,22 +20,12 @@ ProxyPass "/" "http://127.0.0.1:@BACK@/"
 '''
 
 
-class Back:
+class Back(Backend):
     """Answers with the request's line; of /die the connection ends without an answer, unless it is the connection's first request."""
 
     def __init__(self):
         self.seen, self.open = [], 0
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        super().__init__()
 
     def serve(self, s):
         self.open += 1

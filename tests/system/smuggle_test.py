@@ -1,8 +1,8 @@
 """What means two things is not passed on: malformed requests and answers, both ways, against a server behind that records every byte."""
 import socket
-import threading
 import unittest
 
+from backend import Backend
 from server import ServerTest
 
 CONFIG = '''
@@ -71,22 +71,12 @@ ANSWERS = [
 ]
 
 
-class Recorder:
+class Recorder(Backend):
     """Keeps what comes on each connection, and answers the first request of one with `answer`, later ones with TRUE."""
 
     def __init__(self):
         self.answer, self.got = TRUE, []
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        super().__init__()
 
     def serve(self, s):
         mine = bytearray()

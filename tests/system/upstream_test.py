@@ -3,11 +3,11 @@ import collections
 import http.client
 import re
 import select
-import socket
 import ssl
 import threading
 import unittest
 
+from backend import Backend
 from server import ServerTest, certificate, wait_for
 
 CONFIG = '''
@@ -57,23 +57,14 @@ REFUSED = [
 ]
 
 
-class Back:
+class Back(Backend):
     """Answers with the request's line; /…/hold once `released` is set; a body is asked for where the path says continue."""
 
     def __init__(self, tls=None):
         self.seen, self.open, self.most, self.tls = [], 0, 0, tls
         self.released = threading.Event()
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
-        self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        super().__init__()
+        self.address = '127.0.0.1:%d' % self.port
 
     def serve(self, s):
         try:
