@@ -99,6 +99,10 @@ const char *policy_end_words(enum policy_end how)
 
 void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, int64_t now)
 {
+	if (how == POLICY_KILLED && now - born >= POLICY_SERVED) {
+		policy_killed(b, now);
+		return;
+	}
 	policy_crashed(b, how, 0, born, now);
 }
 

@@ -62,7 +62,12 @@ struct policy_backoff {
 #define POLICY_HEALTHY 60000            /* … and one that lived so long has its past forgiven */
 #define POLICY_ALONE 1000               /* with nobody else alive, no delay is longer */
 
-/* Notes an end: a first failure is replaced at once, a young or repeated one after 0.1, 0.2 … 30 s. */
+#define POLICY_SERVED 20                /* a helper that lived so long had begun its work */
+
+/*
+ * Notes an end: a first failure is replaced at once, a young or repeated one after 0.1, 0.2 … 30 s; one that was killed from outside when
+ * it had begun its work: as policy_killed says.
+ */
 void policy_ended(struct policy_backoff *b, enum policy_end how, int64_t born, int64_t now);
 /* The same, where crashes can be told apart: another fault than the last one's, of a process that was not young, is no
  * repetition, and its successor begins at once. fingerprint 0 = not known. */

@@ -196,6 +196,11 @@ static void test_no_backoff_for_kills(void **state)
 	policy_crashed(&b, POLICY_CRASH, 0, 1100, 1110);
 	assert_false(b.by_hand);
 	assert_int_equal(policy_due(&b, false), 1210);
+	/* The same of a helper; one that was killed before it had begun its work may be what does not fit into memory. */
+	policy_ended(&b, POLICY_KILLED, 1210, 1210 + POLICY_SERVED);
+	assert_int_equal(policy_due(&b, false), 1210 + POLICY_SERVED);
+	policy_ended(&b, POLICY_KILLED, 1310, 1309 + POLICY_SERVED);
+	assert_true(policy_due(&b, false) > 1309 + POLICY_SERVED);
 }
 
 static void test_bucket(void **state)
