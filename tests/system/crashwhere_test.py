@@ -74,6 +74,7 @@ class Where(Crash):
         s = self.serve(ONE)
         with s.connect() as c:
             c.request()
+            time.sleep(1)               # its turn with the request is over
             os.kill(s.workers()[0], signal.SIGSEGV)
             c.rest()
         _, text = self.report(s)
