@@ -290,7 +290,7 @@ class Hosts(ServerTest):
 class Idle(ServerTest):
     """What a connection that waits for its next request costs its child: 11.7 KiB when this was written, most of them GnuTLS's."""
 
-    MANY, MOST = 600, 14 * 1024
+    MANY, MOST = 600, 12.5 * 1024
 
     @unittest.skipIf(SANITIZED, 'sanitizers keep memory of their own')
     def test_memory_of_connections_that_wait(self):
