@@ -536,13 +536,10 @@ static Dwfl *open_modules(const struct crash_snapshot *s)
 {
 	Dwfl *dwfl = dwfl_begin(&file_callbacks);
 	FILE *maps = s->maps_length ? fmemopen((void *)(uintptr_t)s->maps, s->maps_length, "r") : NULL;
-	bool failed = false;
 
-	if (dwfl && maps && dwfl_linux_proc_maps_report(dwfl, maps) == 0)
+	if (dwfl)
 		report_vdso(s, dwfl);
-	else
-		failed = true;
-	if (failed || dwfl_report_end(dwfl, NULL, NULL) != 0) {
+	if (!dwfl || !maps || dwfl_linux_proc_maps_report(dwfl, maps) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0) {
 		dwfl_end(dwfl);
 		dwfl = NULL;
 	}
