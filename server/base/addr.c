@@ -193,6 +193,15 @@ static unsigned char *ip_bytes(struct addr *a, unsigned *bits)
 	return v6 ? a->in6.sin6_addr.s6_addr : (unsigned char *)&a->in4.sin_addr.s_addr;
 }
 
+void addr_truncate(struct addr *a, unsigned bits)
+{
+	unsigned most;
+	unsigned char *bytes = ip_bytes(a, &most);
+
+	for (unsigned bit = bits; bit < most; bit++)
+		bytes[bit / 8] &= (unsigned char)~(0x80u >> bit % 8);
+}
+
 static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;
@@ -247,7 +256,6 @@ int prefix_parse(struct prefix *p, const char *text)
 {
 	struct text rest = text_of(text), host;
 	char name[ADDR_TEXT];
-	unsigned char *bytes;
 	unsigned most;
 
 	text_split(&rest, '/', &host);
@@ -255,12 +263,11 @@ int prefix_parse(struct prefix *p, const char *text)
 		return -1;
 	if (addr_parse(&p->addr, name, 0) != 0)
 		return rest.p ? -1 : parse_partial(p, host);
-	bytes = ip_bytes(&p->addr, &most);
+	ip_bytes(&p->addr, &most);
 	p->bits = most;
 	if (rest.p && parse_length(rest, most, &p->bits) != 0)
 		return -1;
-	for (unsigned bit = p->bits; bit < most; bit++)
-		bytes[bit / 8] &= (unsigned char)~(0x80u >> bit % 8);
+	addr_truncate(&p->addr, p->bits);
 	if (p->bits >= 96 && p->addr.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&p->addr.in6.sin6_addr)) {
 		addr_unmap(&p->addr);
 		p->bits -= 96;

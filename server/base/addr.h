@@ -33,6 +33,8 @@ bool addr_is_any(const struct addr *a);                                 /* 0.0.0
 bool addr_is_loopback(const struct addr *a);
 /* An IPv4-mapped IPv6 address becomes the IPv4 address. */
 void addr_unmap(struct addr *a);
+/* All bits of the address behind the first `bits` become zero. */
+void addr_truncate(struct addr *a, unsigned bits);
 /* Address alone ("::1") and with port ("[::1]:80"); buf has ADDR_TEXT bytes; returns buf. */
 char *addr_ip(const struct addr *a, char *buf);
 char *addr_text(const struct addr *a, char *buf);

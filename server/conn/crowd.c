@@ -23,16 +23,11 @@ static uint64_t mix(uint64_t x)
 static void group(const struct addr *a, const struct conn_settings *set, unsigned char bytes[16])
 {
 	bool v4 = a->sa.sa_family == AF_INET;
-	unsigned bits = (unsigned)(v4 ? set->address_bits4 : set->address_bits6);
+	struct addr who = *a;
 
+	addr_truncate(&who, (unsigned)(v4 ? set->address_bits4 : set->address_bits6));
 	memset(bytes, 0, 16);
-	memcpy(bytes, v4 ? (const void *)&a->in4.sin_addr : (const void *)&a->in6.sin6_addr, v4 ? 4 : 16);
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned left = bits > i * 8 ? bits - i * 8 : 0;
-
-		if (left < 8)
-			bytes[i] &= (unsigned char)(0xff00 >> left);
-	}
+	memcpy(bytes, v4 ? (const void *)&who.in4.sin_addr : (const void *)&who.in6.sin6_addr, v4 ? 4 : 16);
 	if (v4)
 		bytes[15] = 4;          /* not the place of an IPv6 address with the same bits */
 }
