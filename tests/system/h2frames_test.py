@@ -8,6 +8,7 @@ import struct
 import threading
 import unittest
 
+from backend import Backend
 from h2raw import *  # noqa: F403: the vocabulary of the tables
 from server import SSL_ON, ServerTest, context, wait_for
 
@@ -680,24 +681,13 @@ class Rows(ServerTest):
             self.assertEqual(c.response().status, 200)
 
 
-class Back:
+class Back(Backend):
     """A server behind that keeps all that came on each connection, and answers what is whole with its own head."""
 
     def __init__(self):
         self.seen, self.closed = [], []
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s = self.listener.accept()[0]
-            except OSError:
-                return
-            self.seen.append(b'')
-            self.closed.append(False)
-            threading.Thread(target=self.serve, args=(s, len(self.seen) - 1), daemon=True).start()
+        self.lock = threading.Lock()
+        super().__init__()
 
     @staticmethod
     def length(data):
@@ -712,7 +702,11 @@ class Back:
         whole = len(head) + 4 + (int(n[1]) if n else 0)
         return whole if len(data) >= whole else None
 
-    def serve(self, s, at):
+    def serve(self, s):
+        with self.lock:
+            at = len(self.seen)
+            self.seen.append(b'')
+            self.closed.append(False)
         with s:
             data = b''
             while True:

@@ -10,6 +10,7 @@ import threading
 import time
 import unittest
 
+from backend import Backend
 from server import SANITIZED, SSL_ON, ServerTest, status_of, wait_for
 
 SIZE = int(os.environ.get('BULKHEAD_LARGE', '64')) << 20
@@ -42,28 +43,18 @@ SCRIPTS = {
 BLOCK = bytes(1 << 20)
 
 
-class Backend:
+class Sized(Backend):
     """Serves connections in threads. GET /N sends N bytes, POST counts those of the body; `sent` and `got` tell how far it is."""
 
     def __init__(self):
         self.sent = self.got = 0
         self.reads = threading.Event()          # POST /wait does not read before
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=16)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while True:
-            try:
-                sock = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.work, args=(sock,), daemon=True).start()
-
-    def work(self, sock):
+    def serve(self, sock):
         try:
             with sock, sock.makefile('rb') as f:
-                self.serve(sock, f)
+                self.talk(sock, f)
         except OSError:
             pass
 
@@ -84,10 +75,10 @@ class Backend:
             size -= n
 
 
-class Http(Backend):
+class Http(Sized):
     piece = 1 << 18
 
-    def serve(self, sock, f):
+    def talk(self, sock, f):
         while True:
             line = f.readline().decode()
             if not line:
@@ -122,7 +113,7 @@ class Http(Backend):
         return '%d %s' % (size, f.read(1).decode())
 
 
-class FastCgi(Backend):
+class FastCgi(Sized):
     piece = 65528
 
     def record(self, kind, data):
@@ -150,7 +141,7 @@ class FastCgi(Backend):
             at += name + value
         return found
 
-    def serve(self, sock, f):
+    def talk(self, sock, f):
         params = self.params(f)
         if params['REQUEST_METHOD'] == 'POST':
             while True:
