@@ -26,8 +26,8 @@ static int url_handed_on(const struct request *from, struct request *to)
 	return url ? fields_add_copy(&to->env, "REDIRECT_URL", url) : -1;
 }
 
-/* What the first request knew is handed on as REDIRECT_…, as Apache does. */
-static int env_handed_on(const struct request *from, struct request *to)
+/* What the first request knew is handed on as REDIRECT_…, as Apache does; its method to the document of an error, which is got. */
+static int env_handed_on(const struct request *from, struct request *to, bool document)
 {
 	int failed = 0;
 	char status[8];
@@ -42,6 +42,8 @@ static int env_handed_on(const struct request *from, struct request *to)
 	buf_printf(&b, "%u", to->status);
 	failed |= fields_add_copy(&to->env, "REDIRECT_STATUS", status);
 	failed |= url_handed_on(from, to);
+	if (document && !from->original)
+		failed |= fields_add(&to->env, TEXT("REDIRECT_REQUEST_METHOD"), from->method) != 0;
 	if (from->query)
 		failed |= fields_add_copy(&to->env, "REDIRECT_QUERY_STRING", from->query);
 	return failed ? -1 : 0;
@@ -124,7 +126,7 @@ static struct request *redirected(struct request *r, unsigned keep_status)
 	struct text vary = fields_get(&r->out, "Vary");         /* what rules of rewriting have told caches */
 	if (!keep_status && vary.p && fields_add(&to->out, TEXT("Vary"), vary) != 0)
 		return NULL;
-	return env_handed_on(r, to) == 0 ? to : NULL;
+	return env_handed_on(r, to, keep_status != 0) == 0 ? to : NULL;
 }
 
 void phases_redirect(struct request *r, const char *path, unsigned keep_status)

@@ -24,7 +24,7 @@ static struct text ask(void *ctx, const char *name)
 	return text_of(ssi_get(ctx, name));
 }
 
-/* The tests that look at files are not for pages, as in Apache; -A only after SSIAccessEnable. */
+/* The tests that look at files are not for pages, as in Apache; -A is, unless SSIAccessEnable is off. */
 static bool asks_access(const char *text)
 {
 	for (const char *p = strstr(text, "-A"); p; p = strstr(p + 1, "-A"))
@@ -44,7 +44,7 @@ int ssi_condition(struct ssi *s, const char *text, const char **why)
 	if (s->conf->legacy == 1)
 		return ssi_legacy(s, text, why);
 	names.no_contents = names.no_files = true;
-	if (asks_access(text) && s->conf->access != 1) {
+	if (asks_access(text) && s->conf->access == 0) {
 		*why = "-A is not allowed here: SSIAccessEnable is off";
 		return -1;
 	}

@@ -57,7 +57,7 @@ static const struct conf_directive directives[] = {
 	{ "SSIErrorMsg", "what stands in place of an element that fails", "[an error occurred while processing this directive]", ANYWHERE, SECTION(error) },
 	{ "SSITimeFormat", "how dates are written, as strftime does it", "%A, %d-%b-%Y %H:%M:%S %Z", ANYWHERE, SECTION(time) },
 	{ "SSIUndefinedEcho", "what echo says of a variable that is not set", "(none)", ANYWHERE, SECTION(undefined) },
-	{ "SSIAccessEnable", "whether conditions may ask with -A what a client may have", "Off", FLAG(CONF_OR_LIMIT), SECTION(access) },
+	{ "SSIAccessEnable", "whether conditions may ask with -A what a client may have", "On", FLAG(CONF_OR_LIMIT), SECTION(access) },
 	{ "SSIETag", "whether pages with elements have an entity tag", "Off", FLAG(CONF_OR_OPTIONS), SECTION(etag) },
 	{ "SSILastModified", "whether they have a date", "Off", FLAG(CONF_OR_OPTIONS), SECTION(modified) },
 	{ "SSILegacyExprParser", "whether conditions are read as before Apache 2.4", "Off", FLAG(CONF_OR_LIMIT), SECTION(legacy) },

@@ -84,6 +84,8 @@ static void set_size_form(struct ssi *s, const char *value)
 
 static void config(struct ssi *s)
 {
+	if (!s->element.n)
+		ssi_fail(s, "BH0731", "config needs an attribute: errmsg, echomsg, timefmt or sizefmt");
 	for (unsigned i = 0; i < s->element.n; i++) {
 		const struct ssi_attribute *a = &s->element.at[i];
 		bool message = strcmp(a->name, "errmsg") == 0 || strcmp(a->name, "echomsg") == 0;
@@ -106,18 +108,19 @@ static void config(struct ssi *s)
 
 struct codes { const char *encoding, *decoding; };
 
-/* encoding= and decoding= for what follows. False: it is neither. */
-static bool set_codes(struct ssi *s, const struct ssi_attribute *a, struct codes *c)
+/* encoding= and decoding= for what follows. 0: it is neither; -1 after a message. */
+static int set_codes(struct ssi *s, const struct ssi_attribute *a, struct codes *c)
 {
 	const char **to = strcmp(a->name, "encoding") == 0 ? &c->encoding : strcmp(a->name, "decoding") == 0 ? &c->decoding : NULL;
 
 	if (!to)
-		return false;
-	if (a->value && ssi_codes_known(a->value))
-		*to = a->value;
-	else
+		return 0;
+	if (!a->value || !ssi_codes_known(a->value)) {
 		ssi_fail(s, "BH0731", "%s is a list of none, url, urlencoded, base64 and entity", a->name);
-	return true;
+		return -1;
+	}
+	*to = a->value;
+	return 1;
 }
 
 static char *coded(struct ssi *s, const struct codes *c, const char *value)
@@ -131,12 +134,15 @@ static void echo(struct ssi *s)
 {
 	struct codes c = { "entity", "none" };
 	bool any = false;
+	int code;
 
 	for (unsigned i = 0; i < s->element.n; i++) {
 		const struct ssi_attribute *a = &s->element.at[i];
 		const char *name, *value;
 
-		if (set_codes(s, a, &c))
+		if ((code = set_codes(s, a, &c)) < 0)
+			return;
+		if (code)
 			continue;
 		if (strcmp(a->name, "var") != 0) {
 			unknown(s, a);
@@ -162,12 +168,15 @@ static void set(struct ssi *s)
 	struct codes c = { "none", "none" };
 	const char *name = NULL;
 	bool valued = false;
+	int code;
 
 	for (unsigned i = 0; i < s->element.n; i++) {
 		const struct ssi_attribute *a = &s->element.at[i];
 		const char *value;
 
-		if (set_codes(s, a, &c))
+		if ((code = set_codes(s, a, &c)) < 0)
+			return;
+		if (code)
 			continue;
 		value = filled(s, a, false);
 		if (!value)
@@ -289,29 +298,35 @@ static const char *expression(struct ssi *s)
 	return NULL;
 }
 
-static bool holds(struct ssi *s)
+/* 1, 0, or -1 after a message: then nothing of this if is shown, as in Apache. */
+static int holds(struct ssi *s)
 {
 	const char *text = expression(s), *why = NULL;
-	int result = 0;
+	int result = text ? ssi_condition(s, text, &why) : -1;
 
-	if (text)
-		result = ssi_condition(s, text, &why);
-	if (result < 0)
-		ssi_fail(s, "BH0735", "the condition \"%.200s\" counts as false: %.300s", text, why ? why : "it has no answer");
-	return result > 0;
+	if (text && result < 0)
+		ssi_fail(s, "BH0735", "nothing is shown of the if with the condition \"%.200s\": %.300s", text, why ? why : "it has no answer");
+	return result;
+}
+
+static void branch(struct ssi_level *l, int yes)
+{
+	l->taken = yes != 0;
+	l->printing = yes > 0;
 }
 
 static void begin_if(struct ssi *s)
 {
-	bool printing = ssi_printing(s), yes;
+	bool printing = ssi_printing(s);
+	int yes;
 
 	if (s->beyond || s->depth == SSI_NESTING) {
 		if (!s->beyond++ && printing)
 			ssi_fail(s, "BH0736", "more than %d if within each other: what stands in the innermost is left out", SSI_NESTING);
 		return;
 	}
-	yes = printing && holds(s);
-	s->level[s->depth++] = (struct ssi_level){ .taken = yes || !printing, .printing = yes };
+	yes = printing ? holds(s) : -1;
+	branch(&s->level[s->depth++], yes);
 }
 
 static void other(struct ssi *s)
@@ -328,7 +343,7 @@ static void other(struct ssi *s)
 	l->printing = false;
 	if (l->taken)
 		return;
-	l->printing = l->taken = !with_condition || holds(s);
+	branch(l, with_condition ? holds(s) : 1);
 }
 
 static void end_if(struct ssi *s)

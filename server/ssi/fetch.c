@@ -18,19 +18,35 @@
 
 /* ------------------------------------------------------------------------------------------------ from a name to a request */
 
-/* Relative, and not up: NULL = it is one. */
-static const char *file_fault(const char *name)
-{
-	struct text rest = text_of(name), part;
+static bool is_nothing(struct text part) { return !part.n || text_is(part, "."); }
+static bool is_up(struct text part) { return text_is(part, ".."); }
 
-	if (*name == '/')
-		return "its name is absolute";
-	if (!*name)
-		return "its name is empty";
-	while (text_split(&rest, '/', &part))
-		if (text_is(part, "..") || text_is(part, ".") || !part.n)
-			return "its name leads out of the folder of the page, or to a folder";
-	return NULL;
+/* A relative name without parts that are empty, "." or "..". NULL with a reason: it is absolute, or leads up or to a folder. */
+static char *file_name(struct arena *a, const char *name, const char **why)
+{
+	struct text rest = text_of(name), part = { NULL, 0 };
+	char *out = arena_alloc(a, strlen(name) + 2);
+	size_t n = 0;
+
+	*why = *name == '/' ? "its name is absolute" : "its name leads out of the folder of the page, or to a folder";
+	if (!out || *name == '/')
+		return NULL;
+	while (text_split(&rest, '/', &part)) {
+		if (is_up(part)) {
+			if (!n)
+				return NULL;
+			for (n--; n && out[n - 1] != '/'; n--)
+				;
+		} else if (!is_nothing(part)) {
+			memcpy(out + n, part.p, part.n);
+			n += part.n;
+			out[n++] = '/';
+		}
+	}
+	if (is_nothing(part) || is_up(part))
+		return NULL;
+	out[n - 1] = '\0';
+	return out;
 }
 
 /* The URL path of the page's folder, with its slash. */
@@ -86,14 +102,14 @@ static char *folder_by_root(struct request *r)
 	return arena_strndup(r->arena, r->filename + n, (size_t)(slash - r->filename) + 1 - n);
 }
 
-static struct request *by_file(struct ssi *s, const char *name)
+static struct request *by_file(struct ssi *s, const char *given)
 {
 	struct request *r = s->r, *sub;
-	const char *why = file_fault(name);
+	const char *why, *name = file_name(r->arena, given, &why);
 	char *folders[2] = { folder_of(r), folder_by_root(r) };
 
-	if (why) {
-		ssi_fail(s, "BH0732", "the file \"%.200s\" is not included: %s; virtual takes any path of this host", name, why);
+	if (!name) {
+		ssi_fail(s, "BH0732", "the file \"%.200s\" is not included: %s; virtual takes any path of this host", given, why);
 		return NULL;
 	}
 	for (int i = 0; i < 2 && folders[i]; i++) {

@@ -151,7 +151,9 @@ static int comparison(struct reader *rd, const char *left)
 			return match(rd, left) == signs[i].equal;
 		}
 		right = words(rd);
-		order = strcmp(left, right ? right : "");
+		if (!right)
+			return fault(rd, "a word is missing behind a comparison");
+		order = strcmp(left, right);
 		return order < 0 ? signs[i].less : order > 0 ? signs[i].more : signs[i].equal;
 	}
 	return *left != '\0';
@@ -162,7 +164,7 @@ static int access_of(struct reader *rd)
 	const char *path = words(rd), *why = NULL;
 	bool yes;
 
-	if (rd->s->conf->access != 1)
+	if (rd->s->conf->access == 0)
 		return fault(rd, "-A is not allowed here: SSIAccessEnable is off");
 	if (!path)
 		return fault(rd, "a path is missing behind -A");
@@ -193,12 +195,10 @@ static int term(struct reader *rd)
 		rd->p += 2;
 		result = access_of(rd);
 	} else {
-		left = words(rd);
-		if (!left && !strchr("=!<>", *rd->p))
+		left = *rd->p == '/' ? NULL : words(rd);
+		if (!left)
 			fault(rd, "a word is missing");
-		else if (!left && !*rd->p)
-			fault(rd, "a word is missing");
-		result = rd->why ? 0 : comparison(rd, left ? left : "");
+		result = rd->why ? 0 : comparison(rd, left);
 	}
 	rd->depth--;
 	return result;

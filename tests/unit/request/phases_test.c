@@ -258,9 +258,11 @@ static void an_error_document_knows_where_it_came_from(void **state)
 	assert_true(text_is(request_env(r, "REDIRECT_STATUS"), "404"));
 	assert_true(text_is(request_env(r, "REDIRECT_URL"), "/none"));
 	assert_true(text_is(request_env(r, "REDIRECT_QUERY_STRING"), "x=y"));
+	assert_true(text_is(request_env(r, "REDIRECT_REQUEST_METHOD"), "HEAD"));
 	arena_free(r->arena);
 	r = send_request(w, &stream, "POST /none HTTP/1.1" H "Content-Length: 5\n");
 	assert_int_equal(r->method_id, HTTP_GET);
+	assert_true(text_is(request_env(r, "REDIRECT_REQUEST_METHOD"), "POST"));
 	assert_false(r->has_body);
 	assert_int_equal(r->original->method_id, HTTP_POST);
 	arena_free(r->arena);
