@@ -97,6 +97,7 @@ struct tls_policy {
 	struct suite_list suites, suites13;             /* those that can be used, in order */
 	gnutls_priority_t prio[SUITES_MAX];             /* of suites: each for itself */
 	gnutls_priority_t prio13[SUITES13_MAX][TLS_GROUPS];     /* [first suite][first group] of groups; all others follow */
+	unsigned char written[32];                      /* hash of the suites as they were asked for, whatever certificates there are */
 	unsigned char label[32];
 	unsigned char rules[32];                        /* as label, without the host and verify: equal rules cover each other */
 	struct tls_authorities *clients;                /* NULL: clients are never asked for certificates, nor by a place */

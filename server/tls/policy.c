@@ -399,6 +399,22 @@ static void keep_usable(struct tls_policy *p)
 		p->suites13.n = 0;
 }
 
+/* What the label has of them: so that sessions outlive a change from one kind of certificate to another. */
+static int hash_written(struct tls_policy *p, struct err *e)
+{
+	const struct suite_list *lists[] = { &p->suites, &p->suites13 };
+	char text[2048];
+	struct buf b;
+	int r;
+
+	buf_init(&b, text, sizeof text);
+	for (unsigned l = 0; l < 2; l++)
+		for (unsigned i = 0; i < lists[l]->n; i++)
+			buf_printf(&b, " %04x", lists[l]->at[i]->id);
+	r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->written);
+	return r < 0 ? err_set(e, "the suites cannot be hashed: %s", gnutls_strerror(r)) : 0;
+}
+
 static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 {
 	const char *text = p->ciphers;
@@ -413,6 +429,8 @@ static int evaluate_suites(struct tls_policy *p, struct conf_env *env)
 		return tls_policy_fault(env, &p->ciphers_pos, &e);
 	if (cipherstring_eval13(p->ciphers13 ? p->ciphers13 : cipher_default13, &p->suites13, &e) != 0)
 		return tls_policy_fault(env, &p->ciphers13_pos, &e);
+	if (hash_written(p, &e) != 0)
+		return tls_policy_fault(env, &p->ciphers_pos, &e);
 	keep_usable(p);
 	if (p->suites.n || !before13)
 		return allow_anonymous(p, env);
@@ -461,7 +479,7 @@ static int make_label(struct tls_policy *p, struct conf_env *env)
 	int r;
 
 	buf_init(&b, text, sizeof text);
-	buf_printf(&b, "tls policy 2\nprotocols %x\n", (unsigned)p->protocols);
+	buf_printf(&b, "tls policy 3\nprotocols %x\n", (unsigned)p->protocols);
 	if (p->clients) {
 		buf_printf(&b, "depth %d\nrevocation %d %d\n", p->depth, p->crl_check, p->crl_lenient);
 		put_hash(&b, "authorities", p->clients->ca_hash);
@@ -471,11 +489,7 @@ static int make_label(struct tls_policy *p, struct conf_env *env)
 	}
 	if (p->signatures)
 		buf_printf(&b, "signatures %s\n", p->signatures);
-	buf_puts(&b, "suites");
-	for (unsigned i = 0; i < p->suites.n; i++)
-		buf_printf(&b, " %04x", p->suites.at[i]->id);
-	for (unsigned i = 0; i < p->suites13.n; i++)
-		buf_printf(&b, " %04x", p->suites13.at[i]->id);
+	put_hash(&b, "suites", p->written);
 	if ((r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->rules)) >= 0) {
 		buf_printf(&b, "\nverify %d\nhost %s\n", p->verify, p->name);
 		r = gnutls_hash_fast(GNUTLS_DIG_SHA256, text, b.n, p->label);

@@ -34,7 +34,7 @@ class Changes(ServerTest):
     def settings(self, s, n):
         """The configuration of turn n. What the clients use stays: @PORT@, @TLS@ and its host."""
         ports = ['@PORT@', '@TLS@'] + (['@PORT2@'] if n % 2 else ['@PORT3@', '@TLS2@'])
-        cert, key = certificate('renewed' if n % 3 == 1 else 'localhost')
+        cert, key = certificate('renewed', 'rsa') if n % 3 == 1 else certificate()
         tls = 'SSLEngine on\nSSLCertificateFile "%s"\nSSLCertificateKeyFile "%s"\n' % (cert, key)
         hosts = ''.join('<VirtualHost *:@TLS@>\nServerName extra%d.test\n%s</VirtualHost>\n' % (i, tls) for i in range(n % 4))
         text = TWO + ''.join('Listen 127.0.0.1:%s\n' % p for p in ports)
