@@ -29,7 +29,7 @@ enum spawn_message {
 	SPAWN_MSG_PING,                 /* child */
 	SPAWN_MSG_HELLO,
 	SPAWN_MSG_PONG,
-	SPAWN_MSG_STARTED,
+	SPAWN_MSG_STARTED,              /* the order is taken, the program a process; it may still fail to begin */
 	SPAWN_MSG_FAILED,               /* struct spawn_failed */
 	SPAWN_MSG_ENDED,                /* int32_t: a status as of waitpid */
 	SPAWN_MSG_ASK,                  /* child: struct spawn_ask, the key */

@@ -25,7 +25,6 @@
 #include "request/response.h"
 
 #define READ_SIZE 32768
-#define WHY_MS 1000                     /* how long the end of a program that said too little is waited for */
 
 enum state { CGI_HEAD, CGI_BODY, CGI_DRAIN, CGI_WHY, CGI_OVER };
 
@@ -337,7 +336,7 @@ static void output_ended(struct cgi *c)
 		}
 		c->state = CGI_WHY;
 		chan_want(c->program.out, 0);
-		chan_deadline(c->program.out, WHY_MS);
+		chan_deadline(c->program.out, CGI_WHY_MS);
 		return;
 	case CGI_WHY: case CGI_OVER:
 		return;

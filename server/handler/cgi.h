@@ -24,5 +24,7 @@ bool cgi_uri_is_current(const struct request *r);
 struct spawn_limits cgi_limits(const struct request *r);
 /* ms that a program may be silent: CHAN_TIMEOUT (request/chan.h) where nothing is said. */
 int64_t cgi_timeout(const struct request *r);
+/* How long it is waited for why a program ended that said nothing, or too little. */
+#define CGI_WHY_MS 5000
 
 #endif

@@ -120,8 +120,7 @@ static int warm(void *ctx, struct err *e)
 		names_prepare();
 	if (single.store)
 		staples_direct();
-	spawnrun_init(single.cfg->site, NULL);
-	if (spawnmap_init(single.cfg->site, 0, -1, say, e) < 0)
+	if (spawnrun_init(single.cfg->site, NULL, e) < 0 || spawnmap_init(single.cfg->site, 0, -1, say, e) < 0)
 		return -1;
 	activity_reset(&single.activity, (uint64_t)shared_now());
 	scoreboard_single(single.cfg, &(struct shared_slot){ .counters = &single.counters, .rows = single.rows, .activity = &single.activity,

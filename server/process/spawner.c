@@ -150,9 +150,16 @@ static bool gather(struct customer *c)
 	return c->got == c->total;
 }
 
+static int tell_failed(int customer, uint32_t id, enum spawn_stage stage, int errnum)
+{
+	struct spawn_failed failed = { (int32_t)stage, errnum };
+
+	return ipc_send(customer, SPAWN_MSG_FAILED, id, &failed, sizeof failed, NULL, 0);
+}
+
 static int take_order(struct customer *c, bool last)
 {
-	struct spawn_failed failed = { .stage = SPAWN_GONE };
+	enum spawn_stage stage = SPAWN_GONE;
 	uint32_t id = message.head.id;
 	bool whole = gather(c);
 	int errnum = 0;
@@ -162,14 +169,11 @@ static int take_order(struct customer *c, bool last)
 		return 0;
 	}
 	if (whole && message.nfds == 3)
-		failed.stage = (int32_t)spawnrun_start(c->fd, id, c->order, c->total, message.fds, &errnum);
-	failed.errnum = errnum;
+		stage = spawnrun_start(c->fd, id, c->order, c->total, message.fds, &errnum);
 	ipc_drop_fds(&message);
 	free(c->order);
 	c->order = NULL;
-	if (failed.stage == SPAWN_OK)
-		return ipc_send(c->fd, SPAWN_MSG_STARTED, id, NULL, 0, NULL, 0);
-	return ipc_send(c->fd, SPAWN_MSG_FAILED, id, &failed, sizeof failed, NULL, 0);
+	return stage == SPAWN_OK ? ipc_send(c->fd, SPAWN_MSG_STARTED, id, NULL, 0, NULL, 0) : tell_failed(c->fd, id, stage, errnum);
 }
 
 static int serve(struct customer *c)
@@ -212,17 +216,18 @@ static void from_child(struct customer *c)
 static void from_kernel(void)
 {
 	struct signalfd_siginfo info;
-	int owner, status;
-	uint32_t id;
+	struct spawn_end end;
 
 	while (read(self.signals, &info, sizeof info) > 0)
 		;
-	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status)) {
-		int32_t word = status;
-		if (owner == SPAWN_OWN)
-			spawnmap_ended(id, status);
-		else if (owner >= 0)
-			ipc_send(owner, SPAWN_MSG_ENDED, id, &word, sizeof word, NULL, 0);
+	while (spawnrun_ended(SPAWN_ANY, &end)) {
+		int32_t status = end.status;
+		if (end.owner == SPAWN_OWN)
+			spawnmap_ended(end.id, end.status);
+		else if (end.owner >= 0 && end.stage != SPAWN_OK)
+			tell_failed(end.owner, end.id, end.stage, end.errnum);
+		else if (end.owner >= 0)
+			ipc_send(end.owner, SPAWN_MSG_ENDED, end.id, &status, sizeof status, NULL, 0);
 	}
 	if (self.look_at == INT64_MAX)
 		self.look_at = shared_now() + ADOPTED_MS;
@@ -264,25 +269,25 @@ static void say(int customer, const struct spawn_said *what, const char *text, s
 static void enter(int control, const struct config *cfg, pid_t *groups, const struct account *a)
 {
 	const struct process_settings *p = cfg->process;
+	const struct role_wants wants = {
+		.keep = &control,
+		.nkeep = 1,
+		.user = a ? a->user : p->user && *p->user != '#' ? p->user : NULL,
+		.uid = a ? a->uid : shared.root ? p->uid : (uid_t)-1,
+		.gid = a ? a->gid : p->gid,
+		.chroot_dir = p->chroot_dir,
+		.files = shared.nslots + 4 * SPAWN_MOST,
+		.master = shared.master,
+		.warm = warm,
+	};
 	struct err e = { .text = "" };
 
 	self.control = control;
 	self.look_at = INT64_MAX;
 	list_init(&self.customers);
 	shared_forget(SHARED_KEEP_NOTHING);
-	spawnrun_init(cfg->site, groups);
 	spawnrun_as(a);
-	if (role_enter(ROLE_SPAWNER,
-		       &(struct role_wants){ .keep = &control,
-					     .nkeep = 1,
-					     .user = a ? a->user : p->user && *p->user != '#' ? p->user : NULL,
-					     .uid = a ? a->uid : shared.root ? p->uid : (uid_t)-1,
-					     .gid = a ? a->gid : p->gid,
-					     .chroot_dir = p->chroot_dir,
-					     .files = shared.nslots + 4 * SPAWN_MOST,
-					     .master = shared.master,
-					     .warm = warm },
-		       &e) == 0) {
+	if (spawnrun_init(cfg->site, groups, &e) == 0 && role_enter(ROLE_SPAWNER, &wants, &e) == 0) {
 		spawnrun_kill_left();
 		if (spawnmap_init(cfg->site, a ? a->number : 0, self.epoll, say, &e) == 0)
 			return;

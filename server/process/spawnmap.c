@@ -499,8 +499,7 @@ void spawnmap_customer_gone(int customer)
 ssize_t spawnmap_now(uint32_t number, const char *key, int64_t until, char *value, size_t room)
 {
 	struct map *m = map_of(number);
-	uint32_t id;
-	int status;
+	struct spawn_end end;
 
 	maps.direct.done = false;
 	if (!m || put(m, DIRECT, 0, until, key, strlen(key)) < 0)
@@ -513,8 +512,8 @@ ssize_t spawnmap_now(uint32_t number, const char *key, int64_t until, char *valu
 		read_output(m);
 		read_errors(m);
 		spawnrun_tick(now);
-		while (spawnrun_ended(SPAWN_OWN, NULL, &id, &status))
-			spawnmap_ended(id, status);
+		while (spawnrun_ended(SPAWN_OWN, &end))
+			spawnmap_ended(end.id, end.status);
 		spawnmap_tick(now);
 	}
 	if (!maps.direct.done)                  /* nobody waits for it now */

@@ -3,6 +3,9 @@
  * no descriptor but its three, no blocked or ignored signal, the limits and variables of its order. Its leader stays
  * unreaped until nobody needs it any more, so that the number of its group cannot become another's meanwhile.
  *
+ * Nobody waits for the exec of a child's order: where the programs that run already keep the processors busy, it takes its
+ * turn beside them. What kept one from beginning stands in shared memory, and is told in place of its end.
+ *
  * An order comes from a child that may have been taken over: the path must be one the configuration allows, the folder is
  * the file's, and variables that make a program run or load something else pass only where the configuration sets them.
  */
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -30,6 +34,9 @@
 #define GRACE_MS 3000                   /* from SIGTERM to SIGKILL, as Apache */
 #define TREE_MOST 512                   /* descendants that are looked for */
 
+/* Why it did not begin; SPAWN_OK: it has, or is about to. */
+struct outcome { enum spawn_stage stage; int errnum; };
+
 struct program {
 	pid_t pid;                      /* also its session and group; 0 = nothing runs here */
 	int owner;
@@ -43,16 +50,23 @@ static struct {
 	const struct site *site;
 	const struct account *account;  /* NULL = User */
 	pid_t *groups;                  /* the same pids, for a successor; NULL = for nobody */
+	struct outcome *outcomes;       /* of each place; written until the exec, so shared */
 	struct program at[SPAWN_MOST];
 	unsigned used;                  /* nothing ever ran from here on */
 } run;
 
 #define each_program(p) (struct program *p = run.at; p < run.at + run.used; p++) if (p->pid)
 
-void spawnrun_init(const struct site *site, pid_t *groups)
+int spawnrun_init(const struct site *site, pid_t *groups, struct err *e)
 {
+	void *p = mmap(NULL, SPAWN_MOST * sizeof *run.outcomes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return err_sys(e, "no memory for programs");
+	run.outcomes = p;
 	run.site = site;
 	run.groups = groups;
+	return 0;
 }
 
 void spawnrun_as(const struct account *a)
@@ -185,8 +199,6 @@ static int order_read(struct order *o, char *copy, size_t n)
 
 /* ------------------------------------------------------------------------------------------------ beginning */
 
-struct outcome { enum spawn_stage stage; int errnum; };
-
 static bool bound(int resource, const int64_t limit[2])
 {
 	struct rlimit l;
@@ -216,10 +228,16 @@ struct birth {
 	const struct order *order;
 	const int *fds;
 	pid_t parent;
-	struct outcome out;
+	struct outcome *out;            /* in shared memory */
 };
 
-/* Between clone and exec: the memory is the parent's, which waits, so nothing is changed there but the outcome. */
+static _Noreturn void not_begun(const struct birth *b, enum spawn_stage stage)
+{
+	*b->out = (struct outcome){ stage, errno };
+	_exit(127);
+}
+
+/* Between clone and exec. The memory may be the parent's, which waits then, so nothing is changed there but the outcome. */
 static int become(void *arg)
 {
 	struct birth *b = arg;
@@ -236,40 +254,35 @@ static int become(void *arg)
 		dup2(b->fds[i], i);
 	close_rest();
 	umask(022);
-	b->out.stage = SPAWN_LIMITS;
-	if (!bound(RLIMIT_CPU, o->limits.cpu) || !bound(RLIMIT_AS, o->limits.memory) || !bound(RLIMIT_NPROC, o->limits.processes)) {
-		b->out.errnum = errno;
-		_exit(127);
-	}
-	b->out.stage = SPAWN_FOLDER;
-	if (chdir(o->dir) < 0) {
-		b->out.errnum = errno;
-		_exit(127);
-	}
+	if (!bound(RLIMIT_CPU, o->limits.cpu) || !bound(RLIMIT_AS, o->limits.memory) || !bound(RLIMIT_NPROC, o->limits.processes))
+		not_begun(b, SPAWN_LIMITS);
+	if (chdir(o->dir) < 0)
+		not_begun(b, SPAWN_FOLDER);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(o->shell ? "/bin/sh" : o->path, o->argv, o->envp);
-	b->out.stage = SPAWN_EXEC;
-	b->out.errnum = errno;
-	_exit(127);
+	not_begun(b, SPAWN_EXEC);
 }
 
-/* As vfork, with a stack of its own. Signals wait: a handler must not run in memory that two processes share. */
-static pid_t begin(const struct order *o, const int *fds, struct outcome *result)
+/*
+ * On a stack of its own. `wait`: as vfork does, until it has begun or not. Signals are blocked meanwhile: a handler of ours
+ * must not run in what is not yet the program.
+ */
+static pid_t begin(const struct order *o, const int *fds, bool wait, struct outcome *out)
 {
 	static _Alignas(64) char stack[65536];
-	struct birth b = { .order = o, .fds = fds, .parent = getpid(), .out = { SPAWN_BUSY, 0 } };
+	struct birth b = { .order = o, .fds = fds, .parent = getpid(), .out = out };
 	sigset_t all, before;
 	pid_t pid;
 
+	*out = (struct outcome){ SPAWN_OK, 0 };
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	pid = clone(become, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &b);
-	*result = b.out;
+	pid = clone(become, stack + sizeof stack, (wait ? CLONE_VM | CLONE_VFORK : 0) | SIGCHLD, &b);
 	if (pid < 0)
-		result->errnum = errno;
+		*out = (struct outcome){ SPAWN_BUSY, errno };
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (pid > 0 && result->errnum) {
+	if (pid > 0 && wait && out->stage != SPAWN_OK) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		pid = -1;
@@ -292,17 +305,17 @@ static struct program *free_place(int owner)
 	return NULL;
 }
 
-static enum spawn_stage start(const struct order *o, struct program *p, const int *fds, int *errnum)
+static enum spawn_stage start(struct program *p, int owner, uint32_t id, const struct order *o, const int *fds, bool wait, int *errnum)
 {
-	struct outcome out;
-	pid_t pid = begin(o, fds, &out);
 	size_t place = (size_t)(p - run.at);
+	struct outcome *out = &run.outcomes[place];
+	pid_t pid = begin(o, fds, wait, out);
 
 	if (pid < 0) {
-		*errnum = out.errnum;
-		return out.stage;
+		*errnum = out->errnum;
+		return out->stage;
 	}
-	*p = (struct program){ .pid = pid, .kill_at = INT64_MAX };
+	*p = (struct program){ .pid = pid, .owner = owner, .id = id, .kill_at = INT64_MAX };
 	if (place >= run.used)
 		run.used = (unsigned)place + 1;
 	if (run.groups)
@@ -310,7 +323,7 @@ static enum spawn_stage start(const struct order *o, struct program *p, const in
 	return SPAWN_OK;
 }
 
-enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum)
+static enum spawn_stage take_order(int owner, uint32_t id, const void *order, size_t n, const int fds[3], bool wait, int *errnum)
 {
 	struct program *p = free_place(owner);
 	char *copy = p ? malloc(n + 1) : NULL;
@@ -325,15 +338,16 @@ enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_
 		else if (run.account && (*errnum = (int)spawncheck(run.site, run.account, o.path, o.dir)) != SPAWN_CHECK_OK)
 			stage = SPAWN_UNSAFE;
 		else
-			stage = start(&o, p, fds, errnum);
-		if (stage == SPAWN_OK) {
-			p->owner = owner;
-			p->id = id;
-		}
+			stage = start(p, owner, id, &o, fds, wait, errnum);
 	}
 	order_free(&o);
 	free(copy);
 	return stage;
+}
+
+enum spawn_stage spawnrun_start(int owner, uint32_t id, const void *order, size_t n, const int fds[3], int *errnum)
+{
+	return take_order(owner, id, order, n, fds, false, errnum);
 }
 
 enum spawn_stage spawnrun_own(uint32_t id, const char *const *argv, const int fds[3], int *errnum)
@@ -341,13 +355,8 @@ enum spawn_stage spawnrun_own(uint32_t id, const char *const *argv, const int fd
 	static char root[] = "/";
 	struct program *p = free_place(SPAWN_OWN);
 	struct order o = { .limits = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, .path = argv[0], .argv = (char **)(uintptr_t)argv, .envp = environ, .dir = root };
-	enum spawn_stage stage = p ? start(&o, p, fds, errnum) : SPAWN_BUSY;
 
-	if (stage == SPAWN_OK) {
-		p->owner = SPAWN_OWN;
-		p->id = id;
-	}
-	return stage;
+	return p ? start(p, SPAWN_OWN, id, &o, fds, true, errnum) : SPAWN_BUSY;
 }
 
 /* ------------------------------------------------------------------------------------------------ descendants */
@@ -486,17 +495,15 @@ static void bury(struct program *p)
 	p->pid = 0;
 }
 
-bool spawnrun_ended(int whose, int *owner, uint32_t *id, int *status)
+bool spawnrun_ended(int whose, struct spawn_end *end)
 {
 	for each_program(p) {
 		look(p);
 		if (!p->exited || p->told || (whose != SPAWN_ANY && p->owner != whose))
 			continue;
 		p->told = true;
-		if (owner)
-			*owner = p->owner;
-		*id = p->id;
-		*status = p->status;
+		*end = (struct spawn_end){ .owner = p->owner, .id = p->id, .status = p->status, .stage = run.outcomes[p - run.at].stage,
+					   .errnum = run.outcomes[p - run.at].errnum };
 		return true;
 	}
 	return false;
@@ -528,7 +535,7 @@ int64_t spawnrun_tick(int64_t now)
 
 static enum spawn_stage direct_run(uint32_t id, const void *order, size_t n, const int fds[3], int *errnum)
 {
-	return spawnrun_start(0, id, order, n, fds, errnum);
+	return take_order(0, id, order, n, fds, true, errnum);
 }
 
 static void direct_over(uint32_t id, bool kill_all)
@@ -539,10 +546,16 @@ static void direct_over(uint32_t id, bool kill_all)
 
 static bool direct_poll(uint32_t *id, int *status)
 {
+	struct spawn_end end;
+
 	spawnrun_tick(shared_now());
-	while (spawnrun_ended(SPAWN_OWN, NULL, id, status))
-		spawnmap_ended(*id, *status);
-	return spawnrun_ended(0, NULL, id, status);
+	while (spawnrun_ended(SPAWN_OWN, &end))
+		spawnmap_ended(end.id, end.status);
+	if (!spawnrun_ended(0, &end))
+		return false;
+	*id = end.id;
+	*status = end.status;
+	return true;
 }
 
 const struct spawn_direct spawnrun_direct = { .run = direct_run, .over = direct_over, .poll = direct_poll, .ask = spawnmap_now };

@@ -18,7 +18,7 @@
 struct command {
 	struct request *r;
 	struct spawned program;
-	bool gone;
+	bool gone, said, ended, waits;  /* waits: it said nothing, and how it ended is not known yet */
 	char held[8192];                /* what the page has no room for yet */
 	size_t at, n;
 	char line[LINE_MOST];           /* of standard error, so far */
@@ -89,11 +89,36 @@ static bool put(struct command *c)
 	return c->at == c->n;
 }
 
+static void finish(struct command *c)
+{
+	if (c->program.err)
+		error_event(c->program.err, CHAN_READ);
+	put_line(c);
+	release(c, false);
+	stream_end(c->r->stream);
+}
+
+/* One that said nothing may not have begun at all. */
+static void output_ended(struct command *c)
+{
+	if (c->said || c->ended) {
+		finish(c);
+		return;
+	}
+	c->waits = true;
+	chan_want(c->program.out, 0);
+	chan_deadline(c->program.out, CGI_WHY_MS);
+}
+
 static void output_event(struct chan *chan, unsigned events)
 {
 	struct command *c = chan->ctx;
 	ssize_t got;
 
+	if (c->waits) {
+		finish(c);
+		return;
+	}
 	if (!(events & CHAN_READ)) {
 		log_errorx(&c->r->client->about, LOG_CGI, "BH0734", "a command of %s gave nothing within CGIScriptTimeout or Timeout, and is ended", c->r->filename);
 		release(c, true);
@@ -104,13 +129,10 @@ static void output_event(struct chan *chan, unsigned events)
 	if (got == CHAN_AGAIN)
 		return;
 	if (got <= 0) {
-		if (c->program.err)
-			error_event(c->program.err, CHAN_READ);
-		put_line(c);
-		release(c, false);
-		stream_end(c->r->stream);
+		output_ended(c);
 		return;
 	}
+	c->said = true;
 	c->at = 0;
 	c->n = (size_t)got;
 	put(c);
@@ -143,10 +165,13 @@ static void ended(struct spawned *program, int status)
 {
 	struct command *c = program->ctx;
 
-	if (status != -1)
-		return;                         /* what it has written may still be on its way */
-	release(c, true);
-	stream_abort(c->r->stream, "the spawner died, and a command with it");
+	c->ended = true;
+	if (status == -1) {
+		release(c, true);
+		stream_abort(c->r->stream, "the spawner died, and a command with it");
+	} else if (c->waits) {
+		finish(c);
+	}                                       /* else: what it has written may still be on its way */
 }
 
 static void start(struct request *r)

@@ -33,8 +33,9 @@ static const char *script(const char *name, const char *text)
 	return path;
 }
 
-/* Runs it; what it says is in `said`. */
+/* Runs it; what it says is in `said`. `directly`: as under -X. */
 static char said[4096];
+static bool directly;
 static enum spawn_stage ordered(const char *path, const char *const *env, struct spawn_limits limits, int *errnum)
 {
 	struct spawn_order head = { .limits = limits };
@@ -49,7 +50,9 @@ static enum spawn_stage ordered(const char *path, const char *const *env, struct
 		at = stpcpy(at, env[head.nenv]) + 1;
 	memcpy(order, &head, sizeof head);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	stage = spawnrun_start(7, ++id, order, (size_t)(at - order), (int[]){ null, out[1], null }, errnum);
+	const int fds[3] = { null, out[1], null };
+	stage = directly ? spawnrun_direct.run(++id, order, (size_t)(at - order), fds, errnum) :
+			   spawnrun_start(7, ++id, order, (size_t)(at - order), fds, errnum);
 	close(out[1]);
 	close(null);
 	for (size_t got = 0; (n = read(out[0], said + got, sizeof said - 1 - got)) > 0;)
@@ -71,8 +74,7 @@ static int begin(void **state)
 		return -1;
 	snprintf(text, sizeof text, "ServerName a\nListen 127.0.0.1:1\nSetEnv PYTHONPATH x\nScriptAlias /x/ %s/\n", dir);
 	cfg = config_read(&(struct config_source){ .text = text });
-	spawnrun_init(cfg->site, NULL);
-	return 0;
+	return spawnrun_init(cfg->site, NULL, NULL);
 }
 
 static int end(void **state)
@@ -113,18 +115,57 @@ static void only_allowed_programs_run(void **state)
 	assert_int_equal(spawnrun_start(7, 1, "short", 5, (int[]){ 0, 1, 2 }, &errnum), SPAWN_REFUSED);
 }
 
+/* All that ended before, told. */
+static void hear_ends(void)
+{
+	struct spawn_end end;
+
+	while (spawnrun_ended(SPAWN_ANY, &end))
+		spawnrun_over(end.owner, end.id, false);
+	spawnrun_tick(0);
+}
+
+/* How the program that was ordered last, and begins by itself, has failed to. */
+static struct spawn_end failure(const char *path, struct spawn_limits limits)
+{
+	struct spawn_end end = { .stage = SPAWN_OK };
+	int errnum;
+
+	hear_ends();
+	assert_int_equal(ordered(path, no_env, limits, &errnum), SPAWN_OK);
+	while (!spawnrun_ended(7, &end))
+		usleep(1000);
+	return end;
+}
+
 static void failures_say_where(void **state)
 {
 	char path[128];
+	struct spawn_end end;
+
+	(void)state;
+	end = failure(script("lost", "#!/no/such\n"), none);
+	assert_int_equal(end.stage, SPAWN_EXEC);
+	assert_int_equal(end.errnum, ENOENT);
+	end = failure(script("text", "text\n"), none);
+	assert_int_equal(end.stage, SPAWN_EXEC);
+	assert_int_equal(end.errnum, ENOEXEC);
+	snprintf(path, sizeof path, "%s/none/x", dir);
+	end = failure(path, none);
+	assert_int_equal(end.stage, SPAWN_FOLDER);
+	assert_int_equal(end.errnum, ENOENT);
+	assert_int_equal(failure(script("ends", "#!/bin/sh\n"), none).stage, SPAWN_OK);
+}
+
+static void directly_they_are_said_at_once(void **state)
+{
 	int errnum;
 
 	(void)state;
+	directly = true;
 	assert_int_equal(ordered(script("lost", "#!/no/such\n"), no_env, none, &errnum), SPAWN_EXEC);
 	assert_int_equal(errnum, ENOENT);
-	assert_int_equal(ordered(script("text", "text\n"), no_env, none, &errnum), SPAWN_EXEC);
-	assert_int_equal(errnum, ENOEXEC);
-	snprintf(path, sizeof path, "%s/none/x", dir);
-	assert_int_equal(ordered(path, no_env, none, &errnum), SPAWN_FOLDER);
+	directly = false;
 }
 
 static void limits_are_set(void **state)
@@ -148,16 +189,12 @@ static void forget_programs(void)
 /* Programs that have ended stand until the child says that it is over with them. */
 static void a_child_has_its_share(void **state)
 {
-	int errnum, owner, status;
-	uint32_t id;
+	int errnum;
 	enum spawn_stage stage = SPAWN_OK;
 	unsigned n = 0;
 
 	(void)state;
-	script("ends", "#!/bin/sh\n");
-	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status))
-		spawnrun_over(owner, id, false);
-	spawnrun_tick(0);
+	hear_ends();
 	while (n <= SPAWN_SHARE && (stage = ordered(script("ends", "#!/bin/sh\n"), no_env, none, &errnum)) == SPAWN_OK)
 		n++;
 	assert_int_equal(stage, SPAWN_BUSY);
@@ -169,20 +206,19 @@ static void a_child_has_its_share(void **state)
 
 static void ends_are_told_once_and_programs_killed(void **state)
 {
-	int errnum, owner, status;
-	uint32_t id;
+	struct spawn_end end;
+	int errnum;
 
 	(void)state;
-	while (spawnrun_ended(SPAWN_ANY, &owner, &id, &status))
-		spawnrun_over(owner, id, false);
+	hear_ends();
 	/* It closes its output, so that the test goes on while it sleeps. */
 	assert_int_equal(ordered(script("sleep", "#!/bin/sh\nexec >&- 2>&-\nexec sleep 60\n"), no_env, none, &errnum), SPAWN_OK);
-	assert_false(spawnrun_ended(SPAWN_ANY, &owner, &id, &status));
+	assert_false(spawnrun_ended(SPAWN_ANY, &end));
 	spawnrun_owner_gone(7);
 	for (int i = 0; i < 200 && spawnrun_tick(0) != INT64_MAX; i++)
 		usleep(10000);
 	spawnrun_tick(INT64_MAX - 2);
-	assert_false(spawnrun_ended(SPAWN_ANY, &owner, &id, &status));
+	assert_false(spawnrun_ended(SPAWN_ANY, &end));
 	spawnrun_tick(INT64_MAX - 2);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
@@ -192,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(variables_that_lead_astray_do_not_pass), cmocka_unit_test(only_allowed_programs_run), cmocka_unit_test(failures_say_where),
+		cmocka_unit_test(directly_they_are_said_at_once),
 		cmocka_unit_test(limits_are_set), cmocka_unit_test(a_child_has_its_share), cmocka_unit_test(ends_are_told_once_and_programs_killed),
 	};
 
