@@ -149,6 +149,11 @@ void readreport_free(struct readreport *r)
 	memset(r, 0, sizeof *r);
 }
 
+const char *readreport_state_word(enum readreport_state state)
+{
+	return state == READREPORT_COMPLETE ? "complete" : state == READREPORT_RAW ? "raw" : "cut";
+}
+
 /* ----------------------------------------------------------------------------------------------------------- values */
 
 const char *readreport_value(const struct readreport *r, const char *key)

@@ -23,6 +23,9 @@ enum readreport_state {
 	READREPORT_CUT                  /* no end: a full disk, or it is being written */
 };
 
+/* "complete", "raw" or "cut". */
+const char *readreport_state_word(enum readreport_state state);
+
 struct readreport_line {
 	const char *key, *value;        /* terminated, printable */
 };

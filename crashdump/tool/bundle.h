@@ -24,6 +24,7 @@ struct bundle {
 	bool failed;                    /* out of memory */
 };
 
+/* bundlepart.c */
 /* A new text in the archive; printf's way of naming it. Never NULL: where memory is used up, one that goes nowhere. */
 struct toolmask_text *bundle_add(struct bundle *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void bundle_printf(struct toolmask_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -181,7 +181,7 @@ json_t *tool_report_json(const struct readreport *r, const char *name)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "report", json_string(name));
-	json_object_set_new(o, "state", json_string(tool_state(r->state)));
+	json_object_set_new(o, "state", json_string(readreport_state_word(r->state)));
 	for (size_t i = 0; i < r->lines; i++) {
 		if (!strcmp(r->line[i].key, "connection"))
 			add_connection(o, r->line[i].value);

@@ -161,7 +161,7 @@ static json_t *group_json(const struct group *g, bool each)
 		json_object_set_new(o, "time", json_string(stamp(g->last, true)));
 		json_object_set_new(o, "report", json_string(g->newest.name));
 		json_object_set_new(o, "pid", json_integer(g->newest.pid));
-		json_object_set_new(o, "state", json_string(tool_state(g->state)));
+		json_object_set_new(o, "state", json_string(readreport_state_word(g->state)));
 		return o;
 	}
 	json_object_set_new(o, "count", json_integer(g->count));

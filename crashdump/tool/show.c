@@ -51,11 +51,6 @@ static const char *meaning_of(const char *class, bool advice)
 	return "";
 }
 
-const char *tool_state(enum readreport_state state)
-{
-	return state == READREPORT_COMPLETE ? "complete" : state == READREPORT_RAW ? "raw" : "cut";
-}
-
 /* -------------------------------------------------------------------------------------------------------- headline */
 
 static void print_where(const struct readreport *r, FILE *out)
@@ -304,7 +299,7 @@ void tool_show_report(const struct readreport *r, const char *name, int more)
 	tool_headline(r, stdout);
 	printf("%s\n", style->plain);
 	if (r->state != READREPORT_COMPLETE)
-		printf("%sThis report is incomplete (%s).%s\n", style->bold, tool_state(r->state), style->plain);
+		printf("%sThis report is incomplete (%s).%s\n", style->bold, readreport_state_word(r->state), style->plain);
 	if (more >= 0 && strcmp(readreport_value(r, "class"), "live") != 0)
 		print_next(r);
 	print_frames(r, "frame", "Frames, innermost first");

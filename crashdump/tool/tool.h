@@ -77,8 +77,6 @@ void tool_headline(const struct readreport *r, FILE *out);
 void tool_show_report(const struct readreport *r, const char *name, int more);
 /* The frames alone, below the headline; more: 0, 1 with registers. */
 void tool_show_frames(const struct readreport *r, int more);
-/* "complete", "raw" or "cut". */
-const char *tool_state(enum readreport_state state);
 
 /* ------------------------------------------------------------------------------------------------------ json.c */
 

@@ -56,7 +56,7 @@ static void tell(const struct readreport *r, const char *name)
 	tool_headline(r, stdout);
 	printf("%s\n", style->plain);
 	if (r->state != READREPORT_COMPLETE)
-		printf("    %sincomplete (%s)%s\n", style->bold, tool_state(r->state), style->plain);
+		printf("    %sincomplete (%s)%s\n", style->bold, readreport_state_word(r->state), style->plain);
 	printf("    %s%s%s\n", style->dim, name, style->plain);
 	fflush(stdout);
 }
