@@ -9,20 +9,13 @@
 
 #include "process/config.h"
 
-/* Which of a configuration's reports are printed. */
-enum cli_show { CLI_ERRORS_AND_WARNINGS, CLI_ALL };
-
-/* main.c */
-/* Prints the reports, each with its place and its mend, to standard error. */
-void cli_print_reports(const struct config *cfg, enum cli_show show);
-
 /* control.c: -k to a running server. */
 /* `word` of -k. Returns -1: the caller starts a server (start, or restart of none); else the exit code. */
 int control_signal(const char *word, const struct config *cfg);
 bool control_known(const char *word);
 bool control_stops(const char *word);
 
-/* dump.c: what the options -v -V -l -L -M -S -h print. */
+/* dump.c: what the options -v -V -l -L -M -S -t -h print. */
 void dump_version(void);
 void dump_build(void);
 void dump_compiled(void);
@@ -32,6 +25,9 @@ void dump_settings(const struct config *cfg);
 void dump_hosts(const struct config *cfg);
 void dump_includes(const struct config *cfg);
 void dump_help(FILE *to);
+/* A configuration's reports, each with its place and its mend, to standard error. */
+enum dump_show { DUMP_ERRORS_AND_WARNINGS, DUMP_ALL };
+void dump_reports(const struct config *cfg, enum dump_show show);
 
 /* check.c: what is looked at before a start, at -t, and in the job that checks a restart (process/master.h). */
 struct check_options {

@@ -209,3 +209,19 @@ void dump_help(FILE *to)
 		"  ciphers            : what a string of SSLCipherSuite comes to, suite by suite, as \"openssl ciphers -V\"\n"
 		"  explain            : what a request meets: host, sections, rules, file, access, handler, fields, each with its line\n");
 }
+
+void dump_reports(const struct config *cfg, enum dump_show show)
+{
+	static const char *const words[] = { [CONF_ERROR] = "error", [CONF_WARNING] = "warning", [CONF_NOTICE] = "notice" };
+
+	for (const struct config_report *r = cfg->reports; r; r = r->next) {
+		if (r->severity == CONF_NOTICE && show != DUMP_ALL)
+			continue;
+		if (r->pos.file)
+			fprintf(stderr, "%s:%u: %s: %s\n", r->pos.file, r->pos.line, words[r->severity], r->sentence);
+		else
+			fprintf(stderr, "bulkhead: %s: %s\n", words[r->severity], r->sentence);
+		if (r->remedy)
+			fprintf(stderr, "    %s\n", r->remedy);
+	}
+}

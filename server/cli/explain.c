@@ -183,7 +183,7 @@ int explain_main(int argc, char **argv)
 	if (!cfg)
 		return complain("out of memory while the configuration was read", NULL);
 	if (cfg->errors) {
-		cli_print_reports(cfg, CLI_ERRORS_AND_WARNINGS);
+		dump_reports(cfg, DUMP_ERRORS_AND_WARNINGS);
 		return complain("this configuration has errors: nothing is explained", NULL);
 	}
 	return explain(cfg, &q);

@@ -156,22 +156,6 @@ static int parse(struct options *o, int argc, char **argv, int *code)
 	return 0;
 }
 
-void cli_print_reports(const struct config *cfg, enum cli_show show)
-{
-	static const char *const words[] = { [CONF_ERROR] = "error", [CONF_WARNING] = "warning", [CONF_NOTICE] = "notice" };
-
-	for (const struct config_report *r = cfg->reports; r; r = r->next) {
-		if (r->severity == CONF_NOTICE && show != CLI_ALL)
-			continue;
-		if (r->pos.file)
-			fprintf(stderr, "%s:%u: %s: %s\n", r->pos.file, r->pos.line, words[r->severity], r->sentence);
-		else
-			fprintf(stderr, "bulkhead: %s: %s\n", words[r->severity], r->sentence);
-		if (r->remedy)
-			fprintf(stderr, "    %s\n", r->remedy);
-	}
-}
-
 /* -t, -S, -M: says what was asked for. The exit code. */
 static int report(const struct options *o, struct config *cfg)
 {
@@ -183,7 +167,7 @@ static int report(const struct options *o, struct config *cfg)
 		check_config(cfg);
 		check_keys(cfg);
 	}
-	cli_print_reports(cfg, o->mode == MODE_TEST ? CLI_ALL : CLI_ERRORS_AND_WARNINGS);
+	dump_reports(cfg, o->mode == MODE_TEST ? DUMP_ALL : DUMP_ERRORS_AND_WARNINGS);
 	if (cfg->errors) {
 		fprintf(stderr, "%u error%s in the configuration: not usable\n", cfg->errors, cfg->errors == 1 ? "" : "s");
 		return 1;
@@ -310,7 +294,7 @@ int main(int argc, char **argv)
 		return code;
 	if (!cfg->errors)
 		check_config(cfg);
-	cli_print_reports(cfg, CLI_ERRORS_AND_WARNINGS);
+	dump_reports(cfg, DUMP_ERRORS_AND_WARNINGS);
 	if (cfg->errors) {
 		fprintf(stderr, "bulkhead: %s: %u error%s in the configuration\n",
 			o.control && strcmp(o.control, "start") ? "nothing is done, and a server that runs goes on" : "not started", cfg->errors,
