@@ -36,6 +36,7 @@ struct record_head {
 	uint32_t len, target, generation, mark;
 };
 #define RECORD_MARK 0x676f6c42u
+_Static_assert(sizeof(struct record_head) == RING_SIZE / RING_RECORDS, "a ring's most records");
 
 enum { ASKED = 1, ASKED_TWICE = 2 };
 
@@ -72,7 +73,7 @@ void ring_generation(struct ring *r, uint32_t generation)
 {
 	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed), tail = atomic_load_explicit(&r->tail, memory_order_acquire);
 
-	/* What the slot's last process left may be anything. The reader skips the odd bytes. */
+	/* What the slot's last process left may be anything. The reader skips the odd bytes (ring_take). */
 	if (head - tail > RING_DATA)
 		head = tail;
 	atomic_store_explicit(&r->head, (head + 7) & ~7ull, memory_order_release);
@@ -153,7 +154,12 @@ int ring_take(struct ring *r, uint64_t *pos, struct ring_record *out)
 
 	if (at == head)
 		return 0;
-	if (head - at > RING_DATA || head % 8 || head - at < sizeof h)
+	if (head - at > RING_DATA || head % 8)
+		goto damaged;
+	at = (at + 7) & ~7ull;          /* where another writer's odd end was taken for a start */
+	if (at == head)
+		return 0;
+	if (head - at < sizeof h)
 		goto damaged;
 	copy_out(r, at, &h, sizeof h);
 	if (h.mark != RECORD_MARK || h.len > RING_LINE || record_size(h.len) > head - at)

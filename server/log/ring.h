@@ -17,6 +17,7 @@
 struct ring;                                    /* layout in ring.c; offsets only, no pointers */
 
 #define RING_SIZE 65536                         /* bytes of one ring, its head included: LogRingSize later */
+#define RING_RECORDS (RING_SIZE / 16)           /* records are no shorter than their head: one ring never holds more */
 #define RING_LINE 16384                         /* the longest record; longer lines are cut and end in "…\n" */
 
 /* Master: makes an empty ring of RING_SIZE bytes in mem (page aligned, zeroed). */

@@ -437,20 +437,23 @@ static int finish(struct ring *r, struct batch *b)
 	return 0;
 }
 
-/* True when the ring is empty afterwards. *any: some line was there. */
+/*
+ * True when the ring is empty afterwards. *any: some line was there. No more than a full ring holds is taken at a look: a child that
+ * was taken over could move its end for ever, and the other rings wait.
+ */
 static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 {
 	static struct batch b;
 	struct shared_slot s;
 	struct ring_record rec;
 	uint64_t pos, lost;
-	int rc;
+	int rc = 0, most = RING_RECORDS;
 
 	shared_slot(slot, &s);
 	ring_reading(s.ring, how);
 	b = (struct batch){ .slot = slot };
 	pos = ring_tail(s.ring);
-	while ((rc = ring_take(s.ring, &pos, &rec)) != 0) {
+	while (most-- && (rc = ring_take(s.ring, &pos, &rec)) != 0) {
 		*any = true;
 		if (rc > 0 && fits(&b, &rec)) {
 			add(&b, &rec);
@@ -470,7 +473,7 @@ static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 		log_warnx(NULL, LOG_CORE, "BH0143",
 			  "%llu log lines of slot %u were lost: its ring was full or damaged",
 			  (unsigned long long)lost, slot);
-	return true;
+	return rc == 0;
 }
 
 /* False: later. */

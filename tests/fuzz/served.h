@@ -206,12 +206,13 @@ static void served_start(const char *conf)
 	static const struct log_settings quiet = { .level = { [0 ... LOG_SUBJECTS - 1] = LOG_L_TRACE8 } };
 	static struct log_targets targets;
 	static struct reading reading;
+	static struct conf_env env;             /* the site goes on with it */
 	struct arena *a = arena_new(65536);
-	struct conf_env env = { .ctx = a, .alloc = served_alloc, .report = served_report, .root = "/nonexistent" };
 	struct conf_target target;
 	struct site *site;
 	struct err e;
 
+	env = (struct conf_env){ .ctx = a, .alloc = served_alloc, .report = served_report, .root = "/nonexistent" };
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) }, &quiet);
 	handler_register(&spelled);
 	log_targets_use(&targets, a);
