@@ -25,6 +25,7 @@
 #include "crashdump/print.h"
 #include "crashdump/scan.h"
 #include "crashdump/tailcalls.h"
+#include "crashdump/unit.h"
 #include "crashdump/vdso.h"
 
 #define SCANS_MAX 16            /* restarts after an end of the tables */
@@ -306,10 +307,10 @@ static void describe(const struct crash_snapshot *s, struct crash_frame *f)
 	symbols_build_id(s, start, f->build_id);
 }
 
-static void source_line(Dwfl_Module *module, uint64_t address, struct crash_frame *f)
+static void source_line(Dwarf_Die *unit, uint64_t address, struct crash_frame *f)
 {
-	Dwfl_Line *line = dwfl_module_getsrc(module, address);
-	const char *file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : NULL;
+	Dwarf_Line *line = dwarf_getsrc_die(unit, address);
+	const char *file = line && dwarf_lineno(line, &f->line) == 0 ? dwarf_linesrc(line, NULL, NULL) : NULL;
 
 	if (file)
 		print_clean(f->file, sizeof f->file, file);
@@ -350,14 +351,13 @@ static void call_place(Dwarf_Die *die, Dwarf_Die *unit, struct crash_frame *oute
 }
 
 /* Appends one frame for each function inlined around the address, innermost first; leaves in `f` the real one. */
-static void inlined_calls(Dwfl_Module *module, uint64_t address, struct crash_frame *f)
+static void inlined_calls(Dwarf_Die *unit, uint64_t address, struct crash_frame *f)
 {
-	Dwarf_Addr bias;
-	Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias), *scopes = NULL, *chain = NULL;
+	Dwarf_Die *scopes = NULL, *chain = NULL;
 	enum crash_trust trust = f->trust;
 	int n;
 
-	if (!unit || dwarf_getscopes(unit, address - bias, &scopes) <= 0)
+	if (dwarf_getscopes(unit, address, &scopes) <= 0)
 		return;
 	n = dwarf_getscopes_die(&scopes[0], &chain);
 	for (int i = 0; i < n; i++) {
@@ -383,6 +383,8 @@ static void add_frame(uint64_t pc, bool activation, enum crash_trust trust)
 	struct crash_frame f = { .pc = pc, .trust = trust, .activation = activation };
 	uint64_t address = activation ? pc : pc - 1;
 	Dwfl_Module *module = dwfl_addrmodule(reader.dwfl, address);
+	Dwarf_Addr bias;
+	Dwarf_Die *unit;
 	const char *name;
 	GElf_Off offset;
 	GElf_Sym symbol;
@@ -392,9 +394,9 @@ static void add_frame(uint64_t pc, bool activation, enum crash_trust trust)
 		print_clean(f.function, sizeof f.function, name);
 		f.function_offset = offset + (activation ? 0 : 1);
 	}
-	if (module && f.function[0]) {
-		source_line(module, address, &f);
-		inlined_calls(module, address, &f);
+	if (f.function[0] && (unit = unit_at(reader.dwfl, address, &bias))) {
+		source_line(unit, address - bias, &f);
+		inlined_calls(unit, address - bias, &f);
 	}
 	append(&f);
 }

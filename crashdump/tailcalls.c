@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crashdump/unit.h"
+
 #define DIES_MAX  20000         /* looked at for one pair of frames */
 #define NEST_MAX  64
 #define SITES_MAX 64            /* jumps out of one function that are followed */
@@ -36,7 +38,7 @@ static struct search {
 /* The function whose machine code holds an address, and what is to be added to its addresses. */
 static bool function_at(uint64_t address, Dwarf_Die *out, Dwarf_Addr *bias)
 {
-	Dwarf_Die *unit = dwfl_addrdie(search.dwfl, address, bias), *scopes = NULL, *chain = NULL;
+	Dwarf_Die *unit = unit_at(search.dwfl, address, bias), *scopes = NULL, *chain = NULL;
 	bool found = false;
 	int n = unit && dwarf_getscopes(unit, address - *bias, &scopes) > 0 ? dwarf_getscopes_die(&scopes[0], &chain) : 0;
 

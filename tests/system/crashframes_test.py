@@ -360,6 +360,11 @@ class Separate(Crashes):
         self.move('/usr/lib/debug%s/server.debug' % self.dir)
         self.named(self.crash('inlined', self.program))
 
+    def test_without_the_table_of_addresses(self):
+        """clang writes none: each unit is asked."""
+        subprocess.run(['objcopy', '-R', '.debug_aranges', self.debug], check=True)
+        self.named(self.crash('inlined', self.program))
+
     def test_nowhere(self):
         os.unlink(self.debug)
         self.nameless(self.crash('null', self.program))
