@@ -109,11 +109,11 @@ static ssize_t read_head(struct request *r)
 	return -1;
 }
 
+/* Whatever method led here: what is inside is fetched by GET. */
 static bool leads_inside(struct request *r)
 {
 	struct text where = fields_get(&r->out, "Location");
-	const char *mark;
-	char *path = NULL;
+	const char *target;
 
 	if (!where.p || r->status != 200)
 		return false;
@@ -121,15 +121,12 @@ static bool leads_inside(struct request *r)
 		r->status = 302;
 		return false;
 	}
-	mark = memchr(where.p, '?', where.n);
-	r->query = mark ? arena_strndup(r->arena, mark + 1, where.n - (size_t)(mark + 1 - where.p)) : NULL;
-	if (mark)
-		where.n = (size_t)(mark - where.p);
+	target = arena_strndup(r->arena, where.p, where.n);
 	r->out.n = 0;
-	if ((mark && !r->query) || uri_normalize(r->arena, where, core_uri_flags(r->host), &path) != URI_OK)
-		response_error(r, 500);
+	if (target)
+		phases_redirect(r, target, r->status);
 	else
-		phases_redirect(r, path, 0);
+		response_error(r, 500);
 	return true;
 }
 

@@ -80,6 +80,44 @@ class Files(ServerTest):
                          ['text/html; charset=utf-8', 'de,fr', 'text/x-own', None, 'text/html'])
 
 
+class AsIs(ServerTest):
+    FILES = {'made': 'Status: 201 Made\r\nContent-Type: text/x-made\r\nX-A: b\r\nContent-Length: 999\r\n\r\nhello', 'empty': 'X-A: b\n\n',
+             'away': 'Location: http://far.test/x\nContent-Type: text/plain\n\ngone', 'moved': 'Status: 301 Gone there\nLocation: /in/x.txt\n\n',
+             'in': 'Location: /in/x.txt?y=z\n\n', 'nowhere': 'Location: /%zz\n\n', 'circle': 'Location: /circle.asis\n\n',
+             'line': 'Content-Type: text/plain\nno field\n\nx', 'name': 'a b: c\n\nx', 'value': 'X-A: \x01\n\nx', 'code': 'Status: 20x\n\nx', 'low': 'Status: 099 x\n\nx',
+             'high': 'Status: 600 x\n\nx', 'open': 'X-A: b\n', 'long': 'X-A: b\n' * 4000 + '\nx'}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = cls.shared('AddHandler send-as-is asis\n<Location /in>\n<Limit POST>\nRequire all denied\n</Limit>\n</Location>\n',
+                           dict({'htdocs/%s.asis' % name: text for name, text in cls.FILES.items()}, **{'htdocs/in/x.txt': 'inside'}))
+        cls.s.start()
+
+    def test_heads(self):
+        answer = self.s.get('/made.asis')
+        self.assertEqual((answer.status, answer.body, answer.headers['content-type'], answer.headers['x-a'], answer.headers['content-length']),
+                         (201, b'hello', 'text/x-made', 'b', '5'))
+        answer = self.s.get('/empty.asis')
+        self.assertEqual((answer.status, answer.body, answer.headers['x-a'], answer.headers['content-length']), (200, b'', 'b', '0'))
+        for path, method, status in (('/made.asis', 'HEAD', 201), ('/made.asis', 'POST', 201), ('/made.asis', 'DELETE', 405), ('/made.asis', 'FROB', 501), ('/none.asis', 'GET', 404)):
+            self.assertEqual(self.s.get(path, method=method).status, status, (path, method))
+
+    def test_where_they_lead(self):
+        for name, status, location, body in (('away', 302, 'http://far.test/x', b'gone'), ('moved', 301, '/in/x.txt', b''), ('in', 200, None, b'inside')):
+            answer = self.s.get('/%s.asis' % name)
+            self.assertEqual((answer.status, answer.headers.get('location'), answer.body), (status, location, body), name)
+        self.assertEqual(self.s.get('/in/x.txt', method='POST').status, 403)
+        answer = self.s.get('/in.asis', method='POST', body=b'x=y')
+        self.assertEqual((answer.status, answer.body), (200, b'inside'))                # fetched by GET, as in Apache
+        for name in ('nowhere', 'circle'):
+            self.assertGreaterEqual(self.s.get('/%s.asis' % name).status, 400, name)
+
+    def test_heads_that_are_none(self):
+        for name, told in (('line', 'BH0684'), ('name', 'BH0684'), ('value', 'BH0684'), ('code', 'BH0684'), ('low', 'BH0684'), ('high', 'BH0684'), ('open', 'BH0685'), ('long', 'BH0685')):
+            self.assertEqual(self.s.get('/%s.asis' % name).status, 500, name)
+            wait_for(lambda: re.search(r'%s: /%s\.asis answered with 500' % (told, name), self.s.error_log), (told, name))
+
+
 class Answers(ServerTest):
     def test_an_error_document_that_leads_away_is_no_answer(self):
         s = self.serve('Redirect /away http://elsewhere.test/\nErrorDocument 404 /away\n', {})
