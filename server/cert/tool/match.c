@@ -52,7 +52,7 @@ static bool equal(const struct sides *all)
 	return yes;
 }
 
-static void hex(const unsigned char *id, char out[96])
+static void hex(const unsigned char *id, char out[97])
 {
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(out + 3 * i, 4, "%02x%s", id[i], i < 31 ? ":" : "");
@@ -61,7 +61,7 @@ static void hex(const unsigned char *id, char out[96])
 static int print_json(const struct sides *all)
 {
 	json_t *list = json_array();
-	char id[96];
+	char id[97];
 
 	for (unsigned i = 0; i < all->n; i++) {
 		char path[256];
@@ -76,7 +76,7 @@ static int print_json(const struct sides *all)
 
 static void print_text(const struct sides *all)
 {
-	char id[96];
+	char id[97];
 
 	for (unsigned i = 0; i < all->n; i++) {
 		char path[256];
