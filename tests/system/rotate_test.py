@@ -9,7 +9,7 @@ import time
 import unittest
 
 from load import KEEP, Load
-from server import ServerTest, needs_root
+from server import ServerTest, needs_root, wait_for
 
 THREE = 'StartServers 3\nMinSpareServers 3\nMaxSpareServers 3\nServerLimit 3\nMaxKeepAliveRequests 0\n'
 LINE = re.compile(r'/(?:index\.html)?\?id=(\d+) 200')
@@ -64,7 +64,7 @@ class Rotating(ServerTest):
     def test_by_size(self):
         s = self.serve(THREE + 'CustomLog "rotate:@DIR@/logs/access,size=20K" "%U%q %>s"\n')
         with Load(s, (KEEP,) * 3, pause=0.0005) as clients:
-            time.sleep(2.6)
+            wait_for(lambda: os.path.exists(s.path('logs/access.1')), 'a second file', 60)
         self.assertEqual(self.settle(s, clients, 'access*'), ([], [], []))
         self.assertIn(s.path('logs/access.1'), files(s, 'access*'))
         self.assertGreaterEqual(os.path.getsize(s.path('logs/access')), 20480)
