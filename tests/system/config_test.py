@@ -148,6 +148,124 @@ class Refused(ServerTest):
                 self.assertEqual(done.returncode, 0, done.stdout)
 
 
+FAULTS = (        # lines, what is said of them
+    ('<Location />\nAuthUserFile a b\n</Location>', 'only one file fits'),
+    ('<AuthnProviderAlias file>\n</AuthnProviderAlias>', 'a provider and a new name are wanted'),
+    ('<AuthnProviderAlias pam staff>\n</AuthnProviderAlias>', 'there is no provider named "pam"'),
+    ('<AuthnProviderAlias file anon>\n</AuthnProviderAlias>', '"anon" is a provider already'),
+    ('<Location />\nAuthDigestQop auth-conf\n</Location>', '"auth-conf" is no quality of protection'),
+    ('<Location />\nAuthBasicUseDigestAlgorithm SHA\n</Location>', '"SHA" is neither'),
+    ('<Location />\nAuthDigestDomain "a b"\n</Location>', '"a b" is no address'),
+    ('RequestReadTimeout trailer=5', '"trailer=5" is none of its stages'),
+    ('MaxConnectionsPerAddress 70000', '"70000" is no number of connections'),
+    ('MaxConnectionsPerAddress 5 32', 'the bits of IPv6 addresses are missing'),
+    ('MaxConnectionsPerAddress 5 0 64', '"0 64" are no bits of addresses'),
+    ('Protocols spdy/3', '"spdy/3" is no protocol known here'),
+    ('HttpProtocolOptions Lax', '"Lax" is no option'),
+    ('RegisterHttpMethod "GE T"', '"GE T" is no method'),
+    ('H2EarlyHint "a b" c', '"a b: c" is no field of a response'),
+    ('FilterDeclare x ELSEWHERE', '"ELSEWHERE" is no kind of filter'),
+    ('CGIVar PATH_INFO current-uri', 'REQUEST_URI is the only variable it knows'),
+    ('CGIVar REQUEST_URI neither-uri', '"neither-uri" is neither'),
+    ('RLimitCPU many', '"many" is no limit'),
+    ('LogFormat "%Z"', '%Z'),
+    ('CustomLog logs/x "%U" sometimes', '"sometimes" is no condition'),
+    ('CustomLog logs/x "%U" "expr=%{X"', 'the expression has a fault in '),
+    ('HostnameLookups Perhaps', 'takes On, Off or Double, not "Perhaps"'),
+    ('Listen 1 ftp', '"ftp" is no protocol'),
+    ('Listen 0', 'is no port from 1 to 65535'),
+    ('HangTimeout 2', '2 is too short'),
+    ('Action x show', '"show" is no path'),
+    ('Script FROB /show', '"FROB" is no method that is known here'),
+    ('Action x /show real', '"real" is not known here'),
+    ('ErrorDocument 404', 'the document is missing'),
+    ('LimitInternalRecursion x', 'LimitInternalRecursion'),
+    ('<Location />\nMaxRanges few\n</Location>', '"few" is none of them'),
+    ('ExpiresByType html A1', '"html" is no media type'),
+    ('Redirect maybe /a http://b.test/', 'maybe'),
+    ('Redirect permanent /a', 'URL'),
+    ('Redirect /a', 'URL'),
+    ('<Location />\nAllowMethods GET reset\n</Location>', 'reset does not go with names of methods'),
+    ('<Location />\nAllowMethods G@T\n</Location>', '"G@T" is no method'),
+    ('TypesConfig /nonexistent/types', '/nonexistent/types does not exist'),
+    ('BalancerMember http://a.test', 'it belongs to no balancer'),
+    ('ProxyErrorOverride Perhaps', '"Perhaps" is neither On nor Off'),
+    ('ProxyErrorOverride On 200', '"200" is no status from 400 to 599'),
+    ('ProxyHCExpr ok', 'a name and a condition in braces are needed'),
+    ('ProxyRequests On', 'ProxyPass needs none'),
+    ('ProxyPass /a http://a.test/ mapping=other', '"mapping=other" is no way of mapping'),
+    ('ProxyPass /a', 'a path and a URL are needed'),
+    ('ProxyPassMatch "(" http://a.test/', '"(" is no regular expression'),
+    ('ProxyPass a http://a.test/', '"a" is no path'),
+    ('ProxyPassReverse /a', 'a path and a URL are needed'),
+    ('ProxyPassReverseCookiePath /a /b interpolated', '"interpolated" is not the word interpolate'),
+    ('ProxyPass /b ftp://a.test/', 'the scheme ftp is not spoken here'),
+    ('ProxyPass /c unix:/%s|http://a.test/' % ('x' * 120), 'the name of the socket is too long'),
+    ('ProxySet http://a.test status=Q', 'is no state of a worker'),
+    ('ProxySet balancer://a failonstatus=abc', '"abc" is no list of statuses'),
+    ('ProxySet balancer://a lbmethod=heartbeat', '"heartbeat" is no method of a balancer here'),
+    ('ProxySet http://a.test keepalive=perhaps', 'keepalive=perhaps is neither on nor off'),
+    ('ProxySet http://a.test max=-4', 'max=-4 is no number from'),
+    ('ProxySet http://a.test loadfactor=0', 'loadfactor=0 is no number from 1 to 100'),
+    ('ProxySet http://a.test route=%s' % ('x' * 300), 'route= is longer than'),
+    ('ProxySet http://a.test hcmethod=CPING', 'CPING belongs to AJP'),
+    ('ProxySet http://a.test hctemplate=none', 'there is no template of that name'),
+    ('ProxyHCTemplate t max=1', '"max=1" is no key of a health check'),
+    ('ProxySet http://a.test upgrade=spdy//', 'names no protocol'),
+    ('ProxySet http://a.test wrong', '"wrong" is no key with a value'),
+    ('ProxySet http://a.test colour=red', 'the key "colour" is unknown'),
+    ('RemoteIPTrustedProxyList /nonexistent/list', '/nonexistent/list'),
+    ('RemoteIPInternalProxy 300.1.1.1', '"300.1.1.1" is neither'),
+    ('RewriteRule a b [T]', 'the flag T wants a media type'),
+    ('RewriteRule a b [H]', 'the flag H wants the name of a handler'),
+    ('RewriteMap a dbm=sdbm:/x', 'httxt2dbm -f gdbm'),
+    ('RewriteMap b dbm:', 'the file of the map is missing'),
+    ('RewriteMap c prg:/', '/ is no regular file'),
+    ('RewriteMap d prg:/bin/true nobody', '"nobody" names no group'),
+    ('SSIStartTag %s' % ('x' * 70), 'a tag has between 1 and'),
+    ('SSLOCSPEnable on sometimes', '"sometimes" is not understood'),
+    ('SSLOCSPDefaultResponder ftp://x/', '"ftp://x/" is no address of a responder'),
+)
+NOTES = (
+    ('HostnameLookups On', 'names are not looked up here'),
+    ('LogLevel nobody:debug', 'nothing here logs as "nobody"'),
+    ('RewriteOptions MaxRedirects=5', 'MaxRedirects has no effect'),
+    ('SSLOpenSSLConfCmd ECDHParameters Automatic', 'this is so anyway'),
+    ('BrotliCompressionQuality 11', 'is meant for files coded once'),
+    ('ZstdCompressionLevel 15', 'is meant for files coded once'),
+    ('SetOutputFilter SUBSTITUTE', 'the filter SUBSTITUTE does not exist in this release'),
+    ('SetInputFilter DEFLATED', 'the filter DEFLATED does not exist for request bodies'),
+    ('RewriteRule a b [E]', 'does nothing without a value'),
+    ('LoadModule mine_module modules/mod_mine.so', 'mine_module is unknown'),
+    ('DefaultType text/plain', 'DefaultType'),
+    ('<Location />\nSSLCipherSuite HIGH\n</Location>', 'no other suite is negotiated for a section'),
+)
+
+class Told(ServerTest):
+    """One check tells every fault of a configuration, each at its line."""
+
+    def check(self, rows, kind):
+        text, places = '', []
+        for lines, said in rows:
+            first = text.count('\n') + 1
+            text += lines + '\n'
+            places.append((range(first, text.count('\n') + 1), lines, said))
+        done = self.configure(text).run('-t')
+        told = [(int(n), what) for n, what in re.findall(r'case\.conf:(\d+): (.*(?:\n(?!/).*)*)', done.stdout)]
+        for where, lines, said in places:
+            with self.subTest(lines):
+                here = [what for n, what in told if n in where and said in what]
+                self.assertTrue(here, done.stdout)
+                self.assertTrue(here[0].startswith(kind), here)
+        return done.returncode
+
+    def test_what_is_wrong(self):
+        self.assertNotEqual(self.check(FAULTS, 'error: '), 0)
+
+    def test_what_has_no_effect_or_is_unwise(self):
+        self.assertEqual(self.check(NOTES, ('notice: ', 'warning: ')), 0)
+
+
 class LeftOut(ServerTest):
     def test_what_protects_in_a_guard_of_a_missing_module_is_told(self):
         s = self.configure('''\
