@@ -123,6 +123,12 @@ static ssize_t chan_out(struct chan *c, const void *p, size_t n)
 	return done < 0 ? CHAN_AGAIN : done;
 }
 
+static void hang_up(struct chan *c)
+{
+	if (chan_of(c)->link)                   /* a pipe is closed instead */
+		link_hang_up(chan_of(c)->link);
+}
+
 static void set_deadline(struct chan *c, int64_t ms)
 {
 	struct conn_chan *h = chan_of(c);
@@ -148,7 +154,7 @@ static void shut(struct chan *c)
 	free(h);
 }
 
-static const struct chan_ops ops = { .want = want, .read = chan_in, .write = chan_out, .deadline = set_deadline, .close = shut };
+static const struct chan_ops ops = { .want = want, .read = chan_in, .write = chan_out, .hang_up = hang_up, .deadline = set_deadline, .close = shut };
 
 static struct conn_chan *make(struct stream *s)
 {

@@ -70,6 +70,13 @@ void conn_break(struct conn *c, const char *why)
 	c->gone = true;
 }
 
+void conn_forget_unsent(const struct conn *c)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 /* ------------------------------------------------------------------------------------------------ open and close */
 
 static void turn(struct watch *w, uint32_t events);
@@ -448,6 +455,11 @@ static void run_state(struct conn *c)
 		do_linger(c);
 }
 
+static bool duplex(const struct conn *c)
+{
+	return c->state == CONN_REQUEST && c->speech->duplex && c->speech->duplex(c);
+}
+
 static uint32_t wanted(const struct conn *c)
 {
 	uint32_t out = c->blocked || c->wire_left.n || c->again ? EPOLLOUT : 0;
@@ -458,6 +470,8 @@ static uint32_t wanted(const struct conn *c)
 			return out ? out : EPOLLIN;
 		return out ? out : c->half_closed ? EPOLLET : EPOLLRDHUP;
 	case CONN_HEAD: case CONN_REQUEST:
+		if (out && duplex(c) && c->speech->reads(c))
+			return out | EPOLLIN;
 		if (out || c->speech->reads(c) || (c->late.asks && !c->check.waits))
 			return out ? out : EPOLLIN;
 		return c->half_closed ? EPOLLET : EPOLLRDHUP;   /* EPOLLET alone: only the end of both sides is told, once */
@@ -528,7 +542,7 @@ static void turn(struct watch *w, uint32_t events)
 	note_activity(c);
 	if ((events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLIN))
 		conn_break(c, "the client went away");
-	if (!c->gone && c->wire_left.n && output_flush(c) == 1) {
+	if (!c->gone && c->wire_left.n && output_flush(c) == 1 && !duplex(c)) {
 		end_turn(c, unasked);           /* still no room: nothing else until there is */
 		return;
 	}
@@ -584,7 +598,11 @@ static void due(struct deadline *d)
 	case CONN_HEAD: case CONN_REQUEST:
 		c->speech->timeout(c);
 		break;
-	case CONN_BYE: case CONN_LINGER:
+	case CONN_BYE:
+		conn_forget_unsent(c);
+		c->gone = true;
+		break;
+	case CONN_LINGER:
 		c->gone = true;
 		break;
 	}

@@ -45,6 +45,13 @@ static bool reads(const struct conn *c)
 	return !h->body_done && (h->reading || h->ended);
 }
 
+static bool duplex(const struct conn *c)
+{
+	const struct h1 *h = c->h1;
+
+	return h->stream.request && h->tunnel && !h->ended;
+}
+
 bool h1_body_over(const struct conn *c, uint64_t most)
 {
 	const struct h1 *h = c->h1;
@@ -431,10 +438,14 @@ static bool do_body(struct h1 *h)
 	if (feed_body(h))
 		return true;
 	ssize_t got = input_more(c);
-	if (got == 0 && h->ended)       /* the body will never be whole */
+	if (got == 0 && h->ended) {             /* the body will never be whole */
 		h->body_done = h->closes = true;
-	else if (got == 0)
+	} else if (got == 0 && h->tunnel) {     /* that is its end */
+		h->body_done = true;
+		filter_body(&h->stream, (struct text){ 0 });
+	} else if (got == 0) {
 		h->aborted = true;
+	}
 	return got >= 0;
 }
 
@@ -449,7 +460,7 @@ static bool do_request(struct h1 *h)
 		return true;
 	}
 	if (c->blocked || c->wire_left.n)
-		return false;
+		return duplex(c) && (chans_run(&c->own) || do_body(h));
 	if (r->waits && (c->own.asking || c->own.working || c->late.asks))
 		return false;
 	if (r->waits) {
@@ -529,4 +540,4 @@ static void over(struct conn *c)
 	c->speech = NULL;
 }
 
-const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .note = note, .held_up = h1_held_up, .end = over };
+const struct speech h1_speech = { .run = run, .timeout = h1_timeout, .due = h1_due, .reads = reads, .duplex = duplex, .note = note, .held_up = h1_held_up, .end = over };

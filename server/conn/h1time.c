@@ -30,12 +30,12 @@ int64_t h1_due(const struct conn *c)
 		return c->own.work_until;
 	if (c->late.asks)
 		return c->late.until;
-	if (h->tunnel && !h->ended)        /* the handler knows how long it may be silent */
-		return INT64_MAX;
 	if (c->blocked || c->wire_left.n)
 		return c->sent_at + set->timeout;
 	if (c->again)
 		return last_heard(c) + set->timeout;
+	if (h->tunnel && !h->ended)        /* the handler knows how long it may be silent */
+		return INT64_MAX;
 	if (c->state == CONN_HEAD && !c->head_began)
 		return c->sent_at + set->keepalive_timeout;
 	if (c->state == CONN_HEAD)
@@ -84,23 +84,25 @@ void h1_timeout(struct conn *c)
 {
 	struct h1 *h = c->h1;
 
-	if (c->own.asking)
+	if (c->own.asking) {
 		lookup_over(&c->own);
-	else if (c->late.asks)
+	} else if (c->late.asks) {
 		certificate_timeout(c);
-	else if (c->own.working)
+	} else if (c->own.working) {
 		work_over(&c->own);
-	else if (c->watch.events & EPOLLOUT)    /* room is what was waited for */
+	} else if (c->watch.events & EPOLLOUT) {        /* room is what was waited for */
+		conn_forget_unsent(c);
 		client_timeout(c);
-	else if (c->state == CONN_HEAD)
+	} else if (c->state == CONN_HEAD) {
 		h1_late_head(h);
-	else if (!h1_speech.reads(c))
+	} else if (!h1_speech.reads(c)) {
 		handler_timeout(h);
-	else if (h->ended)
+	} else if (h->ended) {
 		h->body_done = h->closes = c->lingers = true;   /* answered, but the body that nobody wanted never came */
-	else if (!h->started)
+	} else if (!h->started) {
 		h1_refuse_body(h, 408, "its body did not come within the time of RequestReadTimeout or Timeout");
-	else
+	} else {
 		client_timeout(c);
+	}
 	h1_speech.run(c);
 }

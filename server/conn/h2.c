@@ -79,7 +79,7 @@ static void finish(struct h2_stream *st)
 {
 	struct h2 *h = st->h;
 	struct request *r = st->stream.request;
-	enum handler_end how = st->sent && !st->hung_up ? HANDLER_DONE : HANDLER_ABORTED;
+	enum handler_end how = st->sent ? HANDLER_DONE : HANDLER_ABORTED;
 
 	if (!st->sent) {
 		st->aborted = true;
@@ -137,7 +137,8 @@ static bool step(struct h2_stream *st)
 	}
 	if (!st->ended && st->wants_room) {
 		if (st->file >= 0 || !h2_room(st))
-			return false;           /* while the client takes no more bytes, nothing else is done for it */
+			/* While the client takes no more bytes, nothing else is done for it. */
+			return st->tunnel && (chans_run(&st->asker) || h2_body(st));
 		st->wants_room = false;
 		if (st->stream.filter && !filter_writable(&st->stream))
 			return true;

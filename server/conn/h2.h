@@ -77,7 +77,6 @@ struct h2_stream {
 	bool resting;                   /* nghttp2 has been told to wait for bytes */
 	bool sent;                      /* all of it, and END_STREAM */
 	bool tunnel;
-	bool hung_up;                   /* the client ended the tunnel, not the handler */
 	bool raw;                       /* the head is among what the handler writes, and has not come whole */
 	bool aborted;
 	uint32_t reason;                /* why, as RST_STREAM says it */

@@ -381,11 +381,6 @@ bool h2_body(struct h2_stream *st)
 	if (!st->remote_done)
 		return false;
 	st->body_done = true;
-	if (st->tunnel) {               /* the client has hung up: what waits for it is still sent, its handler is through */
-		st->hung_up = true;
-		st->stream.ops->end(&st->stream);
-	} else {
-		filter_body(&st->stream, (struct text){ 0 });
-	}
+	filter_body(&st->stream, (struct text){ 0 });
 	return true;
 }

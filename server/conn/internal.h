@@ -114,6 +114,7 @@ struct speech {
 	void (*timeout)(struct conn *c);                /* `due` has come */
 	int64_t (*due)(const struct conn *c);           /* when (ms of loop_now) what it waits for is due */
 	bool (*reads)(const struct conn *c);            /* whether it wants bytes from the client now */
+	bool (*duplex)(const struct conn *c);           /* whether that does not wait until the client takes what is sent. May be NULL: it waits */
 	void (*note)(const struct conn *c, struct activity *a);         /* the request that a turn goes on with, if there is one */
 	void (*wake)(struct asker *a);                  /* something has come that this one waits for; its turn follows. May be NULL */
 	void (*drain)(struct conn *c);                  /* this child takes no new connections any more; a turn follows. May be NULL */
@@ -259,6 +260,8 @@ void conn_cut(struct conn *c);
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */
 void conn_break(struct conn *c, const char *why);
+/* What the kernel still holds for a client that takes nothing is not kept when the connection goes: it would stay for minutes. */
+void conn_forget_unsent(const struct conn *c);
 
 /* counters.c: counts the connection where it is now, or no more. */
 void conn_count_place(struct conn *c);

@@ -84,18 +84,10 @@ static int by_age(const void *a, const void *b)
 	return x->since < y->since ? -1 : x->since > y->since;
 }
 
-/* What its kernel still holds for a client that takes nothing is not kept for it. */
-static void forget_unsent(const struct conn *c)
-{
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-
-	setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-}
-
 static void let_go(struct conn *c, enum kind kind)
 {
 	if (kind == HELD)
-		forget_unsent(c);
+		conn_forget_unsent(c);
 	if (kind != IDLE) {
 		conn_cut(c);
 		return;

@@ -54,6 +54,13 @@ static void too_late(struct exchange *x)
 {
 	const struct proxy_balancer *b = x->r->proxy->balancer;
 
+	if (x->state == EXCHANGE_TUNNEL) {
+		log_infox(&x->r->client->about, LOG_PROXY, "BH0915", "%s: nothing went through the tunnel to %s within its time (timeout=, ProxyTimeout or Timeout): it ends",
+			  x->r->path, x->t.worker->name);
+		exchange_release(x, false);
+		stream_end(x->r->stream);
+		return;
+	}
 	log_errorx(&x->r->client->about, LOG_PROXY, "BH0751", "%s: %s gave and took nothing within its time (timeout=, ProxyTimeout or Timeout)%s", x->r->path, x->t.worker->name,
 		   x->r->head_sent ? ": the answer is cut off" : ": answered with 504");
 	if (b && b->timeout_fails == 1)
@@ -142,6 +149,13 @@ static void stop_sending(struct exchange *x)
 		stream_read(x->r->stream, true);
 }
 
+/* The client of a tunnel has ended its side, and all that it said has been sent: the server behind sees that, and may go on. */
+static void hang_up(struct exchange *x)
+{
+	if (x->state == EXCHANGE_TUNNEL && x->body_ended && !x->out.p && !x->deaf)
+		chan_hang_up(x->t.u.chan);
+}
+
 bool exchange_flush(struct exchange *x)
 {
 	while (x->out.p) {
@@ -156,6 +170,7 @@ bool exchange_flush(struct exchange *x)
 		if (x->out.at == x->out.n)
 			held_free(&x->out);
 	}
+	hang_up(x);
 	return true;
 }
 
@@ -189,6 +204,7 @@ void exchange_body(struct request *r, struct text data)
 	}
 	if (x->out.p && !x->body_ended)
 		stream_read(r->stream, false);
+	hang_up(x);
 	exchange_pace(x);
 }
 

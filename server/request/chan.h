@@ -4,7 +4,7 @@
  * leaves is kept by the caller, and who has no room for more does not read. So both directions have back-pressure.
  *
  * `event` is called in the turns of the stream's connection only, never from inside a call below, and not while the client
- * takes no bytes. It tells what has come that was asked for by chan_want.
+ * takes no bytes, but in a tunnel, whose two directions do not wait for each other. It tells what has come that was asked for by chan_want.
  */
 #ifndef BULKHEAD_REQUEST_CHAN_H
 #define BULKHEAD_REQUEST_CHAN_H
@@ -26,6 +26,7 @@ struct chan_ops {
 	void (*want)(struct chan *c, unsigned events);
 	ssize_t (*read)(struct chan *c, void *p, size_t n);
 	ssize_t (*write)(struct chan *c, const void *p, size_t n);
+	void (*hang_up)(struct chan *c);
 	void (*deadline)(struct chan *c, int64_t ms);
 	void (*close)(struct chan *c);
 };
@@ -41,6 +42,8 @@ static inline void chan_want(struct chan *c, unsigned events) { c->ops->want(c, 
 static inline ssize_t chan_read(struct chan *c, void *p, size_t n) { return c->ops->read(c, p, n); }
 /* How many were taken; CHAN_AGAIN: none now; CHAN_BROKEN: the other side reads no more. */
 static inline ssize_t chan_write(struct chan *c, const void *p, size_t n) { return c->ops->write(c, p, n); }
+/* Nothing more is written: the other side sees the end of it, and may still write itself. */
+static inline void chan_hang_up(struct chan *c) { c->ops->hang_up(c); }
 /* CHAN_LATE is due so many ms from now, CHAN_TIMEOUT, or CHAN_NEVER. Each call counts anew. */
 static inline void chan_deadline(struct chan *c, int64_t ms) { c->ops->deadline(c, ms); }
 /* Closes and frees it; NULL is fine. */

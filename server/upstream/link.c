@@ -85,6 +85,13 @@ ssize_t link_write(struct link *l, const void *p, size_t n)
 	return l->tls ? secure_write(l->tls, p, n) : send(l->fd, p, n, MSG_NOSIGNAL);
 }
 
+void link_hang_up(struct link *l)
+{
+	if (l->tls)
+		secure_hang_up(l->tls);
+	shutdown(l->fd, SHUT_WR);
+}
+
 void link_close(struct link *l)
 {
 	if (!l)

@@ -34,6 +34,7 @@ int link_error(struct link *l);
 /* As read and write: -1 with errno (EAGAIN; EPROTO: TLS broke), 0 from reading: the end. */
 ssize_t link_read(struct link *l, void *p, size_t n);
 ssize_t link_write(struct link *l, const void *p, size_t n);
+void link_hang_up(struct link *l);      /* nothing more is written */
 void link_close(struct link *l);
 
 /* secure.c: TLS. Begins it; 0, or -1 with a sentence in why. */
@@ -43,6 +44,7 @@ enum secure_step { SECURE_DONE, SECURE_READ, SECURE_WRITE, SECURE_FAILED };
 enum secure_step secure_step(struct link *l, char why[SECURE_WHY]);
 ssize_t secure_read(struct secure *s, void *p, size_t n);
 ssize_t secure_write(struct secure *s, const void *p, size_t n);
+void secure_hang_up(struct secure *s);
 void secure_free(struct secure *s);
 void secure_forget(void);               /* credentials of the process */
 

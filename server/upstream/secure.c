@@ -271,9 +271,14 @@ ssize_t secure_write(struct secure *s, const void *p, size_t n)
 	return result(gnutls_record_send(s->session, p, n < RECORD ? n : RECORD));
 }
 
-void secure_free(struct secure *s)
+void secure_hang_up(struct secure *s)
 {
 	gnutls_bye(s->session, GNUTLS_SHUT_WR);
+}
+
+void secure_free(struct secure *s)
+{
+	secure_hang_up(s);
 	gnutls_deinit(s->session);
 	free(s);
 }
