@@ -180,13 +180,16 @@ static enum found check(struct request *r, const struct login *l, const char *ha
 {
 	const struct logins_settings *s = &authn_host_of(r)->logins;
 	unsigned char mac[LOGINS_MAC];
+	enum password_kind kind;
 	enum found f;
 
 	password_init();
-	if (password_kind(hash) == PASSWORD_UNKNOWN) {
+	kind = password_kind(hash);
+	if (kind == PASSWORD_UNKNOWN || kind == PASSWORD_DEAR) {
 		if (known)
-			log_errorx(&r->client->about, LOG_AUTHZ, "BH0639", "what stands for the password of %s is no hash that is known here (is it plain text?): "
-				   "make it anew with htpasswd -B", authn_shown(r, l->user));
+			log_errorx(&r->client->about, LOG_AUTHZ, "BH0639", "what stands for the password of %s is %s: make it anew with htpasswd -B",
+				   authn_shown(r, l->user), kind == PASSWORD_DEAR ? "a hash that takes more time or memory than one login may" :
+				   "no hash that is known here (is it plain text?)");
 		return FOUND_WRONG;
 	}
 	if (!logins_mac(l->user, l->password, hash, mac))
@@ -195,7 +198,7 @@ static enum found check(struct request *r, const struct login *l, const char *ha
 		return FOUND_GOOD;
 	if (logins_refused(s, &r->client->peer))
 		return FOUND_LIMITED;
-	if (password_kind(hash) == PASSWORD_QUICK)
+	if (kind == PASSWORD_QUICK)
 		f = password_matches(l->password, hash) ? FOUND_GOOD : FOUND_WRONG;
 	else
 		f = by_thread(r, l->password, hash, mac);

@@ -32,6 +32,72 @@ static bool is(const char *hash, const char *prefix)
 	return strncmp(hash, prefix, strlen(prefix)) == 0;
 }
 
+/* ---------------------------------------------------------------------------------------------- what a hash costs */
+
+/*
+ * A hash says itself how long it takes and how much memory, and a thread that is at it cannot be called off. Files of users may be
+ * named by per-directory files: so no more is begun than these. One letter is a digit of `alphabet`, as libcrypt counts.
+ */
+#define MOST_BCRYPT 17                  /* powers of two; htpasswd makes no dearer ones */
+#define MOST_ROUNDS 10000000
+#define MOST_YESCRYPT 14                /* 'C': 2^15 times 4 KiB */
+#define MOST_SCRYPT 15                  /* 'D': the same */
+#define MOST_BLOCKS 'T'                 /* of yescrypt: 32; scrypt counts from 0, and has them at 'U' */
+
+static size_t digit(char c)
+{
+	const char *at = c ? strchr(alphabet, c) : NULL;
+
+	return at ? (size_t)(at - alphabet) : sizeof alphabet;
+}
+
+/* $y$j9T$salt$…: flavour, logarithm of N less one, r less one; further parameters only make it dearer. */
+static bool yescrypt_dear(const char *p)
+{
+	return p[0] != 'j' || digit(p[1]) > MOST_YESCRYPT || digit(p[2]) > digit(MOST_BLOCKS) || p[3] != '$';
+}
+
+/* $7$CU..../....salt$…: logarithm of N, r and p, both of five letters, the lowest bits first. */
+static bool scrypt_dear(const char *p)
+{
+	return digit(p[0]) > MOST_SCRYPT || digit(p[1]) > digit(MOST_BLOCKS) + 1 || strncmp(p + 2, "..../....", 9) != 0;
+}
+
+/* $2y$17$…: two digits. */
+static bool bcrypt_dear(const char *p)
+{
+	return strtoul(p + 2, NULL, 10) > MOST_BCRYPT;
+}
+
+/* _J9..salt…: 24 bits, the lowest first. */
+static bool des_dear(const char *p)
+{
+	return strlen(p) < 4 || p[3] != '.';
+}
+
+static bool rounds_dear(const char *p)
+{
+	return strncmp(p, "rounds=", 7) == 0 && strtoul(p + 7, NULL, 10) > MOST_ROUNDS;
+}
+
+static bool sha1_dear(const char *p)
+{
+	return strtoul(p, NULL, 10) > MOST_ROUNDS;
+}
+
+static bool dear(const char *hash)
+{
+	static const struct { char prefix[8]; bool (*dear)(const char *parameters); } kinds[] = {
+		{ "$2", bcrypt_dear }, { "$5$", rounds_dear }, { "$6$", rounds_dear }, { "$y$", yescrypt_dear }, { "$gy$", yescrypt_dear },
+		{ "$7$", scrypt_dear }, { "_", des_dear }, { "$sha1$", sha1_dear }, { "$md5,", rounds_dear },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (is(hash, kinds[i].prefix))
+			return kinds[i].dear(hash + strlen(kinds[i].prefix));
+	return false;
+}
+
 enum password_kind password_kind(const char *hash)
 {
 	if (is(hash, sha))
@@ -42,7 +108,7 @@ enum password_kind password_kind(const char *hash)
 		return strlen(hash) == DES_HASH && strspn(hash, alphabet) == DES_HASH ? PASSWORD_SLOW : PASSWORD_UNKNOWN;
 	switch (crypt_checksalt(hash)) {
 	case CRYPT_SALT_OK: case CRYPT_SALT_METHOD_LEGACY: case CRYPT_SALT_TOO_CHEAP:
-		return PASSWORD_SLOW;
+		return dear(hash) ? PASSWORD_DEAR : PASSWORD_SLOW;
 	default:
 		return PASSWORD_UNKNOWN;
 	}
@@ -179,7 +245,9 @@ static bool crypt_matches(const char *password, const char *hash)
 
 bool password_matches(const char *password, const char *hash)
 {
-	if (password_kind(hash) == PASSWORD_UNKNOWN || strlen(hash) >= LONGEST)
+	enum password_kind kind = password_kind(hash);
+
+	if (kind == PASSWORD_UNKNOWN || kind == PASSWORD_DEAR || strlen(hash) >= LONGEST)
 		return false;
 	return is(hash, sha) ? sha_matches(password, hash) : is(hash, apr1) ? apr1_matches(password, hash) : crypt_matches(password, hash);
 }

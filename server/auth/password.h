@@ -12,6 +12,7 @@ enum password_kind {
 	PASSWORD_UNKNOWN,               /* no hash that is known here: plain text perhaps; it matches nothing */
 	PASSWORD_QUICK,                 /* microseconds */
 	PASSWORD_SLOW,                  /* milliseconds, or more: made to be slow */
+	PASSWORD_DEAR,                  /* a hash that says it takes longer, or more memory, than one login may: matches nothing */
 };
 
 /* Makes libgcrypt ready, if nobody has; from the main thread, before other threads use this. */

@@ -60,6 +60,32 @@ static void what_is_no_hash_matches_nothing(void **state)
 	assert_false(password_matches("x", "$apr1$salt"));
 }
 
+/* Whoever may name a file of users could write a hash that takes hours, or all memory. */
+static void what_costs_too_much_is_not_begun(void **state)
+{
+	static const char *const dear[] = {
+		"$2y$18$ZUw/oLZV6G.LNmFOtSkIauQlWi/H37vNpOS6m0SL7X1gcZS07PQ2O", "$2b$31$ZUw/oLZV6G.LNmFOtSkIauQlWi/H37vNpOS6m0SL7X1gcZS07PQ2O",
+		"$6$rounds=10000001$saltstring$x", "$5$rounds=999999999$saltstring$x", "$y$jDT$saltsaltsalt$x", "$y$j9U$saltsaltsalt$x", "$y$jzz$saltsaltsalt$x",
+		"$y$j9T3$saltsaltsalt$x", "$gy$jFT$saltsaltsalt$x", "$7$EU..../....saltsalt$x", "$7$CV..../....saltsalt$x", "$7$CU..../0...saltsalt$x",
+		"$7$CU1.../....saltsalt$x", "_J9.zsaltxxxxxxxxxxx", "$sha1$10000001$saltsalt$x", "$md5,rounds=10000001$saltsalt$$x",
+	};
+	static const char *const bearable[] = {
+		"$2y$17$ZUw/oLZV6G.LNmFOtSkIauQlWi/H37vNpOS6m0SL7X1gcZS07PQ2O", "$6$rounds=10000000$saltstring$x", "$y$j9T$saltsaltsalt$x", "$y$jCT$saltsaltsalt$x",
+		"$gy$j9T$saltsaltsalt$x", "$7$CU..../....saltsalt$x", "_J9..saltxxxxxxxxxxx", "$sha1$24680$saltsalt$x", "$md5,rounds=904$saltsalt$$x",
+		"$6$rounds=x$saltstring$x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof dear / sizeof dear[0]; i++) {
+		if (password_kind(dear[i]) != PASSWORD_DEAR)
+			fail_msg("%s would be tried", dear[i]);
+		assert_false(password_matches("x", dear[i]));   /* at once: else this test takes hours */
+	}
+	for (size_t i = 0; i < sizeof bearable / sizeof bearable[0]; i++)
+		if (password_kind(bearable[i]) == PASSWORD_DEAR)
+			fail_msg("%s is refused", bearable[i]);
+}
+
 static void bytes_compare(void **state)
 {
 	(void)state;
@@ -72,7 +98,8 @@ static void bytes_compare(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_kind_matches_its_password), cmocka_unit_test(what_is_no_hash_matches_nothing), cmocka_unit_test(bytes_compare),
+		cmocka_unit_test(each_kind_matches_its_password), cmocka_unit_test(what_is_no_hash_matches_nothing), cmocka_unit_test(what_costs_too_much_is_not_begun),
+		cmocka_unit_test(bytes_compare),
 	};
 
 	password_init();
