@@ -43,7 +43,7 @@ static bool geometry_sound(const struct shmc_header *h, uint64_t size)
 	    (h->shards & (h->shards - 1)) != 0 || h->lock_kind > SHMCACHE_LOCK_ROBUST)
 		return false;
 	if (h->shards == 0)
-		return true;
+		return h->shard_bytes == 0;
 	return h->buckets > 0 && h->ring_units[PROBATION] > SHMC_HEAD_UNITS &&
 	       h->ring_units[MAIN] > SHMC_HEAD_UNITS && h->shard_bytes % 64 == 0 && shard <= h->shard_bytes &&
 	       (uint64_t)h->shards * h->shard_bytes <= size - SHMC_SHARDS && h->max_data > 0 &&

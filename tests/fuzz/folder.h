@@ -31,7 +31,7 @@ static void folder_remove(void)
 }
 
 /* A file in it, over what was there, or a folder where the name ends with a slash. */
-static void folder_put(const char *name, const void *data, size_t n)
+static inline void folder_put(const char *name, const void *data, size_t n)
 {
 	char path[256];
 	int length = snprintf(path, sizeof path, "%s/%s", folder, name), fd;

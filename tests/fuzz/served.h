@@ -229,13 +229,13 @@ static void served_start(const char *conf)
 	CHECK(loop_watch(served.server->loop, &served.kick, EPOLLIN) == 0);
 }
 
-static void served_turns(int n)
+static inline void served_turns(int n)
 {
 	while (n-- > 0)
 		CHECK(loop_turn(served.server->loop) == 0);
 }
 
-static void served_connect(void)
+static inline void served_connect(void)
 {
 	int pair[2];
 	struct addr peer, local;
@@ -249,7 +249,7 @@ static void served_connect(void)
 }
 
 /* What the server sent, as much as fits; 0: nothing now, -1: it has closed. */
-static ssize_t served_read(void *to, size_t n)
+static inline ssize_t served_read(void *to, size_t n)
 {
 	ssize_t got = recv(served.client, to, n, 0);
 
@@ -257,7 +257,7 @@ static ssize_t served_read(void *to, size_t n)
 }
 
 /* All of it, with turns of the server where it does not fit and `turns` allows them. How much was sent. */
-static size_t served_send(const void *p, size_t n, int turns)
+static inline size_t served_send(const void *p, size_t n, int turns)
 {
 	size_t at = 0;
 
@@ -275,7 +275,7 @@ static size_t served_send(const void *p, size_t n, int turns)
 }
 
 /* The client goes; nothing of the connection may stay, and each handler has heard of its request's end. */
-static void served_close(void)
+static inline void served_close(void)
 {
 	close(served.client);
 	served.client = -1;

@@ -537,6 +537,8 @@ static void what_is_no_cache_is_refused(void **state)
 	write_u32(fd, SHMC_OLDEST, offsetof(struct shmc_header, oldest));
 	write_u32(fd, 3, offsetof(struct shmc_header, shards));
 	refuses(fd, "header is damaged");
+	write_u32(fd, 0, offsetof(struct shmc_header, shards));         /* and yet shards have a size */
+	refuses(fd, "header is damaged");
 	close(fd);
 	assert_int_equal(pipe(pair), 0);
 	refuses(pair[0], "no file");
