@@ -28,6 +28,17 @@ static bool type_is_page(const char *type)
 	return strcasecmp(type, "text/x-server-parsed-html") == 0 || strcasecmp(type, "text/x-server-parsed-html3") == 0;
 }
 
+/* That of programs where nothing but their name tells them: not taken for what somebody wrote (type_handler). */
+static const char program_of_name[] = "application/x-httpd-cgi";
+
+/* The handler that a type has had since before there were handlers; NULL: none. */
+static const struct handler *type_handler(const char *type)
+{
+	if (type && type_is_page(type))
+		return handler_find("server-parsed");
+	return type && type != program_of_name && strcasecmp(type, program_of_name) == 0 ? handler_find("cgi-script") : NULL;
+}
+
 /* Types, by name only, whose files are programs or hold code: they are never sent as they are. */
 static bool type_is_code(const char *type)
 {
@@ -41,7 +52,7 @@ static const char *program_type(const char *folded)
 		{ "php", "application/x-httpd-php" }, { "php3", "application/x-httpd-php" }, { "php4", "application/x-httpd-php" },
 		{ "php5", "application/x-httpd-php" }, { "php7", "application/x-httpd-php" }, { "php8", "application/x-httpd-php" },
 		{ "phtml", "application/x-httpd-php" }, { "pht", "application/x-httpd-php" }, { "phar", "application/x-httpd-php" },
-		{ "phps", "application/x-httpd-php-source" }, { "cgi", "application/x-httpd-cgi" }, { "fcgi", "application/x-httpd-cgi" },
+		{ "phps", "application/x-httpd-php-source" }, { "cgi", program_of_name }, { "fcgi", program_of_name },
 	};
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
@@ -162,8 +173,8 @@ unsigned mime_run(struct request *r)
 	r->type_handler = f.handler;
 	if (f.handler && f.handler->handler)
 		r->handler = f.handler->handler;
-	else if (!f.handler && r->type && type_is_page(r->type))
-		r->handler = handler_find("server-parsed");
+	else if (!f.handler && type_handler(r->type))
+		r->handler = type_handler(r->type);
 	return 0;
 }
 
@@ -185,6 +196,8 @@ unsigned mime_check(struct request *r)
 		return deny(r, r->type_handler);
 	if (r->found && S_ISDIR(r->st.st_mode))         /* its index is looked at when it is found */
 		return 0;
+	if (!r->handler && !r->type_handler)            /* a rule's [T] */
+		r->handler = type_handler(r->type);
 	if (r->found && r->type && !r->handler && type_is_code(r->type)) {
 		log_errorx(&r->client->about, LOG_MIME, "BH0441",
 			   "%s denied: its type %s stands for a program, no handler runs it, and the source is not sent instead; "

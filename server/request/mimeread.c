@@ -56,6 +56,31 @@ static struct ext *ext_of_word(struct conf_call *call, struct mime_section *s, c
 	return ext_make(call->env, s, folded, hash, true);
 }
 
+static void ext_drop(struct ext *e, unsigned dropped)
+{
+	if (dropped & DROP_TYPE)
+		e->type = e->type_charset = NULL;
+	if (dropped & DROP_CHARSET)
+		e->charset = NULL;
+	if (dropped & DROP_ENCODING)
+		e->encoding = NULL;
+	if (dropped & DROP_LANGUAGE)
+		e->language = NULL;
+	if (dropped & DROP_HANDLER)
+		e->handler = NULL;
+	if (dropped & DROP_OUTPUT)
+		e->output = NULL;
+	if (dropped & DROP_INPUT)
+		e->input = NULL;
+}
+
+/* Behind each Add…: where the same section removes it, above or below, that is what counts, as in Apache. */
+static int ext_added(struct ext *e)
+{
+	ext_drop(e, e->dropped);
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------ setters: types */
 
 /* A value as Apache keeps it: in lower case. */
@@ -106,7 +131,7 @@ static int set_add_type(struct conf_call *call, void *config, int argc, char **a
 		return -1;
 	e->type = type;
 	e->type_charset = charset;
-	return 0;
+	return ext_added(e);
 }
 
 static int set_force_type(struct conf_call *call, void *config, int argc, char **argv)
@@ -143,7 +168,7 @@ static int set_add_word(struct conf_call *call, void *config, int argc, char **a
 	if (!http_is_token(text_of(word)))
 		return conf_fail(call, NULL, "\"%s\" cannot stand in a header field", word);
 	*(const char **)(void *)((char *)e + call->directive->low) = lower(call, word);
-	return 0;
+	return ext_added(e);
 }
 
 /* RemoveType and its kin: low = DROP_* bit. */
@@ -155,7 +180,7 @@ static int set_remove(struct conf_call *call, void *config, int argc, char **arg
 	if (!e)
 		return -1;
 	e->dropped |= (unsigned)call->directive->low;
-	return 0;
+	return ext_added(e);
 }
 
 static int set_default_charset(struct conf_call *call, void *config, int argc, char **argv)
@@ -240,7 +265,7 @@ static int set_add_handler(struct conf_call *call, void *config, int argc, char 
 	if (!e)
 		return -1;
 	e->handler = handler_code(call, lower(call, argv[0]));
-	return 0;
+	return ext_added(e);
 }
 
 /* AddOutputFilter, AddInputFilter (low: input): in place of what was said before for the extension. */
@@ -253,7 +278,7 @@ static int set_add_filter(struct conf_call *call, void *config, int argc, char *
 	if (!e)
 		return -1;
 	*(input ? &e->input : &e->output) = filter_names_read(call, argv[0], input);
-	return 0;
+	return ext_added(e);
 }
 
 static int set_match(struct conf_call *call, void *config, int argc, char **argv)
@@ -318,20 +343,7 @@ static void *create_section(struct conf_env *env)
 
 static void ext_inherit(struct ext *to, const struct ext *over)
 {
-	if (over->dropped & DROP_TYPE)
-		to->type = to->type_charset = NULL;
-	if (over->dropped & DROP_CHARSET)
-		to->charset = NULL;
-	if (over->dropped & DROP_ENCODING)
-		to->encoding = NULL;
-	if (over->dropped & DROP_LANGUAGE)
-		to->language = NULL;
-	if (over->dropped & DROP_HANDLER)
-		to->handler = NULL;
-	if (over->dropped & DROP_OUTPUT)
-		to->output = NULL;
-	if (over->dropped & DROP_INPUT)
-		to->input = NULL;
+	ext_drop(to, over->dropped);
 	if (over->type) {
 		to->type = over->type;
 		to->type_charset = over->type_charset;

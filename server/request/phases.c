@@ -98,6 +98,17 @@ static bool names_nothing(const struct request *r)
 	return field.n ? field.p[field.n - 1] == ':' : wants_host(r);
 }
 
+/* RFC 9112, 3.2.2: what the target names takes the place of the field, also for rules and programs. */
+static int host_of_target(struct request *r)
+{
+	const struct uri *u = &r->uri;
+	bool literal = memchr(u->host.p, ':', u->host.n) != NULL;
+	const char *value = arena_printf(r->arena, literal ? "[%.*s]%s%.*s" : "%.*s%s%.*s", (int)u->host.n, u->host.p, u->port.n ? ":" : "",
+					 (int)u->port.n, u->port.n ? u->port.p : "");
+
+	return value ? fields_set(&r->in, "Host", value) : -1;
+}
+
 /* RFC 9112, 3.2 and 3.3: one Host field; the target's own name goes before it. */
 static unsigned phase_host(struct request *r)
 {
@@ -120,6 +131,8 @@ static unsigned phase_host(struct request *r)
 		if (!text_is_nocase(r->uri.scheme, "http") && !text_is_nocase(r->uri.scheme, "https"))
 			return bad(r, "its target has a scheme that is neither http nor https");
 		host = r->uri.host;
+		if (host_of_target(r) != 0)
+			return 503;
 	} else if (fields && names_nothing(r)) {
 		return bad(r, "its Host field is empty, or has nothing behind its colon");
 	}

@@ -49,16 +49,17 @@ static int env_handed_on(const struct request *from, struct request *to, bool do
 	return failed ? -1 : 0;
 }
 
-/* Where an ErrorDocument leads: its path in normal form, its query. */
+/* Where an ErrorDocument, or a program's Location, leads: its path in normal form, its query; a fragment is passed over. */
 static int document_target(struct request *to, const char *url)
 {
-	const char *mark = strchr(url, '?');
+	size_t n = strcspn(url, "?#");
+	const char *query = url[n] == '?' ? url + n + 1 : NULL;
 	char *path = NULL;
 
-	if (uri_normalize(to->arena, (struct text){ url, mark ? (size_t)(mark - url) : strlen(url) }, core_uri_flags(to->host), &path) != URI_OK || !path)
+	if (uri_normalize(to->arena, (struct text){ url, n }, core_uri_flags(to->host), &path) != URI_OK || !path)
 		return -1;
 	to->path = path;
-	to->query = mark ? mark + 1 : NULL;
+	to->query = query ? arena_strndup(to->arena, query, strcspn(query, "#")) : NULL;
 	return 0;
 }
 

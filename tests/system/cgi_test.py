@@ -17,6 +17,12 @@ ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"
 ScriptLog logs/script_log
 ScriptLogBuffer 8
 AddHandler cgi-script .cgi
+AddType application/x-httpd-cgi .old
+<Directory "@DIR@/htdocs/old">
+  Options +ExecCGI
+  RewriteEngine On
+  RewriteRule rule$ - [T=application/x-httpd-cgi]
+</Directory>
 <Location /cgi-bin/late>
   CGIScriptTimeout 1
 </Location>
@@ -26,6 +32,7 @@ AddHandler cgi-script .cgi
 '''
 SCRIPTS = {
     'env': TEXT + 'env\n',
+    'to-fragment': '#!/bin/sh\nprintf "Location: /cgi-bin/words?a+b#there\\n\\n"\n',
     'start': TEXT + 'grep -E "^SigIgn|^NoNewPrivs|^Seccomp:" /proc/$$/status\numask\nls -m /proc/$$/fd\nps -o sid= -p $$\necho $$\n',
     'echo': TEXT + 'cat\n',
     'deaf': TEXT + 'exec 0<&-\necho heard\n',
@@ -90,7 +97,19 @@ class Programs(ServerTest):
         self.assertRegex(text, r'(?m)^PATH=/')
         self.assertNotIn('BULKHEAD=', text)
 
+    def test_the_type_of_programs(self):
+        for name in 'a.old', 'rule', 'a.cgi', 'a.fcgi':
+            self.s.write('htdocs/old/' + name, TEXT + 'echo ran\n', 0o755)
+        self.s.write('htdocs/b.old', TEXT + 'echo ran\n', 0o755)
+        self.assertEqual([self.s.get('/old/' + n).body for n in ('a.old', 'rule', 'a.cgi')], [b'ran\n'] * 3)
+        self.assertEqual([self.s.get(p).status for p in ('/b.old', '/old/a.fcgi')], [403, 403])
+
+    def test_host_of_an_absolute_target(self):
+        for target, host in (('http://named.test/', 'named.test'), ('http://named.test:81/', 'named.test:81'), ('http://[::1]:81/', '[::1]:81')):
+            self.assertIn('\nHTTP_HOST=%s\n' % host, self.s.get(target + 'cgi-bin/env', host='other.test').body.decode())
+
     def test_words_of_a_query(self):
+        self.assertEqual(self.s.get('/cgi-bin/to-fragment').body, b'a|b|')
         self.assertEqual(self.s.get('/cgi-bin/words?a+b%20c+$d').body, b'a|b c|\\$d|')
         self.assertEqual(self.s.get('/cgi-bin/words?a=b').body, b'|')
 

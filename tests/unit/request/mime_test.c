@@ -119,7 +119,9 @@ static void removals_undo_what_is_inherited(void **state)
 	struct served *v = site(
 		"AddType text/x-up .up\nAddEncoding gzip .gz\nAddHandler nosuch .run\n"
 		"<Directory \"@DIR@/htdocs/d\">\nRemoveType .up .html\nRemoveEncoding .gz\nRemoveHandler .run\nAddType text/x-new .up2\n</Directory>\n"
-		"<Directory \"@DIR@/htdocs/d/e\">\nAddType text/x-again .up\n</Directory>\n");
+		"<Directory \"@DIR@/htdocs/d/e\">\nAddType text/x-again .up\n</Directory>\n"
+		"<Directory \"@DIR@/htdocs/both\">\nRemoveType .t\nAddType text/x-t .t\nAddLanguage de .l\nRemoveLanguage .l\n"
+		"AddHandler nosuch .h\nRemoveHandler .h\n</Directory>\n");
 
 	(void)state;
 	served_folder(v, "htdocs/d");
@@ -136,6 +138,11 @@ static void removals_undo_what_is_inherited(void **state)
 	assert_int_equal(get(v, "a.run"), 403);
 	get(v, "d/e/a.up");
 	assert_field(v, "Content-Type", "text/x-again");
+	served_folder(v, "htdocs/both");        /* what removes counts, wherever it stands in the section */
+	get(v, "both/a.t.l");
+	assert_null(served_field(v, "Content-Type"));
+	assert_null(served_field(v, "Content-Language"));
+	assert_int_equal(get(v, "both/a.h"), 200);
 	served_free(v);
 }
 
