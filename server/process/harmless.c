@@ -18,7 +18,6 @@ static const struct conf_directive directives[] = {
 	ROW("EnableExceptionHook", "every crash is reported; see CoreDumpDirectory and CrashReportLimit"),
 	ROW("GprofDir", "processes are looked at from outside: perf, or bulkhead-crash live"),
 	ROW("MergeTrailers", "fields behind a body never change what its head said"),
-	ROW("RedirectRelative", "a redirect to a path names this server in full"),
 	ROW("WatchdogInterval", "no thread looks at times whether there is something to do"),
 	{ 0 }
 };

@@ -20,7 +20,7 @@ struct dir_section {
 	unsigned nindex;
 	int slash, check_handler;       /* -1 = unset */
 	int index_redirect;             /* status; 0 = off, -1 = unset */
-	const char *fallback;           /* FallbackResource; "" = disabled, NULL = unset */
+	const char *fallback;           /* FallbackResource: from the root on, or as written; "" = disabled, NULL = unset */
 };
 
 static unsigned add_slash(struct request *r)
@@ -121,15 +121,32 @@ static unsigned no_index(struct request *r, const struct dir_section *d)
 	return 403;
 }
 
+/* One without a slash at its beginning is meant from the folder of the path that was asked for, as in Apache. NULL: it leads nowhere. */
+static const char *fallback_path(struct request *r, const char *fallback)
+{
+	const char *slash = strrchr(r->path, '/');
+	char *folder, *whole, *path = NULL;
+
+	if (*fallback == '/')
+		return fallback;
+	if (r->parent || !slash)                /* a path that was itself made so: it would go on without end */
+		return NULL;
+	folder = arena_strndup(r->arena, r->path, (size_t)(slash - r->path) + 1);
+	folder = folder ? uri_escape_path(r->arena, folder) : NULL;
+	whole = folder ? arena_join(r->arena, folder, fallback) : NULL;
+	return whole && uri_normalize(r->arena, text_of(whole), 0, &path) == URI_OK ? path : NULL;
+}
+
 /* FallbackResource: for what is not there, and for a folder that has none of the index files that it might have. It counts only as a file. PHASE_WAIT, or 0. */
 static unsigned fall_back(struct request *r, const struct dir_section *d, bool *done)
 {
+	const char *path = d->fallback && *d->fallback ? fallback_path(r, d->fallback) : NULL;
 	struct request *sub;
 	unsigned status;
 
-	if (!d->fallback || !*d->fallback || strcmp(d->fallback, r->path) == 0)
+	if (!path || strcmp(path, r->path) == 0)
 		return 0;
-	sub = phases_lookup(r, d->fallback, r->query, 0, &status);
+	sub = phases_lookup(r, path, r->query, 0, &status);
 	if (answers(sub, status)) {
 		phases_adopt(r, sub);
 		*done = true;
@@ -300,9 +317,12 @@ static int set_fallback(struct conf_call *call, void *config, int argc, char **a
 		d->fallback = "";
 		return 0;
 	}
-	if (argv[0][0] != '/')
-		return conf_fail(call, "write a path from the root on, such as /index.html, or disabled", "\"%s\" does not begin with a slash",
-				 argv[0]);
+	if (argv[0][0] != '/') {
+		d->fallback = conf_printf(call->env, "%.*s", (int)strcspn(argv[0], "?"), argv[0]);
+		if (!*d->fallback)
+			return conf_fail(call, "write a path from the root on, such as /index.html, or disabled", "\"%s\" is no name of a file", argv[0]);
+		return 0;
+	}
 	d->fallback = normal_path(call, argv[0]);
 	return d->fallback ? 0 : -1;
 }

@@ -47,7 +47,7 @@ struct alias_host {
 struct alias_section {
 	struct rules redirects;
 	const struct rule *alias;       /* the innermost Alias of a <Location>; NULL = none */
-	int preserve;                   /* AliasPreservePath */
+	int preserve, relative;         /* AliasPreservePath, RedirectRelative */
 };
 
 /* ------------------------------------------------------------------------------------------------ setters */
@@ -170,7 +170,7 @@ static int check_redirect(struct conf_call *call, const struct rule *r)
 		return conf_fail(call, "add the URL to go to", "the URL is missing");
 	if (!moves && r->target)
 		return conf_fail(call, "leave the URL out, or use a status from 300 to 399", "status %u goes to no URL", r->status);
-	if (r->target && *r->target != '/' && !is_url(r->target) && !r->text)
+	if (r->target && *r->target != '/' && !is_url(r->target) && !r->text && !(match_form(call) && strchr(r->target, '$')))
 		return conf_fail(call, "write https://host/path or a path that begins with a slash", "\"%s\" is no URL", r->target);
 	if (r->target && !http_is_value(text_of(r->target)))
 		return conf_fail(call, NULL, "the URL holds control characters");
@@ -263,7 +263,7 @@ static void *create_section(struct conf_env *env)
 {
 	struct alias_section *s = conf_alloc(env, sizeof(*s));
 
-	s->preserve = CONF_UNSET;
+	s->preserve = s->relative = CONF_UNSET;
 	return s;
 }
 
@@ -276,6 +276,7 @@ static void *merge_section(struct conf_env *env, const void *base, const void *o
 	rules_join(env, &m->redirects, &b->redirects);
 	m->alias = o->alias ? o->alias : b->alias;
 	m->preserve = o->preserve != CONF_UNSET ? o->preserve : b->preserve;
+	m->relative = o->relative != CONF_UNSET ? o->relative : b->relative;
 	return m;
 }
 
@@ -369,6 +370,19 @@ static int rule_apply(struct request *r, const struct rule *rule, bool escape, c
 	return *where ? 1 : -1;
 }
 
+static unsigned redirect(struct request *r, const struct rule *rule, const char *where)
+{
+	const struct alias_section *s = request_config(r, &alias_module);
+
+	if (*where != '/' && !is_url(where)) {          /* a part of the path that is no path itself */
+		log_errorx(&r->client->about, LOG_ALIAS, "BH0698", "%s answered with 500: what %s of %s:%u comes to is neither a path nor a URL: %.200s",
+			   r->path, rule->directive, rule->pos.file ? rule->pos.file : "-", rule->pos.line, where);
+		return 500;
+	}
+	(s->relative == 1 ? response_redirect_here : response_redirect)(r, rule->status, where);
+	return PHASE_ANSWERED;
+}
+
 /* bare: only those that name no path. */
 static unsigned run_redirects(struct request *r, const struct rules *l, bool bare)
 {
@@ -390,8 +404,7 @@ static unsigned run_redirects(struct request *r, const struct rules *l, bool bar
 			where = arena_printf(r->arena, "%s?%s", where, r->query);
 		if (!where)
 			return 500;
-		response_redirect(r, rule->status, where);
-		return PHASE_ANSWERED;
+		return redirect(r, rule, where);
 	}
 	return 0;
 }
@@ -591,6 +604,8 @@ static const struct conf_directive directives[] = {
 	{ "ScriptAliasMatch", "leads what matches a regular expression to programs", NULL, ALIAS },
 	{ "AliasPreservePath", "whether Alias of a <Location> keeps what lies behind the section's path", "Off", .contexts = CONF_RSRC | CONF_SECTIONS,
 	  .args = CONF_FLAG, .scope = CONF_OF_SECTION, .set = conf_set_flag, .offset = offsetof(struct alias_section, preserve) },
+	{ "RedirectRelative", "whether a redirect to a path names it alone", "Off", .contexts = CONF_ALL, .override = CONF_OR_FILEINFO, .args = CONF_FLAG,
+	  .scope = CONF_OF_SECTION, .set = conf_set_flag, .offset = offsetof(struct alias_section, relative) },
 	{ "Redirect", "answers a path with a redirect or a status", NULL, REDIRECT(1, 3) },
 	{ "RedirectMatch", "answers what matches a regular expression with a redirect or a status", NULL, REDIRECT(1, 3) },
 	{ "RedirectPermanent", "Redirect 301", NULL, REDIRECT(2, 2) },

@@ -545,7 +545,7 @@ void response_error_text(struct request *r, unsigned status, const char *sentenc
 	fail(r, status, sentence);
 }
 
-void response_redirect(struct request *r, unsigned status, const char *where)
+static void redirect_to(struct request *r, unsigned status, const char *where, bool in_full)
 {
 	const char *origin = "", *location;
 	struct buf b;
@@ -560,7 +560,7 @@ void response_redirect(struct request *r, unsigned status, const char *where)
 		fail(r, first_error(r, 0), NULL);
 		return;
 	}
-	if (*where == '/' && !(origin = response_origin(r)))
+	if (*where == '/' && in_full && !(origin = response_origin(r)))
 		origin = "";
 	location = arena_printf(r->arena, "%s%s", origin, where);
 	if (!location || !http_is_value(text_of(location))) {
@@ -584,4 +584,14 @@ void response_redirect(struct request *r, unsigned status, const char *where)
 	buf_put_html(&b, text_of(location));
 	buf_puts(&b, "\">Go there</a></p>\n");
 	send_html(r, status, "The document is found at another place.", link);
+}
+
+void response_redirect(struct request *r, unsigned status, const char *where)
+{
+	redirect_to(r, status, where, true);
+}
+
+void response_redirect_here(struct request *r, unsigned status, const char *where)
+{
+	redirect_to(r, status, where, where[0] == '/' && where[1] == '/');      /* which would be another host's name */
 }

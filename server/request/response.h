@@ -18,6 +18,8 @@ void response_error(struct request *r, unsigned status);
 void response_error_text(struct request *r, unsigned status, const char *sentence);
 /* A redirect: Location (absolute if `where` begins with '/') and a short page. */
 void response_redirect(struct request *r, unsigned status, const char *where);
+/* The same, but a path stays as it is: the client knows where it asked. */
+void response_redirect_here(struct request *r, unsigned status, const char *where);
 /* A whole response from memory: sets the length, starts, writes, ends. */
 void response_text(struct request *r, unsigned status, const char *type, const char *body, size_t n);
 /* "https://name:port" of the request as the client sees it, by UseCanonicalName; of the arena. */

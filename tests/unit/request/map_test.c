@@ -17,6 +17,10 @@ static void redirects_answer_by_prefix_and_pattern(void **state)
 		"RedirectMatch 301 \"^/img/(.*)\\.gif$\" http://img.test/$1.png\n"
 		"RedirectMatch seeother ^/q/(.*)$ /find?for=$1\n"
 		"Redirect 308 /slash/ /to/\n"
+		"RedirectMatch ^/rest(.*)$ $1\n"
+		"<Location /near>\nRedirectRelative On\nRedirect 301 /there\n</Location>\n"
+		"<Location /near/rest>\nRedirectMatch ^/near/rest(.*)$ $1\n</Location>\n"
+		"<Location /near/far>\nRedirectRelative Off\n</Location>\n"
 		"Alias /old /nowhere\n");
 	static const struct { const char *target; unsigned status; const char *where; } rows[] = {
 		{ "/old/sub/x?q=1", 302, "http://new.test/place/sub/x?q=1" },
@@ -33,6 +37,9 @@ static void redirects_answer_by_prefix_and_pattern(void **state)
 		{ "/q/x?lost=1", 303, "http://main.test/find?for=x" },
 		{ "/slash/a", 308, "http://main.test/to/a" },
 		{ "/slash", 404, NULL },
+		{ "/rest/of/it", 302, "http://main.test/of/it" }, { "/rest//other.test/", 302, "http://main.test/other.test/" },
+		{ "/restored", 500, NULL }, { "/rest", 500, NULL },
+		{ "/near/x?q", 301, "/there?q" }, { "/near/far", 301, "http://main.test/there" },
 	};
 
 	(void)state;

@@ -227,7 +227,9 @@ static void handlers_and_folders(void **state)
 {
 	struct served *v = served_site(
 		"<Location /own>\nSetHandler own\n</Location>\n<Location /first>\nSetHandler own\nDirectoryCheckHandler On\n</Location>\n"
-		"FallbackResource /front.html\n<Location /nofall>\nFallbackResource disabled\n</Location>\n");
+		"FallbackResource /front.html\n<Location /nofall>\nFallbackResource disabled\n</Location>\n"
+		"<Location /near>\nFallbackResource front.html?q\n</Location>\n<Location /near/up>\nFallbackResource ../front.html\n</Location>\n"
+		"<Location /near/deep>\nFallbackResource x/front.html\n</Location>\n");
 
 	(void)state;
 	served_file_make(v, "htdocs/front.html", "x");
@@ -241,6 +243,16 @@ static void handlers_and_folders(void **state)
 	assert_int_equal(served_get(v, "/any/thing"), 200);
 	assert_string_equal(answered_path(v), "/htdocs/front.html");
 	assert_int_equal(served_get(v, "/nofall/x"), 404);
+	served_folder(v, "htdocs/near");
+	served_file_make(v, "htdocs/near/front.html", "x");
+	for (const char *const *t = (const char *const[]){ "/near/none", "/near/", "/near/up/none", "/near/up/no/../none?q", NULL }; *t; t++) {
+		if (served_get(v, *t) != 200)
+			fail_msg("%s: not 200", *t);
+		assert_string_equal(answered_path(v), "/htdocs/near/front.html");
+	}
+	for (const char *const *t = (const char *const[]){ "/near/a/none", "/near/deep/none", "/near/up/a/b/none", NULL }; *t; t++)
+		if (served_get(v, *t) != 404)
+			fail_msg("%s: not 404", *t);
 	served_free(v);
 }
 
@@ -248,7 +260,7 @@ static void handlers_and_folders(void **state)
 static void names_of_the_configuration_take_normal_form(void **state)
 {
 	static const char *const refused[] = { "DirectoryIndex ../x.html", "DirectoryIndex a/../../x.html", "DirectoryIndex /../x.html", "DirectoryIndex a%00",
-					       "FallbackResource /../x.html", "FallbackResource x.html" };
+					       "FallbackResource /../x.html", "FallbackResource ?x" };
 	struct served *v = served_site(
 		"<Location /shut>\nRequire all denied\n</Location>\n<Location /one/shut.html>\nRequire all denied\n</Location>\n"
 		"<Location /one>\nDirectoryIndex .//%73hut.html\n</Location>\n<Location /two>\nDirectoryIndex /x/../%73hut/index.html\n</Location>\n"
