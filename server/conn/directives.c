@@ -117,7 +117,7 @@ static int parse_stage(const char *text, int64_t *low, int64_t *high, int64_t *r
 		*high = (int64_t)v * 1000;
 	}
 	if (!rest.p)
-		return 0;
+		return *high ? -1 : 0;          /* nothing would make it longer */
 	if (rest.n < 8 || strncasecmp(rest.p, "MinRate=", 8) || text_u64((struct text){ rest.p + 8, rest.n - 8 }, 1 << 30, &v) < 0 || !v)
 		return -1;
 	*rate = (int64_t)v;
@@ -204,6 +204,8 @@ static int set_http_options(struct conf_call *call, void *config, int argc, char
 		{ "RegisteredMethods", &s->registered, 1 }, { "Require1.0", &s->old, 0 }, { "Allow0.9", &s->old, 1 },
 	};
 
+	unsigned said = 0;              /* a bit for each word; those beside each other contradict */
+
 	for (int i = 0; i < argc; i++) {
 		size_t w = 0;
 
@@ -211,6 +213,9 @@ static int set_http_options(struct conf_call *call, void *config, int argc, char
 			w++;
 		if (w == sizeof words / sizeof words[0])
 			return conf_fail(call, "the options are Strict Unsafe LenientMethods RegisteredMethods Allow0.9 Require1.0", "\"%s\" is no option", argv[i]);
+		if (said & 1u << (w ^ 1))
+			return conf_fail(call, "leave one of them out", "%s and %s contradict each other", words[w ^ 1].word, words[w].word);
+		said |= 1u << w;
 		*words[w].to = words[w].value;
 	}
 	return 0;

@@ -249,15 +249,17 @@ static int set_error_log_format(struct conf_call *call, void *config, int argc, 
 
 	if (!f)
 		return conf_fail(call, *e.remedy ? e.remedy : NULL, "%s", e.text);
-	if (argc == 1)
+	if (argc == 1) {
 		formats->message = f;
-	else if (!strcasecmp(argv[0], "connection"))
+		return log_errorformat_tells(f) ? 0 : conf_fail(call, "write %M where the message goes", "the format has no %%M: no message would be told");
+	}
+	if (!strcasecmp(argv[0], "connection"))
 		log_errorformat_append(&formats->connection, f);
 	else if (!strcasecmp(argv[0], "request"))
 		log_errorformat_append(&formats->request, f);
 	else
 		return conf_fail(call, "write the whole format in quotes", "\"%s\" is neither \"connection\" nor \"request\"", argv[0]);
-	return 0;
+	return log_errorformat_tells(f) ? conf_fail(call, "leave %M out", "%%M stands for a message, which such a line has not") : 0;
 }
 
 /* LogLevel's levels: a server's, or of the section that the line stands in. */
@@ -293,6 +295,8 @@ static int set_log_level(struct conf_call *call, void *config, int argc, char **
 			continue;
 		}
 		*colon = '\0';
+		if (!*argv[i])
+			return conf_fail(call, "write ssl:info, with the name of a module or a subject", "nothing stands before the colon of \":%s\"", colon + 1);
 		int subject = log_subject_find(argv[i]);
 		if (subject < 0)
 			conf_note(call, NULL, "nothing here logs as \"%s\"", argv[i]);

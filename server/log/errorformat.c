@@ -163,6 +163,14 @@ struct log_errorformat *log_errorformat_new(struct arena *a, const char *text, s
 	return f;
 }
 
+bool log_errorformat_tells(const struct log_errorformat *f)
+{
+	for (const struct piece *p = f->first; p; p = p->next)
+		if (p->code == 'M')
+			return true;
+	return false;
+}
+
 void log_errorformat_append(const struct log_errorformat **row, struct log_errorformat *f)
 {
 	struct log_errorformat *last = (struct log_errorformat *)(uintptr_t)*row;

@@ -29,6 +29,8 @@ struct log_errorformats {
 
 /* NULL with *e naming the item at fault. */
 struct log_errorformat *log_errorformat_new(struct arena *a, const char *text, struct err *e);
+/* Whether it holds %M. */
+bool log_errorformat_tells(const struct log_errorformat *f);
 /* Puts f behind the last of a row of formats. */
 void log_errorformat_append(const struct log_errorformat **row, struct log_errorformat *f);
 const struct log_errorformat *log_errorformat_next(const struct log_errorformat *f);

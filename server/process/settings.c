@@ -189,6 +189,15 @@ static int set_crash_reports(struct conf_call *call, void *config, int argc, cha
 	return argc > 1 ? conf_set_seconds(&second, config, 1, argv + 1) : 0;
 }
 
+static int set_buffer(struct conf_call *call, void *config, int argc, char **argv)
+{
+	if (conf_set_number(call, config, argc, argv) != 0)
+		return -1;
+	if (atoll(argv[0]) > 0 && atoll(argv[0]) < 512)
+		return conf_fail(call, "write 0 for the system's own size, or 512 and more", "%s bytes are too few", argv[0]);
+	return 0;
+}
+
 static const char built_in[] = "what exists is built in";
 static const char no_file[] = "children share their state in memory, not by a file";
 static const char own_lock[] = "listeners need no mutex here; the session cache's is named by Mutex";
@@ -197,6 +206,8 @@ static const char no_pools[] = "each request's memory is given back whole";
 
 #define NUMBER(n, f, lo, hi, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
 		.set = conf_set_number, .offset = FIELD(f), .low = lo, .high = hi }
+#define BUFFER(n, f, text) { .name = n, .help = text, .value = "0", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
+		.set = set_buffer, .offset = FIELD(f), .low = 0, .high = INT32_MAX }
 #define PLACE(n, f, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
 		.set = conf_set_path, .offset = FIELD(f) }
 #define WORD(n, f, dflt, text) { .name = n, .help = text, .value = dflt, .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, \
@@ -244,8 +255,8 @@ static const struct conf_directive directives[] = {
 	{ .name = "SSLKeyTimeout", .help = "How long a child waits for a signature, 1 to 5 seconds; a keyholder that hangs for a quarter of it is replaced", .value = "4",
 	  .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .max = 1, .set = conf_set_seconds, .offset = FIELD(key_timeout_ms), .low = 1, .high = 5 },
 	NUMBER("SSLKeyRequestLimit", key_request_limit, 0, 10000000, "10000", "Key operations that a child may ask for in a second; beyond it waits; 0 = no limit"),
-	NUMBER("SendBufferSize", send_buffer, 0, INT32_MAX, "0", "Bytes of a socket's send buffer; 0 = the system's"),
-	NUMBER("ReceiveBufferSize", receive_buffer, 0, INT32_MAX, "0", "Bytes of a socket's receive buffer; 0 = the system's"),
+	BUFFER("SendBufferSize", send_buffer, "Bytes of a socket's send buffer, from 512 on; 0 = the system's"),
+	BUFFER("ReceiveBufferSize", receive_buffer, "Bytes of a socket's receive buffer, from 512 on; 0 = the system's"),
 	{ .name = "LoadModule", .help = "Accepted: what exists is built in", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 2, .max = 2, .set = absent_load_module },
 	{ .name = "LoadFile", .help = "Accepted: no file is loaded", .contexts = CONF_GLOBAL, .args = CONF_TAKE, .min = 1, .set = conf_set_notice, .extra = built_in },
 	NOTICE("ScoreBoardFile", no_file), NOTICE("LockFile", own_lock), NOTICE("AcceptMutex", own_lock),

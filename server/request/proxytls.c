@@ -117,6 +117,7 @@ int proxy_set_tls(struct conf_call *call, void *config, int argc, char **argv)
 	size_t i = 0;
 	uint64_t n;
 	char *at, *first = argv[0];
+	struct stat st;
 
 	if (!t)
 		return -1;
@@ -143,6 +144,8 @@ int proxy_set_tls(struct conf_call *call, void *config, int argc, char **argv)
 		return 0;
 	case TLS_PATH:
 		*(const char **)(void *)at = conf_path(call->env, first);
+		if (stat(*(const char **)(void *)at, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+			return conf_fail(call, "mend the name, or take the line out", "there is no %s", *(const char **)(void *)at);
 		return 0;
 	default:
 		return set_words(call, (const char **)(void *)at, argc, argv);

@@ -3,8 +3,10 @@
  * What can restrict access and is not here yet refuses the start; what only changes how well things go is told once.
  * Runs in the master and in checking jobs.
  */
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "cert/token.h"
 #include "tls/host.h"
@@ -364,9 +366,12 @@ static int set_verify_depth(struct conf_call *call, void *config, int argc, char
 static int set_file(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct tls_file *f = (struct tls_file *)(void *)((char *)config + call->directive->offset);
+	struct stat st;
 
 	(void)argc;
 	*f = (struct tls_file){ conf_path(call->env, argv[0]), call->node->pos };
+	if (stat(f->path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))    /* also where the host has no TLS as yet, as in Apache */
+		return conf_fail(call, "mend the name, or take the line out", "there is no %s", f->path);
 	return 0;
 }
 

@@ -89,6 +89,16 @@ class Hosts(ServerTest):
         self.assertIn(b' 200 ', s.raw('GET http://one.test/a/ HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'))
 
 
+    def test_lines_that_contradict_themselves_or_name_nothing(self):
+        lines = ('HttpProtocolOptions Strict Unsafe', 'HttpProtocolOptions Require1.0 Strict Allow0.9', 'HttpProtocolOptions RegisteredMethods LenientMethods',
+                 'RequestReadTimeout header=5-10', 'SendBufferSize 100', 'ReceiveBufferSize 511', 'LogLevel :debug', 'ErrorLogFormat "%t %v"',
+                 'ErrorLogFormat request "%M"', 'ErrorLogFormat connection "%a %M"', 'SSLCARevocationFile none.pem', 'SSLCARevocationPath none', 'SSLCADNRequestFile none.pem',
+                 'SSLProxyCACertificateFile none.pem')
+        good = ('HttpProtocolOptions Strict Require1.0 RegisteredMethods', 'RequestReadTimeout header=5-10,MinRate=9', 'SendBufferSize 512', 'ReceiveBufferSize 0',
+                'ErrorLogFormat request "%L"', 'ErrorLogFormat "%M"')
+        said = self.configure('\n'.join(lines + good) + '\n').run('-t').stdout
+        self.assertEqual([int(n) for n in re.findall(r'case.conf:(\d+): error', said)], list(range(1, len(lines) + 1)), said)
+
     def test_a_path_in_place_of_a_name(self):
         s = self.serve('<VirtualHost *:@PORT@>\nServerName one.test\n</VirtualHost>\n'
                        '<VirtualHost *:@PORT@>\nServerName two.test\nServerPath /d/\nDocumentRoot "@DIR@/two"\n</VirtualHost>\n',

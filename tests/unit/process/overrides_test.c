@@ -28,7 +28,7 @@ static const struct { unsigned group; const char *names; } documented[] = {
 	  " CookieName CookieStyle CookieTracking CookieHTTPOnly CookieSameSite CookieSecure DefaultLanguage DefaultType EnableMMAP EnableSendfile"
 	  " ErrorDocument FileETag ForceLanguagePriority ForceType H2CopyFiles H2EarlyHint H2PushResource Header InputSed LanguagePriority MultiviewsMatch OutputSed PassEnv ProxyFCGIBackendType"
 	  " ProxyFCGISetEnvIf"
-	  " QualifyRedirectURL Redirect RedirectMatch RedirectPermanent RedirectTemp RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter"
+	  " QualifyRedirectURL Redirect RedirectMatch RedirectPermanent RedirectRelative RedirectTemp RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter"
 	  " RemoveLanguage RemoveOutputFilter RemoveType RequestHeader RewriteBase RewriteCond RewriteEngine RewriteOptions RewriteRule"
 	  " ScriptInterpreterSource SetEnv SetEnvIf SetEnvIfExpr SetEnvIfNoCase SetHandler SetInputFilter SetOutputFilter Substitute"
 	  " SubstituteInheritBefore SubstituteMaxLineLength UnsetEnv " },

@@ -100,7 +100,7 @@ static void test_directives(void **state)
 		{ "SSLVerifyDepth 101", CONF_ERROR, "101" }, { "SSLCARevocationCheck leaf", SILENT, NULL }, { "SSLCARevocationCheck Chain no_crl_for_cert_ok", SILENT, NULL },
 		{ "SSLCARevocationCheck all", CONF_ERROR, "all" }, { "SSLCARevocationCheck leaf always", CONF_ERROR, "always" }, { "SSLOCSPEnable off", SILENT, NULL },
 		{ "SSLOCSPEnable on", SILENT, NULL }, { "SSLOCSPEnable maybe", CONF_ERROR, "maybe" }, { "SSLRenegBufferSize 1", SILENT, NULL }, { "SSLRenegBufferSize -1", CONF_ERROR, "SSLRenegBufferSize" },
-		{ "SSLCACertificateFile /x", SILENT, NULL }, { "SSLCARevocationPath /x", SILENT, NULL }, { "SSLUseStapling on", SILENT, NULL }, { "SSLUseStapling off", SILENT, NULL },
+		{ "SSLCACertificateFile /etc/passwd", SILENT, NULL }, { "SSLCARevocationPath /etc", SILENT, NULL }, { "SSLCADNRequestPath /none", CONF_ERROR, "there is no /none" }, { "SSLUseStapling on", SILENT, NULL }, { "SSLUseStapling off", SILENT, NULL },
 		{ "SSLStaplingCache shmcb:x(32768)", CONF_NOTICE, "not needed" }, { "SSLStaplingForceURL http://x/y", SILENT, NULL },
 		{ "SSLStaplingForceURL https://x", CONF_ERROR, "http://" }, { "SSLStaplingResponderTimeout 3", SILENT, NULL }, { "SSLStaplingResponderTimeout 0", CONF_ERROR, "0" },
 		{ "SSLStaplingResponseMaxAge -1", SILENT, NULL }, { "SSLStaplingResponseMaxAge -2", CONF_ERROR, "-2" }, { "SSLStaplingStandardCacheTimeout 5h", SILENT, NULL },
