@@ -60,6 +60,8 @@ static unsigned certificate_refuses(struct request *r)
 {
 	unsigned status = r->client->secure ? client_place(r->client, r->section, r->arena, &r->user, &r->refused) : 0;
 
+	if (r->user && !r->auth_type)
+		r->auth_type = "ClientCert";    /* as programs have been told since mod_ssl */
 	if (status == 403 && !r->quiet)         /* else it waits for the certificate, or its body is too long for that */
 		log_errorx(&r->client->about, LOG_AUTHZ, "BH0313", "access to %s%s failed, reason: %s (SSLVerifyClient)", r->filename ? "" : "uri ", told_path(r), r->refused);
 	return status;

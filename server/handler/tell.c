@@ -308,7 +308,7 @@ static void tell_phase(struct tell *t, const struct request *r, enum phase p, un
 		break;
 	case PHASE_AUTHENTICATION:
 		if (r->user)
-			line(t, depth, "user", "%s (%s)", r->user, r->auth_type ? r->auth_type : "of the TLS connection");
+			line(t, depth, "user", "%s (%s)", r->user, r->auth_type ? r->auth_type : "-");
 		break;
 	case PHASE_TYPE:
 		tell_type(t, r, depth);
