@@ -134,12 +134,36 @@ static void judge(struct check *k)
 	    "it ended the health check without an answer");
 }
 
+/* All of it has come, or it is none: servers may keep the connection open all the same. */
+static bool is_whole(const struct check *k)
+{
+	struct response_head h = { 0 };
+	struct response_framing f;
+	struct arena *a;
+	size_t used = 0;
+	bool whole;
+
+	if (k->n == ANSWER_MOST)
+		return true;
+	if (!memmem(k->answer, k->n, "\r\n\r\n", 4))
+		return false;
+	if (head_is_all(k->worker))
+		return true;
+	if (!(a = arena_new(0)))
+		return false;
+	fields_init(&h.fields, a);
+	whole = response_head_parse(k->answer, k->n, RESPONSE_BAD_SKIPPED, &h, &used) != HEAD_DONE || response_framing(&h, false, &f) < 0 ||
+		f.end == RESPONSE_NO_BODY || (f.end == RESPONSE_LENGTH && k->n - used >= f.length);
+	arena_free(a);
+	return whole;
+}
+
 static void read_answer(struct check *k)
 {
 	for (;;) {
 		ssize_t got;
 
-		if (k->n == ANSWER_MOST || (head_is_all(k->worker) && memmem(k->answer, k->n, "\r\n\r\n", 4))) {
+		if (is_whole(k)) {
 			judge(k);
 			return;
 		}

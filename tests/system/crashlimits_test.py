@@ -185,8 +185,7 @@ class Limits(Crash):
         # The last jobs end; then all is as before.
         wait_for(lambda: not s.roles('bulkhead-job'), 'no job is left', 30)
         wait_for(lambda: s.error_log.count('BH0126') == s.error_log.count('BH0125'), 'all reports are told of')
-        crashes = len(re.findall('BH0120.*it crashed', s.error_log))
-        self.assertEqual(len(re.findall('BH0125|BH0128', s.error_log)), crashes)
+        wait_for(lambda: len(re.findall('BH0125|BH0128', s.error_log)) == len(re.findall('BH0120.*it crashed', s.error_log)), 'each crash is told of')
         self.assertNotIn('BH0127', s.error_log)
         self.assertEqual(len(reports(s)), 8)
         for path in reports(s):

@@ -3,6 +3,7 @@ import collections
 import http.client
 import re
 import select
+import socket
 import ssl
 import threading
 import unittest
@@ -92,6 +93,87 @@ class Back(Backend):
                     self.released.wait(60)
                     self.open -= 1
                 s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(line), line.encode()))
+
+
+CHECKS = '''
+ProxyHCExpr fine {hc('body') =~ /all is fine/ && resp('X-State') == 'up' && %{REQUEST_STATUS} =~ /^2/}
+SSLProxyEngine on
+'''
+# name, scheme, who is asked, keys, what is said of it once it is not well (None: it stays well)
+MEMBERS = (('body', 'http', 'back', 'hcmethod=GET hcexpr=fine', None), ('worse', 'http', 'back', 'hcmethod=GET11 hcexpr=fine', 'not what hcexpr= wants'),
+           ('error', 'http', 'back', 'hcmethod=HEAD', 'or an error'), ('kept', 'http', 'back', 'hcmethod=GET timeout=600', None),
+           ('options', 'http', 'back', 'hcmethod=OPTIONS11', None), ('tcp', 'http', 'back', 'hcmethod=TCP', None), ('closed', 'http', 'closed', 'hcmethod=TCP', 'Connection refused'),
+           ('mute', 'http', 'silent', 'hcmethod=GET timeout=1', 'does not answer in time'), ('gone', 'http', 'back', 'hcmethod=GET', 'without an answer'),
+           ('rubbish', 'http', 'back', 'hcmethod=GET', 'or an error'), ('sure', 'https', 'secure', 'hcmethod=GET hcexpr=fine', None), ('unsure', 'https', 'plain', 'hcmethod=HEAD', 'TLS'))
+
+
+class Checked(Backend):
+    """Answers health checks; keeps every connection open, whatever was asked for, but where `gone` is asked for."""
+
+    def __init__(self, tls=None):
+        self.seen, self.tls, self.well = [], tls, set()
+        super().__init__()
+
+    def serve(self, s):
+        try:
+            with (self.tls.wrap_socket(s, server_side=True) if self.tls else s) as s, s.makefile('rb') as f:
+                while line := f.readline().decode('latin-1').strip():
+                    while f.readline().strip():
+                        pass
+                    name = line.split(' ')[1].rsplit('/', 1)[1]
+                    self.seen.append(line)
+                    if name == 'gone':
+                        return
+                    good = name in self.well or name not in ('worse', 'error')
+                    body = b'all is fine' if good else b'in a way'
+                    s.sendall(b'rubbish\r\n\r\n' if name == 'rubbish' else b'HTTP/1.1 %s\r\nX-State: up\r\nContent-Length: %d\r\n\r\n%s' % (
+                        b'503 No' if name == 'error' and not good else b'200 OK', len(body), b'' if line.startswith('HEAD') else body))
+        except OSError:
+            pass
+
+
+class Plain(Backend):
+    """No TLS, whatever comes."""
+
+    def serve(self, s):
+        with s:
+            s.recv(1000)
+            s.sendall(b'HTTP/1.0 400 Bad Request\r\n\r\n')
+
+
+class HealthChecks(ServerTest):
+    @classmethod
+    def setUpClass(cls):
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificate())
+        cls.back, cls.secure, plain, closed, silent = Checked(), Checked(tls), Plain(), socket.socket(), socket.create_server(('127.0.0.1', 0))
+        closed.bind(('127.0.0.1', 0))           # and nobody listens
+        for s in (cls.back.listener, cls.secure.listener, plain.listener, closed, silent):
+            cls.addClassCleanup(s.close)
+        ports = {'back': cls.back.port, 'secure': cls.secure.port, 'plain': plain.port, 'closed': closed.getsockname()[1], 'silent': silent.getsockname()[1]}
+        cls.s = cls.shared(CHECKS + ''.join('<Proxy balancer://%s>\nBalancerMember %s://127.0.0.1:%d/%s hcinterval=1 hcfails=1 hcpasses=1 hcuri=/%s %s\n</Proxy>\n'
+                                            'ProxyPass /%s/ balancer://%s/\n' % (name, scheme, ports[who], name, name, keys, name, name)
+                                            for name, scheme, who, keys, _ in MEMBERS)).start()
+
+    def test_each_kind(self):
+        for name, scheme, _, _, told in MEMBERS:
+            with self.subTest(name):
+                if told:
+                    self.s.logged(r'BH0749: %s://127\.0\.0\.1:\d+/%s is not well: .*(%s)' % (scheme, name, told), timeout=30)
+        for line in ('GET /body HTTP/1.0', 'OPTIONS /options HTTP/1.1', 'GET /kept HTTP/1.0', 'HEAD /error HTTP/1.0'):
+            wait_for(lambda: self.back.seen.count(line) > 2, line, 30)
+        wait_for(lambda: self.secure.seen.count('GET /sure HTTP/1.0') > 2, 'checks over TLS', 30)
+        for name, _, _, _, told in MEMBERS:
+            with self.subTest(name):
+                self.assertEqual(bool(re.search('BH0749: .*/%s is not well' % name, self.s.error_log)), told is not None)
+
+    def test_what_is_well_again_takes_requests(self):
+        for name in ('worse', 'error'):
+            self.s.logged('BH0749: .*/%s is not well' % name, timeout=30)
+            self.assertEqual(self.s.get('/%s/x' % name).status, 503)
+            self.back.well.add(name)
+            self.s.logged('BH0749: .*/%s is well again' % name, timeout=30)
+            self.assertEqual(self.s.get('/%s/x' % name).status, 200)
 
 
 class Upstreams(ServerTest):
