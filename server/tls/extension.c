@@ -25,7 +25,7 @@ static struct text copy(struct arena *a, const char *p, size_t n)
 
 /* ------------------------------------------------------------------------------------------------ those with a form of their own */
 
-static bool put_name(struct buf *b, unsigned kind, const char *p, size_t n)
+static void put_name(struct buf *b, unsigned kind, const char *p, size_t n)
 {
 	char address[ADDR_TEXT];
 	struct addr ip = { .len = 0 };
@@ -37,6 +37,7 @@ static bool put_name(struct buf *b, unsigned kind, const char *p, size_t n)
 	case GNUTLS_SAN_RFC822NAME: buf_puts(b, "email:"); break;
 	case GNUTLS_SAN_URI: buf_puts(b, "URI:"); break;
 	case GNUTLS_SAN_DN: buf_puts(b, "DirName:"); break;
+	case GNUTLS_SAN_REGISTERED_ID: buf_puts(b, "Registered ID:"); break;
 	case GNUTLS_SAN_IPADDRESS:
 		if (n == 4) {
 			ip.in4.sin_family = AF_INET;
@@ -49,14 +50,13 @@ static bool put_name(struct buf *b, unsigned kind, const char *p, size_t n)
 		}
 		buf_puts(b, "IP Address:");
 		buf_puts(b, ip.len ? addr_ip(&ip, address) : "<invalid>");
-		return true;
+		return;
 	default:
 		buf_puts(b, "othername:<unsupported>");
-		return true;
+		return;
 	}
 	for (size_t i = 0; i < n; i++)          /* a comma inside a name would look like the next name */
 		buf_putc(b, (unsigned char)p[i] < 0x20 || p[i] == 0x7f || p[i] == ',' ? '?' : p[i]);
-	return true;
 }
 
 static struct text alternative_names(gnutls_x509_crt_t crt, struct arena *a)
@@ -85,6 +85,7 @@ static struct text key_usage(gnutls_x509_crt_t crt, struct arena *a)
 		{ GNUTLS_KEY_DIGITAL_SIGNATURE, "Digital Signature" }, { GNUTLS_KEY_NON_REPUDIATION, "Non Repudiation" },
 		{ GNUTLS_KEY_KEY_ENCIPHERMENT, "Key Encipherment" }, { GNUTLS_KEY_DATA_ENCIPHERMENT, "Data Encipherment" },
 		{ GNUTLS_KEY_KEY_AGREEMENT, "Key Agreement" }, { GNUTLS_KEY_KEY_CERT_SIGN, "Certificate Sign" }, { GNUTLS_KEY_CRL_SIGN, "CRL Sign" },
+		{ GNUTLS_KEY_ENCIPHER_ONLY, "Encipher Only" }, { GNUTLS_KEY_DECIPHER_ONLY, "Decipher Only" },
 	};
 	unsigned usage = 0, critical;
 	char text[200];
@@ -106,6 +107,8 @@ static struct text purposes(gnutls_x509_crt_t crt, struct arena *a)
 	static const struct { const char *oid, *name; } names[] = {
 		{ GNUTLS_KP_TLS_WWW_SERVER, "TLS Web Server Authentication" }, { GNUTLS_KP_TLS_WWW_CLIENT, "TLS Web Client Authentication" },
 		{ GNUTLS_KP_CODE_SIGNING, "Code Signing" }, { GNUTLS_KP_EMAIL_PROTECTION, "E-mail Protection" },
+		{ GNUTLS_KP_TIME_STAMPING, "Time Stamping" }, { GNUTLS_KP_OCSP_SIGNING, "OCSP Signing" }, { GNUTLS_KP_ANY, "Any Extended Key Usage" },
+		{ GNUTLS_KP_MS_SMART_CARD_LOGON, "Microsoft Smartcard Login" },
 	};
 	char text[1024], oid[128];
 	unsigned critical;

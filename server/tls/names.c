@@ -186,7 +186,8 @@ struct text name_part(gnutls_x509_crt_t crt, bool issuer, struct text part, stru
 			if (strcmp((const char *)v.oid.data, attributes[i].oid) == 0 && wanted-- == 0) {
 				buf_init(&b, text, sizeof text);
 				put_value(&b, &v, how);
-				return text_of(arena_strndup(a, text, b.n));
+				/* "joe\0x" is nobody's name, and must not be taken for joe's. */
+				return memchr(text, '\0', b.n) ? (struct text){ 0 } : text_of(arena_strndup(a, text, b.n));
 			}
 	return (struct text){ 0 };
 }

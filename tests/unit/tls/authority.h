@@ -15,6 +15,7 @@ struct making {
 	long from, to;                  /* seconds from now; both 0: a minute ago to a day from now */
 	const char *purpose;            /* an extended key usage; NULL: none */
 	bool names;                     /* alternative names of all kinds */
+	void (*more)(gnutls_x509_crt_t crt);    /* adds what else it holds; NULL: nothing */
 	const char *chain;              /* NAME.pem of that one behind it in the file */
 };
 
@@ -89,6 +90,8 @@ static UNUSED void make_certificate(const struct making *m)
 		gnutls_x509_crt_set_key_purpose_oid(crt, m->purpose, 0);
 	if (m->names)
 		add_names(crt);
+	if (m->more)
+		m->more(crt);
 	gnutls_x509_crt_set_key(crt, key);
 	if (m->issuer) {
 		load_pair(m->issuer, &issuer, &issuer_key);
