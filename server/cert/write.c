@@ -44,7 +44,7 @@ int cert_write_beside(const char *path, char temporary[CERT_PATH], mode_t mode, 
 
 	if (snprintf(temporary, CERT_PATH, "%s.XXXXXX", path) >= CERT_PATH) {
 		temporary[0] = '\0';
-		return err_set(e, "the path %s is too long", path);
+		return err_set(e, "the path is too long: %s", path);
 	}
 	fd = mkostemp(temporary, O_CLOEXEC);            /* O_EXCL, 0600 */
 	if (fd < 0) {

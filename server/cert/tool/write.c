@@ -76,7 +76,7 @@ static int resolve(struct output *o, struct err *e)
 		snprintf(real, sizeof real, "%s", o->path);
 	}
 	if (snprintf(o->target, sizeof o->target, "%s", real) >= (int)sizeof o->target)
-		return err_set(e, "the path %s is too long", o->path);
+		return err_set(e, "the path is too long: %s", o->path);
 	return 0;
 }
 
