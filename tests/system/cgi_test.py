@@ -29,6 +29,9 @@ AddType application/x-httpd-cgi .old
 <Location /cgi-bin/busy>
   RLimitCPU 1 2
 </Location>
+<Location /cgi-bin/words/alone>
+  AcceptPathInfo Off
+</Location>
 '''
 SCRIPTS = {
     'env': TEXT + 'env\n',
@@ -45,6 +48,7 @@ SCRIPTS = {
     'windows': '#!/bin/sh\r\necho\r\n',
     'lost': '#!/no/such/thing\n',
     'plain': 'echo no first line\n',
+    'dies': '#!/bin/sh\nkill -9 $$\n',
     'closed': TEXT,
     'short': '#!/bin/sh\necho "the reason" >&2\nexit 3\n',
     'broken': '#!/bin/sh\necho "Content-Type: text/plain"\necho "no colon here"\necho\n',
@@ -135,11 +139,13 @@ class Programs(ServerTest):
     def test_why_they_fail(self):
         for name, status, why in (('windows', 500, 'carriage return'), ('lost', 500, '/no/such/thing'), ('plain', 500, 'neither a program of this machine'),
                                   ('closed', 500, 'chmod'), ('short', 500, 'exit status 3'), ('broken', 500, 'no colon'),
-                                  ('none', 404, 'script not found')):
+                                  ('none', 404, 'script not found'), ('dies', 500, 'ended by signal 9 .*look at RLimitCPU')):
             with self.subTest(name):
                 self.assertEqual(self.s.get('/cgi-bin/' + name).status, status)
                 self.s.logged(r'%s.*%s|%s.*%s' % (name, why, why, name))
         self.s.logged('the reason: said by .*short')
+        self.assertEqual((self.s.get('/cgi-bin/words/alone').status, self.s.get('/cgi-bin/words/both').status), (404, 200))
+        self.s.logged('BH0670: .*/words: AcceptPathInfo is off')
 
     def entry(self, name):
         """What ScriptLog has of the last request for a program, without its time."""

@@ -183,6 +183,19 @@ class Processes(Faulty):
         self.assertEqual(s.get().status, 200)
         self.assertLessEqual(s.error_log.count('BH0121'), 2)
 
+    def test_no_helper_can_be_forked(self):
+        """The spawner's successor gets no process, twice: what that means is told, and it comes later."""
+        s, f = self.faulty('ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"\n', {'cgi-bin/x': '#!/bin/sh\necho Content-Type: text/plain\necho\necho hello\n'})
+        os.chmod(s.path('cgi-bin/x'), 0o755)
+        self.assertEqual(s.get('/cgi-bin/x').body, b'hello\n')
+        f.forks = 2
+        os.kill(s.roles('spawn')[0], signal.SIGKILL)
+        s.logged('BH0661: no spawner for generation 1: no spawner can be forked: Resource temporarily unavailable.* answer 503 or 504 until there is one')
+        self.assertEqual(s.get('/').status, 200)
+        wait_for(lambda: s.roles('spawn'), 'a spawner is forked again', 30)
+        self.assertEqual(s.get('/cgi-bin/x').body, b'hello\n')
+        self.assertEqual(f.forks, 0)
+
     def test_no_process_at_all_for_a_restart(self):
         """A restart that gets no process leaves what serves as it is."""
         s, f = self.faulty(TWO)

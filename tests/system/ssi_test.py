@@ -1,6 +1,7 @@
 """Pages with elements over real connections: what is included as it comes, programs that go with their client, hostile pages, bounds."""
 import gzip
 import os
+import signal
 import time
 import unittest
 import zlib
@@ -22,6 +23,9 @@ LimitInternalRecursion 10 12
 </Directory>
 <Directory "@DIR@/htdocs/noexec">
     Options IncludesNOEXEC
+</Directory>
+<Directory "@DIR@/htdocs/late">
+    CGIScriptTimeout 1
 </Directory>
 <Directory "@DIR@/htdocs/legacy">
     SSILegacyExprParser on
@@ -52,6 +56,8 @@ PAGES = {
     'slow.shtml': 'before<!--#include virtual="/cgi-bin/slow" -->after',
     'waits.shtml': 'x<!--#include virtual="/cgi-bin/sleeps?cgi" -->y',
     'command.shtml': 'x<!--#exec cmd="echo $$ >@DIR@/pids/cmd; exec sleep 60" -->y',
+    'late/page.shtml': 'x<!--#exec cmd="echo first; exec sleep 60" -->y',
+    'killed.shtml': 'x<!--#exec cmd="echo $$ >@DIR@/pids/killed; exec sleep 60" -->y',
     'vars.shtml': '<!--#set var="mine" value="two words" --><!--#exec cmd="echo \\"$mine:$OUTER:$DOCUMENT_NAME\\"; pwd" -->',
     'stderr.shtml': '<!--#exec cmd="echo the reason >&2" -->',
     'bomb.shtml': '<!--#set var="n" value="${n}1" --><!--#include virtual="/bomb.shtml?$n" -->' * 8,
@@ -146,6 +152,17 @@ class Pages(ServerTest):
         self.page('/stderr.shtml')
         self.s.logged('BH0738: the reason: said by a command of .*stderr.shtml')
         self.assertEqual(self.page('/noexec/page.shtml'), ERROR + '|' + ERROR + '|' + ERROR + '|near')
+
+    def test_commands_that_come_to_no_end(self):
+        self.assertEqual(self.page('/late/page.shtml'), 'xfirst\n' + ERROR + 'y')
+        self.s.logged('BH0734: a command of .*/late/page.shtml gave nothing within CGIScriptTimeout')
+        with self.s.connect() as c:
+            c.send('GET /killed.shtml HTTP/1.0\r\n\r\n')
+            pid = int(wait_for(lambda: os.path.exists(self.s.path('pids/killed')) and self.s.read('pids/killed').strip(), 'it says its number'))
+            os.kill(wait_for(lambda: self.s.roles('spawn'), 'there is a spawner')[0], signal.SIGKILL)
+            self.assertNotIn(b'y', c.rest().split(b'\r\n\r\n')[1])
+        wait_for(lambda: not alive(pid), 'the command goes with the spawner')
+        self.assertEqual(self.page('/vars.shtml'), 'two words:outer:vars.shtml\n%s\n' % self.s.path('htdocs'))
 
     def test_what_fails_and_what_leads_elsewhere(self):
         self.assertEqual(self.page('/onerror.shtml'), 'near|' + ERROR)
