@@ -292,9 +292,17 @@ WRITER(put_host)
 	return ev->host != NULL;
 }
 
-static bool asked(const struct log_event *ev, char code, const char *arg, struct buf *b)
+/* What a client may have sent is escaped; a message has been. */
+static bool asked(const struct log_event *ev, char code, const char *arg, struct buf *out)
 {
-	return ev->about && ev->about->ops && ev->about->ops->value(ev->about, code, arg, b);
+	char raw[4096];
+	struct buf b;
+
+	buf_init(&b, raw, sizeof raw);
+	if (!ev->about || !ev->about->ops || !ev->about->ops->value(ev->about, code, arg, &b) || !b.n)
+		return false;
+	buf_put_log(out, (struct text){ raw, b.n });
+	return true;
 }
 
 WRITER(put_client)
@@ -315,20 +323,11 @@ WRITER(put_text)
 	return ev->message != NULL;
 }
 
-/* What a client may have sent is escaped; a message has been. */
 static bool put_item(const struct piece *p, const struct log_event *ev, struct buf *out)
 {
 	const struct item *item = find(p->code);
-	char raw[4096];
-	struct buf b;
 
-	if (item->write)
-		return item->write(ev, p->text, out);
-	buf_init(&b, raw, sizeof raw);
-	if (!asked(ev, p->code, p->text, &b) || !b.n)
-		return false;
-	buf_put_log(out, (struct text){ raw, b.n });
-	return true;
+	return item->write ? item->write(ev, p->text, out) : asked(ev, p->code, p->text, out);
 }
 
 /* Whether the item is for messages of this level; lines about connections and requests have none. */
