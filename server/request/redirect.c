@@ -92,7 +92,7 @@ static struct request *made_of(struct request *r)
 	to->target = r->target;
 	to->major = r->major;
 	to->minor = r->minor;
-	to->raw = r->major == 0;
+	to->raw = r->raw && r->major == 0;      /* HTTP/0.9; not a line that could not be read, which has no version either */
 	to->received = r->received;
 	to->started_us = r->started_us;
 	to->keepalive = r->keepalive;

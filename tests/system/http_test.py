@@ -425,6 +425,14 @@ class Limits(ServerTest):
             self.assertNotIn(b'\r\n0\r\n\r\n', c.rest())
             s.logged('BH0522.*413')
 
+    def test_a_document_for_what_could_not_be_read_has_a_head(self):
+        s = self.serve('HttpProtocolOptions Allow0.9\n' + ''.join('ErrorDocument %d /bad.html\n' % n for n in (400, 404, 414, 501)), {'htdocs/bad.html': 'bad\n'})
+        for request, status in (('GET /%s HTTP/1.1\r\n\r\n' % ('x' * 9000), 414), ('GET /  HTTP/1.1\r\n\r\n', 400), ('%s / HTTP/1.1\r\n\r\n' % ('X' * 40), 501)):
+            with self.subTest(request[:20]):
+                head, _, body = s.raw(request).partition(b'\r\n\r\n')
+                self.assertEqual((statuses(head), body), ([status], b'bad\n'))
+        self.assertEqual(s.raw('GET /none\r\n'), b'bad\n')
+
     def test_rubbish_is_answered_at_once(self):
         s = self.serve(BASE)
         for text in ('hello\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', '\x00' * 100, 'GET  / HTTP/1.1\r\n\r\n', '\xff\xfe\xfd'):
