@@ -60,15 +60,15 @@ static bool same_basename(const char *asked, const char *there)
 {
 	size_t a = strcspn(asked, "."), b = strcspn(there, ".");
 
-	return a == b && a && asked[a] && strncasecmp(asked, there, a) == 0;
+	return a == b && a && strncasecmp(asked, there, a) == 0;
 }
 
 static enum near judge(const struct speling_section *s, const char *asked, const char *there)
 {
 	enum near how = distance(asked, there);
 
-	if (s->case_only == 1)
-		return how == NEAR_CASE ? how : NEAR_NOT;
+	if (s->case_only == 1 && how != NEAR_CASE)
+		how = NEAR_NOT;
 	if (how == NEAR_NOT && s->basename != 0 && same_basename(asked, there))
 		how = NEAR_BASENAME;
 	return how;

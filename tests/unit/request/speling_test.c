@@ -21,7 +21,7 @@ static void near_names(void **state)
 	static const struct { const char *asked; unsigned status; const char *location; } rows[] = {
 		{ "/picture.html", 301, "http://main.test/Picture.html" }, { "/Pciture.html", 301, "http://main.test/Picture.html" },
 		{ "/Picure.html", 301, "http://main.test/Picture.html" }, { "/Pictturre.html", 404, NULL }, { "/Pictture.html", 301, "http://main.test/Picture.html" },
-		{ "/Pisture.html?q=1", 301, "http://main.test/Picture.html?q=1" }, { "/Picture.txt", 300, NULL }, { "/one.txt", 300, NULL },
+		{ "/Pisture.html?q=1", 301, "http://main.test/Picture.html?q=1" }, { "/Picture.txt", 300, NULL }, { "/picture", 300, NULL }, { "/pict", 404, NULL }, { "/one.txt", 300, NULL },
 		{ "/other", 404, NULL }, { "/Picture.html", 200, NULL }, { "/secret.txt", 404, NULL }, { "/none/picture.html", 404, NULL },
 	};
 	static const char *const names[] = { "Picture.html", "one1.txt", "one2.txt", "Secret.txt", NULL };
@@ -51,6 +51,11 @@ static void case_only_and_off(void **state)
 	(void)state;
 	assert_int_equal(served_get(v, "/PICTURE.HTML"), 301);
 	assert_int_equal(served_get(v, "/Pcture.html"), 404);
+	assert_int_equal(served_get(v, "/Picture.txt"), 300);
+	served_free(v);
+	v = folder_of_names("CheckSpelling On\nCheckCaseOnly On\nCheckBasenameMatch Off\n", names);
+	assert_int_equal(served_get(v, "/PICTURE.HTML"), 301);
+	assert_int_equal(served_get(v, "/Picture.txt"), 404);
 	served_free(v);
 	v = folder_of_names("", names);
 	assert_int_equal(served_get(v, "/PICTURE.HTML"), 404);
