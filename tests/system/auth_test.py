@@ -42,6 +42,25 @@ def timed(call, *args, **kw):
     return value, time.monotonic() - began
 
 
+class Files(ServerTest):
+    def test_basic_logins_with_a_file_of_digest(self):
+        entry = lambda user, realm, password: '%s:%s:%s\n' % (user, realm, hashlib.md5(('%s:%s:%s' % (user, realm, password)).encode()).hexdigest())
+        s = self.serve('<Location />\n%sAuthBasicUseDigestAlgorithm MD5\nRequire valid-user\n</Location>\n' % DIGEST.replace('Type Digest', 'Type Basic'),
+                       {'htdocs/x': 'in', 'digest': entry('ann', 'the realm', 'secret') + entry('bob', 'another', 'secret') + 'joe:the realm:short\n'})
+        for user, password, status in (('ann', 'secret', 200), ('ann', 'Secret', 401), ('bob', 'secret', 401), ('joe', 'secret', 401), ('ann', '', 401)):
+            self.assertEqual(s.get('/x', headers=login(user, password)).status, status, (user, password))
+
+    def test_who_is_known_is_so_only_where_the_same_file_counts(self):
+        """A page with includes asks for what other sections protect: by the same file, by another, by none."""
+        lines = ''.join('<Location /%s>\nAuthType Basic\nAuthName r\nAuthUserFile "@DIR@/%s"\nRequire valid-user\n</Location>\n' % row
+                        for row in (('page', 'users'), ('same', 'users'), ('other', 'others')))
+        s = self.serve('<Directory "@DIR@/htdocs">\nOptions +Includes\n</Directory>\nAddType text/html .shtml\nAddOutputFilter INCLUDES .shtml\n' + lines,
+                       {'htdocs/page/p.shtml': '<!--#config errmsg="-" --><!--#include virtual="/same/x" -->|<!--#include virtual="/other/x" -->|<!--#include virtual="/open" -->',
+                        'htdocs/same/x': 'same', 'htdocs/other/x': 'other', 'htdocs/open': 'open', 'users': 'ann:%s\n' % sha1('secret'), 'others': 'bob:%s\n' % sha1('secret')})
+        self.assertEqual(s.get('/page/p.shtml', headers=login('ann', 'secret')).body, b'same|-|open')
+        self.assertEqual(s.get('/page/p.shtml', headers=login('bob', 'secret')).status, 401)
+
+
 class Slow(ServerTest):
     """A hash that takes a third of a second and more, in one child."""
 

@@ -587,6 +587,10 @@ class Faq(Folder, ServerTest):
         self.write('both', self.read('other.pem') + self.read('other.key'))
         self.run_tool('match', 'both')
 
+    def test_a_request_for_a_certificate_that_must_staple(self):
+        self.run_tool('csr', '--must-staple', 'www.example.org')
+        self.assertIn('status_request', self.sh('openssl', 'req', '-in', 'www.example.org.csr', '-noout', '-text'))
+
     def test_F23_pem_der_and_pkcs12(self):
         self.write('phrase.txt', 'secret')
         self.example('bulkhead-cert new www.example.org')

@@ -127,6 +127,20 @@ class CommandLine(ServerTest):
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertIn('Syntax OK', done.stdout)
 
+    def test_which_files_were_read(self):
+        s = self.configure('Include @DIR@/more.conf\n', {'more.conf': '<IfDirective H2Push>\nIncludeOptional @DIR@/parts/*.conf\n</IfDirective>\n<IfDirective Frob>\nBogus\n</IfDirective>\n',
+                                                         'parts/a.conf': 'ServerSignature Off\n', 'parts/b.conf': ''})
+        done = s.run('-t', '-D', 'DUMP_INCLUDES')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r'Included configuration files:\n  \(\*\) \S+/httpd\.conf\n(?s:.*)  \(1\) \S+/more\.conf\n +\(2\) \S+/a\.conf\n +\(2\) \S+/b\.conf\n')
+
+    def test_levels_of_what_is_said(self):
+        s = self.configure('')
+        self.assertIn('Syntax OK', s.run('-e', 'trace1', '-t').stdout)
+        done = s.run('-e', 'loud', '-t')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('-e takes emerg alert crit error warn notice info debug', done.stdout)
+
     def test_a_file_for_what_is_said(self):
         s = self.configure('Bogus\n')
         done = s.run('-E', s.path('logs/said'), '-t')
@@ -224,6 +238,13 @@ FAULTS = (        # lines, what is said of them
     ('ProxySet http://a.test upgrade=spdy//', 'names no protocol'),
     ('ProxySet http://a.test wrong', '"wrong" is no key with a value'),
     ('ProxySet http://a.test colour=red', 'the key "colour" is unknown'),
+    ('SSLProxyEngine perhaps', 'it must be on or off'),
+    ('SSLProxyVerify perhaps', '"perhaps" is none of the words it takes'),
+    ('SSLProxyVerifyDepth 1000', '"1000" is no number from 0 to 100'),
+    ('SSLProxyCARevocationCheck some', '"some" is none of the words it takes'),
+    ('SSLProxyProtocol all -SSLv9', '"all -SSLv9" names no protocol'),
+    ('SSLProxyCACertificatePath /nonexistent/cas', 'there is no /nonexistent/cas'),
+    ('<Location />\nSSLProxyVerify none\n</Location>', 'SSLProxyVerify'),
     ('RemoteIPTrustedProxyList /nonexistent/list', '/nonexistent/list'),
     ('RemoteIPInternalProxy 300.1.1.1', '"300.1.1.1" is neither'),
     ('RewriteRule a b [T]', 'the flag T wants a media type'),
@@ -247,6 +268,7 @@ NOTES = (
     ('SetInputFilter DEFLATED', 'the filter DEFLATED does not exist for request bodies'),
     ('RewriteRule a b [E]', 'does nothing without a value'),
     ('LoadModule mine_module modules/mod_mine.so', 'mine_module is unknown'),
+    ('SSLProxyCipherSuite HIGH', 'it has no effect'),
     ('DefaultType text/plain', 'DefaultType'),
     ('<Location />\nSSLCipherSuite HIGH\n</Location>', 'no other suite is negotiated for a section'),
 )

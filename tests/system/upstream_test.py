@@ -34,6 +34,8 @@ SSLProxyEngine on
 ProxyPass "/tls/" "https://@SECURE@/tls/"
 ProxyPass "/known/" "https://@SECURE@/known/"
 ProxyPass "/other/" "https://@SECURE@/other/"
+ProxyPass "/folder/" "https://@SECURE@/folder/"
+ProxyPass "/matched/" "https://@SECURE@/matched/"
 <Proxy "https://@SECURE@/known/">
     SSLProxyVerify require
     SSLProxyCACertificateFile "@cert@"
@@ -42,6 +44,28 @@ ProxyPass "/other/" "https://@SECURE@/other/"
     SSLProxyVerify require
     SSLProxyCACertificateFile "@OTHER@"
 </Proxy>
+<Proxy "https://@SECURE@/folder/">
+    SSLProxyVerify require
+    SSLProxyVerifyDepth 3
+    SSLProxyCACertificatePath "@DIR@/cas"
+</Proxy>
+<ProxyMatch "/matched/$">
+    SSLProxyVerify require
+    SSLProxyProtocol -all +TLSv1.2
+    SSLProxyCACertificateFile "@OTHER@"
+</ProxyMatch>
+RewriteEngine on
+RewriteRule ^/bad/scheme$ gopher://127.0.0.1/x [P]
+RewriteRule ^/bad/balancer$ balancer://none/x [P]
+RewriteRule ^/bad/socket$ unix:run/s|http://127.0.0.1/x [P]
+ProxyPassMatch "^/query/(.*)$" "http://@BACK@/$1?own=1"
+ProxyPassMatch "^/to/(.*)$" "http://@BACK@/$1"
+<Proxy "balancer://routes">
+    BalancerMember "http://@BACK@/one" route=one
+    BalancerMember "http://@BACK@/two" route=two
+    ProxySet stickysession=SID|sid scolonpathdelim=On
+</Proxy>
+ProxyPass "/routes" "balancer://routes"
 ProxyPass "/" "http://@BACK@/"
 '''
 # line of the configuration, what is said of it
@@ -187,7 +211,9 @@ class Upstreams(ServerTest):
         cls.addClassCleanup(cls.secure.listener.close)
         words = {'@BACK@': cls.back.address, '@PORTOF@': cls.back.address.split(':')[1], '@SECURE@': cls.secure.address,
                  '@OTHER@': certificate('other')[0]}
-        cls.s = cls.shared(re.sub('|'.join(words), lambda m: words[m.group()], CONFIG), {'htdocs/a.txt': 'a'}).start()
+        with open(certificate()[0]) as f:
+            authority = f.read()
+        cls.s = cls.shared(re.sub('|'.join(words), lambda m: words[m.group()], CONFIG), {'htdocs/a.txt': 'a', 'cas/one.pem': authority, 'cas/.hidden': 'no certificate'}).start()
 
     def setUp(self):
         self.back.released.clear()
@@ -264,8 +290,26 @@ class Upstreams(ServerTest):
     def test_tls_by_place(self):
         self.assertEqual(self.ask('/tls/x')[0], 200)
         self.assertEqual(self.ask('/known/x')[0], 200)
-        self.assertEqual(self.ask('/other/x')[0], 502)
+        self.assertEqual(self.ask('/folder/x')[0], 200)
+        self.assertEqual([self.ask('/other/x')[0], self.ask('/matched/x')[0]], [502, 502])
         self.s.logged('BH0748.*/other/x.*SSLProxyVerify')
+        self.s.logged('BH0748.*/matched/x.*SSLProxyVerify')
+
+    def test_lines_that_lead_nowhere(self):
+        for path, told in (('scheme', 'its scheme is not spoken here'), ('balancer', 'this balancer has no member'), ('socket', 'the file of unix: must be absolute')):
+            self.assertEqual(self.ask('/bad/' + path)[0], 500)
+            self.s.logged('BH0742: /bad/%s answered with 500: .*%s' % (path, told))
+
+    def test_queries_of_patterns(self):
+        for path, sent in (('/query/x?c=d', '/x?own=1&c=d'), ('/query/x', '/x?own=1'), ('/to/x?c=d', '/x?c=d'), ('/to/x', '/x')):
+            self.assertEqual(self.ask(path), (200, 'GET %s HTTP/1.1' % sent), path)
+
+    def test_whose_session_it_is(self):
+        for path, headers, where in (('/routes/a;sid=x.two', {}, 'two'), ('/routes/a;v=1;sid=x.one/b', {}, 'one'), ('/routes/a?sid=x.two', {}, 'two'),
+                                     ('/routes/a', {'Cookie': 'a=b; SID=x.two; SIDE=x.one'}, 'two')):
+            for _ in range(3):
+                status, line = self.ask(path, headers=headers)
+                self.assertEqual((status, line.split('/')[1]), (200, where), line)
 
     def test_what_is_refused(self):
         for line, words in REFUSED:
