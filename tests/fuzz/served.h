@@ -39,6 +39,7 @@ static struct {
 	struct conn_counters counters;
 	struct watch kick;              /* always readable: no turn waits */
 	int client;                     /* our end of the connection; -1 = none */
+	uint16_t port;                  /* that clients connect to; 0 = 80 */
 	unsigned begun, ended;          /* requests that the handler was given, and was told the end of */
 } served = { .client = -1 };
 
@@ -201,7 +202,18 @@ static void served_kicked(struct watch *w, uint32_t events)
 	(void)w, (void)events;
 }
 
-static void served_start(const char *conf)
+static void served_serve(const struct site *site)
+{
+	struct err e;
+
+	served.server = conn_new(&(struct conn_options){ .site = site, .limit = 16, .counters = &served.counters, .put_line = served_line, .ring_wake = -1,
+							 .master = -1, .control = -1, .busy_wake = -1, .resolver = -1, .checker = -1 }, &e);
+	CHECK(served.server);
+	served.kick = (struct watch){ .fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .ready = served_kicked };
+	CHECK(loop_watch(served.server->loop, &served.kick, EPOLLIN) == 0);
+}
+
+static inline void served_start(const char *conf)
 {
 	static const struct log_settings quiet = { .level = { [0 ... LOG_SUBJECTS - 1] = LOG_L_TRACE8 } };
 	static struct log_targets targets;
@@ -210,7 +222,6 @@ static void served_start(const char *conf)
 	struct arena *a = arena_new(65536);
 	struct conf_target target;
 	struct site *site;
-	struct err e;
 
 	env = (struct conf_env){ .ctx = a, .alloc = served_alloc, .report = served_report, .root = "/nonexistent" };
 	log_open(&(struct log_sink){ .kind = LOG_SINK_FD, .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) }, &quiet);
@@ -222,11 +233,7 @@ static void served_start(const char *conf)
 	target = (struct conf_target){ .host = site->main->config, .section = site->main->section, .owner = &reading };
 	conf_apply(conf_read_text(conf, "fuzz", &env)->first, config_modules, CONF_SERVER, &target, &env);
 	CHECK(!env.errors && site_finish(site, &env) == 0);
-	served.server = conn_new(&(struct conn_options){ .site = site, .limit = 16, .counters = &served.counters, .put_line = served_line, .ring_wake = -1,
-							 .master = -1, .control = -1, .busy_wake = -1, .resolver = -1, .checker = -1 }, &e);
-	CHECK(served.server);
-	served.kick = (struct watch){ .fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .ready = served_kicked };
-	CHECK(loop_watch(served.server->loop, &served.kick, EPOLLIN) == 0);
+	served_serve(site);
 }
 
 static inline void served_turns(int n)
@@ -242,7 +249,7 @@ static inline void served_connect(void)
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
 	addr_parse(&peer, "192.0.2.1", 5555);
-	addr_parse(&local, "127.0.0.1", 80);
+	addr_parse(&local, "127.0.0.1", served.port ? served.port : 80);
 	served.client = pair[0];
 	served.begun = served.ended = 0;
 	conn_open(served.server, pair[1], &peer, &local);
