@@ -70,13 +70,6 @@ void conn_break(struct conn *c, const char *why)
 	c->gone = true;
 }
 
-void conn_forget_unsent(const struct conn *c)
-{
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-
-	setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-}
-
 /* ------------------------------------------------------------------------------------------------ open and close */
 
 static void turn(struct watch *w, uint32_t events);
@@ -599,7 +592,7 @@ static void due(struct deadline *d)
 		c->speech->timeout(c);
 		break;
 	case CONN_BYE:
-		conn_forget_unsent(c);
+		output_forget(c);
 		c->gone = true;
 		break;
 	case CONN_LINGER:

@@ -91,7 +91,7 @@ void h1_timeout(struct conn *c)
 	} else if (c->own.working) {
 		work_over(&c->own);
 	} else if (c->watch.events & EPOLLOUT) {        /* room is what was waited for */
-		conn_forget_unsent(c);
+		output_forget(c);
 		client_timeout(c);
 	} else if (c->state == CONN_HEAD) {
 		h1_late_head(h);

@@ -155,7 +155,7 @@ void h2_timeout(struct conn *c)
 	if (c->watch.events & EPOLLOUT) {       /* room is what was waited for */
 		log_infox(&c->own.client.about, LOG_HTTP, "BH0523", "the client took or gave no byte within Timeout (%lld s): the connection ends",
 			  (long long)(c->settings->timeout / 1000));
-		conn_forget_unsent(c);
+		output_forget(c);
 		conn_break(c, NULL);
 		return;
 	}

@@ -207,7 +207,7 @@ struct conn_server {
 	unsigned refused;               /* connections of addresses with too many, since it was told */
 	unsigned shed_slow, shed_idle, shed_held;       /* closed to make room, since it was told */
 	int64_t full_since;             /* ms */
-	int64_t refusal_told, shed_told;        /* ms: not again before */
+	int64_t refusal_told, shed_told, stuck_told;    /* ms: not again before */
 	uint64_t accepted;
 	/* The buffers of a turn. `raw_at`: consumed; in_at: parsed. */
 	char *in, *raw, *stage, *wire;
@@ -260,8 +260,6 @@ void conn_cut(struct conn *c);
 void conn_bye(struct conn *c);
 /* Broken: closed at the end of this turn, nothing more is sent. */
 void conn_break(struct conn *c, const char *why);
-/* What the kernel still holds for a client that takes nothing is not kept when the connection goes: it would stay for minutes. */
-void conn_forget_unsent(const struct conn *c);
 
 /* counters.c: counts the connection where it is now, or no more. */
 void conn_count_place(struct conn *c);
@@ -303,6 +301,8 @@ void output_laid(struct conn *c, size_t n);
 int output_seal(struct conn *c);
 /* Sends what is queued. 0 all sent, 1 blocked (the rest is kept), -1 broken. */
 int output_flush(struct conn *c);
+/* What the kernel still holds for a client that takes nothing is not kept when the connection goes: it would stay for minutes. */
+void output_forget(const struct conn *c);
 
 /* lookup.c: the name service. The first two are as request/client.h wants them; asker->asking is set while the request waits. */
 enum client_knows lookup_knows(struct client *client, const char *question, struct text *answer);

@@ -454,3 +454,10 @@ int output_flush(struct conn *c)
 	}
 	return c->wire_left.n ? 1 : 0;
 }
+
+void output_forget(const struct conn *c)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}

@@ -8,16 +8,19 @@
 #include "conn/internal.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "log/log.h"
+#include "upstream/pool.h"
 
 #define FIRST_LOOK_MS 20
 #define LOOK_MS 100
 #define IDLE_AFTER_MS 100               /* full for so long: another child, if one may be added, would be there */
 #define FRESH_MS 1000                   /* so long anybody may take to ask */
 #define HELD_MS 2000                    /* so long anybody may hold up an answer: longer than a lost segment takes to come again */
+#define STUCK_MS 3000                   /* full for so long, and nobody may go: told */
 #define TELL_MS 10000                   /* between two lines about it */
 
 static bool somebody_waits(const struct conn_server *s)
@@ -87,7 +90,7 @@ static int by_age(const void *a, const void *b)
 static void let_go(struct conn *c, enum kind kind)
 {
 	if (kind == HELD)
-		conn_forget_unsent(c);
+		output_forget(c);
 	if (kind != IDLE) {
 		conn_cut(c);
 		return;
@@ -123,6 +126,20 @@ static unsigned close_some(struct conn_server *s, enum kind kind, unsigned most)
 	return n;
 }
 
+/* All are being answered. Where one server behind keeps most of them waiting that is said, with what bounds it. */
+static void tell_stuck(struct conn_server *s)
+{
+	unsigned used;
+	const struct proxy_worker *w = pool_busiest(&used);
+	char behind[512] = "";
+
+	if (w && used >= (s->o.limit + 1) / 2)
+		snprintf(behind, sizeof behind, "; %u wait for %s: max= with acquire= of its line bounds how many places it may have, timeout= for how long", used, w->name);
+	log_warnx(NULL, LOG_MPM, "BH0916", "all %u connections of this child are taken by requests that are being answered, and clients wait until one is through%s "
+		  "(MaxRequestWorkers)", s->o.limit, behind);
+	s->stuck_told = loop_now(s->loop) + TELL_MS;
+}
+
 static void look(struct deadline *d)
 {
 	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, full));
@@ -148,6 +165,8 @@ static void look(struct deadline *d)
 			  "that held up their own request or answer (MaxRequestWorkers, MaxConnectionsPerAddress)", s->o.limit, s->shed_slow, s->shed_idle, s->shed_held);
 		s->shed_slow = s->shed_idle = s->shed_held = 0;
 		s->shed_told = loop_now(s->loop) + TELL_MS;
+	} else if (!(slow + idle + held) && loop_now(s->loop) >= s->full_since + STUCK_MS && loop_now(s->loop) >= s->stuck_told) {
+		tell_stuck(s);
 	}
 }
 

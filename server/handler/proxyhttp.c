@@ -12,6 +12,8 @@
 #include "log/log.h"
 #include "request/response.h"
 
+#define INTERIMS_MOST 16                /* heads before that of the answer */
+
 struct http {
 	struct exchange x;              /* first */
 	struct proxy_ask ask;
@@ -297,7 +299,7 @@ static void read_heads(struct http *h)
 			answer(h, &head, all + used, x->head_n - used);
 			return;
 		}
-		if (++h->interims > 16) {
+		if (++h->interims > INTERIMS_MOST) {
 			exchange_bad(x, "too many interim heads come before it");
 			return;
 		}

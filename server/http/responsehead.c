@@ -89,6 +89,8 @@ enum head_result response_head_parse(const char *p, size_t n, enum response_bad 
 		}
 		if (why && how == RESPONSE_BAD_REFUSED)
 			return bad(h, why);
+		if (!why && h->fields.n == RESPONSE_FIELDS_MOST)
+			return bad(h, "it has more than 500 fields");
 		if (!why && fields_add(&h->fields, name, value) != 0)
 			return bad(h, "no memory for its fields");
 	}

@@ -10,6 +10,7 @@
 #include "http/head.h"
 
 #define RESPONSE_HEAD_MOST 65536
+#define RESPONSE_FIELDS_MOST 500        /* each is compared with each of Connection's */
 
 /* What becomes of a line that is no field (ProxyBadHeader). */
 enum response_bad { RESPONSE_BAD_REFUSED, RESPONSE_BAD_SKIPPED, RESPONSE_BAD_IS_BODY };
@@ -32,7 +33,7 @@ struct response_framing {
 /*
  * p..p+n is all that has come. HEAD_MORE until the empty line is there, HEAD_DONE: *used bytes were the head. h->fields must be
  * initialised; texts borrow p. Refused: another version than HTTP/1.x, bare CR or LF, folded lines, names that are no tokens, a blank
- * before the colon, control characters, more than RESPONSE_HEAD_MOST bytes.
+ * before the colon, control characters, more than RESPONSE_HEAD_MOST bytes or RESPONSE_FIELDS_MOST fields.
  */
 enum head_result response_head_parse(const char *p, size_t n, enum response_bad bad, struct response_head *h, size_t *used);
 /*

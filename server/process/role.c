@@ -176,11 +176,19 @@ static int step_limits(const struct role_row *row, const struct role_wants *w, s
 
 static bool in_work_dir;        /* of the process that enters a role */
 
+/* The C library looks for a zone that is not named again and again, and would not find it inside; one that is named it keeps. */
+static void keep_zone(void)
+{
+	setenv("TZ", ":/etc/localtime", 0);
+	tzset();
+}
+
 /* 4. Root and working directory. */
 static int step_root(const struct role_row *row, const struct role_wants *w, struct err *e)
 {
 	(void)row;
 	if (w->chroot_dir) {
+		keep_zone();
 		if (chdir(w->chroot_dir) < 0 || chroot(".") < 0) {
 			err_sys(e, "cannot make %s the root folder of the %s", w->chroot_dir, row->name);
 			return err_remedy(e, geteuid() ? "ChrootDir needs a start as root"

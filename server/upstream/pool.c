@@ -19,7 +19,7 @@
 #define IDLE_MOST 64                    /* of one worker, where max= does not say */
 #define IDLE_MS 60000                   /* where ttl= does not say */
 
-struct idle { struct list links, waiters; unsigned n, used, waiting; bool begun; };
+struct idle { const struct proxy_worker *worker; struct list links, waiters; unsigned n, used, waiting; bool begun; };
 
 static struct {
 	struct loop *loop;
@@ -45,6 +45,7 @@ static struct idle *idle_of(const struct proxy_worker *w)
 		list_init(&i->waiters);
 	}
 	i->begun = true;
+	i->worker = w;
 	return i;
 }
 
@@ -179,6 +180,20 @@ void pool_count(const struct proxy_worker *w, int more)
 		i->used++;
 		first->granted(first);
 	}
+}
+
+const struct proxy_worker *pool_busiest(unsigned *used)
+{
+	const struct idle *most = NULL;
+
+	for (unsigned k = 0; pool.workers && k < PROXY_WORKERS; k++) {
+		const struct idle *i = &pool.workers[k];
+
+		if (i->used + i->waiting > (most ? most->used + most->waiting : 0))
+			most = i;
+	}
+	*used = most ? most->used + most->waiting : 0;
+	return most ? most->worker : NULL;
 }
 
 void pool_free(void)

@@ -32,6 +32,8 @@ bool pool_wait(const struct proxy_worker *w, struct pool_waiter *p);
 void pool_leave(const struct proxy_worker *w, struct pool_waiter *p);
 /* Connections in use are counted by the caller. Whoever waits may be granted a place here. */
 void pool_count(const struct proxy_worker *w, int more);
+/* Which server behind most requests of this process are at, or wait for, and how many. NULL: none are. */
+const struct proxy_worker *pool_busiest(unsigned *used);
 
 /*
  * addresses.c: the addresses of workers' names. Those of the configuration are asked for when the child begins, one after the other, and told in the

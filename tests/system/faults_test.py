@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from server import BIN, SANITIZED, ServerTest, alive, children_of, context, needs_root, status_of, wait_for, SSL_ON
 
 PRELOAD = os.path.join(os.path.dirname(BIN), 'fault/preload.so')
-NAMES = ('pid', 'spared', 'failing', 'seen', 'failed', 'wall', 'accepts', 'accept_error', 'forks')
+NAMES = ('pid', 'spared', 'failing', 'seen', 'failed', 'wall', 'accepts', 'accept_error', 'forks', 'landlock', 'restrict', 'seccomp')
 ONE = 'StartServers 1\nServerLimit 1\nMaxSpareServers 1\n'
 TWO = 'StartServers 2\nServerLimit 2\nMaxSpareServers 2\n'
 DEEP = os.environ.get('FAULTS_DEEP')    # every single allocation, instead of one in some

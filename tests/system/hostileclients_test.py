@@ -1,6 +1,7 @@
 """Clients that mean harm by how they use a connection: slow ones, small pieces, floods. Others are answered all the while, and memory stays bounded."""
 import select
 import socket
+import subprocess
 import time
 
 import h2raw
@@ -240,6 +241,23 @@ SetHandler test-echo
         while part := c.recv(65536):
             got += part
         self.assertEqual(got.count(b'~'), 2000)
+        self.grown(4 << 10)
+
+    def test_new_keys_without_end(self):
+        """Each costs the server more than its client."""
+        p = subprocess.Popen(['openssl', 's_client', '-connect', '127.0.0.1:%d' % self.s.tls_port, '-tls1_3', '-brief'], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+        with p.stdout:
+            with p.stdin:
+                try:
+                    for _ in range(1000):
+                        p.stdin.write(b'K\n')
+                        time.sleep(0.01)        # one command is taken of what it reads at once
+                except BrokenPipeError:
+                    pass
+            self.assertIn(b'alert unexpected message', p.stdout.read())
+        p.wait(60)
+        self.assertTrue(self.answered())
         self.grown(4 << 10)
 
     def test_handshakes_whose_clients_go_away(self):

@@ -1,16 +1,20 @@
 """The sandbox: what code that runs inside a taken-over child (fault_intruder.c) can do, compared with the table of docs/security.md; which folders
 children read; what each process holds open; serving from a chroot."""
 import ctypes
+import errno
 import os
 import re
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
-from server import PKI, SANITIZED, ServerTest, account, alive, certificate, children_of, context, needs_root, process_name, wait_for
+from faults_test import PRELOAD, Control
+from server import PKI, SANITIZED, ServerTest, account, alive, certificate, children_of, context, names_localhost, needs_root, process_name, wait_for
 
 SECURITY = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs', 'security.md')
 INTRUDER = '<Location "/intruder">\nSetHandler test-intruder\n</Location>\n'
@@ -272,6 +276,63 @@ class Degraded(Intruded):
             self.assertEqual(self.attempt(c, 'fork')[0], 'refused: sandbox')
 
 
+@needs_root
+@needs_sandbox
+class Older(Intruded):
+    """Kernels and containers that have less: the preloaded library answers as they do."""
+
+    def begin(self, conf='', **numbers):
+        s = self.configure(INTRUDER + 'StartServers 1\nServerLimit 1\n' + conf)
+        for name, value in numbers.items():
+            setattr(Control(s.path('faults')), name, value)
+        os.chown(s.path('htdocs'), account().pw_uid, account().pw_gid)
+        os.chown(s.path('htdocs/index.html'), account().pw_uid, account().pw_gid)
+        s.start(env={'LD_PRELOAD': PRELOAD, 'FAULTS_CONTROL': s.path('faults')})
+        self.assertEqual(s.get('/').status, 200)
+        return s
+
+    @needs_landlock
+    def test_versions_of_landlock(self):
+        """Each bounds what it can, and the log names the rest."""
+        for version, lacks in (1, 'cutting files, connections, signals'), (2, 'cutting files, connections, signals'), (3, 'connections, signals'), (5, 'signals'):
+            with self.subTest(version):
+                s = self.begin('SandboxPaths roots\nProxyPass "/behind" "http://127.0.0.1:@PORT2@/"\n', landlock=version)
+                s.logged(r"BH0901: %s: this kernel's Landlock \(version %d\) does not bound these; a newer kernel does" % (lacks, version))
+                self.assertNotIn('BH0902', s.error_log)
+                with s.connect() as c:
+                    for attempt, argument, refused in (
+                            ('read', self.elsewhere + '/file', True), ('create-unseen', s.path('htdocs/new'), True), ('change-unseen', s.path('htdocs/index.html'), True),
+                            ('exec', '', True), ('connect', str(s.port), version >= 4)):
+                        self.assertEqual(self.attempt(c, attempt, argument)[0].startswith('refused'), refused, (attempt, version))
+                s.stop()
+
+    def test_none_and_forbidden(self):
+        for error, words in (errno.ENOSYS, 'this kernel has no Landlock, or this container forbids it'), (errno.EPERM, 'this container forbids Landlock'):
+            with self.subTest(words):
+                s = self.begin(landlock=-error)
+                s.logged('BH0901: %s: accounts and file modes alone bound' % words)
+                with s.connect() as c:
+                    self.assertEqual(self.attempt(c, 'create', s.path('htdocs/new'))[0], 'refused: sandbox')
+                s.stop()
+
+    def test_without_seccomp(self):
+        for error, words in (errno.ENOSYS, 'this kernel has no seccomp, or this container forbids it'), (errno.EPERM, 'this container forbids seccomp'):
+            with self.subTest(words):
+                s = self.begin('SandboxPaths roots\n', seccomp=error)
+                s.logged('BH0115: %s: the processes run without their lists of system calls' % words)
+                if LANDLOCK:
+                    with s.connect() as c:
+                        self.assertTrue(self.attempt(c, 'read', self.elsewhere + '/file')[0].startswith('refused'))
+                s.stop()
+
+    @needs_landlock
+    def test_rules_that_are_not_taken(self):
+        s = self.begin(restrict=errno.EPERM)
+        s.logged(r"BH0902: Landlock's rules cannot be set: .*: this child can reach what its account can")
+        with s.connect() as c:
+            self.assertEqual(self.attempt(c, 'create', s.path('htdocs/new'))[0], 'refused: sandbox')
+
+
 KNOWN = {       # what each role has open, by what /proc says it is, with the most there may be of each; "socket" is counted apart
     'child': {'/dev/null': 4, 'maps': 1, 'coredump_filter': 1, 'lock': 1, 'pipe': 3, 'pidfd': 1, 'eventfd': 3, 'eventpoll': 1, 'socket': 6},
     'keys': {'/dev/null': 3, 'eventpoll': 1, 'eventfd': 1, 'pidfd': 1, 'socket': 3},
@@ -321,6 +382,77 @@ class Descriptors(Intruded):
 
 @needs_root
 class Chroot(Intruded):
+    TOKYO = 'mount --make-rprivate / && mount --bind /usr/share/zoneinfo/Asia/Tokyo "$(readlink -f /etc/localtime)"'
+
+    def into(self, s, *programs):
+        """Puts programs into the jail, with the libraries that they need."""
+        for program in programs:
+            libraries = re.findall(r'(/\S+) \(0x', subprocess.run(['ldd', program], capture_output=True, text=True).stdout)
+            for path in [program, *libraries]:
+                os.makedirs(os.path.dirname(s.path('jail' + path)), exist_ok=True)
+                shutil.copy(path, s.path('jail' + path))
+
+    def application(self, s):
+        """A FastCGI server at a socket inside: says which file it is asked for."""
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(s.path('jail/run/app'))
+        os.chmod(s.path('jail/run/app'), 0o777)
+        listener.listen(5)
+
+        def answer():
+            with listener.accept()[0] as c:
+                asked = re.search(rb'SCRIPT_FILENAME(proxy:fcgi://localhost)?(/[a-z/.]*php)', c.recv(65536))
+                page = b'Content-Type: text/plain\r\n\r\n' + asked[2]
+                c.sendall(b'\1\6\0\1\0%c\0\0%s\1\3\0\1\0\x08\0\0%s' % (len(page), page, bytes(8)))
+        threading.Thread(target=answer, daemon=True).start()
+
+    def test_programs_pages_and_servers(self):
+        """What a site has beside files works from inside, in the time zone of the machine; without what it needs the log says so."""
+        s = self.configure('''\
+            ChrootDir "@DIR@/jail"
+            CoreDumpDirectory "/crash"
+            DocumentRoot "/site"
+            <Directory "/site">
+            Options ExecCGI Includes
+            </Directory>
+            ScriptAlias "/cgi/" "/cgi/"
+            AddOutputFilter INCLUDES .shtml
+            ErrorDocument 404 /cgi/gone
+            LogFormat "%{%z}t %U" zone
+            CustomLog "|$/bin/cat >> @DIR@/logs/access" zone
+            <FilesMatch "[.]php$">
+            SetHandler "proxy:unix:/run/app|fcgi://localhost/"
+            </FilesMatch>
+            <Location "/named">
+            Require host localhost
+            </Location>
+            <Location "/crash">
+            SetHandler test-crash
+            </Location>
+            ''', {'jail/site/index.html': 'inside\n', 'jail/site/named': 'named\n', 'jail/site/a.php': '', 'jail/run/x': '',
+                  'jail/site/a.shtml': '<!--#exec cmd="echo command" --> <!--#include virtual="/cgi/x" -->\n'})
+        for name in ('x', 'gone'):
+            s.write('jail/cgi/' + name, '#!/bin/sh\necho Content-Type: text/plain\necho\necho %s $(pwd)\n' % name, 0o755)
+        os.mkdir(s.path('jail/crash'), 0o700)
+        os.chown(s.path('jail/crash'), account().pw_uid, account().pw_gid)
+        self.application(s)
+        zone = subprocess.run(['unshare', '-m', 'sh', '-c', self.TOKYO], capture_output=True).returncode == 0
+        s.start_foreground('-DFOREGROUND', prefix=('unshare', '-m', 'sh', '-c', self.TOKYO + ' && exec "$@"', 'sh') if zone else ())
+        self.assertEqual(s.get('/cgi/x').status, 500)
+        s.logged('BH0663: .*: the interpreter /bin/sh of its first line does not exist here')
+        self.into(s, '/bin/sh')
+        for path, body in (('/cgi/x', b'x /cgi\n'), ('/none', b'gone /cgi\n'), ('/a.shtml', b'command\n x /cgi\n\n'), ('/a.php', b'/site/a.php')):
+            self.assertEqual(s.get(path).body, body, path)
+        if names_localhost():
+            self.assertEqual(s.get('/named').body, b'named\n')
+        wait_for(lambda: s.read('logs/access').endswith('/a.php\n') or '/a.php' in s.read('logs/access'), 'the log program has the lines')
+        if zone:
+            self.assertRegex(s.read('logs/access'), r'^\+0900 ')
+        with s.connect() as c, self.assertRaises((EOFError, ConnectionError)):
+            c.request('/crash')
+        s.logged(r'BH0126: .*; report %s' % re.escape(s.path('jail/crash/')), timeout=60)
+
     def test_serves_from_it(self):
         s = self.configure('ChrootDir "@DIR@/jail"\nDocumentRoot "/site"\n<Directory "/site">\nOptions Indexes\nAllowOverride All\n</Directory>\n' + INTRUDER + TLS % self.key, {
             'jail/site/index.html': 'in the jail\n', 'jail/site/list/file': 'x\n', 'jail/site/list/.htaccess': 'Header set X-Jail yes\n',

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@ enum what {
 	ACCEPTS,        /* accepts that fail, in whichever process */
 	ACCEPT_ERROR,   /* with this error */
 	FORKS,          /* forks that fail (EAGAIN) */
+	LANDLOCK,       /* the version that the kernel has of it; below 0: all its calls fail, with this error; 0: as it is */
+	RESTRICT,       /* landlock_restrict_self fails with this error */
+	SECCOMP,        /* seccomp fails with this error */
 	NUMBERS
 };
 
@@ -155,4 +159,64 @@ pid_t fork(void)
 	if (!real)
 		real = (pid_t (*)(void))dlsym(RTLD_NEXT, "fork");
 	return real();
+}
+
+/* ------------------------------------------------------------------------------------------------ kernels of before */
+
+#define LANDLOCK_CREATE   444
+#define LANDLOCK_ADD      445
+#define LANDLOCK_RESTRICT 446
+
+/* What landlock_create_ruleset of a version says to rules: newer structures are longer, and what stands there must be 0. */
+static int too_new(int64_t version, const uint64_t *rules, size_t n)
+{
+	size_t known = version >= 6 ? 24 : version >= 4 ? 16 : 8;
+	unsigned files = version >= 5 ? 16 : version >= 3 ? 15 : version >= 2 ? 14 : 13;
+
+	for (size_t at = known; at < n; at += 8)
+		if (rules[at / 8])
+			return E2BIG;
+	return rules[0] >> files ? EINVAL : 0;
+}
+
+static int refusal(long number, const long a[6])
+{
+	int64_t version = atomic_load(&set[LANDLOCK]);
+
+	if (number == SYS_seccomp)
+		return (int)atomic_load(&set[SECCOMP]);
+	if (number < LANDLOCK_CREATE || number > LANDLOCK_RESTRICT)
+		return 0;
+	if (version < 0)
+		return (int)-version;
+	if (number == LANDLOCK_RESTRICT)
+		return (int)atomic_load(&set[RESTRICT]);
+	if (!version)
+		return 0;
+	if (number == LANDLOCK_ADD)
+		return a[1] == 2 && version < 4 ? EINVAL : 0;
+	return a[2] ? 0 : too_new(version, (const uint64_t *)a[0], (size_t)a[1]);
+}
+
+long syscall(long number, ...)
+{
+	static long (*real)(long, ...);
+	va_list list;
+	long a[6];
+	int error;
+
+	va_start(list, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(list, long);
+	va_end(list);
+	error = refusal(number, a);
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	if (number == LANDLOCK_CREATE && a[2] && atomic_load(&set[LANDLOCK]) > 0)
+		return (long)atomic_load(&set[LANDLOCK]);
+	if (!real)
+		real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

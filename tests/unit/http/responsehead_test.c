@@ -42,6 +42,26 @@ static void heads_are_read_strictly(void **state)
 	arena_free(a);
 }
 
+static void fields_are_bounded(void **state)
+{
+	static char text[32 + 4 * (RESPONSE_FIELDS_MOST + 1)];
+	struct arena *a = arena_new(0);
+
+	(void)state;
+	for (int more = 0; more <= 1; more++) {
+		struct response_head h = { 0 };
+		char *p = stpcpy(text, HEAD);
+		size_t used = 0;
+
+		for (int i = 0; i < RESPONSE_FIELDS_MOST + more; i++)
+			p = stpcpy(p, "A:\r\n");
+		p = stpcpy(p, "\r\n");
+		fields_init(&h.fields, a);
+		assert_int_equal(response_head_parse(text, (size_t)(p - text), RESPONSE_BAD_SKIPPED, &h, &used), more ? HEAD_BAD : HEAD_DONE);
+	}
+	arena_free(a);
+}
+
 static void bodies_end_in_one_way(void **state)
 {
 	static const struct { const char *text; bool head; int rc; enum response_end end; uint64_t length; bool doubtful; } rows[] = {
@@ -76,7 +96,7 @@ static void bodies_end_in_one_way(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(heads_are_read_strictly), cmocka_unit_test(bodies_end_in_one_way) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(heads_are_read_strictly), cmocka_unit_test(fields_are_bounded), cmocka_unit_test(bodies_end_in_one_way) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
