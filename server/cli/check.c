@@ -228,6 +228,15 @@ static void check_paths(struct config *cfg)
 
 /* ------------------------------------------------------------------------------------------------ logs */
 
+/* A warning: a configuration is often looked at on another machine than the one it is for. */
+static void check_log_program(struct config *cfg, const struct log_target *t)
+{
+	struct err e = { .text = "" };
+
+	if (log_program_check(t->name, &e) < 0)
+		config_report_add(cfg, CONF_WARNING, &t->pos, e.remedy, "%s: the start would be refused", e.text);
+}
+
 /* The master opens them, not the children's user. Only what no start could go well with. */
 static void check_logs(struct config *cfg)
 {
@@ -237,6 +246,8 @@ static void check_logs(struct config *cfg)
 		char folder[4096];
 		struct stat st;
 
+		if (t->kind == LOG_TARGET_PIPE)
+			check_log_program(cfg, t);
 		if (!slash || (size_t)(slash - t->name) >= sizeof folder)
 			continue;
 		snprintf(folder, sizeof folder, "%.*s", slash == t->name ? 1 : (int)(slash - t->name), t->name);

@@ -134,6 +134,8 @@ static int head(struct stream *s)
 	h->c->unclean = request_env(r, "ssl-unclean-shutdown").p != NULL;
 	if (r->raw)
 		return 0;
+	s->said_close = h->closes;
+	s->said_chunked = h->form == WIRE_CHUNKED;
 	buf_init(&b, p, cap);
 	buf_puts(&b, claims_old ? "HTTP/1.0 " : "HTTP/1.1 ");
 	buf_put_u64(&b, r->status);

@@ -49,10 +49,16 @@ struct section_logs {
 static struct log_targets *targets;
 static struct arena *arena;
 static const struct expr_names *names;
+static bool (*module_known)(struct text name);
 
 void log_names_use(const struct expr_names *n)
 {
 	names = n;
+}
+
+void log_modules_use(bool (*known)(struct text name))
+{
+	module_known = known;
 }
 
 void log_targets_use(struct log_targets *t, struct arena *a)
@@ -253,6 +259,9 @@ static int set_error_log_format(struct conf_call *call, void *config, int argc, 
 		formats->message = f;
 		return log_errorformat_tells(f) ? 0 : conf_fail(call, "write %M where the message goes", "the format has no %%M: no message would be told");
 	}
+	if (log_errorformat_tells(f))
+		return conf_fail(call, "take %M out of it; the format of messages is the one without a word before it",
+				 "%%M is a message, and this line is written before the first one about a %s", argv[0]);
 	if (!strcasecmp(argv[0], "connection"))
 		log_errorformat_append(&formats->connection, f);
 	else if (!strcasecmp(argv[0], "request"))
@@ -298,10 +307,13 @@ static int set_log_level(struct conf_call *call, void *config, int argc, char **
 		if (!*argv[i])
 			return conf_fail(call, "write ssl:info, with the name of a module or a subject", "nothing stands before the colon of \":%s\"", colon + 1);
 		int subject = log_subject_find(argv[i]);
-		if (subject < 0)
-			conf_note(call, NULL, "nothing here logs as \"%s\"", argv[i]);
-		else
+		if (subject >= 0)
 			named[subject] = (signed char)level;
+		else if (module_known && !module_known(log_module_name(argv[i])))
+			return conf_fail(call, "write the name of one (bulkhead -M tells those that are here), as in ssl:info, or take it out",
+					 "there is no module \"%s\", neither here nor with Apache", argv[i]);
+		else
+			conf_note(call, NULL, "nothing here logs as \"%s\"", argv[i]);
 	}
 	for (int i = 0; i < LOG_SUBJECTS; i++)
 		if (named[i] != UNSET_LEVEL || all != UNSET_LEVEL)

@@ -177,10 +177,12 @@ void log_format_render(const struct log_format *f, const struct log_values *v, s
 			continue;
 		}
 		buf_init(&b, raw, sizeof raw);
-		if (status_fits(part, v->status) && v->value(v->ctx, &part->item, &b))
-			buf_put_log(out, (struct text){ raw, b.n });
-		else
+		if (!status_fits(part, v->status) || !v->value(v->ctx, &part->item, &b))
 			buf_putc(out, '-');
+		else if (part->item.code == 'u' && !b.n)        /* a user without a name: not nobody, and the line keeps its columns */
+			buf_puts(out, "\"\"");
+		else
+			buf_put_log(out, (struct text){ raw, b.n });
 	}
 	buf_putc(out, '\n');
 }

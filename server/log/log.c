@@ -94,8 +94,7 @@ const char *log_level_name(enum log_level l)
 	return (unsigned)l < sizeof level_names / sizeof *level_names ? level_names[l] : "error";
 }
 
-/* "ssl", "ssl_module", "mod_ssl.c" → "ssl" */
-static struct text bare_module(const char *name)
+struct text log_module_name(const char *name)
 {
 	struct text t = text_of(name);
 
@@ -110,7 +109,7 @@ static struct text bare_module(const char *name)
 
 int log_subject_find(const char *name)
 {
-	struct text bare = bare_module(name);
+	struct text bare = log_module_name(name);
 
 	for (int i = 0; i < LOG_SUBJECTS; i++) {
 		struct text rest = text_of(subjects[i].modules), word;

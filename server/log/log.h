@@ -76,6 +76,8 @@ int log_level_parse(const char *word, enum log_level *out);
 const char *log_level_name(enum log_level l);
 /* "core", "ssl", "ssl_module", "mod_ssl.c" → subject; -1 for names that are not ours. */
 int log_subject_find(const char *name);
+/* "ssl", "ssl_module", "mod_ssl.c" → "ssl" */
+struct text log_module_name(const char *name);
 bool log_enabled(const struct log_about *about, enum log_subject s, enum log_level l);
 
 /* Where a call stands, for %F. */

@@ -153,23 +153,58 @@ int64_t log_target_wait(const struct log_target *t)
 	return log_rotation_wait(t->rotation, &now);
 }
 
-/* "$command" through the shell, else words without one, as Apache does. Runs in the child of start_program. */
+/* The next word of a command, as Apache reads one: it may stand in quotes, and a backslash takes the meaning of what follows it. */
+static char *next_word(char **rest)
+{
+	char *from = *rest + strspn(*rest, " \t"), *word = from, *to = from, quote = 0;
+
+	if (!*from)
+		return NULL;
+	if (*from == '"' || *from == '\'')
+		quote = *from++;
+	for (; *from && (quote ? *from != quote : *from != ' ' && *from != '\t'); from++) {
+		if (*from == '\\' && from[1])
+			from++;
+		*to++ = *from;
+	}
+	*rest = from + (*from != '\0');
+	*to = '\0';
+	return word;
+}
+
+/* "$command" through the shell, else words without one. Runs in the child of start_program. */
 static void exec_program(const char *command)
 {
-	char *argv[MAX_ARGUMENTS + 1], *copy = strdup(command), *save = NULL;
+	char *argv[MAX_ARGUMENTS + 1], *rest = strdup(command), *word;
 	int n = 0;
 
 	if (*command == '$') {
 		execl("/bin/sh", "sh", "-c", command + 1, (char *)NULL);
 		return;
 	}
-	if (!copy)
-		return;
-	for (char *w = strtok_r(copy, " \t", &save); w && n < MAX_ARGUMENTS; w = strtok_r(NULL, " \t", &save))
-		argv[n++] = w;
+	while (rest && n < MAX_ARGUMENTS && (word = next_word(&rest)))
+		argv[n++] = word;
 	argv[n] = NULL;
 	if (n)
 		execv(argv[0], argv);
+}
+
+int log_program_check(const char *command, struct err *e)
+{
+	char *copy = *command == '$' ? NULL : strdup(command), *rest = copy, *path = copy ? next_word(&rest) : NULL;
+	struct stat st;
+	int rc = 0;
+
+	if (path && (stat(path, &st) < 0 || access(path, X_OK) < 0)) {
+		err_sys(e, "the log program %s cannot be run", path);
+		rc = errno == ENOENT ? err_remedy(e, *path == '/' ? "install it, or take the line out" : "write its absolute path")
+				     : err_remedy(e, "chmod +x %s", path);
+	} else if (path && S_ISDIR(st.st_mode)) {
+		err_set(e, "the log program %s is a folder", path);
+		rc = err_remedy(e, "name a program in it");
+	}
+	free(copy);
+	return rc;
 }
 
 /* A file with an offset of its own: that of the logger's must tell of the logger's writes alone. */
@@ -194,6 +229,8 @@ static int start_program(struct log_target *t, int complaints, struct err *e)
 	sigset_t none;
 
 	err_at(e, t->pos.file, t->pos.line);
+	if (log_program_check(t->name, e) < 0)
+		return -1;
 	if (pipe2(fd, O_CLOEXEC) < 0)
 		return err_sys(e, "no pipe for the log program %s", t->name);
 	t->pid = fork();

@@ -32,6 +32,8 @@ struct log_targets {
 /* Adds a target named as in ErrorLog/CustomLog: PATH, "|program args", "||program", "|$command", "rotate:PATH…" (log/rotate.h),
  * "syslog…" and "journald…" (log/packet.h: the caller keeps that part). Index or -1. */
 int log_target_add(struct log_targets *t, struct conf_env *env, const char *name, const struct conf_pos *pos, struct err *e);
+/* Whether the program of a command ("…" behind the '|') is there and may be run, as far as that can be seen. 0, or -1 with *e. */
+int log_program_check(const char *command, struct err *e);
 /* Master: opens files (O_APPEND|O_CREAT 0644, O_CLOEXEC), starts programs. 0 or -1 with *e naming the directive. */
 int log_targets_open(struct log_targets *t, struct err *e);
 /*
@@ -79,5 +81,7 @@ void log_targets_use(struct log_targets *t, struct arena *a);
 int log_target_for(struct conf_env *env, const char *name, const struct conf_pos *pos, int64_t most);
 /* The names that expressions may ask for; NULL: all. */
 void log_names_use(const struct expr_names *names);
+/* Tells whether a module of this name ("ssl") exists, here or elsewhere; NULL: all do. */
+void log_modules_use(bool (*known)(struct text name));
 
 #endif

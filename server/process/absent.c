@@ -4,6 +4,7 @@
  */
 #include "process/absent.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -103,6 +104,22 @@ static bool in_list(const char *list, struct text name)
 	return false;
 }
 
+static int row_of(struct text module)
+{
+	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++)
+		if (text_is(module, absent[i].module))
+			return (int)i;
+	return -1;
+}
+
+bool absent_known(struct text name)
+{
+	char module[64];
+
+	snprintf(module, sizeof module, "%.*s_module", (int)(name.n < sizeof module ? name.n : 0), name.p);
+	return config_has_module(module) || row_of(name) >= 0 || in_list(shipped, name);
+}
+
 int absent_load_module(struct conf_call *call, void *config, int argc, char **argv)
 {
 	struct text bare = text_of(argv[0]);
@@ -113,12 +130,9 @@ int absent_load_module(struct conf_call *call, void *config, int argc, char **ar
 		return 0;
 	if (bare.n > 7 && !strcmp(bare.p + bare.n - 7, "_module"))
 		bare.n -= 7;
-	for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++)
-		if (text_is(bare, absent[i].module)) {
-			conf_note(call, absent[i].remedy, "%s is not there: <IfModule> leaves its sections out", argv[0]);
-			return 0;
-		}
-	if (in_list(shipped, bare))
+	if (row_of(bare) >= 0)
+		conf_note(call, absent[row_of(bare)].remedy, "%s is not there: <IfModule> leaves its sections out", argv[0]);
+	else if (in_list(shipped, bare))
 		conf_note(call, NULL, "%s is not there: <IfModule> leaves its sections out", argv[0]);
 	else
 		conf_note(call, "modules are not loaded here: what exists is built in (bulkhead -M)", "%s is unknown: its directives will be refused", argv[0]);

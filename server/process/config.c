@@ -268,6 +268,7 @@ static void apply(struct config *cfg)
 
 	log_targets_use(&cfg->targets, cfg->arena);
 	log_names_use(&variables_names);
+	log_modules_use(absent_known);
 	conf_apply(cfg->tree->first, config_modules, CONF_SERVER, &target, &cfg->env);
 	/* After a fault the rest would be judged by half a configuration. */
 	if (!cfg->errors)

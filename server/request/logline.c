@@ -56,7 +56,7 @@ static bool put_number(struct buf *b, uint64_t n)
 
 /*
  * A field of the response, as Apache logs it: the first of its name, what goes with every status before the rest; all of
- * Set-Cookie; a type without its parameters. Content-Length is of the wire form and stands in no table.
+ * Set-Cookie; a type without its parameters. Those of the wire form stand in no table.
  */
 static bool response_field(const struct request *r, const char *name, struct buf *b)
 {
@@ -73,6 +73,10 @@ static bool response_field(const struct request *r, const char *name, struct buf
 	}
 	if (!t.p && text_is_nocase(text_of(name), "Content-Length") && r->length >= 0)
 		return put_number(b, (uint64_t)r->length);
+	if (!t.p && text_is_nocase(text_of(name), "Connection") && r->stream->said_close)
+		return put_string(b, "close");
+	if (!t.p && text_is_nocase(text_of(name), "Transfer-Encoding") && r->stream->said_chunked)
+		return put_string(b, "chunked");
 	return put(b, t);
 }
 
@@ -86,7 +90,7 @@ static bool cookie(const struct request *r, const char *name, struct buf *b)
 		if (!text_split(&value, '=', &key) || !value.p)
 			continue;
 		if (text_is_nocase(text_trim(key), name))
-			return put(b, text_trim(value));
+			return text_trim(value).n && put(b, text_trim(value));
 	}
 	return false;
 }
@@ -303,7 +307,7 @@ static bool of_fields(struct request *r, const struct log_item *item, struct buf
 	case 'e': return put(b, request_env(r, name));
 	case 'n': return r->notes.n ? put(b, fields_get(&r->notes, name)) : false;
 	case 'C': return cookie(r, name, b);
-	default: return put(b, client_variable(r->client, name, r->arena));
+	default: return put(b, variables_get(r, name));
 	}
 }
 
@@ -341,7 +345,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 	case 'R': return handler_name(r, b);
 	case 's': return put_number(b, r->status);
 	case 't': return item->arg ? formatted_time(line, r, item->arg, b) : clf_time(r->received.tv_sec, b);
-	case 'u': return put(b, text_of(r->user && !*r->user ? "\"\"" : r->user));
+	case 'u': return put(b, text_of(r->user));       /* "": log_format_render */
 	case 'U': return put_string(b, r->path);
 	case 'v': return r->host && put_string(b, r->host->name);
 	case 'V': return server_name(r, b);
@@ -412,7 +416,7 @@ static bool message_value(const struct log_about *about, char code, const char *
 	switch (code) {
 	case 'a': return put_string(b, addr_text(&c->connected, address));
 	case 'A': return put_string(b, addr_text(&c->local, address));
-	case 'k': return c->requests > 1 && put_number(b, c->requests - 1);
+	case 'k': return put_number(b, c->requests ? c->requests - 1 : 0);
 	case 'L': return message_id(c, arg, b);
 	case 'e': return r && put(b, request_env(r, arg));
 	case 'i': return r && put(b, fields_combined(&r->in, arg));

@@ -40,6 +40,7 @@ struct stream {
 	uint64_t head_bytes, body_bytes;        /* sent or queued: for %O and %b */
 	uint64_t in_bytes;                      /* received for this request, head included: %I */
 	int64_t head_us;                        /* CLOCK_MONOTONIC when the response's head was made, for %^FB; 0 = not yet */
+	bool said_close, said_chunked;          /* the response's head, as HTTP/1 has it: for %{Connection}o and %{Transfer-Encoding}o */
 	bool reads;                             /* the handler wants the request's body: as last told by stream_read */
 	struct filter_chain *filter;            /* of the response; NULL = none */
 	struct filter_input *input;             /* of the request's body; NULL = none */

@@ -2,7 +2,7 @@
 import re
 import unittest
 
-from server import ServerTest
+from server import ServerTest, wait_for
 
 CONF = '''
 LogLevel warn
@@ -70,7 +70,9 @@ class ErrorLog(ServerTest):
         self.assertEqual(len(s.read('logs/global').splitlines()), 8)
 
     def test_faults_are_refused(self):
-        for line, said in (('ErrorLogFormat "%Z"', r'"%Z" is no item'), ('ErrorLogFormat per-line "%M"', 'neither "connection" nor "request"'),
+        for line, said in (('ErrorLogFormat "%Z"', r'"%Z" is no item'), ('ErrorLogFormat per-line "%l"', 'neither "connection" nor "request"'),
+                           ('ErrorLogFormat "[%t] %l"', 'no %M'), ('ErrorLogFormat request "%M"', 'take %M out'),
+                           ('LogLevel nosuch:debug', 'there is no module "nosuch"'), ('LogLevel warn mod_nosuch.c:debug', 'there is no module'),
                            ('<VirtualHost *:1>\nGlobalLog logs/x "%U"\n</VirtualHost>', 'GlobalLog'),
                            ('<Directory "/">\nLogLevel chatty\n</Directory>', 'is no log level')):
             with self.subTest(line):
@@ -78,6 +80,25 @@ class ErrorLog(ServerTest):
                 done = s.run('-t')
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn(said, done.stdout)
+        done = self.configure('LogLevel warn dav:debug ldap_module:info mod_http2.c:info rewrite:trace3\n').run('-t')
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_log_programs(self):
+        """Their words may be quoted; one that is not there refuses the start, and is a warning where only the text is judged."""
+        s = self.configure('CustomLog "|@DIR@/logger \'@DIR@/logs/two words\'" "%U %{Connection}o %{HTTPS}x"\n')
+        s.write('logger', '#!/bin/sh\nexec cat >>"$1"\n', 0o755)
+        s.start()
+        self.assertEqual(s.get('/').status, 200)
+        wait_for(lambda: s.read('logs/two words') == '/index.html close off\n', lambda: 'the line: ' + s.read('logs/two words'))
+        for line in ('CustomLog "|/no/such/program logs/x" "%U"', 'ErrorLog "|/no/such/program"'):
+            with self.subTest(line):
+                s = self.configure(line + '\n')
+                done = s.run('-t')
+                self.assertEqual(done.returncode, 0, done.stdout)
+                self.assertRegex(done.stdout, r'case.conf:1: warning: the log program /no/such/program cannot be run.*: the start would be refused')
+                done = s.run('-k', 'start')
+                self.assertNotEqual(done.returncode, 0)
+                self.assertRegex(done.stdout, r'case.conf:1: .*the log program /no/such/program cannot be run')
 
 
 if __name__ == '__main__':

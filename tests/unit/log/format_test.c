@@ -16,7 +16,7 @@ static bool value(void *ctx, const struct log_item *item, struct buf *b)
 {
 	(void)ctx;
 	if (item->code == 'u')
-		return false;
+		return item->arg != NULL;       /* somebody without a name */
 	buf_printf(b, "%c%c%s", item->code, item->final ? '>' : '<', item->arg ? item->arg : "");
 	return true;
 }
@@ -29,6 +29,7 @@ static void formats_are_rendered(void **state)
 		{ "%s %>s %<b", "s< s> b<\n", 200 },
 		{ "%r%U%T%D%t", "r<U<T<D<t>\n", 200 },
 		{ "%u", "-\n", 200 },
+		{ "%{}u", "\"\"\n", 200 },
 		{ "100%%", "100%\n", 200 },
 		{ "\"%r\"\\t\\\\", "\"r<\"\t\\\n", 200 },
 		{ "\\\"%r\\q", "\\\"r<\\q\n", 200 },            /* the words of the line have had their quotes taken already */

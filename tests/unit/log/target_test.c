@@ -133,6 +133,60 @@ static void a_program_gets_the_lines(void **state)
 	rmdir(dir);
 }
 
+static void check(const char *command, const char *text, const char *remedy)
+{
+	struct err e = { .text = "", .remedy = "" };
+
+	assert_int_equal(log_program_check(command, &e), text ? -1 : 0);
+	if (text)
+		assert_non_null(strstr(e.text, text));
+	if (text)
+		assert_string_equal(e.remedy, remedy);
+}
+
+static void words_of_a_command_may_be_quoted(void **state)
+{
+	char dir[] = "/tmp/bulkhead-target-XXXXXX", path[100], command[300], got[40] = "";
+	struct log_targets t = { 0 };
+	struct err e;
+	int fd, status;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/a b", dir);
+	snprintf(command, sizeof command, "|/bin/sh -c 'echo \"$0|$1|$2|$3\" >\"$4\"' one\\ two \"th\\\"ree\" 'fo\"ur' '' '%s'", path);
+	assert_int_equal(add(&t, command, &e), 0);
+	assert_int_equal(log_targets_open(&t, &e), 0);
+	log_targets_close(&t);
+	assert_int_equal(waitpid(t.at[0].pid, &status, 0), t.at[0].pid);
+	assert_int_equal(status, 0);
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, got, sizeof got - 1) > 0);
+	assert_string_equal(got, "one two|th\"ree|fo\"ur|\n");
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void a_program_that_is_not_there_is_not_started(void **state)
+{
+	struct log_targets t = { 0 };
+	struct err e;
+
+	(void)state;
+	check("/bin/sh -c true", NULL, NULL);
+	check("'/bin/sh' -c true", NULL, NULL);
+	check("$no such thing", NULL, NULL);
+	check("/no/such/program x", "/no/such/program cannot be run", "install it, or take the line out");
+	check("rotatelogs x", "rotatelogs cannot be run", "write its absolute path");
+	check("/etc/passwd", "/etc/passwd cannot be run", "chmod +x /etc/passwd");
+	check("/tmp", "/tmp is a folder", "name a program in it");
+	add(&t, "|/no/such/program x", &e);
+	assert_int_equal(log_targets_open(&t, &e), -1);
+	assert_string_equal(e.file, "x.conf");
+	assert_int_equal(e.line, 7);
+}
+
 /* What a program says stands in the main error log, and moves nothing by which the logger knows what it has written itself. */
 static void a_program_complains_aside(void **state)
 {
@@ -166,6 +220,8 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_opened_is_named_with_its_line),
 		cmocka_unit_test(standard_streams_are_inherited),
 		cmocka_unit_test(a_program_gets_the_lines),
+		cmocka_unit_test(words_of_a_command_may_be_quoted),
+		cmocka_unit_test(a_program_that_is_not_there_is_not_started),
 		cmocka_unit_test(a_program_complains_aside),
 	};
 	return cmocka_run_group_tests(tests, begin, end);

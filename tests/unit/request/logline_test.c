@@ -44,14 +44,14 @@ static void items_of_a_request(void **state)
 		{ "%s %>s", "200 200" }, { "%k %L %l %u", "3 - - -" }, { "%v %V", "main.test other.test" },
 		{ "%p %{canonical}p %{local}p %{remote}p", "80 80 80 5555" },
 		{ "%{X-In}i %{None}i", "in -" }, { "%{Content-Type}o %{Content-Length}o %{None}o", "text/html 2 -" },
-		{ "%{MADE}e %{NONE}e", "made -" }, { "%{CRUMB}C %{a}C %{none}C", "c b -" }, { "%{kind}n %{none}n", "text/html -" },
-		{ "%R %X", "- +" }, { "%%", "%" }, { "%{HTTPS}x %{version}c", "- -" },
+		{ "%{MADE}e %{NONE}e", "made -" }, { "%{CRUMB}C %{a}C %{none}C %{empty}C", "c b - -" }, { "%{kind}n %{none}n", "text/html -" },
+		{ "%R %X", "- +" }, { "%%", "%" }, { "%{HTTPS}x %{REQUEST_METHOD}x %{SSL_PROTOCOL}x %{version}c", "off GET - -" },
 		{ "%400{X-In}i %!400{X-In}i %200,304{X-In}i", "- in in" },
 	};
 	char expected[600];
 
 	(void)state;
-	assert_int_equal(served_ask(v, "GET", "/a.html?x=y&z=1", "Host: other.test:81\r\nX-In: in\r\nCookie: a=b; crumb=c; d=e\r\n"), 200);
+	assert_int_equal(served_ask(v, "GET", "/a.html?x=y&z=1", "Host: other.test:81\r\nX-In: in\r\nCookie: a=b; crumb=c; d=e; empty=\r\n"), 200);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		assert_string_equal(line_of(v, rows[i].format), rows[i].line);
 	assert_string_equal(line_of(v, "%f"), served_path(v, "htdocs/a.html"));
