@@ -170,11 +170,9 @@ static void note(struct request *r, const char *name, uint64_t value)
 
 	if (!name)
 		return;
-	if (!r->notes.arena)
-		fields_init(&r->notes, r->arena);
 	buf_init(&b, text, sizeof(text));
 	buf_put_u64(&b, value);
-	fields_set(&r->notes, name, text);
+	request_note(r, name, text);
 }
 
 void coding_inherit_notes(struct coding_notes *m, const struct coding_notes *outer)

@@ -217,6 +217,8 @@ static void answer(struct http *h, const struct response_head *head, const char 
 {
 	struct exchange *x = &h->x;
 	struct request *r = x->r;
+	char status[12];
+	struct buf b;
 
 	if (response_framing(head, r->method_id == HTTP_HEAD, &h->framing) < 0) {
 		exchange_bad(x, h->framing.why);
@@ -225,6 +227,9 @@ static void answer(struct http *h, const struct response_head *head, const char 
 	h->keeps = stays(head) && !h->ask.close;
 	x->waits = false;
 	exchange_note_status(x, head->status);
+	buf_init(&b, status, sizeof status);
+	buf_put_u64(&b, head->status);
+	request_note(r, "proxy-status", status);
 	if (proxy_overrides(r, head->status)) {
 		exchange_override(x, head->status, &head->fields, h->framing.end == RESPONSE_NO_BODY && h->keeps && x->body_ended && !x->deaf);
 		return;
@@ -348,10 +353,10 @@ static unsigned refuses(struct request *r)
 	struct text forwards = fields_get(&r->in, "Max-Forwards");
 	uint64_t n;
 
-	if (forwards.n && text_u64(forwards, INT32_MAX, &n) == 0 && n == 0) {
-		log_infox(&r->client->about, LOG_PROXY, "BH0753", "%s answered with 502: its Max-Forwards is 0; servers that hand requests to each other may stand in a circle",
-			  r->path);
-		return 502;
+	if (forwards.n && (text_u64(forwards, INT32_MAX, &n) != 0 || n == 0)) {
+		log_infox(&r->client->about, LOG_PROXY, "BH0753", "%s answered with 400: its Max-Forwards is %s; servers that hand requests to each other may stand in a circle",
+			  r->path, text_is(forwards, "0") ? "0" : "no number from 1 on");
+		return 400;
 	}
 	return 0;
 }

@@ -285,12 +285,18 @@ struct conf_module setenvif_module = {
 
 /* ---------------------------------------------------------------------------------------------- mod_setenvif: running */
 
-static struct text fields_by_pattern(const struct request *r, const struct regex *names)
+/* Whether one of the fields with such a name has such a value; without any there is the empty text, so that "^$" finds what is missing. */
+static int any_field_matches(const struct request *r, const struct step *step, struct regex_match *m)
 {
-	for (unsigned i = 0; i < r->in.n; i++)
-		if (regex_run(names, r->in.at[i].name, NULL) == 1)
-			return r->in.at[i].value;
-	return (struct text){ NULL, 0 };
+	bool found = false;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < r->in.n; i++)
+		if (regex_run(step->fields, r->in.at[i].name, NULL) == 1) {
+			rc = regex_run(step->pattern, r->in.at[i].value, m);
+			found = true;
+		}
+	return found ? rc : regex_run(step->pattern, TEXT(""), m);
 }
 
 /* All its values, with commas between them. */
@@ -322,10 +328,9 @@ static struct text subject_text(const struct request *r, const struct step *step
 	}
 	case SUBJECT_URI:
 		return text_of(r->path);
-	case SUBJECT_FIELDS:
-		return fields_by_pattern(r, step->fields);
 	case SUBJECT_EXTENSION:
 		return extension(r, step->field);
+	case SUBJECT_FIELDS:
 	case SUBJECT_EXPRESSION:
 	case SUBJECT_FIELD:
 		break;
@@ -337,8 +342,11 @@ static struct text subject_text(const struct request *r, const struct step *step
 static int matches(struct request *r, const struct step *step, struct regex_match *m)
 {
 	char buf[ADDR_TEXT];
-	struct text subject = subject_text(r, step, buf);
+	struct text subject;
 
+	if (step->subject == SUBJECT_FIELDS)
+		return any_field_matches(r, step, m);
+	subject = subject_text(r, step, buf);
 	if (!subject.p)
 		subject = TEXT("");             /* so that "^$" finds what is missing */
 	return regex_run(step->pattern, subject, m);

@@ -389,6 +389,9 @@ static int rule_apply(struct request *r, const struct proxy_rule *rule, unsigned
 	if (!target)
 		return 1;
 	url = rule->regex ? regex_expand(r->arena, target, &m) : arena_join(r->arena, target, rest);
+	/* A URL that takes nothing out of the path gets all of it, as in Apache. */
+	if (url && rule->regex && strcmp(url, target) == 0 && !strchr(target, '?'))
+		url = arena_join(r->arena, target, r->path);
 	if (!to || !url)
 		return 1;
 	*to = (struct proxy_to){ .worker = rule->worker, .pos = &rule->pos, .query = rule->noquery ? NULL : r->query };

@@ -120,8 +120,8 @@ static int reverse_url(struct request *r, const struct proxy_section *s, struct 
 	return 0;
 }
 
-/* One attribute of a cookie whose value begins with, or is, what the server behind calls it. */
-static const char *reverse_attribute(const struct proxy_reversal *list, struct text value, bool whole, size_t *taken)
+/* What stands for an attribute of a cookie whose value begins with, or is, what the server behind calls it. */
+static const char *reverse_attribute(const struct proxy_reversal *list, struct text value, bool whole)
 {
 	for (const struct proxy_reversal *v = list; v; v = v->next) {
 		size_t n = strlen(v->theirs);
@@ -130,7 +130,6 @@ static const char *reverse_attribute(const struct proxy_reversal *list, struct t
 			continue;
 		if (whole ? strncasecmp(value.p, v->theirs, n) != 0 : strncmp(value.p, v->theirs, n) != 0)
 			continue;
-		*taken = n;
 		return v->ours;
 	}
 	return NULL;
@@ -153,16 +152,15 @@ static int reverse_cookie(struct request *r, const struct proxy_section *s, stru
 	for (; text_split(&rest, ';', &part); first = false) {
 		const char *equals = memchr(part.p, '=', part.n), *ours = NULL;
 		struct text name = text_trim((struct text){ part.p, equals ? (size_t)(equals - part.p) : part.n }), old;
-		size_t taken = 0;
 
 		if (!first)
 			buf_putc(&b, ';');
 		if (!first && equals) {
 			old = (struct text){ equals + 1, part.n - (size_t)(equals + 1 - part.p) };
 			if (text_is_nocase(name, "domain"))
-				ours = reverse_attribute(s->cookie_domains, old, true, &taken);
+				ours = reverse_attribute(s->cookie_domains, old, true);
 			else if (text_is_nocase(name, "path"))
-				ours = reverse_attribute(s->cookie_paths, old, false, &taken);
+				ours = reverse_attribute(s->cookie_paths, old, false);
 		}
 		if (!ours) {
 			buf_put(&b, part.p, part.n);
@@ -170,7 +168,6 @@ static int reverse_cookie(struct request *r, const struct proxy_section *s, stru
 		}
 		buf_put(&b, part.p, (size_t)(equals + 1 - part.p));
 		buf_puts(&b, ours);
-		buf_put(&b, equals + 1 + taken, part.n - (size_t)(equals + 1 - part.p) - taken);
 	}
 	*value = (struct text){ b.p, b.n };
 	return b.full ? -1 : 0;

@@ -24,7 +24,7 @@ struct proxies { struct proxy *at; unsigned n; };
 struct remoteip_host {
 	const char *header;             /* RemoteIPHeader; NULL = none */
 	const char *proxies_header;
-	struct proxies believed;        /* none at all: everybody is */
+	struct proxies believed;        /* none at all: everybody is, but not as internal */
 	int protocol;                   /* -1 = unset */
 	struct proxies exempt;          /* RemoteIPProxyProtocolExceptions */
 };
@@ -88,16 +88,17 @@ static bool follow(const struct remoteip_host *h, struct text *list, struct addr
 	for (;;) {
 		const struct proxy *by = proxy_of(&h->believed, who);
 		struct text before = *list, word;
+		bool internal = by && by->internal;
 		char name[ADDR_TEXT];
 		struct addr a;
 
 		if ((h->believed.n && !by) || !last_word(list, &word))
 			break;
-		if (!parse_address(word, &a) || (h->believed.n && !by->internal && is_private(&a))) {
+		if (!parse_address(word, &a) || (!internal && is_private(&a))) {
 			*list = before;
 			break;
 		}
-		if (moved && (!by || !by->internal))
+		if (!internal)
 			buf_printf(through, "%s%s", through->n ? ", " : "", addr_ip(who, name));
 		*who = a;
 		moved = true;
@@ -130,6 +131,8 @@ unsigned remoteip_run(struct request *r)
 		if (through.n && fields_add_copy(&r->in, h->proxies_header, proxies) != 0)
 			return 503;
 	}
+	if (through.n && request_note(r, "remoteip-proxy-ip-list", proxies) != 0)
+		return 503;
 	client_is(c, &who);
 	return 0;
 }

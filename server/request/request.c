@@ -28,6 +28,13 @@ struct request *request_new(struct arena *a)
 	return r;
 }
 
+int request_note(struct request *r, const char *name, const char *value)
+{
+	if (!r->notes.arena)
+		fields_init(&r->notes, r->arena);
+	return fields_set(&r->notes, name, value);
+}
+
 struct text request_env(const struct request *r, const char *name)
 {
 	struct text value = r->env.n ? fields_get(&r->env, name) : (struct text){ NULL, 0 };

@@ -121,7 +121,7 @@ struct request {
 
 	/* What is noted on the way, by any phase. */
 	struct fields env;                      /* variables: SetEnv, SetEnvIf, REDIRECT_…; read by request_env */
-	struct fields notes;                    /* of "Header note", for %{X}n; not initialised until the first */
+	struct fields notes;                    /* for %{X}n; not initialised until the first: request_note */
 
 	/* The response: by handlers and response.c; conn/ sends it. */
 	unsigned status;                        /* 200 at first */
@@ -143,6 +143,8 @@ struct request {
 static inline bool request_is_old(const struct request *r) { return r->major < 1 || (r->major == 1 && r->minor < 1); }
 /* A zeroed request with its tables in the arena, status 200, length -1, fd -1. NULL on ENOMEM. */
 struct request *request_new(struct arena *a);
+/* Sets a note, for %{name}n. 0, or -1 (ENOMEM). */
+int request_note(struct request *r, const char *name, const char *value);
 /* r->fd is closed with the arena from now on. 0, or -1 (ENOMEM). */
 int request_keep(struct request *r);
 void request_close(struct request *r);          /* closes r->fd now */

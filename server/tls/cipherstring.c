@@ -21,6 +21,7 @@ const char cipher_default13[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:T
 
 enum {
 	ENC_AES = ENC_AES128 | ENC_AES256,
+	ENC_CBC = ENC_AES | ENC_CAMELLIA128 | ENC_CAMELLIA256,
 	ENC_GCM = ENC_AES128GCM | ENC_AES256GCM,
 	ENC_CCM8 = ENC_AES128CCM8 | ENC_AES256CCM8,
 	ENC_CCM = ENC_AES128CCM | ENC_AES256CCM | ENC_CCM8,
@@ -51,7 +52,7 @@ static const struct cipher_word words[] = {
 	{ "AES128", { .enc = ENC_AES128 | ENC_AES128GCM | ENC_AES128CCM | ENC_AES128CCM8 } },
 	{ "AES256", { .enc = ENC_AES256 | ENC_AES256GCM | ENC_AES256CCM | ENC_AES256CCM8 } },
 	{ "AESGCM", { .enc = ENC_GCM } }, { "AESCCM", { .enc = ENC_CCM } }, { "AESCCM8", { .enc = ENC_CCM8 } },
-	{ "CHACHA20", { .enc = ENC_CHACHA20 } },
+	{ "CHACHA20", { .enc = ENC_CHACHA20 } }, { "CBC", { .enc = ENC_CBC } },
 	{ "CAMELLIA", { .enc = ENC_CAMELLIA128 | ENC_CAMELLIA256 } },
 	{ "CAMELLIA128", { .enc = ENC_CAMELLIA128 } }, { "CAMELLIA256", { .enc = ENC_CAMELLIA256 } },
 	{ "SHA", { .mac = MAC_SHA1 } }, { "SHA1", { .mac = MAC_SHA1 } },
@@ -66,7 +67,7 @@ static const char *const empty_words[] = {
 	"eNULL", "NULL", "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "DSS", "aDSS", "PSK", "kPSK",
 	"aPSK", "kRSAPSK", "kDHEPSK", "kECDHEPSK", "SRP", "kSRP", "aSRP", "KRB5", "kKRB5", "aKRB5", "kDHr", "kDHd", "kDH",
 	"aDH", "kECDHr", "kECDHe", "kECDH", "aECDH", "kGOST", "kGOST18", "aGOST", "aGOST01", "aGOST12", "GOST94",
-	"GOST89MAC", "GOST2012", "FZA", "kFZA", "aFZA", "eFZA", "ARIA", "ARIA128", "ARIA256", "ARIAGCM", "CBC", "FIPS",
+	"GOST89MAC", "GOST2012", "FZA", "kFZA", "aFZA", "eFZA", "ARIA", "ARIA128", "ARIA256", "ARIAGCM", "FIPS",
 };
 /* Those of them that ask for what must not be had by accident: chosen by name they are refused, not skipped. */
 static const char *const refused_words[] = { "eNULL", "NULL", "COMPLEMENTOFALL", "PSK", "kPSK", "SRP", "FIPS" };
@@ -321,13 +322,14 @@ static void take_default(struct machine *m)
 		false);
 }
 
+/* An '@' begins a word, too: DEFAULT@SECLEVEL=1 */
 static struct text next_word(const char **at)
 {
-	static const char separators[] = ":,; \t";
+	static const char separators[] = ":,; \t", ends[] = ":,; \t@";
 	struct text word;
 
 	*at += strspn(*at, separators);
-	word = (struct text){ *at, strcspn(*at, separators) };
+	word = (struct text){ *at, strcspn(*at + (**at == '@'), ends) + (**at == '@') };
 	*at += word.n;
 	return word;
 }

@@ -332,7 +332,7 @@ static int set_verify_client(struct conf_call *call, void *config, int argc, cha
 	int verify = 0, count = sizeof words / sizeof *words;
 
 	(void)argc;
-	while (verify < count && strcasecmp(argv[0], words[verify]))
+	while (strcasecmp(argv[0], "off") && verify < count && strcasecmp(argv[0], words[verify]))
 		verify++;
 	if (verify == count)
 		return conf_fail(call, "write none, optional, require or optional_no_ca", "\"%s\" is not understood", argv[0]);

@@ -157,7 +157,8 @@ class Refused(ServerTest):
         for text, line in (('Options +All\n', 1), ('Options Indexes None\n', 1), ('<Limit GET>\nRequire all denied\n</Limit>\n', 1),
                            ('<Directory />\n<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>\n</Directory>\n', 3),
                            ('<Directory />\nAllowOverrideList None Redirect\n</Directory>\n', 2), ('<VirtualHost 8080>\n</VirtualHost>\n', 1),
-                           ('ServerRoot "%s"\n' % BIN, 1)):
+                           ('ServerRoot "%s"\n' % BIN, 1), ('HttpProtocolOptions Unsafe Strict\n', 1), ('RequestReadTimeout body=5 header=20-40\n', 1),
+                           ('ServerAdmin a\nSSLCARevocationFile /no/such\n', 2), ('SSLProxyMachineCertificateFile /no/such\n', 1)):
             with self.subTest(text):
                 done = self.configure(text).run('-t')
                 self.assertNotEqual(done.returncode, 0)
@@ -166,6 +167,7 @@ class Refused(ServerTest):
     def test_what_apache_takes(self):
         for text in ('Options None +Indexes\n', 'Options RunScripts\n', 'ErrorDocument 401 http://x.test/\n',
                      '<VirtualHost *:@PORT@>\nServerAlias a, b\n</VirtualHost>\n', '<VirtualHost *.example.org:80>\n</VirtualHost>\n',
+                     'HttpProtocolOptions Strict LenientMethods\nHttpProtocolOptions Unsafe\n', 'SSLVerifyClient off\n',
                      '<Location />\nUseCanonicalName On\nUseCanonicalPhysicalPort On\n</Location>\n'):
             with self.subTest(text):
                 done = self.configure(text).run('-t')

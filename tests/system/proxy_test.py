@@ -49,7 +49,8 @@ class Back(Backend):
                 if '/wait' in line:
                     s.recv(1)
                     break
-                s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(line), line.encode()))
+                cookie = b'Set-Cookie: a=b; Path=/inner/deep; Secure\r\n' if '/cookie' in line else b''
+                s.sendall(b'HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s' % (cookie, len(line), line.encode()))
         self.open -= 1
 
 
@@ -89,6 +90,29 @@ class Proxying(ServerTest):
         self.back.listener.close()
         wait_for(lambda: self.ask('/b')[0] == 503, lambda: self.s.read('logs/error_log'))
         self.s.logged('BH0748')
+
+
+class Mapping(ServerTest):
+    def test_patterns_cookies_notes_and_circles(self):
+        back = Back()
+        self.addCleanup(back.listener.close)
+        s = self.serve("""
+            ProxyPassMatch "^/(app|cookie)/" "http://127.0.0.1:@BACK@"
+            ProxyPassMatch "^/picked/([a-z]+)" "http://127.0.0.1:@BACK@/$1"
+            ProxyPassReverseCookiePath "/inner" "/app"
+            CustomLog "@DIR@/logs/access" "%U %{proxy-status}n"
+            """.replace('@BACK@', str(back.port)))
+        # A URL that takes nothing from the pattern gets the whole path.
+        self.assertEqual(s.get('/app/x%20y?z').body, b'GET /app/x%20y?z HTTP/1.1')
+        self.assertEqual(s.get('/picked/one/two').body, b'GET /one HTTP/1.1')
+        # A path that begins so is replaced, not only its beginning.
+        self.assertEqual(s.get('/cookie/x').headers['set-cookie'], 'a=b; Path=/app; Secure')
+        for value in ('0', 'x', '-1'):
+            self.assertEqual(s.get('/app/x', headers='Max-Forwards: %s\r\n' % value).status, 400)
+        s.logged('BH0753.*may stand in a circle')
+        wait_for(lambda: s.read('logs/access').count('\n') == 6, lambda: s.read('logs/access'))
+        self.assertIn('/app/x y 200\n', s.read('logs/access'))
+        self.assertIn('/app/x -\n', s.read('logs/access'))
 
 
 class NotSpoken(ServerTest):

@@ -24,6 +24,8 @@ static const struct { const char *text, *method, *path, *fields, *vars; } rows[]
 	{ "SetEnvIf X-A a first\nSetEnvIf first . second\nSetEnvIf second . !first", "GET", "/", "X-A: a", "second=1" },
 	{ "SetEnvIfNoCase ^X-T.*T$ \"(.*)\" any=<$1>", "GET", "/", "X-Test: tee", "any=<tee>" },
 	{ "SetEnvIf ^X-T.*T$ \"(.+)\" any=<$1>", "GET", "/", "X-Test: tee", "" },        /* names in their case, too */
+	{ "SetEnvIf ^Ab \"^(x|y)$\" any=<$1>", "GET", "/", "Aba: z\nAbb: y\nAbc: z", "any=<y>" },    /* one of them is enough */
+	{ "SetEnvIf ^Ab ^$ none", "GET", "/", "A: x", "none=1" },
 	{ "SetEnvIf A x v= w", "GET", "/", "A: x", "v=1 w=1" },
 	{ "SetEnv V env\nSetEnvIf A x V=if\nSetEnv W env", "GET", "/", "A: x", "V=if W=env" }, /* SetEnv only adds */
 	{ "SetEnvIf A x V=if\nUnsetEnv V", "GET", "/", "A: x", "V=if" },
