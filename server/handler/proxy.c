@@ -79,12 +79,8 @@ static unsigned prepare(struct request *r)
 	return 500;
 }
 
-static void start(struct request *r)
-{
-	response_error(r, 500);                 /* prepare() has put another in its place */
-}
-
-const struct handler proxy_handler = { .name = "proxy-server", .prepare = prepare, .start = start };
+/* Never started: prepare() puts that of the protocol in its place, or answers. */
+const struct handler proxy_handler = { .name = "proxy-server", .prepare = prepare };
 
 /* ------------------------------------------------------------------------------------------------ sessions */
 

@@ -47,15 +47,32 @@ static void slots_are_claimed_and_freed(void **state)
 	assert_int_equal(crash_pool_find(pool, 200), 1);
 	b->stack_length = 8;
 	memcpy(b->stack, "private!", 8);
+	b->maps_length = 8;
+	memcpy(b->maps, "private!", 8);
 	b->frames = 7;
 	crash_pool_free(pool, 1);
 	assert_memory_equal(b->stack, "\0\0\0\0\0\0\0\0", 8);
+	assert_memory_equal(b->maps, "\0\0\0\0\0\0\0\0", 8);
+	assert_int_equal(b->stack_length | b->maps_length, 0);
 	assert_int_equal(b->frames, 0);
 	assert_ptr_equal(snapshot_claim(pool, 300), b);
 	crash_pool_free(pool, -1);
 	crash_pool_free(pool, 2);
 	crash_pool_free(pool, 0);
 	crash_pool_free(pool, 1);
+}
+
+/* Where the kernel takes no pages back, they are wiped. */
+static void slots_are_wiped(void **state)
+{
+	void *shared = pool;
+
+	pool = mmap(NULL, crash_pool_size(2), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pool, MAP_FAILED);
+	assert_int_equal(madvise(pool, 4096, MADV_REMOVE), -1);
+	slots_are_claimed_and_freed(state);
+	munmap(pool, crash_pool_size(2));
+	pool = shared;
 }
 
 static void copies_are_bounded(void **state)
@@ -244,7 +261,7 @@ static void signatures_are_plain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(slots_are_claimed_and_freed),
+		cmocka_unit_test(slots_are_claimed_and_freed), cmocka_unit_test(slots_are_wiped),
 		cmocka_unit_test(copies_are_bounded),
 		cmocka_unit_test(maps_are_read),
 		cmocka_unit_test(broken_maps_end_the_reading),
