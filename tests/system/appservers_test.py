@@ -37,7 +37,7 @@ class App:
                 'far': [b'Location: http://far.test/x\r\n\r\n'], 'missing': [self.status(b'404 None') + b'Content-Type: text/plain\r\n\r\nnone'],
                 'short': [b'Content-Type: text/plain\r\nContent-Length: 100\r\n\r\n' + b'x' * 50, None],
                 'long': [b'Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n' + b'x' * 50],
-                'pieces': [b'Content-Ty', b'pe: text/plain\r', b'\n\r', b'\nin ', b'pieces']}.get(
+                'pieces': [b'Content-Ty', b'pe: text/plain\r', b'\n\r', b'\n' + b'in ', b'pieces']}.get(
                     re.split('[/?]', seen['REQUEST_URI'])[2], [b'Content-Type: text/plain\r\n\r\n' + shown + b'\n' + body])
 
     def status(self, words):
