@@ -21,6 +21,7 @@
 #include "handler/spawn.h"
 #include "log/log.h"
 #include "request/core.h"
+#include "request/env.h"
 #include "request/phases.h"
 #include "request/response.h"
 
@@ -533,6 +534,7 @@ static void start(struct request *r)
 	}
 	request_close(r);
 	c = arena_zalloc(r->arena, sizeof *c);
+	env_for_programs(r);
 	spec = (struct spawn_spec){ .path = r->filename, .args = cgienv_words(r), .env = cgienv_strings(r), .limits = cgi_limits(r) };
 	if (!c || !spec.args || !spec.env || !(c->head = malloc(CGIHEAD_MOST))) {
 		response_error(r, 503);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "handler/cgienv.h"
+#include "request/env.h"
 #include "request/variables.h"
 
 enum { TYPE_UNSET, TYPE_FPM, TYPE_GENERIC };
@@ -48,6 +49,7 @@ int proxyapp_variables(struct request *r, const char *scheme, const char *author
 	bool fcgi = strcmp(scheme, "fcgi") == 0;
 	const char *file = path = without_info(r, path);
 
+	env_for_programs(r);
 	if (!path || cgienv_fill(r, out) < 0)
 		return -1;
 	/* php-fpm knows Apache by this form, and then takes file and PATH_INFO apart itself. */

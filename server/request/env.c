@@ -138,11 +138,8 @@ struct conf_module env_module = {
 	.merge_section = merge_section,
 };
 
-/*
- * What the lines come to by themselves, the last of a name counting; then what the request does not have yet is added: they
- * neither change nor take away what SetEnvIf has set, as in Apache.
- */
-void env_late(struct request *r)
+/* What the lines come to by themselves, the last of a name counting; over: also where the request has the variable by other lines. */
+static void set_late(struct request *r, bool over)
 {
 	const struct row *row = request_config(r, &env_module);
 
@@ -152,9 +149,20 @@ void env_late(struct request *r)
 
 		for (unsigned k = i + 1; k < row->n && last; k++)
 			last = strcmp(row->at[k]->assigns[0].name, a->name) != 0;
-		if (last && !request_env(r, a->name).p)
+		if (last && (over || !request_env(r, a->name).p))
 			assign(r, a->name, a->value);
 	}
+}
+
+/* What the request does not have yet: they neither change nor take away what SetEnvIf has set, as in Apache. */
+void env_late(struct request *r)
+{
+	set_late(r, false);
+}
+
+void env_for_programs(struct request *r)
+{
+	set_late(r, true);
 }
 
 /* ---------------------------------------------------------------------------------------------- mod_setenvif: reading */

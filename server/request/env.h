@@ -19,6 +19,8 @@ void env_early(struct request *r);
 void env_sections(struct request *r);
 /* SetEnv, PassEnv, UnsetEnv. After type, before the handler. */
 void env_late(struct request *r);
+/* For programs, and pages that ask for variables: what SetEnv says goes before what SetEnvIf and rules have said, as in Apache. */
+void env_for_programs(struct request *r);
 /* Whether a line anywhere in the configuration sets that variable. */
 bool env_names(const struct site *s, const char *name);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "handler/cgienv.h"
+#include "request/env.h"
 #include "request/varfile.h"
 #include "ssi/code.h"
 
@@ -120,6 +121,7 @@ int ssi_vars_init(struct ssi *s)
 			return -1;
 		s->shared->r = r;
 		fields_init(&s->shared->vars, r->arena);
+		env_for_programs(r);
 		if (cgienv_fill(r, &s->shared->vars) < 0 || add_own(s) < 0)
 			return -1;
 	}

@@ -13,6 +13,9 @@ CONF = '''\
 StartServers 1
 ServerLimit 1
 SetEnv LD_TEST_WORD named
+SetEnvIf Request_URI . SAID_TWICE=early SAID_ONCE=early
+SetEnv SAID_TWICE late
+Header set X-Said "%{SAID_TWICE}e"
 ScriptAlias /cgi-bin/ "@DIR@/cgi-bin/"
 ScriptLog logs/script_log
 ScriptLogBuffer 8
@@ -98,6 +101,9 @@ class Programs(ServerTest):
     def test_variables_that_lead_astray(self):
         text = self.s.get('/cgi-bin/env').body.decode()
         self.assertIn('\nLD_TEST_WORD=named\n', text)
+        self.assertIn('\nSAID_TWICE=late\n', text)
+        self.assertIn('\nSAID_ONCE=early\n', text)
+        self.assertEqual([self.s.get(p).headers['x-said'] for p in ('/cgi-bin/env', '/')], ['late', 'early'])
         self.assertRegex(text, r'(?m)^PATH=/')
         self.assertNotIn('BULKHEAD=', text)
 
