@@ -73,6 +73,7 @@ void conn_break(struct conn *c, const char *why)
 /* ------------------------------------------------------------------------------------------------ open and close */
 
 static void turn(struct watch *w, uint32_t events);
+static void gather(struct watch *w);
 static void due(struct deadline *d);
 
 static void claim_slot(struct conn *c)
@@ -117,6 +118,7 @@ void conn_close(struct conn *c)
 		activity_event(s->o.activity, now_ms(s), ACTIVITY_CLOSE, (uint32_t)c->watch.fd);
 	loop_close(s->loop, &c->watch);
 	certificate_forget(c);
+	input_ungather(c);
 	free(c->raw_left.p);
 	free(c->in_left.p);
 	free(c->wire_left.p);
@@ -139,7 +141,7 @@ void conn_open(struct conn_server *s, int fd, const struct addr *peer, const str
 		return;
 	}
 	c->server = s;
-	c->watch = (struct watch){ .fd = fd, .ready = turn };
+	c->watch = (struct watch){ .fd = fd, .ready = turn, .gather = gather };
 	c->deadline = (struct deadline){ .due = due, .at = INT64_MAX };
 	c->io = output_tls_io;
 	c->io.ctx = c;
@@ -544,6 +546,11 @@ static void turn(struct watch *w, uint32_t events)
 	if (!c->gone)
 		run_state(c);
 	end_turn(c, unasked);
+}
+
+static void gather(struct watch *w)
+{
+	input_gather((struct conn *)(void *)((char *)w - offsetof(struct conn, watch)));
 }
 
 void conn_cut(struct conn *c)

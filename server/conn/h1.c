@@ -99,6 +99,7 @@ static void begin_request(struct h1 *h, struct request *r)
 		.line = head_in->line, .method = head_in->method, .method_id = head_in->method_id, .target = head_in->target,
 		.major = head_in->major, .minor = head_in->minor, .in = head_in->fields, .env = r->env, .out = r->out, .always = r->always,
 		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
+		.came = c->came,
 	};
 	clock_gettime(CLOCK_REALTIME, &r->received);
 	h->stream.request = c->own.client.request = r;

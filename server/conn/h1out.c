@@ -356,7 +356,7 @@ bool h1_pump(struct h1 *h)
 			h1_log(h);
 			h->stream.body_bytes -= h->file_left;
 		}
-		ssize_t took = output_file(c, h->file, h->file_at, h->file_left);
+		ssize_t took = output_file(c, h->file, h->file_at, h->file_left, h->stream.request->came);
 		if (took < 0) {
 			give_up(&h->stream, "the file became shorter, or cannot be read, while it was being sent");
 			h1_close_file(h);

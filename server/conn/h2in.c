@@ -251,7 +251,7 @@ static struct request *make_request(struct h2_stream *st, const struct request_h
 		.line = head->line, .method = head->method, .method_id = head->method_id, .target = head->target,
 		.major = head->major, .minor = head->minor, .in = head->fields, .env = r->env, .out = r->out, .always = r->always,
 		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
-		.keepalive = true,
+		.keepalive = true, .came = c->came,
 	};
 	clock_gettime(CLOCK_REALTIME, &r->received);
 	st->stream.request = st->asker.client.request = r;

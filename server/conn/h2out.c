@@ -372,7 +372,7 @@ static int move(struct h2_stream *st, char *p, size_t n)
 	if (st->out_at == st->out_n)
 		st->out_at = st->out_n = 0;
 	while (part < n) {
-		ssize_t got = pread(st->file, p + part, n - part, (off_t)st->file_at);
+		ssize_t got = openfile_read(st->file, p + part, n - part, (off_t)st->file_at, st->stream.request->came);
 
 		if (got <= 0)
 			return -1;

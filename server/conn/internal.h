@@ -29,6 +29,8 @@
 #define RECORD_SIZE 16384       /* of a TLS record: RFC 8446, 5.1 */
 #define WIRE_SIZE (96 * 1024)   /* gathers 64 KiB, and then the record that was being filled */
 #define WIRE_FULL (64 * 1024)
+#define AHEAD_SIZE 65536        /* of several clients at once, */
+#define AHEAD_EACH 4096         /* so much from each */
 #define SPARE_ARENAS 32         /* emptied ones that wait for requests */
 
 struct exempt { struct prefix prefix; const struct exempt *next; };
@@ -156,6 +158,8 @@ struct conn {
 	unsigned crowd_place;           /* where its address is counted, from 1; 0 = it is not */
 	int64_t opened_at;              /* ms */
 	int64_t head_began;             /* ms: since when a head is awaited: the first from the start, others from their first byte; 0 = not yet */
+	uint64_t came;                  /* when bytes were last read, as request/openfiles.h counts */
+	struct text ahead;              /* bytes that were read before its turn, in server->ahead */
 	int64_t sent_at, got_at;        /* ms: when the socket last took, and gave, bytes; sent_at: or when the state was entered */
 	struct {
 		bool asks;              /* the request waits for the client's certificate (certificate.c) */
@@ -216,6 +220,9 @@ struct conn_server {
 	size_t pulled;                  /* bytes that GnuTLS was given, ever: tells whether it goes on */
 	struct arena *spare[SPARE_ARENAS];      /* for the next requests that begin */
 	unsigned spares;
+	char *ahead;                    /* what was read before the turns of its connections; packed */
+	size_t ahead_n;
+	unsigned ahead_held;            /* connections whose bytes are still there */
 	bool drained_socket;            /* a short read: nothing more is there until epoll says so */
 };
 
@@ -279,6 +286,8 @@ enum peek peek_first(const char *p, size_t n, bool tls_expected);
 ssize_t input_more(struct conn *c);
 ssize_t input_raw(struct conn *c);                      /* the same for server->raw */
 void input_begin(struct conn *c);                       /* left-overs into the buffers */
+void input_gather(struct conn *c);                      /* reads what has come before its turn, where that is a next request */
+void input_ungather(struct conn *c);                    /* it is closed without a turn */
 void input_end(struct conn *c);                         /* what is left out of them; 0 or breaks the connection (ENOMEM) */
 extern const struct tls_io output_tls_io;               /* a template: ctx is the connection */
 /* Bytes a turn, each way, so that one transfer does not hold up the others: then `again` is set. */
@@ -286,7 +295,7 @@ extern const struct tls_io output_tls_io;               /* a template: ctx is th
 /* Queues bytes; returns how many were taken: fewer when the socket is blocked. */
 size_t output_put(struct conn *c, const void *p, size_t n);
 /* Queues file bytes; how many were taken, -1: the file ended early or cannot be read. `more`: body follows. */
-ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n);
+ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n, uint64_t came);
 /* Queues all of it, whatever the socket says: for heads and framing, which must stay whole. 0 or -1 (broken). */
 int output_must(struct conn *c, const void *p, size_t n);
 /* How many body bytes output_must should be given now; 0 = wait until the socket takes more, or for the next turn. */

@@ -218,6 +218,17 @@ static void handle(struct loop *l, bool first)
 	}
 }
 
+/* Once for all that are to be handled: they are in `events` still. */
+static void gather(struct loop *l)
+{
+	for (int i = 0; i < l->count; i++) {
+		struct watch *w = l->events[i].data.ptr;
+
+		if (w && !w->first && w->gather && l->events[i].events == EPOLLIN)
+			w->gather(w);
+	}
+}
+
 void loop_show(struct loop *l, _Atomic uint64_t *busy)
 {
 	l->busy = busy;
@@ -244,6 +255,8 @@ int loop_turn(struct loop *l)
 	l->now = loop_clock_us() / 1000;
 	show(l, l->now);
 	handle(l, true);
+	if (l->count > 1)
+		gather(l);
 	handle(l, false);
 	l->count = 0;
 	run_due(l);

@@ -17,6 +17,7 @@ struct watch {
 	int fd;
 	uint32_t events;                /* what epoll was last told; 0 = not in the set */
 	bool first;                     /* handled before others in a turn: listeners */
+	void (*gather)(struct watch *w);        /* where several are ready for reading alone: called for all, before the others are handled. May be NULL */
 };
 /* Sets what is waited for: EPOLLIN | EPOLLOUT …; 0 takes it out of the set. Costs no call when nothing changes. 0 or -1. */
 int loop_watch(struct loop *l, struct watch *w, uint32_t events);

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "request/openfiles.h"
+
 #define SMALL_FILE 32768                /* read into the wire buffer rather than sent on its own */
 
 /* ------------------------------------------------------------------------------------------------ left-overs */
@@ -49,6 +51,49 @@ static size_t restore(struct left *l, char *to)
 	return n;
 }
 
+/*
+ * Several clients are ready: what each has sent is read before the first is answered. So a look at a file, made for one of them, holds for
+ * all (request/openfiles.h). Between two requests alone, where nothing else is in the buffers that could come before.
+ */
+void input_gather(struct conn *c)
+{
+	struct conn_server *s = c->server;
+	ssize_t got;
+
+	if (c->state != CONN_HEAD || c->ahead.n || c->eof || c->in_left.n || c->raw_left.n || c->wire_left.n || c->late.asks || c->late.held.n)
+		return;
+	if (AHEAD_SIZE - s->ahead_n < AHEAD_EACH)
+		return;
+	got = recv(c->watch.fd, s->ahead + s->ahead_n, AHEAD_EACH, 0);
+	if (got <= 0)                           /* an end, or an error, is met again in its turn */
+		return;
+	c->ahead = (struct text){ s->ahead + s->ahead_n, (size_t)got };
+	c->came = openfile_came();
+	s->ahead_n += (size_t)got;
+	s->ahead_held++;
+}
+
+void input_ungather(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	if (c->ahead.n && !--s->ahead_held)
+		s->ahead_n = 0;
+	c->ahead = (struct text){ NULL, 0 };
+}
+
+static void take_gathered(struct conn *c)
+{
+	struct conn_server *s = c->server;
+
+	memcpy(c->tls ? s->raw : s->in, c->ahead.p, c->ahead.n);
+	*(c->tls ? &s->raw_n : &s->in_n) = c->ahead.n;
+	s->turn_in = c->ahead.n;
+	s->drained_socket = c->ahead.n < AHEAD_EACH;
+	c->got_at = loop_now(s->loop);
+	input_ungather(c);
+}
+
 void input_begin(struct conn *c)
 {
 	struct conn_server *s = c->server;
@@ -60,6 +105,8 @@ void input_begin(struct conn *c)
 	s->drained_socket = false;
 	c->blocked = c->wire_left.n > 0;
 	c->again = false;
+	if (c->ahead.n)
+		take_gathered(c);
 }
 
 void input_end(struct conn *c)
@@ -106,6 +153,7 @@ static ssize_t receive(struct conn *c, void *p, size_t n)
 		s->drained_socket = true;
 	s->turn_in += (size_t)got;
 	c->got_at = loop_now(s->loop);
+	c->came = openfile_came();
 	return got;
 }
 
@@ -370,7 +418,7 @@ int output_must(struct conn *c, const void *p, size_t n)
 }
 
 /* Reads file bytes into the buffer that is gathered. */
-static ssize_t read_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
+static ssize_t read_file(struct conn *c, int fd, uint64_t offset, uint64_t n, uint64_t came)
 {
 	struct conn_server *s = c->server;
 	uint64_t taken = 0;
@@ -378,7 +426,7 @@ static ssize_t read_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 	while (taken < n && taken < TURN_BYTES && room(c)) {
 		size_t free_bytes = c->tls ? RECORD_SIZE - s->stage_n : WIRE_FULL - s->wire_n;
 		size_t part = n - taken < free_bytes ? (size_t)(n - taken) : free_bytes;
-		ssize_t got = pread(fd, c->tls ? s->stage + s->stage_n : s->wire + s->wire_n, part, (off_t)(offset + taken));
+		ssize_t got = openfile_read(fd, c->tls ? s->stage + s->stage_n : s->wire + s->wire_n, part, (off_t)(offset + taken), came);
 
 		if (got <= 0)
 			return -1;
@@ -411,7 +459,7 @@ static ssize_t send_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 			break;
 		}
 		if (done < 0 && (errno == EINVAL || errno == ENOSYS) && at == (off_t)offset)
-			return read_file(c, fd, offset, n);     /* a file system that cannot */
+			return read_file(c, fd, offset, n, 0);  /* a file system that cannot */
 		if (done <= 0)
 			return -1;
 		n -= (uint64_t)done;
@@ -421,13 +469,13 @@ static ssize_t send_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
 	return (ssize_t)((uint64_t)at - offset);
 }
 
-ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n)
+ssize_t output_file(struct conn *c, int fd, uint64_t offset, uint64_t n, uint64_t came)
 {
 	struct conn_server *s = c->server;
 	ssize_t taken = 0;
 
 	if (s->turn_out < TURN_BYTES)
-		taken = c->tls || n <= SMALL_FILE ? read_file(c, fd, offset, n) : send_file(c, fd, offset, n);
+		taken = c->tls || n <= SMALL_FILE ? read_file(c, fd, offset, n, came) : send_file(c, fd, offset, n);
 	if (taken > 0)
 		s->turn_out += (size_t)taken;
 	if (taken >= 0 && (uint64_t)taken < n && !c->blocked)

@@ -12,6 +12,7 @@
 
 #include "base/ipc.h"
 #include "log/log.h"
+#include "request/openfiles.h"
 #include "upstream/pool.h"
 
 #define ORPHAN_MS 5000                  /* what may still be finished when the master is gone */
@@ -150,8 +151,9 @@ struct conn_server *conn_new(const struct conn_options *o, struct err *e)
 	s->raw = malloc(RAW_SIZE);
 	s->stage = malloc(RECORD_SIZE);
 	s->wire = malloc(WIRE_SIZE);
+	s->ahead = malloc(AHEAD_SIZE);
 	s->loop = loop_new();
-	if (!s->in || !s->raw || !s->stage || !s->wire || !s->loop)
+	if (!s->in || !s->raw || !s->stage || !s->wire || !s->ahead || !s->loop)
 		goto nomem;
 	if (o->client_fds) {
 		s->free_slots = calloc(o->nclient_fds, sizeof *s->free_slots);
@@ -195,6 +197,7 @@ void conn_free(struct conn_server *s)
 	free(s->raw);
 	free(s->stage);
 	free(s->wire);
+	free(s->ahead);
 	free(s);
 }
 
@@ -216,6 +219,7 @@ int conn_run(struct conn_server *s)
 	if (s->o.ready)
 		s->o.ready(s->o.ready_ctx);
 	while (!s->ended && !(s->draining && !s->open)) {
+		openfile_turn();
 		if (loop_turn(s->loop) < 0) {
 			log_error(NULL, LOG_CORE, "BH0511", "the event loop failed");
 			return 1;

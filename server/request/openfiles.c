@@ -21,9 +21,14 @@ static struct kept {
 	char *path;                     /* NULL = free */
 	struct stat st;
 	time_t used;
+	uint64_t looked, read;          /* moments of st and of content; 0 = never */
+	char *content;                  /* st.st_size bytes, or NULL */
+	bool shared;                    /* st was given out without a look of its own */
 	int fd;
 } table[OPENFILES_MOST];
 static uint32_t users[FDS];             /* of a descriptor that is, or was, in the table: requests, and the table itself */
+static uint8_t kept_in[FDS];             /* where in the table it is, if it is */
+static uint64_t moment = 1, turn_began = 1;     /* a turn, or a read of a client's bytes, each makes the next */
 static unsigned n_kept;
 static time_t swept;
 
@@ -47,6 +52,22 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_size == b->st_size && same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
 }
 
+void openfile_turn(void)
+{
+	turn_began = ++moment;
+}
+
+uint64_t openfile_came(void)
+{
+	return ++moment;
+}
+
+/* What was found out at that moment of this turn is true for bytes that came before it. */
+static bool holds(uint64_t at, uint64_t came)
+{
+	return came && at >= came && at >= turn_began;
+}
+
 void openfile_close(int fd)
 {
 	if (fd < FDS && fd >= 0 && users[fd] && --users[fd])
@@ -58,7 +79,8 @@ static void drop(struct kept *k)
 {
 	openfile_close(k->fd);
 	free(k->path);
-	k->path = NULL;
+	free(k->content);
+	k->path = k->content = NULL;
 	n_kept--;
 }
 
@@ -85,7 +107,19 @@ static void sweep(time_t now)
 			drop(&table[i]);
 }
 
-int openfile_take(const char *path, time_t now, struct stat *st)
+/* st as the name leads to it; false: it is another file by now, or none. */
+static bool look(struct kept *k, uint64_t came)
+{
+	struct stat st;
+
+	k->shared = holds(k->looked, came);
+	if (k->shared)
+		return true;
+	k->looked = moment;
+	return stat(k->path, &st) == 0 && same_file(&st, &k->st);
+}
+
+int openfile_take(const char *path, time_t now, uint64_t came, struct stat *st)
 {
 	int saved = errno;
 	struct kept *k;
@@ -96,14 +130,38 @@ int openfile_take(const char *path, time_t now, struct stat *st)
 	k = &table[place_of(path)];
 	if (!k->path || strcmp(k->path, path) != 0)
 		return -1;
-	if (stat(path, st) < 0 || !same_file(st, &k->st) || users[k->fd] == UINT32_MAX) {
+	if (users[k->fd] == UINT32_MAX || !look(k, came)) {
 		drop(k);
 		errno = saved;
 		return -1;
 	}
+	*st = k->st;
 	k->used = now;
 	users[k->fd]++;
 	return k->fd;
+}
+
+/* Where a look is shared, so is content: kept when the second request reads it. */
+ssize_t openfile_read(int fd, void *to, size_t n, off_t at, uint64_t came)
+{
+	struct kept *k = fd >= 0 && fd < FDS ? &table[kept_in[fd]] : NULL;
+	ssize_t got;
+
+	if (!k || !k->path || k->fd != fd || !k->shared || !came)
+		return pread(fd, to, n, at);
+	if (k->content && holds(k->read, came) && at >= 0 && at <= k->st.st_size) {
+		size_t left = (size_t)(k->st.st_size - at);
+
+		memcpy(to, k->content + at, n < left ? n : left);
+		return (ssize_t)(n < left ? n : left);
+	}
+	k->read = 0;
+	got = pread(fd, to, n, at);
+	if (at || got <= 0 || got != k->st.st_size || got > OPENFILES_CONTENT || !(k->content || (k->content = malloc((size_t)got))))
+		return got;
+	memcpy(k->content, to, (size_t)got);
+	k->read = moment;
+	return got;
 }
 
 void openfile_offer(const char *path, int fd, const struct stat *st, time_t now, unsigned most)
@@ -122,7 +180,11 @@ void openfile_offer(const char *path, int fd, const struct stat *st, time_t now,
 		return;
 	k->st = *st;
 	k->used = now;
+	k->looked = moment;
+	k->read = 0;
+	k->shared = false;
 	k->fd = fd;
+	kept_in[fd] = (uint8_t)(k - table);
 	users[fd] = 2;
 	n_kept++;
 }

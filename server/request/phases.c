@@ -476,5 +476,6 @@ void phases_run(struct request *r)
 
 void phases_resume(struct request *r)
 {
+	r->came = 0;                            /* what it waited for may have changed files */
 	phases_from(r, r->phase);
 }

@@ -69,6 +69,7 @@ struct request {
 	uint64_t body_length;                   /* UINT64_MAX: chunked */
 	struct timespec received;               /* CLOCK_REALTIME when its first byte came */
 	int64_t started_us;                     /* CLOCK_MONOTONIC, for %D */
+	uint64_t came;                          /* when its last byte had been read, as openfiles.h counts; 0: files are looked at anew for it */
 	const char *log_id;                     /* of the client's own request alone: NULL until something was logged about it (logline.h) */
 	bool keepalive;                         /* the connection stays open after it; phases and handlers may clear it */
 

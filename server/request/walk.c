@@ -352,7 +352,7 @@ static int place_open(struct request *r, struct plan *p, struct place *at)
 			return errno;
 		return S_ISDIR(at->st.st_mode) ? 0 : ENOTDIR;
 	}
-	if (p->mode == PLAIN && (at->fd = openfile_take(p->path, r->received.tv_sec, &at->st)) >= 0)
+	if (p->mode == PLAIN && (at->fd = openfile_take(p->path, r->received.tv_sec, r->came, &at->st)) >= 0)
 		return 0;
 	at->fd = open_planned(r, p, READ_FLAGS);
 	if (at->fd < 0 && errno == EMFILE && openfile_forget())

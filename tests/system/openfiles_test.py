@@ -1,5 +1,7 @@
 """Files that a child keeps open (KeepFilesOpen): whatever changes is met by the next request, and nothing is held where nobody asks."""
+import contextlib
 import os
+import signal
 import time
 import unittest
 
@@ -70,6 +72,27 @@ class OpenFiles(ServerTest):
             bodies = [c.response().body for _ in range(30)]
             self.assertEqual({(len(b), b[:1], b[-1:]) for b in bodies} | {(1000000, b'y', b'y')}, {(1000000, b'x', b'x'), (1000000, b'y', b'y')})
             self.assertEqual(bodies[0][:1], b'x')
+
+    def test_what_was_changed_before_a_request_is_met_among_many(self):
+        """One turn of the loop has requests of before and behind a change: the child is stopped while they come."""
+        s = self.settled()
+        child = s.workers()[0]
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(s.connect()) for _ in range(12)]
+            for c in clients:
+                self.assertEqual(self.ask(c, '/new.txt').body, b'the content of new.txt')
+            stack.callback(os.kill, child, signal.SIGCONT)
+            for content in ('second form', 'third, and longer'):
+                os.kill(child, signal.SIGSTOP)
+                for c in clients[:6]:
+                    c.send('GET /new.txt HTTP/1.1\r\nHost: localhost\r\n\r\n')
+                s.write('htdocs/new.tmp', content)
+                os.rename(s.path('htdocs/new.tmp'), s.path('htdocs/new.txt'))
+                for c in clients[6:]:
+                    c.send('GET /new.txt HTTP/1.1\r\nHost: localhost\r\n\r\n' * 2)
+                os.kill(child, signal.SIGCONT)
+                self.assertEqual({c.response().status for c in clients[:6]}, {200})
+                self.assertEqual({c.response().body.decode() for c in clients[6:] for _ in range(2)}, {content})
 
     def test_none_are_kept_where_that_is_off(self):
         s = self.settled('KeepFilesOpen 0\n')

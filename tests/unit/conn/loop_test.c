@@ -1,5 +1,5 @@
 /*
- * loop_test.c - server/conn/loop.c: deadlines in order, moved lazily, cleared; descriptors removed within a turn.
+ * loop_test.c - server/conn/loop.c: deadlines in order, moved lazily, cleared; descriptors removed within a turn, or gathered.
  */
 #include "conn/loop.h"
 
@@ -127,6 +127,47 @@ static void listeners_come_first(void **state)
 	loop_free(l);
 }
 
+static int gathered, handled, late;
+
+static void count_gathered(struct watch *w)
+{
+	(void)w;
+	gathered++;
+	late += handled;
+}
+
+static void count_handled(struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	handled++;
+}
+
+static void all_are_gathered_before_one_is_handled(void **state)
+{
+	struct loop *l = loop_new();
+	struct watch w[3];
+	int p[3][2];
+
+	(void)state;
+	gathered = handled = late = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pipe(p[i]), 0);
+		w[i] = (struct watch){ .fd = p[i][i == 2], .ready = count_handled, .gather = count_gathered };
+		loop_watch(l, &w[i], i == 2 ? EPOLLOUT : EPOLLIN);
+	}
+	loop_turn(l);                           /* one alone, and not for reading */
+	assert_int_equal(gathered, 0);
+	assert_int_equal(handled, 1);
+	handled = 0;
+	assert_int_equal(write(p[0][1], "x", 1) + write(p[1][1], "x", 1), 2);
+	loop_turn(l);
+	assert_int_equal(gathered, 2);
+	assert_int_equal(handled, 3);
+	assert_int_equal(late, 0);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +175,7 @@ int main(void)
 		cmocka_unit_test(a_deadline_moves_both_ways_and_can_be_cleared),
 		cmocka_unit_test(a_removed_descriptor_is_not_called_in_the_same_turn),
 		cmocka_unit_test(listeners_come_first),
+		cmocka_unit_test(all_are_gathered_before_one_is_handled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

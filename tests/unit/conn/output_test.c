@@ -127,7 +127,7 @@ static void every_byte_arrives_once_and_in_order(void **state)
 					took = (ssize_t)n;
 					break;
 				case 2:
-					took = output_file(&f->c, fd, queued, n);
+					took = output_file(&f->c, fd, queued, n, 0);
 					break;
 				}
 				assert_true(took >= 0 && (size_t)took <= n);
@@ -284,12 +284,59 @@ static void a_file_that_is_too_short_is_told(void **state)
 	int small = file_with(f->sent, 1000), large = file_with(f->sent, 100000);
 
 	input_begin(&f->c);
-	assert_int_equal(output_file(&f->c, small, 0, 2000), -1);
+	assert_int_equal(output_file(&f->c, small, 0, 2000, 0), -1);
 	input_begin(&f->c);
-	assert_int_equal(output_file(&f->c, large, 100000, 50000), -1);
+	assert_int_equal(output_file(&f->c, large, 100000, 50000, 0), -1);
 	assert_false(f->c.gone);
 	close(small);
 	close(large);
+}
+
+/* What was gathered is the first that its turn reads; nothing is gathered behind what was there before. */
+static void gathered_bytes_are_the_first_of_the_turn(void **state)
+{
+	struct fixture *f = *state;
+	char *many = malloc(AHEAD_EACH + 100);
+	uint64_t before;
+
+	memset(many, 'm', AHEAD_EACH + 100);
+	f->s.ahead = malloc(AHEAD_SIZE);
+	f->c.state = CONN_HEAD;
+	input_gather(&f->c);                    /* nothing has come */
+	assert_int_equal(f->c.ahead.n, 0);
+	assert_int_equal(write(f->client, "one", 3), 3);
+	input_gather(&f->c);
+	before = f->c.came;
+	assert_true(before > 0);
+	assert_int_equal(write(f->client, "two", 3), 3);
+	input_begin(&f->c);
+	assert_int_equal(f->s.in_n, 3);
+	assert_memory_equal(f->s.in, "one", 3);
+	assert_int_equal(f->s.ahead_n, 0);
+	assert_int_equal(input_more(&f->c), -1);        /* less came than could have: epoll tells of the rest */
+	input_end(&f->c);
+	input_gather(&f->c);                            /* "one" is still there */
+	assert_int_equal(f->c.ahead.n, 0);
+	input_begin(&f->c);
+	assert_int_equal(input_more(&f->c), 3);
+	assert_memory_equal(f->s.in, "onetwo", 6);
+	assert_true(f->c.came > before);
+	f->s.in_at = f->s.in_n;
+	input_end(&f->c);
+	assert_int_equal(write(f->client, many, AHEAD_EACH + 100), AHEAD_EACH + 100);
+	input_gather(&f->c);
+	input_begin(&f->c);
+	assert_int_equal(f->s.in_n, AHEAD_EACH);
+	assert_int_equal(input_more(&f->c), 100);
+	assert_memory_equal(f->s.in, many, AHEAD_EACH + 100);
+	f->s.in_at = f->s.in_n;
+	input_end(&f->c);
+	assert_int_equal(write(f->client, "x", 1), 1);
+	input_gather(&f->c);
+	input_ungather(&f->c);
+	assert_int_equal(f->s.ahead_held + f->s.ahead_n, 0);
+	free(f->s.ahead);
+	free(many);
 }
 
 static void a_client_that_is_gone_breaks_the_connection(void **state)
@@ -318,6 +365,7 @@ int main(void)
 		CASE(a_turn_of_tls_is_bounded_by_what_comes_from_the_socket),
 		CASE(what_is_not_used_is_there_in_the_next_turn),
 		CASE(a_file_that_is_too_short_is_told),
+		CASE(gathered_bytes_are_the_first_of_the_turn),
 		CASE(a_client_that_is_gone_breaks_the_connection),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

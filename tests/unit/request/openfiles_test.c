@@ -83,13 +83,13 @@ static void is_given_out_until_it_changes(void **state)
 	NEEDS_DEVICE();
 	fd = offered(a, later, 8);
 	assert_true(is_open(fd));
-	again = openfile_take(a, later, &st);
+	again = openfile_take(a, later, 0, &st);
 	assert_int_equal(again, fd);
 	assert_int_equal(st.st_size, 3);
-	assert_int_equal(openfile_take(b, later, &st), -1);
+	assert_int_equal(openfile_take(b, later, 0, &st), -1);
 	make(b, "another");                     /* takes its place */
 	assert_int_equal(rename(b, a), 0);
-	assert_int_equal(openfile_take(a, later, &st), -1);
+	assert_int_equal(openfile_take(a, later, 0, &st), -1);
 	assert_true(is_open(fd));               /* the first request still reads it */
 	openfile_close(fd);
 	assert_false(is_open(fd));
@@ -112,7 +112,7 @@ static void any_change_counts(void **state)
 
 		assert_true(is_open(fd));
 		changes[i](a);
-		assert_int_equal(openfile_take(a, later, &st), -1);
+		assert_int_equal(openfile_take(a, later, 0, &st), -1);
 		assert_false(is_open(fd));
 		unlink(a);
 		rmdir(a);
@@ -148,12 +148,12 @@ static void unused_ones_are_closed(void **state)
 
 	NEEDS_DEVICE();
 	fd = offered(a, later, 8);
-	assert_int_equal(openfile_take(b, later + OPENFILES_IDLE, &st), -1);
+	assert_int_equal(openfile_take(b, later + OPENFILES_IDLE, 0, &st), -1);
 	assert_true(is_open(fd));
-	assert_int_equal(openfile_take(b, later + OPENFILES_IDLE + 1, &st), -1);
+	assert_int_equal(openfile_take(b, later + OPENFILES_IDLE + 1, 0, &st), -1);
 	assert_false(is_open(fd));
 	fd = offered(a, later, 8);
-	assert_int_equal(openfile_take(a, later, &st), fd);
+	assert_int_equal(openfile_take(a, later, 0, &st), fd);
 	assert_false(openfile_forget());        /* in use: no descriptor is free by this */
 	assert_true(is_open(fd));
 	openfile_close(fd);
@@ -163,6 +163,83 @@ static void unused_ones_are_closed(void **state)
 	assert_false(is_open(fd));
 }
 
+/* Gives the use back at once. */
+static bool is_there(uint64_t came, off_t size)
+{
+	struct stat st;
+	int fd = openfile_take(a, later, came, &st);
+
+	if (fd >= 0)
+		openfile_close(fd);
+	return fd >= 0 && st.st_size == size;
+}
+
+static void a_look_holds_for_what_came_before_it(void **state)
+{
+	uint64_t before, behind;
+
+	NEEDS_DEVICE();
+	openfile_turn();
+	before = openfile_came();
+	assert_true(is_open(offered(a, later, 8)));             /* a look, too */
+	assert_int_equal(truncate(a, 1), 0);
+	assert_true(is_there(before, 3));
+	behind = openfile_came();
+	assert_false(is_there(behind, 3));
+	assert_true(is_open(offered(a, later, 8)));
+	assert_int_equal(truncate(a, 0), 0);
+	assert_true(is_there(behind, 1));
+	assert_true(is_there(before, 1));
+	assert_false(is_there(0, 1));
+	offered(a, later, 8);
+	assert_int_equal(unlink(a), 0);
+	assert_true(is_there(behind, 0));
+	openfile_turn();
+	assert_false(is_there(behind, 0));
+}
+
+static void overwrite(int fd, const char *text)
+{
+	assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+}
+
+#define ASSERT_READ(fd, n, at, came, text) do { \
+	char got[8] = ""; \
+	assert_int_equal(openfile_read(fd, got, n, at, came), strlen(text)); \
+	assert_string_equal(got, text); \
+} while (0)
+
+static void so_does_content(void **state)
+{
+	int fd, writer;
+	uint64_t first, second;
+	struct stat st;
+
+	NEEDS_DEVICE();
+	openfile_turn();
+	first = openfile_came();
+	fd = offered(a, later, 8);
+	writer = open(a, O_WRONLY | O_CLOEXEC);
+	ASSERT_READ(fd, 3, 0, first, "one");
+	overwrite(writer, "two");
+	ASSERT_READ(fd, 3, 0, first, "two");                    /* nobody else is there: read anew */
+	assert_int_equal(openfile_take(a, later, first, &st), fd);
+	ASSERT_READ(fd, 3, 0, first, "two");                    /* this one is kept */
+	overwrite(writer, "six");
+	ASSERT_READ(fd, 3, 0, first, "two");
+	ASSERT_READ(fd, 7, 1, first, "wo");
+	ASSERT_READ(fd, 2, 3, first, "");
+	ASSERT_READ(fd, 3, 0, 0, "six");
+	second = openfile_came();
+	ASSERT_READ(fd, 3, 0, second, "six");
+	overwrite(writer, "ten");
+	ASSERT_READ(fd, 3, 0, second, "six");
+	openfile_turn();
+	ASSERT_READ(fd, 3, 0, second, "ten");
+	openfile_close(fd);
+	close(writer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +247,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_change_counts, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_not_kept, begin, end),
 		cmocka_unit_test_setup_teardown(unused_ones_are_closed, begin, end),
+		cmocka_unit_test_setup_teardown(a_look_holds_for_what_came_before_it, begin, end),
+		cmocka_unit_test_setup_teardown(so_does_content, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
