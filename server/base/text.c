@@ -301,24 +301,24 @@ void buf_put_cut(struct buf *b, const char *p, size_t n)
 	}
 }
 
-static void put_number(struct buf *b, uint64_t v, unsigned base)
+void buf_put_u64(struct buf *b, uint64_t v)
 {
 	char digits[20], *p = digits + sizeof digits;
 
 	do
-		*--p = "0123456789abcdef"[v % base];
-	while (v /= base);
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
 	buf_put(b, p, (size_t)(digits + sizeof digits - p));
-}
-
-void buf_put_u64(struct buf *b, uint64_t v)
-{
-	put_number(b, v, 10);
 }
 
 void buf_put_hex(struct buf *b, uint64_t v)
 {
-	put_number(b, v, 16);
+	char digits[16], *p = digits + sizeof digits;
+
+	do
+		*--p = "0123456789abcdef"[v & 15];
+	while (v >>= 4);
+	buf_put(b, p, (size_t)(digits + sizeof digits - p));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -385,6 +385,11 @@ static size_t find_escaped(const char *p, size_t i, size_t n)
 	while (i < n && !log_escapes((unsigned char)p[i]))
 		i++;
 	return i;
+}
+
+bool text_is_plain(struct text t)
+{
+	return find_escaped(t.p, 0, t.n) == t.n;
 }
 
 void buf_put_log(struct buf *b, struct text t)

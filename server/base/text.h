@@ -96,6 +96,7 @@ void buf_put_hex(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Escaped as Apache's logs: \" \\ \n \t … and \xhh for other bytes outside 0x20..0x7e. */
 void buf_put_log(struct buf *b, struct text t);
+bool text_is_plain(struct text t);              /* that would escape nothing */
 /* Escaped for HTML text and attributes. */
 void buf_put_html(struct buf *b, struct text t);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_STATUSES 16
+#define VALUE_MOST 8192                 /* bytes of an item, before anything in it is escaped */
 
 struct part {
 	struct text literal;            /* absent: an item */
@@ -14,6 +15,7 @@ struct part {
 	unsigned short statuses[MAX_STATUSES];
 	unsigned nstatuses;
 	bool status_not;                /* "!200,304" */
+	bool plain;                     /* nothing in its values is ever escaped */
 	struct part *next;
 };
 struct log_format { struct part *first; };
@@ -21,6 +23,8 @@ struct log_format { struct part *first; };
 /* What mod_log_config, mod_logio and mod_ssl know; a request's own values come from request/logline.c. */
 static const char known[] = "aAbBcCDefhHiIklLmnoOpPqrRsStTuUvVxX";
 #define TRAILER '^'                     /* %{name}^ti, %{name}^to */
+/* Numbers, addresses and the time, where no argument asks for more. */
+static const char never_escaped[] = "abBDhIkOpPsStTX";
 /* The items that speak of the original request unless '>' is written. */
 static const char of_original[] = "sUTDr";
 
@@ -119,6 +123,7 @@ static const char *parse_item(struct arena *a, struct part *part, const char *s,
 	}
 	part->item.code = *s;
 	part->item.final = which ? which == '>' : !strchr(of_original, *s);
+	part->plain = !part->item.arg && strchr(never_escaped, *s);
 	return s + 1;
 }
 
@@ -165,25 +170,34 @@ static bool status_fits(const struct part *part, unsigned status)
 	return part->status_not;
 }
 
+/* A value is written to its place in the line at once, and taken out of there again only where something in it has to be escaped. */
+static void render_item(const struct part *part, const struct log_values *v, struct buf *out)
+{
+	char raw[VALUE_MOST];
+	bool in_place = out->cap - out->n >= sizeof raw;
+	struct buf b;
+
+	buf_init(&b, in_place ? out->p + out->n : raw, sizeof raw);
+	if (!status_fits(part, v->status) || !v->value(v->ctx, &part->item, &b)) {
+		buf_putc(out, '-');
+	} else if (part->item.code == 'u' && !b.n) {    /* a user without a name: not nobody, and the line keeps its columns */
+		buf_puts(out, "\"\"");
+	} else if (in_place && (part->plain || text_is_plain((struct text){ b.p, b.n }))) {
+		out->n += b.n;
+	} else {
+		if (in_place)
+			memcpy(raw, b.p, b.n);
+		buf_put_log(out, (struct text){ raw, b.n });
+	}
+}
+
 void log_format_render(const struct log_format *f, const struct log_values *v, struct buf *out)
 {
-	char raw[8192];
-
-	for (const struct part *part = f->first; part; part = part->next) {
-		struct buf b;
-
-		if (part->literal.p) {
+	for (const struct part *part = f->first; part; part = part->next)
+		if (part->literal.p)
 			buf_put(out, part->literal.p, part->literal.n);
-			continue;
-		}
-		buf_init(&b, raw, sizeof raw);
-		if (!status_fits(part, v->status) || !v->value(v->ctx, &part->item, &b))
-			buf_putc(out, '-');
-		else if (part->item.code == 'u' && !b.n)        /* a user without a name: not nobody, and the line keeps its columns */
-			buf_puts(out, "\"\"");
 		else
-			buf_put_log(out, (struct text){ raw, b.n });
-	}
+			render_item(part, v, out);
 	buf_putc(out, '\n');
 }
 
