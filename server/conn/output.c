@@ -194,6 +194,8 @@ ssize_t input_more(struct conn *c)
 	} else if (c->tls) {
 		size_t at;
 
+		if (s->drained_socket && s->raw_at == s->raw_n && !tls_pending(c->tls))
+			return -1;              /* as GnuTLS would find out, at length */
 		do {                            /* GnuTLS may stop after a record without data though the next is there */
 			at = s->pulled;
 			got = tls_read(c->tls, s->in + s->in_n, IN_SIZE - s->in_n);
