@@ -15,11 +15,6 @@ static bool same_nocase(const char *a, const char *b, size_t n)
 	return true;
 }
 
-bool text_eq(struct text a, struct text b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 bool text_eq_nocase(struct text a, struct text b)
 {
 	return a.n == b.n && same_nocase(a.p, b.p, a.n);
@@ -303,11 +298,14 @@ void buf_put_cut(struct buf *b, const char *p, size_t n)
 
 void buf_put_u64(struct buf *b, uint64_t v)
 {
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263"
+				    "646566676869707172737475767778798081828384858687888990919293949596979899";
 	char digits[20], *p = digits + sizeof digits;
 
-	do
-		*--p = (char)('0' + v % 10);
-	while (v /= 10);
+	for (; v >= 10; v /= 100)
+		p = memcpy(p - 2, pairs + v % 100 * 2, 2);
+	if (v || p == digits + sizeof digits)
+		*--p = (char)('0' + v);
 	buf_put(b, p, (size_t)(digits + sizeof digits - p));
 }
 

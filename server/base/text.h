@@ -22,7 +22,10 @@ static inline struct text text_of(const char *s)        /* NULL gives an absent 
 {
 	return (struct text){ s, s ? strlen(s) : 0 };
 }
-bool text_eq(struct text a, struct text b);             /* same bytes */
+static inline bool text_eq(struct text a, struct text b)        /* same bytes */
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 bool text_eq_nocase(struct text a, struct text b);      /* ASCII case folded, whatever the locale */
 /* Inline, so that the length of a literal costs nothing. */
 static inline bool text_is(struct text a, const char *s) { return text_eq(a, text_of(s)); }

@@ -1,6 +1,7 @@
 /*
  * fields.c - a set of field lines in the order they came. Pure; runs wherever heads are read or written. A
- * head has a dozen lines: a walk over them that compares length and first letter first beats any index.
+ * head has a dozen lines: a walk over them that compares length and first letter first beats any index, and what
+ * was never added is told without one.
  */
 #include "http/fields.h"
 
@@ -42,6 +43,7 @@ int fields_add(struct fields *f, struct text name, struct text value)
 	if (f->n == f->cap && grow(f) != 0)
 		return -1;
 	f->at[f->n++] = (struct field){ name, value };
+	f->seen |= fields_bit(name);
 	return 0;
 }
 
@@ -86,6 +88,8 @@ unsigned fields_remove(struct fields *f, const char *name)
 	struct text want = text_of(name);
 	unsigned kept = 0, gone;
 
+	if (!(f->seen & fields_bit(want)))
+		return 0;
 	for (unsigned i = 0; i < f->n; i++)
 		if (!same_name(f->at[i].name, want))
 			f->at[kept++] = f->at[i];

@@ -34,11 +34,17 @@ static time_t swept;
 
 static unsigned place_of(const char *path)
 {
-	uint32_t hash = 2166136261u;
+	size_t n = strlen(path);
+	uint64_t hash = n, part;
 
-	for (; *path; path++)
-		hash = (hash ^ (unsigned char)*path) * 16777619u;
-	return (hash ^ hash >> 16) % OPENFILES_MOST;
+	for (; n; path += sizeof part) {
+		part = 0;
+		memcpy(&part, path, n < sizeof part ? n : sizeof part);
+		hash = (hash ^ part) * 0x9e3779b97f4a7c15u;
+		hash ^= hash >> 32;
+		n -= n < sizeof part ? n : sizeof part;
+	}
+	return hash % OPENFILES_MOST;
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)

@@ -139,9 +139,15 @@ static inline int add(struct request *r, const char *name, struct text value)
 
 static int add_date(struct request *r, const char *name, time_t t)
 {
-	char *buf = arena_alloc(r->arena, HTTP_DATE);
+	static char text[HTTP_DATE];            /* the last one: often it is the same again */
+	static time_t when = -1;
+	char *copy;
 
-	return buf ? add(r, name, text_of(http_date(t, buf))) : -1;
+	if (t != when)
+		http_date(t, text);
+	when = t;
+	copy = arena_memdup(r->arena, text, sizeof text);
+	return copy ? add(r, name, (struct text){ copy, sizeof text - 1 }) : -1;
 }
 
 static int add_type(struct request *r)

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -186,6 +187,15 @@ static void buffers(void **state)
 	buf_init(&b, wide, sizeof wide);
 	buf_put_u64(&b, UINT64_MAX);
 	assert_string_equal(wide, "18446744073709551615");
+	for (uint64_t v = 1; v < UINT64_MAX / 20; v *= 10)
+		for (uint64_t add = 0; add < 3; add++) {        /* 99, 100, 101 … */
+			char want[24];
+
+			snprintf(want, sizeof want, "%llu", (unsigned long long)(v + add - 1));
+			buf_init(&b, wide, sizeof wide);
+			buf_put_u64(&b, v + add - 1);
+			assert_string_equal(wide, want);
+		}
 	buf_init(&b, room, sizeof room);
 	buf_printf(&b, "%s", "12345678901");
 	assert_true(b.full);
