@@ -55,6 +55,25 @@ void asker_arena_back(struct conn_server *s, struct arena *a)
 
 /* ------------------------------------------------------------------------------------------------ the request */
 
+void asker_fill(struct conn *c, struct request *r, struct stream *s, struct asker *a, const struct request_head *head)
+{
+	r->stream = s;
+	r->client = &a->client;
+	r->site = c->server->o.site;
+	r->activity = c->server->o.activity;
+	r->host = (struct host *)(uintptr_t)c->host;
+	r->line = head->line;
+	r->method = head->method;
+	r->method_id = head->method_id;
+	r->target = head->target;
+	r->major = head->major;
+	r->minor = head->minor;
+	r->in = head->fields;
+	r->started_us = loop_clock_us();
+	clock_gettime(CLOCK_REALTIME, &r->received);
+	r->came = c->came;
+}
+
 bool asker_method(const struct conn_settings *set, const struct request *r)
 {
 	bool found = r->method_id != HTTP_OTHER || !set->registered;

@@ -94,14 +94,7 @@ static void begin_request(struct h1 *h, struct request *r)
 	c->own.client.requests++;
 	asker_forget(&c->own, false);
 	client_is(&c->own.client, &c->own.client.arrived);
-	*r = (struct request){
-		.arena = r->arena, .stream = &h->stream, .client = &c->own.client, .site = c->server->o.site, .activity = c->server->o.activity,
-		.line = head_in->line, .method = head_in->method, .method_id = head_in->method_id, .target = head_in->target,
-		.major = head_in->major, .minor = head_in->minor, .in = head_in->fields, .env = r->env, .out = r->out, .always = r->always,
-		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
-		.came = c->came,
-	};
-	clock_gettime(CLOCK_REALTIME, &r->received);
+	asker_fill(c, r, &h->stream, &c->own, head_in);
 	h->stream.request = c->own.client.request = r;
 	h->stream.head_us = 0;
 	h->stream.ops = &h1_stream_ops;
@@ -384,11 +377,13 @@ static bool do_head(struct h1 *h)
 
 	if (c->blocked || c->wire_left.n)
 		return false;
+	if (!n)
+		return wait_for_head(h, 0);
 	if (take_arena(h) < 0) {
 		conn_break(c, "out of memory");
 		return false;
 	}
-	if (n && s->o.activity)
+	if (s->o.activity)
 		activity_head(s->o.activity);
 	switch (h2_preface(c, p, n)) {
 	case H2_PREFACE_WHOLE:

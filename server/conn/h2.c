@@ -29,16 +29,15 @@ void h2_wake(struct h2_stream *st)
 
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 {
-	struct h2_stream *st = calloc(1, sizeof *st);
 	struct conn *c = h->c;
+	struct arena *a = asker_arena(c->server);
+	struct h2_stream *st = a ? arena_zalloc(a, sizeof *st) : NULL;
 
-	if (!st)
-		return NULL;
-	st->arena = asker_arena(c->server);
-	if (!st->arena) {
-		free(st);
+	if (!st) {
+		asker_arena_back(c->server, a);
 		return NULL;
 	}
+	st->arena = a;
 	st->h = h;
 	st->id = id;
 	st->file = -1;
@@ -66,7 +65,6 @@ void h2_stream_free(struct h2_stream *st)
 	free(st->in.p);
 	free(st->held.p);
 	asker_arena_back(c->server, st->arena);
-	free(st);
 	counter_move32(&c->server->o.counters->h2_streams_open, -1);
 	if (!--h->open)
 		h->idle_since = loop_now(c->server->loop);
@@ -280,13 +278,15 @@ static bool receive(struct h2 *h)
 
 	if (h->eof || h->over || c->gone)
 		return false;
-	if (s->in_at == s->in_n) {
+	if (s->in_at == s->in_n && !h->paused) {
 		n = input_more(c);
 		if (n == 0)
 			ended(h);
 		if (n <= 0)
 			return n == 0;
 	}
+	h->begun = 0;
+	h->paused = false;
 	n = nghttp2_session_mem_recv(h->session, (const uint8_t *)s->in + s->in_at, s->in_n - s->in_at);
 	if (n < 0)
 		failed(h, (int)n);

@@ -33,6 +33,8 @@ struct h2 {
 	struct list streams;            /* the oldest first */
 	struct list ready;              /* of these, those that something has come for */
 	unsigned open;                  /* how many there are */
+	unsigned begun;                 /* since nghttp2 was last given bytes */
+	bool paused;                    /* it has not looked at all that it was given: the next head is to wait */
 	size_t buffered;                /* bytes of answers that wait to be sent, of all streams */
 	size_t memory;                  /* what nghttp2 holds */
 	bool starved;                   /* it had more than it may have, or memory ran out: the connection is to end */
@@ -58,7 +60,7 @@ struct h2_stream {
 	struct h2 *h;
 	struct list item, ready;        /* h2->streams, h2->ready */
 	int32_t id;
-	struct arena *arena;
+	struct arena *arena;            /* of the request, and of this itself */
 	struct stream_head head;
 	size_t listed;                  /* bytes of names and values, of trailers too */
 	int64_t began, heard_at, moved_at;      /* ms: the first byte of its head; the client last gave something for it, took something of it */

@@ -11,10 +11,12 @@
 /* Of one connection, not of the content (RFC 9113, 8.2.2; RFC 8441, 5); lengths are ours to say. */
 static bool is_sent(struct text name)
 {
-	static const char *const not[] = { "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length", "Sec-WebSocket-Accept" };
+	static const struct text not[] = {
+		TEXT("Connection"), TEXT("Keep-Alive"), TEXT("Proxy-Connection"), TEXT("Transfer-Encoding"), TEXT("Upgrade"), TEXT("Content-Length"), TEXT("Sec-WebSocket-Accept"),
+	};
 
 	for (size_t i = 0; i < sizeof not / sizeof *not; i++)
-		if (text_is_nocase(name, not[i]))
+		if (name.n == not[i].n && text_eq_nocase(name, not[i]))
 			return false;
 	return true;
 }

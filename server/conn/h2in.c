@@ -15,6 +15,7 @@
 #include "request/phases.h"
 #include "request/response.h"
 
+#define BATCH 32                        /* requests that begin before the first is worked at: that many arenas are kept */
 #define LIST_MOST ((size_t)256 << 10)   /* behind it no field is looked at: a few bytes of HPACK can name long ones again and again */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -79,6 +80,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 			h2_stream_free(st);
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
+	h->begun++;
 	stream_head_init(&st->head, st->arena, &limits);
 	return 0;
 }
@@ -97,8 +99,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	if (!st->whole)
 		stream_head_add(&st->head, (struct text){ (const char *)name, nname }, (struct text){ (const char *)value, nvalue });
 	st->listed += nname + nvalue;
+	st->h->paused = st->h->begun > BATCH;
 	if (st->listed <= LIST_MOST)
-		return 0;
+		return st->h->paused ? NGHTTP2_ERR_PAUSE : 0;
 	h2_count_error(st->h);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
@@ -246,14 +249,8 @@ static struct request *make_request(struct h2_stream *st, const struct request_h
 
 	if (!r)
 		return NULL;
-	*r = (struct request){
-		.arena = r->arena, .stream = &st->stream, .client = &st->asker.client, .site = s->o.site, .activity = s->o.activity,
-		.line = head->line, .method = head->method, .method_id = head->method_id, .target = head->target,
-		.major = head->major, .minor = head->minor, .in = head->fields, .env = r->env, .out = r->out, .always = r->always,
-		.status = 200, .length = -1, .fd = -1, .modified = -1, .host = (struct host *)(uintptr_t)c->host, .started_us = loop_clock_us(),
-		.keepalive = true, .came = c->came,
-	};
-	clock_gettime(CLOCK_REALTIME, &r->received);
+	asker_fill(c, r, &st->stream, &st->asker, head);
+	r->keepalive = true;
 	st->stream.request = st->asker.client.request = r;
 	st->stream.in_bytes = st->head.size;
 	note_env(st, r);

@@ -382,6 +382,8 @@ void check_answers(struct watch *w, uint32_t events);   /* server->checker's */
 void asker_init(struct asker *a, struct conn *c);
 /* A new request, or (all) the end of it: what was known, awaited and done for it goes. */
 void asker_forget(struct asker *a, bool all);
+/* A new request: whose it is, and what its head says. */
+void asker_fill(struct conn *c, struct request *r, struct stream *s, struct asker *a, const struct request_head *head);
 /* Writes the access lines of r. */
 void asker_log(struct conn *c, struct request *r, bool aborted);
 /* Whether the method is one that HttpProtocolOptions lets through. */

@@ -30,16 +30,25 @@ static struct text copy(struct stream_head *h, struct text t)
 	return (struct text){ t.n ? p : "", p ? t.n : 0 };
 }
 
+/* The same for both. 0 or -1. */
+static int add_field(struct stream_head *h, struct text name, struct text value)
+{
+	char *p = arena_alloc(h->arena, name.n + value.n + 2), *v = p + name.n + 1;
+
+	if (!p)
+		return -1;
+	memcpy(p, name.p, name.n);
+	p[name.n] = '\0';
+	if (value.n)
+		memcpy(v, value.p, value.n);
+	v[value.n] = '\0';
+	return fields_add(&h->fields, (struct text){ p, name.n }, (struct text){ v, value.n });
+}
+
 static struct text *pseudo(struct stream_head *h, struct text name)
 {
-	const struct { const char *name; struct text *at; } rows[] = {
-		{ ":method", &h->method }, { ":path", &h->path }, { ":scheme", &h->scheme }, { ":authority", &h->authority }, { ":protocol", &h->protocol },
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (text_is(name, rows[i].name))
-			return rows[i].at;
-	return NULL;
+	return text_is(name, ":method") ? &h->method : text_is(name, ":path") ? &h->path : text_is(name, ":scheme") ? &h->scheme :
+	       text_is(name, ":authority") ? &h->authority : text_is(name, ":protocol") ? &h->protocol : NULL;
 }
 
 /* Grows by doubling: however small the pieces, what they cost stays in proportion. */
@@ -90,7 +99,7 @@ void stream_head_add(struct stream_head *h, struct text name, struct text value)
 		add_cookie(h, value);           /* one field, in however many pieces it came */
 	} else if (h->limits.fields && h->fields.n == h->limits.fields) {
 		refuse(h, 431, "more fields than LimitRequestFields");
-	} else if (fields_add(&h->fields, copy(h, name), copy(h, value)) != 0) {
+	} else if (add_field(h, name, value) != 0) {
 		refuse(h, 503, "out of memory for the fields");
 	}
 }

@@ -580,6 +580,18 @@ class Rows(ServerTest):
             for n, part in zip(streams, content):
                 self.assertEqual(bytes(c.response(n + 1000).body), part)
 
+    def test_a_head_that_waits_for_others(self):
+        """Requests are begun some at a time. Each comes to its end, though nothing follows it: whole, of one field, or not of any."""
+        for fields in (request_fields('/stream?n=10'), [(':method', 'GET')], []):
+            for before in range(30, 36):
+                with self.subTest(fields=fields, before=before), Client.over(self.s, widens=False) as c:
+                    c.alive()
+                    c.send(b''.join(get(n, '/stream?n=10') for n in range(1, 2 * before, 2)) + headers(2 * before + 1, fields))
+                    for n in range(1, 2 * before, 2):
+                        self.assertEqual(len(c.response(n).body), 10)
+                    s = c.response(2 * before + 1)
+                    self.assertEqual((s.status, s.code), (200, None) if len(fields) > 1 else (None, CODES.index('PROTOCOL_ERROR')))
+
     def test_priority(self):
         """9218: what is urgent comes first, when both are ready and only the connection's window holds them up."""
         with Client.over(self.s, start=PREFACE + settings((INITIAL_WINDOW, 1 << 20)), widens=False) as c:
