@@ -25,6 +25,7 @@
 #include "process/phrases.h"
 #include "process/shared.h"
 #include "request/core.h"
+#include "request/map.h"
 #include "request/rewrite.h"
 #include "request/sections.h"
 #include "tls/policy.h"
@@ -41,6 +42,7 @@ struct wanted_path {
 	enum conf_severity severity;
 	bool writes;
 	bool file;                      /* to be read; else a folder */
+	bool reach;                     /* whatever is there, or not: only that nothing on the way is closed */
 	size_t skip;                    /* bytes of the path that children do not walk: ChrootDir */
 };
 /* What the looking process found: index, how far it came, and why it stopped there. */
@@ -74,7 +76,7 @@ static unsigned collect_users(const struct section *sec, struct wanted_path *out
 	return n;
 }
 
-struct map_list {
+struct path_list {
 	struct wanted_path *out;
 	unsigned n;
 };
@@ -82,12 +84,22 @@ struct map_list {
 /* A rule that reads it may be one that refuses: without it the start is refused. */
 static void collect_map(void *ctx, const char *file, const struct conf_pos *pos)
 {
-	struct map_list *l = ctx;
+	struct path_list *l = ctx;
 	unsigned n = l->n;
 
 	l->n = want_file(l->out, n, file, "RewriteMap", &(struct section){ .pos = *pos });
 	if (l->n > n)
 		l->out[n].severity = CONF_ERROR;
+}
+
+static void collect_alias(void *ctx, const char *directive, const char *target, const struct conf_pos *pos)
+{
+	struct path_list *l = ctx;
+	unsigned n = l->n;
+
+	l->n = want_file(l->out, n, target, directive, &(struct section){ .pos = *pos });
+	if (l->n > n)
+		l->out[n].reach = true;
 }
 
 static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
@@ -103,13 +115,15 @@ static unsigned collect_paths(struct config *cfg, struct wanted_path *out)
 		for (unsigned i = 0; i < n; i++)
 			again |= !strcmp(out[i].path, core->root) && out[i].pos.line == core->root_pos.line;
 		if (!again)
-			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false, false, 0 };
+			out[n++] = (struct wanted_path){ core->root, "DocumentRoot", core->root_pos, h == cfg->site->main ? CONF_ERROR : CONF_WARNING, false, false, false, 0 };
 	}
 	for (const struct host *h = cfg->site->main; h; h = h == cfg->site->main ? cfg->site->hosts : h->next)
 		n = collect_users(h->sections, out, n);
-	struct map_list maps = { out, n };
-	rewrite_visit_maps(cfg->site, collect_map, &maps);
-	return maps.n;
+	struct path_list all = { out, n };
+	rewrite_visit_maps(cfg->site, collect_map, &all);
+	for (const struct host *h = cfg->site->main; h && !check_options.no_roots; h = h == cfg->site->main ? cfg->site->hosts : h->next)
+		map_visit(h, collect_alias, &all);
+	return all.n;
 }
 
 /* Looks at each part of a path from the left. 0, or the errno with *length of the part that stopped it. */
@@ -128,10 +142,12 @@ static int look(const struct wanted_path *w, unsigned *length)
 		part[i] = '\0';
 		*length = (unsigned)i;
 		if (stat(part, &st) < 0)
-			return errno;
+			return w->reach && errno != EACCES ? 0 : errno;
 		if (S_ISDIR(st.st_mode) && access(part, X_OK) < 0)
 			return errno;
 	}
+	if (w->reach)
+		return 0;
 	if (w->file)
 		return S_ISDIR(st.st_mode) ? EISDIR : access(w->path, R_OK) < 0 ? errno : 0;
 	if (!S_ISDIR(st.st_mode))
@@ -176,7 +192,7 @@ static void tell_path(struct config *cfg, const struct wanted_path *w, const str
 	struct stat st;
 	int n = (int)f->length;
 
-	if (w->file) {
+	if (w->file && !w->reach) {
 		tell_file(cfg, w, f);
 		return;
 	}

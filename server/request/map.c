@@ -503,6 +503,13 @@ static unsigned map_here(struct request *r, const struct rule *rule, bool preser
 	return r->filename ? 0 : 500;
 }
 
+void map_visit(const struct host *h, void (*each)(void *ctx, const char *directive, const char *target, const struct conf_pos *pos), void *ctx)
+{
+	for (const struct rule *rule = ((const struct alias_host *)host_config(h, &alias_module))->aliases.first; rule; rule = rule->next)
+		if (!rule->regex && rule->target)
+			each(ctx, rule->directive, rule->target, &rule->pos);
+}
+
 unsigned map_run(struct request *r)
 {
 	const struct alias_host *h = host_config(r->host, &alias_module);

@@ -22,6 +22,8 @@ unsigned map_run(struct request *r);
  * For scripts.c.
  */
 bool map_leads(const struct host *h, const char *path, bool scripts);
+/* Calls `each` for the targets of a host's Aliases and ScriptAliases that no pattern makes. */
+void map_visit(const struct host *h, void (*each)(void *ctx, const char *directive, const char *target, const struct conf_pos *pos), void *ctx);
 /*
  * The part of the path behind the prefix, or NULL: a prefix ends where a segment ends, and a slash stands for any number of them.
  */

@@ -41,6 +41,19 @@ class Start(ServerTest):
         self.assertRegex(done.stdout, r'case\.conf:2: warning: .*absent')
         self.assertIn('mkdir -p', done.stdout)
 
+    @needs_root
+    def test_F01_targets_of_aliases_behind_a_closed_folder_are_named(self):
+        s = self.configure('Alias /files "@DIR@/shut/files"\nScriptAlias /run/ "@DIR@/programs/"\nAlias /absent "@DIR@/none/at/all"\nAlias /icon "@DIR@/icon"\n'
+                           'AliasMatch "^/x/(.*)" "@DIR@/shut/$1"\n', {'icon': 'i', 'shut/files/a': 'a', 'programs/p': ''})
+        os.chmod(s.path('shut'), 0o700)
+        os.chmod(s.path('programs'), 0o700)
+        done = s.run('-t')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for line, directive, folder in ((1, 'Alias', 'shut'), (2, 'ScriptAlias', 'programs')):
+            self.assertRegex(done.stdout, r'case\.conf:%d: warning: %s \S+ cannot be reached by the user \S+: %s may not be searched\n.*chmod o\+x %s\n' % (
+                line, directive, *[re.escape(s.path(folder))] * 2))
+        self.assertEqual(done.stdout.count(': warning: '), 2, done.stdout)
+
     def test_F02_no_source_of_randomness_is_waited_for(self):
         s = self.configure('SSLRandomSeed startup "exec:/bin/sleep 1000"\nSSLRandomSeed startup file:@DIR@/fifo 512\nSSLRandomSeed connect egd:@DIR@/none\n'
                            'SSLRandomSeed connect file:/dev/random 512\n<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n')
