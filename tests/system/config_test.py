@@ -195,6 +195,7 @@ FAULTS = (        # lines, what is said of them
     ('CGIVar REQUEST_URI neither-uri', '"neither-uri" is neither'),
     ('RLimitCPU many', '"many" is no limit'),
     ('LogFormat "%Z"', '%Z'),
+    ('LogLevel nobody:debug', 'there is no module "nobody"'),
     ('CustomLog logs/x "%U" sometimes', '"sometimes" is no condition'),
     ('CustomLog logs/x "%U" "expr=%{X"', 'the expression has a fault in '),
     ('HostnameLookups Perhaps', 'takes On, Off or Double, not "Perhaps"'),
@@ -261,7 +262,7 @@ FAULTS = (        # lines, what is said of them
 )
 NOTES = (
     ('HostnameLookups On', 'names are not looked up here'),
-    ('LogLevel nobody:debug', 'nothing here logs as "nobody"'),
+    ('LogLevel lua:debug', 'nothing here logs as "lua"'),
     ('RewriteOptions MaxRedirects=5', 'MaxRedirects has no effect'),
     ('SSLOpenSSLConfCmd ECDHParameters Automatic', 'this is so anyway'),
     ('BrotliCompressionQuality 11', 'is meant for files coded once'),
