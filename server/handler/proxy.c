@@ -124,7 +124,7 @@ static struct text parameter_of(const char *query, const char *name)
 	return (struct text){ 0 };
 }
 
-/* ";jsessionid=abc.one" in the path, where scolonpathdelim lets it. */
+/* ";jsessionid=abc.one" in the path, as Java's servers write it. */
 static struct text path_parameter_of(const char *path, const char *name)
 {
 	struct text rest = text_of(path), part;
@@ -150,19 +150,21 @@ static void set_env(struct request *r, const char *name, const char *value)
 static const char *route_of(struct request *r, const struct proxy_balancer *b)
 {
 	char separator = b->separator ? b->separator : '.';
+	const char *route, *name = b->sticky_path;
 	struct text value = { 0 };
-	const char *route;
 
 	if (!b->sticky)
 		return NULL;
-	value = parameter_of(r->proxy->query, b->sticky_path);
-	if (!value.n && b->scolon == 1)
-		value = path_parameter_of(r->proxy->path, b->sticky_path);
+	value = parameter_of(r->proxy->query, name);
 	if (!value.n)
-		value = cookie_of(r, b->sticky);
+		value = path_parameter_of(r->proxy->path, name);
+	if (!value.n) {
+		name = b->sticky;
+		value = cookie_of(r, name);
+	}
 	route = behind(r, value, separator);
 	if (route) {
-		set_env(r, "BALANCER_SESSION_STICKY", b->sticky);
+		set_env(r, "BALANCER_SESSION_STICKY", name);
 		set_env(r, "BALANCER_SESSION_ROUTE", route);
 	}
 	return route;

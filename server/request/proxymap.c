@@ -434,11 +434,25 @@ unsigned proxy_url(struct request *r, const char *url, const char *query, bool r
 	return lead_to_url(r, to, url, raw ? path_of(plain) : NULL);
 }
 
+/* What the members of a balancer speak, or who is named by a URL. */
+static bool speaks_http(const struct request *r, const char *url)
+{
+	const struct proxy_balancer *b;
+
+	if (proxy_is_balancer(url)) {
+		b = proxy_balancer_find(host_config(r->host, &proxy_module), url + 11, strcspn(url + 11, "/?"));
+		if (!b || !b->members)
+			return true;
+		url = b->members->worker->scheme;
+	}
+	return strncasecmp(url, "http", 4) == 0 || strncasecmp(url, "ws", 2) == 0;
+}
+
 /* As Apache, which puts the file's name behind the URL: programs behind FastCGI want it. Others get the path that was asked for. */
 unsigned proxy_by_handler(struct request *r, const char *name)
 {
 	const char *url = name + strlen("proxy:"), *behind, *bar = strchr(url, '|'), *plain = bar ? bar + 1 : url;
-	bool http = strncasecmp(plain, "http", 4) == 0 || strncasecmp(plain, "ws", 2) == 0 || proxy_is_balancer(plain);
+	bool http = speaks_http(r, plain);
 	size_t n = strlen(url);
 
 	behind = http || !r->filename ? r->path : r->path_info ? arena_join(r->arena, r->filename, r->path_info) : r->filename;

@@ -115,6 +115,51 @@ class Mapping(ServerTest):
         self.assertIn('/app/x -\n', s.read('logs/access'))
 
 
+    def test_sessions_in_paths(self):
+        back = Back()
+        self.addCleanup(back.listener.close)
+        s = self.serve("""
+            ProxyPass "/" "balancer://pair/" stickysession=SID|sid
+            <Proxy "balancer://pair">
+                BalancerMember "http://127.0.0.1:@BACK@" route=one
+                BalancerMember "http://localhost:@BACK@" route=two
+            </Proxy>
+            Header set X-Route "%{BALANCER_WORKER_ROUTE}e %{BALANCER_SESSION_STICKY}e"
+            """.replace('@BACK@', str(back.port)))
+        for path, headers, route in (('/a;sid=x.two', '', 'two sid'), ('/a;v=1;sid=x.one/b?q', '', 'one sid'), ('/a?q&sid=x.two', '', 'two sid'),
+                                     ('/a', 'Cookie: SID=x.one\r\n', 'one SID')):
+            for _ in range(3):
+                self.assertEqual(s.get(path, headers=headers).headers['x-route'], route, path)
+
+
+class Listening(Backend):
+    """Keeps what comes on a connection, and ends it."""
+
+    def __init__(self):
+        self.seen = b''
+        super().__init__()
+
+    def serve(self, s):
+        with s:
+            self.seen += s.recv(65536)
+
+
+class Handlers(ServerTest):
+    def test_members_that_speak_fastcgi_are_told_the_file(self):
+        back = Listening()
+        self.addCleanup(back.listener.close)
+        s = self.serve("""
+            <Proxy "balancer://php">
+                BalancerMember "fcgi://127.0.0.1:%d"
+            </Proxy>
+            <FilesMatch "[.]php$">
+                SetHandler "proxy:balancer://php"
+            </FilesMatch>
+            """ % back.port, {'htdocs/x.php': ''})
+        self.assertGreater(s.get('/x.php').status, 500)
+        wait_for(lambda: s.path('htdocs/x.php').encode() in back.seen, lambda: repr(back.seen))
+
+
 class NotSpoken(ServerTest):
     def test_ajp_is_taken_with_a_warning_and_answers_500(self):
         s = self.serve('ProxyPass "/shop" "ajp://127.0.0.1:8009/shop"\n', {'htdocs/a.txt': 'a'})
