@@ -131,6 +131,7 @@ struct crash_report_options {
 	int status;                     /* as waitpid gave it */
 	const char *core;               /* path of the core, or NULL */
 	const char *core_reason;        /* why there is none (of crash_core_find), or NULL */
+	int program_fd;                 /* of the file of the program that crashed; 0 = this process's own */
 	const char *version;            /* "Bulkhead/0.1" */
 };
 /* Job, as the children's user: writes the raw record, then symbolises, then replaces it by the full report

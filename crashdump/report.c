@@ -459,6 +459,8 @@ int crash_report(const void *pool, int slot, const struct crash_report_options *
 	struct report r = { .s = s, .options = options, .p = { .text = malloc(REPORT_ROOM), .room = REPORT_ROOM } };
 	int result = -1, error;
 
+	if (options->program_fd)
+		symbols_program(options->program_fd);
 	if (s && traces && r.p.text) {
 		s->kind = options->kind;
 		symbols_raw(s, &traces[0]);

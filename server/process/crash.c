@@ -6,6 +6,7 @@
 #include "process/crash.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static struct waiting {
 static struct pair {
 	bool child;
 	bool live;                      /* a report of its live snapshot waits or is written */
+	bool before;                    /* its child is of the program before */
 	unsigned reports;               /* of both slots */
 } *pairs;
 static unsigned npairs;
@@ -47,25 +49,84 @@ static struct {
 	int fd;                         /* the folder that was looked at */
 	int64_t allowed, looked;
 } cores = { .fd = -2 };
+static struct {
+	bool here, over;
+	int program;                    /* its file; 0 = none */
+	char version[64];
+} elder;               /* the program before */
 
 static void next(void);
 
 /* ------------------------------------------------------------------------------------------------ pairs of crash slots */
 
+static void make_pairs(void)
+{
+	if (pairs)
+		return;
+	npairs = shared.nslots + SHARED_CRASH_QUEUE;
+	pairs = calloc(npairs, sizeof *pairs);
+}
+
 int crash_take(void)
 {
 	if (!shared.crash_pool)
 		return -1;
-	if (!pairs) {
-		npairs = shared.nslots + SHARED_CRASH_QUEUE;
-		pairs = calloc(npairs, sizeof *pairs);
-	}
+	make_pairs();
 	for (unsigned i = 0; pairs && i < npairs; i++)
 		if (!pairs[i].child && !pairs[i].reports) {
 			pairs[i] = (struct pair){ .child = true };
+			if (elder.here) {      /* it may hold what nobody came to look at */
+				crash_pool_free(shared.crash_pool, SHARED_CRASH_SLOT(i));
+				crash_pool_free(shared.crash_pool, SHARED_LIVE_SLOT(i));
+			}
 			return (int)i;
 		}
 	return -1;
+}
+
+/* The program before is the one that there is a way back to. */
+static void know_before(void)
+{
+	const struct handover_line *back = handover_next(NULL, "back");
+	char path[64];
+
+	elder.here = true;
+	if (!back)
+		return;
+	snprintf(elder.version, sizeof elder.version, "%s", back->text);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", back->fd);
+	elder.program = open(path, O_RDONLY | O_CLOEXEC);
+	if (elder.program < 0)
+		elder.program = 0;
+}
+
+int crash_adopt(int pair)
+{
+	make_pairs();
+	if (!elder.here)
+		know_before();
+	if (!pairs || pair < 0 || (unsigned)pair >= npairs || pairs[pair].child)
+		return -1;
+	pairs[pair] = (struct pair){ .child = true, .before = true };
+	return pair;
+}
+
+/* Once no report is waited for that may need it. */
+static void forget_program(void)
+{
+	for (int i = 0; i < SHARED_CRASH_QUEUE; i++)
+		if (queue[i].used)
+			return;
+	if (!elder.over || !elder.program)
+		return;
+	close(elder.program);
+	elder.program = 0;
+}
+
+void crash_adopt_over(void)
+{
+	elder.over = true;
+	forget_program();
 }
 
 void crash_untaken(int pair)
@@ -153,7 +214,8 @@ static void reported(void *ctx, const struct job_result *r)
 
 static void begin(struct waiting *w)
 {
-	struct job_place place = { .settings = &account, .keep = &shared.core_dir_fd, .nkeep = 1, .crash_slot = w->job.slot };
+	int keep[] = { shared.core_dir_fd, w->job.program ? w->job.program : -1 };
+	struct job_place place = { .settings = &account, .keep = keep, .nkeep = 2, .crash_slot = w->job.slot };
 	struct err e = { .text = "" };
 
 	/* The folder of now: it may have been opened anew since the crash. */
@@ -180,8 +242,10 @@ static void next(void)
 			if (queue[i].used && (!first || queue[i].turn < first->turn))
 				first = &queue[i];
 		}
-		if (!first)
+		if (!first) {
+			forget_program();
 			return;
+		}
 		begin(first);
 	}
 }
@@ -202,6 +266,8 @@ static bool enqueue(const struct config *cfg, int pair, const struct job_crash *
 						     .uid = p->uid,
 						     .gid = p->gid };
 		*w = (struct waiting){ .used = true, .turn = ++turn, .pair = pair, .fingerprint = fingerprint, .job = *job };
+		w->job.program = pairs[pair].before ? elder.program : 0;
+		w->job.version = pairs[pair].before && *elder.version ? elder.version : NULL;
 		pairs[pair].reports++;
 		next();
 		return true;

@@ -19,6 +19,12 @@
 int crash_take(void);
 void crash_untaken(int pair);
 /*
+ * The pair that a child of the program before has in the crash slots that were taken over: the same, or -1. Reports of such are written
+ * by that program's file, until crash_adopt_over.
+ */
+int crash_adopt(int pair);
+void crash_adopt_over(void);
+/*
  * `how`: how the master saw it end. Its line is logged at once where its crash slot tells something; where a report is due
  * (CrashReportLimit), it is begun as soon as a job may run, and logged when it is there. Returns the crash's fingerprint: the
  * same for the same fault; 0 = not known.

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "process/handover.h"
+
 #define PAGE 4096
 
 _Static_assert(sizeof(struct crowd_column) % PAGE == 0, "a column is whole pages");
@@ -23,19 +25,30 @@ static struct crowd_column *column(unsigned char *mem, unsigned i)
 	return (struct crowd_column *)(void *)(mem + PAGE) + i;
 }
 
-int crowd_create(unsigned n, struct err *e)
+size_t crowd_size(unsigned n)
 {
-	size = PAGE + n * sizeof(struct crowd_column);
-	crowd_fd = memfd_create("bulkhead-crowd", MFD_CLOEXEC);
-	if (crowd_fd < 0 || ftruncate(crowd_fd, (off_t)size) < 0)
+	return PAGE + n * sizeof(struct crowd_column);
+}
+
+int crowd_create(unsigned n, int given, struct err *e)
+{
+	size = crowd_size(n);
+	crowd_fd = given >= 0 ? given : memfd_create("bulkhead-crowd", MFD_CLOEXEC);
+	if (crowd_fd < 0 || (given < 0 && ftruncate(crowd_fd, (off_t)size) < 0))
 		return err_sys(e, "no shared memory to count connections by address");
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, crowd_fd, 0);
 	if (map == MAP_FAILED) {
 		map = NULL;
 		return err_sys(e, "cannot map %zu bytes to count connections by address", size);
 	}
-	gcry_create_nonce(((struct crowd_head *)(void *)map)->secret, sizeof ((struct crowd_head *)(void *)map)->secret);
+	if (given < 0)
+		gcry_create_nonce(((struct crowd_head *)(void *)map)->secret, sizeof ((struct crowd_head *)(void *)map)->secret);
 	return 0;
+}
+
+void crowd_hand_over(FILE *to)
+{
+	handover_put(to, "crowd", crowd_fd, "of the children");
 }
 
 void crowd_clear(unsigned slot)
@@ -74,7 +87,7 @@ void crowd_forget(void)
 
 int crowd_single(struct crowd *out, struct err *e)
 {
-	if (crowd_create(1, e) < 0)
+	if (crowd_create(1, -1, e) < 0)
 		return -1;
 	crowd_clear(0);
 	*out = (struct crowd){ (const void *)map, column(map, 0), column(map, 0) };

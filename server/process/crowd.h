@@ -5,11 +5,17 @@
 #ifndef BULKHEAD_PROCESS_CROWD_H
 #define BULKHEAD_PROCESS_CROWD_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "conn/crowd.h"
 
-/* Master: with a column for each of n slots. 0 or -1 with *e. */
-int crowd_create(unsigned n, struct err *e);
+/* Master: with a column for each of n slots, in memory of the program before (`given`), or -1: in its own. 0 or -1 with *e. */
+int crowd_create(unsigned n, int given, struct err *e);
+/* Bytes of it. */
+size_t crowd_size(unsigned n);
+/* Master: for the program that is executed next (handover.h). */
+void crowd_hand_over(FILE *to);
 /* Master, before a child is forked for the slot: its column is empty. */
 void crowd_clear(unsigned slot);
 /* Child: maps what it may have in place of all. 0 or -1 with *e. */

@@ -315,7 +315,8 @@ static int crash_run(void *arg, int fd)
 							      .status = c->status,
 							      .core = found ? core : NULL,
 							      .core_reason = found ? NULL : core,
-							      .version = "Bulkhead/" BULKHEAD_VERSION },
+							      .program_fd = c->program,
+							      .version = c->version ? c->version : "Bulkhead/" BULKHEAD_VERSION },
 			      answer, sizeof answer);
 
 	dprintf(fd, "%s", answer);

@@ -95,6 +95,8 @@ struct job_crash {
 	bool counted;                   /* no report, only its core is looked after */
 	unsigned core_limit;            /* CoreDumpLimit */
 	char no_core[160];              /* why the child was not to leave a core; "" = it was */
+	int program;                    /* descriptor of the child's program; 0 = this one */
+	const char *version;            /* … and its name; NULL: this one's */
 };
 extern const struct job_kind job_kind_crash;
 

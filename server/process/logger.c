@@ -26,7 +26,9 @@
 #include "process/shared.h"
 #include "process/slots.h"
 
-/* A generation's targets: while it lives they are its own, then a copy, until the logger has written its last lines. */
+#define LEAVE_PATIENCE 2000             /* ms that a logger has to end between two writes */
+
+/* A generation's targets: while it lives they are its own, then a copy, until the logger has written its last lines. Of the program before: a copy. */
 struct known {
 	uint32_t generation;
 	const struct log_targets *targets;      /* NULL = free */
@@ -243,7 +245,7 @@ void logger_drop(uint32_t generation)
 	}
 	k->dropped = true;
 	say(LOGGER_DROP, &generation, sizeof generation, NULL, 0);
-	if (keep(k) == 0)
+	if (k->targets == &k->copy || keep(k) == 0)
 		return;
 	log_warn(NULL, LOG_CORE, "BH0158", "the last log lines of generation %u are lost if the logger dies now", generation);
 	let_go(k);
@@ -343,11 +345,92 @@ void logger_tick(const struct config *cfg, int64_t now)
 		   err_print(&e, text, sizeof text));
 }
 
+/* ------------------------------------------------------------------------------------------------ over an exec */
+
 void logger_hand_over(FILE *to)
 {
 	if (logger.pid)
 		handover_put(to, "keeper", logger.control, "%d logger", (int)logger.pid);
+	for (int i = 0; i < LOGGER_TABLES; i++) {
+		const struct known *k = &logger.tables[i];
+
+		for (unsigned j = 0; k->targets && j < k->targets->n; j++) {
+			const struct log_target *at = &k->targets->at[j];
+
+			handover_put(to, "target", at->fd, "%u %u %u %d %lld %.*s", k->generation, k->targets->n, j, (int)at->kind, (long long)at->most,
+				     LOGGER_NAME - 1, at->name);
+			if (at->previous >= 0)
+				handover_put(to, "targetbefore", at->previous, "%u %u", k->generation, j);
+		}
+	}
 }
+
+/* The descriptors of the table stay for the way back: copies of them are used. */
+static bool adopt_target(const struct handover_line *l, uint32_t lives)
+{
+	unsigned generation, n, i;
+	long long most;
+	struct known *k;
+	int kind, at = 0;
+
+	if (sscanf(l->text, "%u %u %u %d %lld %n", &generation, &n, &i, &kind, &most, &at) < 5 || !at || !n || n > 65536 || i >= n || l->fd < 0)
+		return false;
+	k = find(generation);
+	if (!k && (k = place())) {
+		k->copy.at = calloc(n, sizeof *k->copy.at);
+		*k = (struct known){ .generation = generation, .targets = &k->copy, .dropped = generation != lives, .copy.at = k->copy.at };
+	}
+	if (!k || !k->copy.at || i != k->copy.n)
+		return false;
+	k->copy.at[i] = (struct log_target){ .kind = (enum log_target_kind)kind, .most = most, .name = strdup(l->text + at), .pid = -1, .previous = -1,
+					     .fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 3) };
+	k->copy.n++;
+	return k->copy.at[i].name && k->copy.at[i].fd >= 0;
+}
+
+static void adopt_previous(const struct handover_line *l)
+{
+	unsigned generation, i;
+	struct known *k = sscanf(l->text, "%u %u", &generation, &i) == 2 ? find(generation) : NULL;
+
+	if (k && i < k->copy.n)
+		k->copy.at[i].previous = fcntl(l->fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Between two writes if it can; killed where it hangs, which costs nothing but in programs behind pipes (logwriter.c). */
+static bool end_it(const struct handover_line *keeper, pid_t pid)
+{
+	int64_t begun = shared_now(), now;
+	bool killed = false;
+
+	if (waitpid(pid, NULL, WNOHANG) != 0)
+		return true;
+	if (ipc_send(keeper->fd, LOGGER_LEAVE, 0, NULL, 0, NULL, 0) < 0)
+		begun -= LEAVE_PATIENCE;
+	while ((now = shared_now()) < begun + 3 * LEAVE_PATIENCE) {
+		if (!killed && now >= begun + LEAVE_PATIENCE)
+			killed = kill(pid, SIGKILL) == 0;
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
+int logger_take_over(uint32_t lives, struct err *e)
+{
+	for (const struct handover_line *l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper"))
+		if (strstr(l->text, " logger") && !end_it(l, (pid_t)atol(l->text)))
+			return err_set(e, "the logger of the program before, pid %ld, does not end: some log's disk or file server hangs", atol(l->text));
+	for (const struct handover_line *l = handover_next(NULL, "target"); l; l = handover_next(l, "target"))
+		if (!adopt_target(l, lives))
+			return err_set(e, "no descriptor or no memory for the logs of the program before");
+	for (const struct handover_line *l = handover_next(NULL, "targetbefore"); l; l = handover_next(l, "targetbefore"))
+		adopt_previous(l);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the end */
 
 /* Waits for its end, kills it after `end`. True if it ended by itself. */
 static bool wait_for_end(int64_t end)

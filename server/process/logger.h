@@ -39,8 +39,13 @@ int logger_fd(void);
 bool logger_reaped(pid_t pid, int status, int64_t now);
 void logger_tick(const struct config *cfg, int64_t now);
 int64_t logger_due(void);
-/* It, for the program that is executed next (handover.h). */
+/* It and all tables, for the program that is executed next (handover.h). */
 void logger_hand_over(FILE *to);
+/*
+ * Before logger_start, where the slots are those of the program before: ends that program's logger and takes its tables over. All
+ * generations but `lives` are dropped. 0, or -1 with *e: that logger does not end, and two must not read one ring.
+ */
+int logger_take_over(uint32_t lives, struct err *e);
 /* The end of the server: lets it, or a successor of one that was killed, write what is left, at most wait_ms. */
 void logger_stop(const struct config *cfg, int wait_ms);
 

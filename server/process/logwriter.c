@@ -189,6 +189,18 @@ static bool all_told(void)
 	return any && (told || control < 0);
 }
 
+static void unstuck(struct target *t);
+
+/* Of lines that were lost only this one knows. */
+static _Noreturn void leave(void)
+{
+	last_round = true;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (unsigned k = 0; k < tables[i].n; k++)
+			unstuck(&tables[i].at[k]);
+	_exit(0);
+}
+
 /* All that the master has said until now. */
 static void from_master(void)
 {
@@ -225,6 +237,8 @@ static void from_master(void)
 		} else if (message.head.type == LOGGER_TOLD && message.len == 0) {
 			told = true;
 			unanswered++;
+		} else if (message.head.type == LOGGER_LEAVE && message.len == 0) {
+			leave();
 		} else {
 			misheard("a message of no known kind");
 		}
@@ -532,7 +546,7 @@ static void recover(bool last)
 }
 
 /* packet: of the main error log, for its own words. */
-static void serve(const struct log_packet *packet)
+static _Noreturn void serve(const struct log_packet *packet)
 {
 	struct log_settings words;
 	int64_t end = INT64_MAX;
@@ -569,9 +583,7 @@ static void serve(const struct log_packet *packet)
 	last_round = true;
 	if (all_told())
 		drain_all(RING_ASLEEP);
-	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-		for (unsigned k = 0; k < tables[i].n; k++)
-			unstuck(&tables[i].at[k]);
+	leave();
 }
 
 void logwriter_run(int fd, const struct config *cfg)
@@ -597,5 +609,4 @@ void logwriter_run(int fd, const struct config *cfg)
 		       &e) < 0)
 		_exit(ROLE_EXIT_FATAL);
 	serve(cfg->site ? ((const struct log_host *)host_config(cfg->site->main, &log_module))->settings.packet : NULL);
-	_exit(0);
 }

@@ -18,8 +18,10 @@
  * that generation has ended; answered by DRAINED once its last lines are written. Both hold the generation's number.
  * TOLD: that is all. A new logger touches no line before it: it would not know where those of a table still to come belong.
  * Answered by HEARD, once what a predecessor left half done is mended. Both hold nothing.
+ * LEAVE: it ends between two writes; a successor, of another program (logger_take_over), goes on where it was. What this says is a part of
+ * what two programs agree on (shared.c, layout).
  */
-enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP, LOGGER_DRAINED, LOGGER_TOLD, LOGGER_HEARD };
+enum { LOGGER_TABLE = 1, LOGGER_TARGETS, LOGGER_DROP, LOGGER_DRAINED, LOGGER_TOLD, LOGGER_HEARD, LOGGER_LEAVE };
 struct logger_table {
 	uint32_t generation, n;
 };

@@ -299,6 +299,7 @@ static int wait_ms(int64_t now)
 
 static void loop(void)
 {
+	reap(shared_now());     /* who ended between two programs: the word of it may have been the one before's */
 	while (!master.ended) {
 		enum { SIGNALS, WAKE, LOGGER, FILES, JOBS };
 		struct pollfd p[JOBS + JOB_MAX];
@@ -396,7 +397,7 @@ static int start(struct config *cfg, struct err *e)
 	generation_use_log(cfg);
 	if (!master.o->foreground)
 		daemon_null_stdio();
-	if (shared_create(plan.server_limit, e) < 0 || predecessor_take(e) < 0 || slots_init(shared.nslots, e) < 0)
+	if (shared_create(plan.server_limit, e) < 0 || slots_init(shared.nslots, e) < 0 || predecessor_take(cfg, e) < 0)
 		return -1;
 	raise_descriptors();
 	report_accounts(cfg);

@@ -1,7 +1,8 @@
 /*
- * predecessor.c - the processes of the program before: told to finish, watched until they are gone, buried. What keeps a
- * helper alive is its control socket, what keeps the logger alive is the pipe whose other ends its children hold: the master
- * holds both until the last child is gone. None is replaced: that would take the program that is no longer there.
+ * predecessor.c - the processes of the program before: told to finish, watched until they are gone, buried. Where its slots were taken over
+ * (shared.h) its children are in them as those of any other generation that drains, with all that follows; else they are pids that hear
+ * signals. What keeps its helpers alive is their control sockets, and its logger, where it lives on, the pipe whose other ends its children hold:
+ * the master holds both until the last child is gone. No helper is replaced: that would take the program that is no longer there.
  */
 #include "process/predecessor.h"
 
@@ -15,9 +16,13 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "process/crash.h"
+#include "process/generation.h"
 #include "process/handover.h"
+#include "process/logger.h"
 #include "process/shared.h"
 #include "process/slots.h"
+#include "process/tally.h"
 #include "process/tallyover.h"
 
 #define PATIENCE_END 5000               /* ms from TERM to KILL */
@@ -32,15 +37,34 @@ static struct {
 	} *at;
 	unsigned n;
 	int life;
-	bool draining, ending, killing;
+	struct generation in_slots;     /* whose children are in the slots; number 0 = none */
+	bool here, draining, ending, killing;
 	int64_t deadline;
 } before = { .life = -1, .deadline = INT64_MAX };
 
-int predecessor_take(struct err *e)
+/* What its slots need to be those of a generation. */
+static int adopt(struct config *cfg, struct err *e)
+{
+	const struct handover_line *l = handover_next(NULL, "generation");
+
+	before.in_slots = (struct generation){ .number = l ? (uint32_t)strtoul(l->text, NULL, 10) : 0, .state = GENERATION_DRAINING, .cfg = cfg, .ready = true };
+	slots_adopt(&before.in_slots);
+	return logger_take_over(before.in_slots.number, e);
+}
+
+static bool is_ours(const struct handover_line *keeper)
+{
+	return !shared.adopted || !strstr(keeper->text, " logger");
+}
+
+int predecessor_take(struct config *cfg, struct err *e)
 {
 	const struct handover_line *l;
 	unsigned n = 0;
 
+	if (!handover_pending())
+		return 0;
+	before.here = true;
 	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
 		n++;
 	for (l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper"))
@@ -48,7 +72,9 @@ int predecessor_take(struct err *e)
 	before.at = calloc(n + 1, sizeof *before.at);
 	if (!before.at)
 		return err_set(e, "no memory for the processes of the program before");
-	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child")) {
+	if (shared.adopted && adopt(cfg, e) < 0)
+		return -1;
+	for (l = handover_next(NULL, "child"); l && !shared.adopted; l = handover_next(l, "child")) {
 		struct member *m = &before.at[before.n++];
 
 		*m = (struct member){ .pid = (pid_t)atol(l->text), .fd = -1, .child = true, .role = "child" };
@@ -58,13 +84,17 @@ int predecessor_take(struct err *e)
 			m->pid = 0;
 	}
 	for (l = handover_next(NULL, "keeper"); l; l = handover_next(l, "keeper")) {
-		struct member *m = &before.at[before.n++];
 		const char *role = strchr(l->text, ' ');
+		struct member *m;
 
+		if (!is_ours(l))
+			continue;
+		m = &before.at[before.n++];
 		*m = (struct member){ .pid = (pid_t)atol(l->text), .fd = handover_claim(l) };
 		snprintf(m->role, sizeof m->role, "%s", role ? role + 1 : "helper");
 	}
-	before.life = handover_claim(handover_next(NULL, "life"));
+	if (!shared.adopted)
+		before.life = handover_claim(handover_next(NULL, "life"));
 	return 0;
 }
 
@@ -73,11 +103,18 @@ bool predecessor_lives(void)
 	for (unsigned i = 0; i < before.n; i++)
 		if (before.at[i].child && before.at[i].pid)
 			return true;
-	return false;
+	return before.in_slots.number && slots_living(&before.in_slots);
 }
 
-static void tell(int signal)
+bool predecessor_has(const struct generation *g)
 {
+	return g == &before.in_slots;
+}
+
+static void tell(int signal, enum slot_event event)
+{
+	if (before.in_slots.number)
+		slots_tell(&before.in_slots, event);
 	for (unsigned i = 0; i < before.n; i++)
 		if (before.at[i].child && before.at[i].pid)
 			kill(before.at[i].pid, signal);
@@ -88,11 +125,11 @@ void predecessor_drain(bool hard, int64_t patience_ms, int64_t now)
 	if (before.killing)
 		return;
 	if (hard && !before.ending) {
-		tell(SIGTERM);
+		tell(SIGTERM, SLOT_END);
 		before.ending = true;
 		before.deadline = now + PATIENCE_END;
 	} else if (!hard && !before.ending) {
-		tell(SIGQUIT);
+		tell(SIGQUIT, SLOT_DRAIN);
 		before.deadline = patience_ms > 0 ? now + patience_ms : INT64_MAX;
 	}
 	before.draining = true;
@@ -107,7 +144,16 @@ void predecessor_hurry(int64_t patience_ms, int64_t now)
 /* Those that served its children end by this. */
 static void let_go(void)
 {
+	if (!before.here)
+		return;
+	before.here = false;
 	tallyover_end();
+	if (before.in_slots.number) {
+		slots_forget(&before.in_slots);
+		logger_drop(before.in_slots.number);
+		tally_adopt_over();
+		crash_adopt_over();
+	}
 	if (before.life >= 0)
 		close(before.life);
 	before.life = -1;
@@ -122,7 +168,7 @@ static void let_go(void)
 void predecessor_tick(int64_t now)
 {
 	/* While there is a way back all stays as it was. */
-	if (handover_pending() || !before.n)
+	if (handover_pending() || !before.here)
 		return;
 	if (!predecessor_lives()) {
 		let_go();
@@ -130,7 +176,7 @@ void predecessor_tick(int64_t now)
 	}
 	if (!before.draining || now < before.deadline)
 		return;
-	tell(before.ending ? SIGKILL : SIGTERM);
+	tell(before.ending ? SIGKILL : SIGTERM, before.ending ? SLOT_KILL : SLOT_END);
 	before.killing = before.ending;
 	before.ending = true;
 	before.deadline = before.killing ? INT64_MAX : now + PATIENCE_END;

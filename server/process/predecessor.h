@@ -1,7 +1,8 @@
 /*
  * predecessor.h - the processes that the program before left, when this one was executed in its place: children that serve on
- * until the first generation of this program does, their keyholders, helpers and logger. They are of the program before and
- * of its shared memory, so that nothing but signals and ends of sockets pass between them and this master. Master only.
+ * until the first generation of this program does, their keyholders and helpers. Where both programs lay out shared memory alike the children
+ * are in their slots as before, and this program's logger writes their lines; else they keep memory and logger of their own, and nothing but signals
+ * and ends of sockets pass between them and this master. Master only.
  */
 #ifndef BULKHEAD_PROCESS_PREDECESSOR_H
 #define BULKHEAD_PROCESS_PREDECESSOR_H
@@ -11,9 +12,17 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "process/config.h"
 
-/* Takes over the lines "child" and "keeper" and the descriptor "life" of the table (handover.h), after shared_create. 0 or -1 with *e. */
-int predecessor_take(struct err *e);
+struct generation;
+
+/*
+ * Takes over the lines "child", "keeper" and "target" and the descriptor "life" of the table (handover.h): after shared_create and slots_init,
+ * before logger_start. cfg: what those in the slots are measured by, as long as one lives. 0 or -1 with *e.
+ */
+int predecessor_take(struct config *cfg, struct err *e);
+/* It is that of its children in the slots. */
+bool predecessor_has(const struct generation *g);
 /* Some of its children live. */
 bool predecessor_lives(void);
 /* Its children take nothing more and finish (patience_ms 0 = as long as it takes); hard: they end at once. */

@@ -60,6 +60,12 @@ struct shared shared = { .master_pidfd = -1,
 static size_t pool_size;
 static bool unlinked;                   /* the cache's names are gone */
 
+/* What the program before called so, where its memory is taken over. */
+static int given(const char *name)
+{
+	return shared.adopted ? handover_claim(handover_next(NULL, name)) : -1;
+}
+
 int64_t shared_now(void)
 {
 	struct timespec t;
@@ -122,14 +128,19 @@ static int make_slots(unsigned n, struct err *e)
 {
 	shared.nslots = n;
 	shared.map_size = rows_offset(n);
-	shared.slots_fd = memfd_create("bulkhead-slots", MFD_CLOEXEC);
-	if (shared.slots_fd < 0 || ftruncate(shared.slots_fd, (off_t)shared.map_size) < 0)
-		return err_sys(e, "no shared memory for %u slots", n);
+	shared.slots_fd = given("slots");
+	if (shared.slots_fd < 0) {
+		shared.slots_fd = memfd_create("bulkhead-slots", MFD_CLOEXEC);
+		if (shared.slots_fd < 0 || ftruncate(shared.slots_fd, (off_t)shared.map_size) < 0)
+			return err_sys(e, "no shared memory for %u slots", n);
+	}
 	shared.map = mmap(NULL, shared.map_size, PROT_READ | PROT_WRITE, MAP_SHARED, shared.slots_fd, 0);
 	if (shared.map == MAP_FAILED) {
 		shared.map = NULL;
 		return err_sys(e, "cannot map %zu bytes of slots", shared.map_size);
 	}
+	if (shared.adopted)
+		return 0;
 	shared_head()->nslots = n;
 	shared_head()->started = time(NULL);
 	for (unsigned i = 0; i < n; i++) {
@@ -201,6 +212,13 @@ static int make_descriptors(struct err *e)
 	shared.master_pidfd = (int)syscall(SYS_pidfd_open, shared.master, 0);
 	if (shared.master_pidfd >= 0)
 		fcntl(shared.master_pidfd, F_SETFD, FD_CLOEXEC);
+	if (shared.adopted) {
+		shared.wake = given("wake");
+		shared.log_wake = given("logwake");
+		shared.life[0] = given("lifeend");
+		shared.life[1] = given("life");
+		return 0;
+	}
 	shared.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	shared.log_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (shared.wake < 0 || shared.log_wake < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -214,9 +232,12 @@ static int make_pool(unsigned slots, struct err *e)
 	void *mem;
 
 	pool_size = crash_pool_size(slots);
-	shared.crash_fd = memfd_create("bulkhead-crash", MFD_CLOEXEC);
-	if (shared.crash_fd < 0 || ftruncate(shared.crash_fd, (off_t)pool_size) < 0)
-		return err_sys(e, "no shared memory for the crash slots");
+	shared.crash_fd = given("crashslots");
+	if (shared.crash_fd < 0) {
+		shared.crash_fd = memfd_create("bulkhead-crash", MFD_CLOEXEC);
+		if (shared.crash_fd < 0 || ftruncate(shared.crash_fd, (off_t)pool_size) < 0)
+			return err_sys(e, "no shared memory for the crash slots");
+	}
 	mem = mmap(NULL, pool_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, shared.crash_fd, 0);
 	if (mem == MAP_FAILED || crash_pool_init(mem, slots) < 0)
 		return err_sys(e, "no memory for the crash slots");
@@ -314,21 +335,75 @@ int shared_child_staples(struct err *e)
 
 /* ------------------------------------------------------------------------------------------------ over an exec */
 
+/*
+ * How this program lays out what it shares with its children and its logger, what it tells that logger included. The number grows with
+ * each change that the measures do not show.
+ */
+static const char *layout(void)
+{
+	static char text[256];
+
+	snprintf(text, sizeof text, "layout-1 %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu", sizeof(struct shared_head), sizeof(struct shared_journal),
+		 sizeof(struct tally), offsetof(struct tally, past), (size_t)SLOT_BYTES, sizeof(struct slot_page), offsetof(struct slot_page, pid),
+		 offsetof(struct conn_counters, rows), offsetof(struct conn_counters, live), sizeof(struct activity), sizeof(struct conn_shown), ROWS_BYTES,
+		 crash_pool_size(1), sizeof(struct crowd_column));
+	return text;
+}
+
 void shared_hand_over(FILE *to)
 {
 	handover_put(to, "staples", shared.staples_fd, "%d %zu", STAPLE_CELLS, sizeof(struct staple_cell));
 	handover_put(to, "life", shared.life[1], "of the children");
+	handover_put(to, "lifeend", shared.life[0], "of the logger");
+	handover_put(to, "wake", shared.wake, "of the master");
+	handover_put(to, "logwake", shared.log_wake, "of the logger");
+	handover_put(to, "crashslots", shared.crash_fd, "%u", shared.nslots);
+	crowd_hand_over(to);
+	handover_put(to, "layout", -1, "%s", layout());
+}
+
+static bool has(const char *name, size_t size)
+{
+	const struct handover_line *l = handover_next(NULL, name);
+	struct stat st;
+
+	return l && l->fd > 2 && fstat(l->fd, &st) == 0 && (!size || st.st_size == (off_t)size);
+}
+
+/* Whether the program before left slots that can be gone on with: then *n is how many. */
+static bool can_adopt(unsigned *n)
+{
+	const struct handover_line *l = handover_next(NULL, "slots"), *as = handover_next(NULL, "layout");
+	unsigned slots = 0;
+
+	if (!l)
+		return false;
+	if (as && !strcmp(as->text, layout()) && sscanf(l->text, "%u", &slots) == 1 && slots >= LEAST_SLOTS && slots <= MOST_SLOTS &&
+	    has("slots", slot_offset(slots) + slots * ROWS_BYTES) && has("crashslots", crash_pool_size(2 * (slots + SHARED_CRASH_QUEUE))) &&
+	    has("crowd", crowd_size(slots)) && has("wake", 0) && has("logwake", 0) && has("life", 0) && has("lifeend", 0)) {
+		*n = slots;
+		return true;
+	}
+	log_warnx(NULL, LOG_CORE, "BH0881", "this program lays out shared memory otherwise than the one before: until the children of before are gone the status page does "
+		  "not show them, MaxConnectionsPerAddress does not count their connections, a crash of one leaves no report, and their log lines depend on the logger of before");
+	return false;
 }
 
 int shared_create(unsigned server_limit, struct err *e)
 {
 	unsigned n = server_limit > MOST_SLOTS / 2 ? MOST_SLOTS : server_limit * 2;
 
+	if (n < LEAST_SLOTS)
+		n = LEAST_SLOTS;
 	shared.root = geteuid() == 0;
-	if (make_descriptors(e) < 0 || make_slots(n < LEAST_SLOTS ? LEAST_SLOTS : n, e) < 0 ||
-	    make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0 || crowd_create(shared.nslots, e) < 0)
+	shared.adopted = can_adopt(&n);
+	if (make_descriptors(e) < 0 || make_slots(n, e) < 0 || make_pool(2 * (shared.nslots + SHARED_CRASH_QUEUE), e) < 0 || make_staples(e) < 0 ||
+	    crowd_create(shared.nslots, given("crowd"), e) < 0)
 		return -1;
-	tallyover_take();
+	if (shared.adopted)
+		tally_adopt();
+	else
+		tallyover_take();
 	return 0;
 }
 

@@ -65,6 +65,7 @@ struct shared_slot {
 
 struct shared {
 	bool root;                      /* the server was started as root */
+	bool adopted;                   /* slots, crash slots and the descriptors below are those of the program before (handover.h) */
 	pid_t master;
 	int master_pidfd; /* becomes readable when the master is gone; -1 = no such system call */
 	int wake;                       /* eventfd: a child became ready, busy or spare */
@@ -90,8 +91,10 @@ extern struct shared shared;
 
 /* Master, once: everything but the cache. 0 or -1 with *e. */
 int shared_create(unsigned server_limit, struct err *e);
-/* Master: what it has made, for the program that is executed next; shared_create takes over
- * what the one before left (handover.h). */
+/*
+ * Master: what it has made, for the program that is executed next; shared_create takes over what the one before left (handover.h).
+ * Slots and what goes with them only where both lay them out alike: else the processes of before keep theirs.
+ */
 void shared_hand_over(FILE *to);
 /* Master, for each generation: the session cache with its seeds, made when the first configuration with TLS comes and kept
  * from then on; CoreDumpDirectory. 0 or -1 with *e. */

@@ -165,6 +165,28 @@ void tally_hosts_over(const struct config *cfg)
 		t->hosts[h->row].users--;
 }
 
+static bool of_before[CONN_ROWS];
+
+void tally_adopt(void)
+{
+	struct tally *t = mine();
+
+	begin(t);
+	for (unsigned i = 0; i < CONN_ROWS; i++) {
+		of_before[i] = t->hosts[i].name[0];
+		t->hosts[i].users = of_before[i];
+	}
+	over(t);
+}
+
+void tally_adopt_over(void)
+{
+	for (unsigned i = 0; i < CONN_ROWS; i++) {
+		mine()->hosts[i].users -= of_before[i];
+		of_before[i] = false;
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------ events */
 
 void tally_end(enum policy_end how, bool hung)

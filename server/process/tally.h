@@ -47,6 +47,9 @@ struct tally {
 /* A configuration comes into use: its hosts get their rows. And goes: when no child of it lives. */
 void tally_hosts(const struct config *cfg);
 void tally_hosts_over(const struct config *cfg);
+/* The tally is that of the program before, whose children count on in the rows that its hosts had; until none of them lives. */
+void tally_adopt(void);
+void tally_adopt_over(void);
 /* Counts what a child did that is gone, and clears its counters. Again: nothing. */
 void tally_retire(const struct shared_slot *s);
 /* A child ended. */

@@ -41,11 +41,6 @@ void tallyover_give(FILE *to)
 	handover_put(to, "started", -1, "%lld", (long long)shared_head()->started);
 }
 
-void tallyover_give_child(FILE *to, int pid, const struct shared_slot *s)
-{
-	handover_put(to, "child", -1, "%d %td %td", pid, (unsigned char *)s->counters - shared.map, (unsigned char *)s->rows - shared.map);
-}
-
 /* ------------------------------------------------------------------------------------------------ taking */
 
 void tallyover_take(void)

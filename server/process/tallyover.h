@@ -1,7 +1,7 @@
 /*
  * tallyover.h - what was counted, over the execution of another program: the tally goes over as it is, and what children of the
- * program before count from then on is added when they are gone. Only between programs whose counters have the same
- * measures; else counts begin anew. Master only.
+ * program before count from then on is added when they are gone. Where the slots are not taken over (shared.h), and only between
+ * programs whose counters have the same measures; else counts begin anew. Master only.
  */
 #ifndef BULKHEAD_PROCESS_TALLYOVER_H
 #define BULKHEAD_PROCESS_TALLYOVER_H
@@ -9,12 +9,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-struct shared_slot;
 struct handover_line;
 
-/* A program that gives: the tally and the slots; a line "child" with where its counters lie. */
+/* A program that gives: the tally and the slots. Where a child's counters lie stands in its line "child" (slots.c). */
 void tallyover_give(FILE *to);
-void tallyover_give_child(FILE *to, int pid, const struct shared_slot *s);
 
 /* The next program, when it has a tally of its own. */
 void tallyover_take(void);

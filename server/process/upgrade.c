@@ -42,6 +42,7 @@
 #define STORM 64                        /* crashes of children that served, in one layout of memory */
 #define STORM_PAUSE 10000               /* ms that a layout lasts at least */
 #define STORM_LATER 60000               /* ms until a new layout is wanted again where it could not be had */
+#define STRANGERS_MS 5000               /* until the killed processes of a program that failed are gone */
 #define REST_LONGEST 32                 /* s between two tries of a program that cannot take over */
 
 static struct {
@@ -108,9 +109,13 @@ static bool was_left(pid_t pid)
 	return false;
 }
 
-/* What the program that failed has forked knows a master that is no more. */
+/*
+ * What the program that failed has forked knows a master that is no more. It is gone before this one goes on: it writes into the same
+ * slots, and its logger reads the same rings.
+ */
 static void end_strangers(void)
 {
+	int64_t end = shared_now() + STRANGERS_MS;
 	char path[64], name[32];
 	FILE *all, *one;
 	int pid;
@@ -120,8 +125,11 @@ static void end_strangers(void)
 	while (all && fscanf(all, "%d", &pid) == 1) {
 		snprintf(path, sizeof path, "/proc/%d/comm", pid);
 		one = was_left(pid) ? NULL : fopen(path, "re");
-		if (one && fgets(name, sizeof name, one) && !strncmp(name, "bulkhead", 8))
+		if (one && fgets(name, sizeof name, one) && !strncmp(name, "bulkhead", 8)) {
 			kill(pid, SIGKILL);
+			while (waitpid(pid, NULL, WNOHANG) == 0 && shared_now() < end)
+				nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		}
 		if (one)
 			fclose(one);
 	}
@@ -221,7 +229,7 @@ void upgrade_failed(const struct err *e)
 	log_errorx(NULL, LOG_CORE, "BH0872", "Bulkhead/%s cannot take over: %s: back to the program before", BULKHEAD_VERSION, text);
 	/* The program before ends what is left of this one, where it can see it; these it could take for its own. */
 	for (unsigned i = 0; slots_at(i); i++)
-		if (slots_at(i)->pid)
+		if (slots_at(i)->pid && !predecessor_has(slots_at(i)->generation))
 			kill(slots_at(i)->pid, SIGKILL);
 	handover_back(text);
 	log_error(NULL, LOG_CORE, "BH0872", "there is no way back to the program before");
@@ -380,8 +388,6 @@ bool upgrade_answer(const struct job_result *r)
 
 static void hand_over(const struct generation *g, const char *pid_file, int pid_fd, FILE *to)
 {
-	const struct slot *s;
-
 	handover_put(to, "path", -1, "%s", self.path);
 	handover_put(to, "version", -1, "Bulkhead/%s", BULKHEAD_VERSION);
 	handover_put(to, "pidfile", pid_fd, "%s", pid_file);
@@ -389,13 +395,7 @@ static void hand_over(const struct generation *g, const char *pid_file, int pid_
 	handover_put(to, "generation", -1, "%u %lld", g->number, (long long)g->cfg->process->graceful_timeout_ms);
 	listen_hand_over(&g->listens, to);
 	tallyover_give(to);
-	for (unsigned i = 0; (s = slots_at(i)); i++) {
-		struct shared_slot pages;
-
-		shared_slot(i, &pages);
-		if (s->pid)
-			tallyover_give_child(to, (int)s->pid, &pages);
-	}
+	slots_hand_over(to);
 	keyholders_hand_over(g->keyholders, to);
 	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
 		helper_hand_over(g->helpers[end], to);

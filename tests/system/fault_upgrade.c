@@ -1,6 +1,7 @@
 /*
- * fault_upgrade.c - a program that passes its probe and then cannot take over: linked before predecessor_take. The file that
- * FAULT_UPGRADE names says how it fails; it is taken away, so that the program before can, unless it says "always".
+ * fault_upgrade.c - a program that passes its probe and then cannot take over: linked before predecessor_take, where little is taken over yet,
+ * and before upgrade_settle, where children of it serve already. The file that FAULT_UPGRADE names says how it fails; it is taken away, so that
+ * the program before can, unless it says "always".
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -10,12 +11,18 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "process/handover.h"
 #include "process/predecessor.h"
+#include "process/upgrade.h"
 
-int __real_predecessor_take(struct err *e);
-int __wrap_predecessor_take(struct err *e);
+bool __real_upgrade_settle(void);
+bool __wrap_upgrade_settle(void);
+int __real_predecessor_take(struct config *cfg, struct err *e);
+int __wrap_predecessor_take(struct config *cfg, struct err *e);
 
-int __wrap_predecessor_take(struct err *e)
+static bool late;
+
+int __wrap_predecessor_take(struct config *cfg, struct err *e)
 {
 	const char *path = getenv("FAULT_UPGRADE");
 	FILE *f = path ? fopen(path, "re") : NULL;
@@ -38,7 +45,15 @@ int __wrap_predecessor_take(struct err *e)
 		for (;;)
 			pause();
 	}
+	late = !strncmp(word, "late", 4);
 	if (!strncmp(word, "error", 5))
 		return err_set(e, "a test wants it so");
-	return __real_predecessor_take(e);
+	return __real_predecessor_take(cfg, e);
+}
+
+bool __wrap_upgrade_settle(void)
+{
+	if (late && handover_pending())
+		raise(SIGSEGV);
+	return __real_upgrade_settle();
 }

@@ -13,7 +13,7 @@ import unittest
 import load
 import staple_test
 from load import Load
-from server import BIN, SANITIZED, SSL_ON, Server, ServerTest, alive, certificate, children_of, context, process_name, remove_shared_memory, wait_for
+from server import BIN, SANITIZED, SSL_ON, Conn, Server, ServerTest, alive, certificate, children_of, context, process_name, remove_shared_memory, wait_for
 
 TWO = 'StartServers 2\nMinSpareServers 2\nMaxSpareServers 2\nServerLimit 2\nMaxKeepAliveRequests 0\nServerTokens Full\n'
 TLS = 'SSLSessionCache "shmcb:@DIR@/run/cache(512000)"\n<VirtualHost *:@TLS@>\n' + SSL_ON + '</VirtualHost>\n'
@@ -66,10 +66,14 @@ class UpgradeTest(ServerTest):
         return s.start(**kw) if start else s
 
 
-def other_version():
-    """This program under another number."""
+def other_version(layout=None):
+    """This program under another number, and another build: its build-id. `layout`: as if it laid out shared memory otherwise."""
     with open(BIN, 'rb') as f:
         program = f.read()
+    note = program.index(b'\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0') + 16
+    program = program[:note] + bytes(reversed(program[note:note + 20])) + program[note + 20:]
+    if layout:
+        program = program.replace(b'layout-1 %', b'%s %%' % layout)
     number = re.search(rb'Bulkhead/(\d+\.\d+)\0', program)[1]
     other = b'9' * (len(number) - 2) + b'.7'
     return program.replace(b'Bulkhead/' + number, b'Bulkhead/' + other).replace(b'\0' + number + b'\0', b'\0' + other + b'\0'), other.decode()
@@ -194,27 +198,6 @@ class Upgrades(UpgradeTest):
         self.assertEqual(authority.seen, 1)
         self.assertNotIn('BH0191', s.error_log)
 
-    def test_processes_of_before_may_die(self):
-        s = self.own(TWO + TLS + LOCATIONS)
-        with s.connect() as busy:
-            busy.send('GET /stream?n=30000000 HTTP/1.1\r\nHost: x\r\n\r\n')
-            busy.head()
-            old = {role: s.roles(role) for role in ('keys', 'log')}
-            before = s.workers()
-            s.upgrade()
-            for role, name in (('keys', 'keyholder'), ('log', 'logger')):
-                for pid in old[role]:
-                    os.kill(pid, signal.SIGKILL)
-                    s.logged('BH0876: %s pid %d of the program before exit signal Killed' % (name, pid), 30)
-            wait_for(lambda: len([p for p in before if alive(p)]) == 1, 'the idle one is gone', 30)
-            self.assertEqual([s.get().status, s.get(tls=True).status], [200, 200])
-            left = [p for p in before if alive(p)]
-            os.kill(left[0], signal.SIGKILL)
-            s.logged('BH0876: child pid %d of the program before exit signal Killed' % left[0], 30)
-        os.kill(s.pid, signal.SIGUSR1)
-        s.logged('BH0102', 60)
-        self.assertEqual(s.get().status, 200)
-
     def test_with_restarts_around_it(self):
         s = self.own(TWO)
         with Load(s) as clients:
@@ -255,6 +238,167 @@ class Upgrades(UpgradeTest):
         done = s.run('-k', 'upgrade')
         self.assertEqual(done.returncode, 1)
         self.assertIn('not running', done.stdout)
+
+
+class OfBefore(UpgradeTest):
+    """Children of the program before that have requests to finish. Each of these requests has a connection of its own, which takes nothing yet."""
+
+    LOG = 'CustomLog "@DIR@/logs/access" "%q %X"\n'
+
+    def hold(self, s, n, path='/stream?n=12000000&id=%d'):
+        held = []
+        for i in range(n):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.settimeout(60)
+            sock.bind(('127.0.0.2', 0))
+            sock.connect(('127.0.0.1', s.port))
+            c = Conn(sock)
+            c.send('GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' % (path % i))
+            self.assertEqual(c.head().status, 200)
+            held.append(c)
+        return held
+
+    def whole(self, c):
+        while b'\r\n0\r\n\r\n' not in c.buf[-16:]:
+            c.buf = c.buf[-16:]
+            c.more()
+
+    def lines(self, s):
+        return sorted(int(n) for n in re.findall(r'&id=(\d+)', s.read('logs/access')))
+
+    def has_lines(self, s, ids):
+        wait_for(lambda: self.lines(s) == ids, lambda: 'lines %r: %r' % (ids, s.read('logs/access')))
+
+    def test_they_are_children_as_before(self):
+        """On the status page, under MaxConnectionsPerAddress, with a report when they crash; their lines outlive them and any logger."""
+        s = self.own(TWO + 'MaxConnectionsPerAddress 6\nMaxConnectionsPerAddressExcept 127.0.0.1\n' + self.LOG + TLS + LOCATIONS)
+        held, logger = self.hold(s, 6), s.role('log')
+        old = s.workers()
+        s.put(other_version()[0])
+        s.upgrade()
+        self.assertFalse(alive(logger), 'one logger reads the rings')
+        wait_for(lambda: not set(s.workers()) <= set(old), 'new ones')
+        mine = [p for p in old if alive(p)]
+        self.assertTrue(mine)
+        for pid in mine:
+            self.assertRegex(s.get('/status?json').body.decode(), r'"pid": ?%d\b' % pid)
+        with socket.socket() as one_more:
+            one_more.bind(('127.0.0.2', 0))
+            one_more.settimeout(30)
+            one_more.connect(('127.0.0.1', s.port))
+            try:
+                self.assertEqual(one_more.recv(1), b'')
+            except ConnectionResetError:
+                pass
+        s.logged(r'BH0850: connections from 127\.0\.0\.2 are refused: 6 of it are open')
+        self.whole(held[0])
+        os.kill(s.role('log'), signal.SIGKILL)
+        self.whole(held[1])
+        self.has_lines(s, [0, 1])
+        with_log_stopped = s.role('log')
+        os.kill(with_log_stopped, signal.SIGSTOP)
+        self.whole(held[2])
+        # Whoever has no request left has ended; one that has crashes, the other is killed from outside.
+        mine = [p for p in mine if alive(p)]
+        if not SANITIZED:
+            self.crashes(s, mine.pop())
+        for pid in mine:
+            os.kill(pid, signal.SIGKILL)
+            s.logged(r'BH0120: child pid %d exit signal Killed .*generation 1\)' % pid, 30)
+        os.kill(with_log_stopped, signal.SIGKILL)
+        wait_for(lambda: {0, 1, 2} <= set(self.lines(s)), lambda: s.read('logs/access'))
+        wait_for(lambda: not any(map(alive, old)), 'all are gone', 30)
+        s.settled(old)
+        self.assertEqual(len(s.roles('log')), 1)
+        self.assertNotIn('BH0876', s.error_log)
+        self.assertNotIn('BH0881', s.error_log)
+        self.assertEqual(len(self.lines(s)), len(set(self.lines(s))))
+
+    def crashes(self, s, pid):
+        """Its file is no longer there, and its version is not that of the program that writes the report."""
+        os.kill(pid, signal.SIGSEGV)
+        s.logged('BH0125: child pid %d was sent signal 11' % pid, 30)
+        report = s.logged(r'BH0126: .*; report (\S+\.txt)', 60)[1]
+        with open(report) as f:
+            text = f.read()
+        self.assertRegex(text, r'Bulkhead/0\.')
+        self.assertRegex(text, r'conn_run\b.*server/conn/\w+\.c')
+
+    def test_time_is_bounded(self):
+        s = self.own(TWO + 'GracefulShutdownTimeout 1\n' + self.LOG + LOCATIONS)
+        self.hold(s, 1)
+        old = s.workers()
+        s.upgrade()
+        wait_for(lambda: not any(map(alive, old)), 'they are ended', 30)
+        self.has_lines(s, [0])
+        self.assertEqual(s.get().status, 200)
+
+    def test_back_and_on(self):
+        """The new program serves already when it crashes: who wrote into the slots then is gone, and what lies in them is right."""
+        s = self.own(TWO + self.LOG + TLS + LOCATIONS, start=False)
+        s.start(env={'FAULT_UPGRADE': s.path('fault')})
+        held, pids = self.hold(s, 3), s.workers()
+        s.write('fault', 'late')
+        s.upgrade('BH0873')
+        self.whole(held[0])
+        self.has_lines(s, [0])
+        wait_for(lambda: len(s.roles('log')) == 1 and not set(s.roles('log')) & set(pids), 'one logger')
+        held[1].sock.close()
+        held[2].sock.close()
+        self.has_lines(s, [0, 1, 2])
+        s.settled(pids)
+        held = self.hold(s, 1)
+        s.upgrade()
+        os.kill(s.role('log'), signal.SIGKILL)
+        self.whole(held[0])
+        self.has_lines(s, [0, 0, 1, 2])
+        self.assertNotIn('BH0144', s.error_log)
+
+    def test_master_killed_while_they_finish(self):
+        s = self.own(TWO + self.LOG + LOCATIONS)
+        held = self.hold(s, 2)
+        s.upgrade()
+        family = children_of(s.pid)
+        os.kill(s.pid, signal.SIGKILL)
+        wait_for(s.gone, 'it is dead')
+        self.whole(held[0])
+        self.whole(held[1])
+        wait_for(lambda: not any(map(alive, family)), lambda: 'gone: %r' % [process_name(p) for p in family if alive(p)], 30)
+        self.has_lines(s, [0, 1])
+        s.start()
+        self.assertEqual(s.get().status, 200)
+
+    def test_where_memory_is_laid_out_otherwise(self):
+        """They keep memory, logger and helpers of their own, of which none is replaced."""
+        s = self.own(TWO + self.LOG + TLS + LOCATIONS)
+        held = self.hold(s, 1)
+        old = {role: s.roles(role) for role in ('keys', 'log')}
+        before = s.workers()
+        s.put(other_version(b'layout-x')[0])
+        s.upgrade()
+        s.logged('BH0881')
+        self.whole(held[0])
+        self.has_lines(s, [0])
+        s.settled(before)
+        self.assertEqual(s.get().status, 200)
+        held, old, before = self.hold(s, 1), {role: s.roles(role) for role in ('keys', 'log')}, s.workers()
+        s.put(BIN)
+        s.upgrade()
+        for role, name in (('keys', 'keyholder'), ('log', 'logger')):
+            for pid in old[role]:
+                os.kill(pid, signal.SIGKILL)
+                s.logged('BH0876: %s pid %d of the program before exit signal Killed' % (name, pid), 30)
+        left = wait_for(lambda: [p for p in before if alive(p)], 'one has a request')
+        wait_for(lambda: len([p for p in before if alive(p)]) == 1, 'the idle one is gone', 30)
+        left = [p for p in before if alive(p)]
+        os.kill(left[0], signal.SIGKILL)
+        s.logged('BH0876: child pid %d of the program before exit signal Killed' % left[0], 30)
+        self.assertEqual([s.get().status, s.get(tls=True).status], [200, 200])
+        os.kill(s.pid, signal.SIGUSR1)
+        s.logged('BH0102', 60)
+        self.assertEqual(s.get().status, 200)
 
 
 class Refusals(UpgradeTest):
