@@ -5,11 +5,11 @@
 #include "process/crowd.h"
 
 #include <fcntl.h>
-#include <gcrypt.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "process/handover.h"
 
 #define PAGE 4096
@@ -41,8 +41,8 @@ int crowd_create(unsigned n, int given, struct err *e)
 		map = NULL;
 		return err_sys(e, "cannot map %zu bytes to count connections by address", size);
 	}
-	if (given < 0)
-		gcry_create_nonce(((struct crowd_head *)(void *)map)->secret, sizeof ((struct crowd_head *)(void *)map)->secret);
+	if (given < 0 && secret_random(((struct crowd_head *)(void *)map)->secret, sizeof ((struct crowd_head *)(void *)map)->secret) < 0)
+		return err_sys(e, "the kernel gives no random bytes");
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 systemd-tmpfiles that are shipped, tried with these programs."""
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -127,6 +128,26 @@ class Notify(ServerTest):
         os.kill(m.pid, signal.SIGQUIT)
         m.wait('^STOPPING=1$', at)
         self.assertEqual(wait_for(m.stopped, 'it ends', 30), 1)
+
+    def test_stop_as_the_unit_has_it(self):
+        """Requests under way are finished; one that takes too long is ended in a way that has its line written."""
+        with open(os.path.join(ETC, 'systemd/bulkhead.service')) as f:
+            stop = shlex.split(re.search(r'(?m)^ExecStop=-(.*)$', f.read())[1])
+        self.assertIn('timeout 15 ', stop[-1])
+        stop[-1] = stop[-1].replace('timeout 15 ', 'timeout 1 ')
+        s = self.configure('CustomLog "@DIR@/logs/access" "%q %X"\n<Location "/stream">\nSetHandler test-stream\n</Location>\n')
+        m = self.manage(s)
+        m.wait('^READY=1$')
+        with s.connect() as slow:
+            slow.send('GET /stream?n=30000000 HTTP/1.1\r\nHost: x\r\n\r\n')
+            self.assertEqual(slow.head().status, 200)
+            subprocess.run(stop, env=dict(os.environ, MAINPID=str(m.pid)), timeout=60)
+            m.wait('^STOPPING=1$')
+            self.assertFalse(m.stopped())
+            os.kill(m.pid, signal.SIGTERM)
+            self.assertEqual(wait_for(m.stopped, 'it ends', 30), 1)
+        self.assertEqual(s.read('logs/access'), '?n=30000000 X\n')
+        self.assertEqual(subprocess.run(stop, env=dict(os.environ, MAINPID=''), timeout=60).returncode, 0)
 
     def test_signs_of_life(self):
         s = self.configure()
