@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "process/cache.h"
 #include "process/crash.h"
 #include "process/generation.h"
 #include "process/handover.h"
@@ -42,13 +43,53 @@ static struct {
 	int64_t deadline;
 } before = { .life = -1, .deadline = INT64_MAX };
 
+/* ------------------------------------------------------------------------------------------------ giving, taking */
+
+void predecessor_give(FILE *to)
+{
+	const struct slot *s;
+
+	for (unsigned i = 0; (s = slots_at(i)); i++) {
+		struct shared_slot pages;
+
+		if (!s->pid)
+			continue;
+		shared_slot(i, &pages);
+		handover_put(to, "child", -1, "%d %td %td %u %d %d %lld", (int)s->pid, (unsigned char *)pages.counters - shared.map,
+			     (unsigned char *)pages.rows - shared.map, i, (int)s->state, s->crash, (long long)s->born);
+	}
+}
+
+static void adopt_child(const struct handover_line *l)
+{
+	int pid, state, crash;
+	long long born;
+	siginfo_t info;
+	struct slot *s;
+	unsigned i;
+
+	if (sscanf(l->text, "%d %*d %*d %u %d %d %lld", &pid, &i, &state, &crash, &born) != 5 || state <= SLOT_FREE || state >= SLOT_STATES)
+		return;
+	/* One that has ended is reaped as any child is; one that was reaped already is no child any more. */
+	if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !(s = slots_claim(i)))
+		return;
+	s->pid = pid;
+	s->state = (enum slot_state)state;
+	s->generation = &before.in_slots;
+	s->born = born;
+	s->age = cache_age();
+	s->crash = crash_adopt(crash);
+}
+
 /* What its slots need to be those of a generation. */
 static int adopt(struct config *cfg, struct err *e)
 {
 	const struct handover_line *l = handover_next(NULL, "generation");
 
 	before.in_slots = (struct generation){ .number = l ? (uint32_t)strtoul(l->text, NULL, 10) : 0, .state = GENERATION_DRAINING, .cfg = cfg, .ready = true };
-	slots_adopt(&before.in_slots);
+	for (l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
+		adopt_child(l);
+	slots_claimed();
 	return logger_take_over(before.in_slots.number, e);
 }
 
@@ -97,6 +138,8 @@ int predecessor_take(struct config *cfg, struct err *e)
 		before.life = handover_claim(handover_next(NULL, "life"));
 	return 0;
 }
+
+/* ------------------------------------------------------------------------------------------------ life */
 
 bool predecessor_lives(void)
 {

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -16,6 +17,8 @@
 
 struct generation;
 
+/* A program that gives: its children, as lines "child" of the table (handover.h). */
+void predecessor_give(FILE *to);
 /*
  * Takes over the lines "child", "keeper" and "target" and the descriptor "life" of the table (handover.h): after shared_create and slots_init,
  * before logger_start. cfg: what those in the slots are measured by, as long as one lives. 0 or -1 with *e.

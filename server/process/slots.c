@@ -20,7 +20,6 @@
 #include "process/crash.h"
 #include "process/crowd.h"
 #include "process/generation.h"
-#include "process/handover.h"
 #include "process/hang.h"
 #include "process/helper.h"
 #include "process/keyholder.h"
@@ -567,59 +566,29 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 	return false;
 }
 
-/* ------------------------------------------------------------------------------------------------ over an exec */
+/* ------------------------------------------------------------------------------------------------ taken over */
 
-void slots_hand_over(FILE *to)
+struct slot *slots_claim(unsigned i)
 {
-	for (unsigned i = 0; i < used; i++) {
-		const struct slot *s = &table[i];
-		struct shared_slot pages;
-
-		if (!s->pid)
-			continue;
-		shared_slot(i, &pages);
-		handover_put(to, "child", -1, "%d %td %td %u %d %d %lld", (int)s->pid, (unsigned char *)pages.counters - shared.map,
-			     (unsigned char *)pages.rows - shared.map, i, (int)s->state, s->crash, (long long)s->born);
-	}
-}
-
-static void adopt(struct generation *g, const struct handover_line *l)
-{
-	unsigned i;
-	int pid, state, crash;
-	long long born;
-	siginfo_t info;
-	struct slot *s;
-
-	if (sscanf(l->text, "%d %*d %*d %u %d %d %lld", &pid, &i, &state, &crash, &born) != 5 || i >= nslots || state <= SLOT_FREE || state >= SLOT_STATES)
-		return;
-	/* One that has ended is reaped as any child is; one that was reaped already is no child any more. */
-	if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-		return;
-	s = &table[i];
-	s->pid = pid;
-	s->state = (enum slot_state)state;
-	s->generation = g;
-	s->born = born;
-	s->age = cache_age();
-	s->crash = crash_adopt(crash);
+	if (i >= nslots || table[i].pid)
+		return NULL;
 	if (i >= used)
 		used = i + 1;
+	return &table[i];
 }
 
-void slots_adopt(struct generation *g)
+void slots_claimed(void)
 {
 	uint32_t known = atomic_load_explicit(&shared_head()->used, memory_order_relaxed);
 
-	used = known < nslots ? known : nslots;
-	for (const struct handover_line *l = handover_next(NULL, "child"); l; l = handover_next(l, "child"))
-		adopt(g, l);
+	if (known > used)
+		used = known < nslots ? known : nslots;
 	for (unsigned i = 0; i < used; i++) {
 		struct shared_slot pages;
 
 		shared_slot(i, &pages);
 		if (table[i].pid)
-			atomic_store_explicit(pages.open, 1, memory_order_release);     /* its gate was the program's before */
+			atomic_store_explicit(pages.open, 1, memory_order_release);     /* its gate was that of the program before */
 		else
 			forget_child(i);
 	}

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -86,10 +85,12 @@ void slots_forget(struct generation *g);
 /* A helper's ends of the sockets of g's living children whose slot is `which` modulo `modulo`, and those slots (NULL: not asked). */
 unsigned slots_ends(const struct generation *g, enum slot_end end, unsigned which, unsigned modulo, int *fds,
 		    uint32_t *slots, unsigned room);
-/* Master: the children, for the program that is executed next (handover.h). */
-void slots_hand_over(FILE *to);
-/* Those that the program before left, in the slots that they have, as children of g; what else lies in these slots is done with. */
-void slots_adopt(struct generation *g);
+/*
+ * For a child that the program before left in the slots of now: its place, which the caller fills; NULL: there is none. When all have
+ * theirs, slots_claimed: what else was done in these slots counts for good.
+ */
+struct slot *slots_claim(unsigned i);
+void slots_claimed(void);
 /* How an exit status reads: "exit signal Segmentation fault (11), core dumped". buf has 128 bytes; returns buf. */
 char *slots_status_words(int status, char *buf);
 enum policy_end slots_class(int status, bool killed_by_us);

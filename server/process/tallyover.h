@@ -11,7 +11,7 @@
 
 struct handover_line;
 
-/* A program that gives: the tally and the slots. Where a child's counters lie stands in its line "child" (slots.c). */
+/* A program that gives: the tally and the slots. Where a child's counters lie stands in its line "child" (predecessor.c). */
 void tallyover_give(FILE *to);
 
 /* The next program, when it has a tally of its own. */

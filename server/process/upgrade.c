@@ -395,7 +395,7 @@ static void hand_over(const struct generation *g, const char *pid_file, int pid_
 	handover_put(to, "generation", -1, "%u %lld", g->number, (long long)g->cfg->process->graceful_timeout_ms);
 	listen_hand_over(&g->listens, to);
 	tallyover_give(to);
-	slots_hand_over(to);
+	predecessor_give(to);
 	keyholders_hand_over(g->keyholders, to);
 	for (enum slot_end end = 0; end < SLOT_ENDS; end++)
 		helper_hand_over(g->helpers[end], to);
