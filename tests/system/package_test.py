@@ -53,6 +53,11 @@ class Package(unittest.TestCase):
         self.assertEqual(re.findall(r'(?m)^u (\S+)', self.read(self.root, 'usr/lib/sysusers.d/bulkhead.conf')), ['_bulkhead-key', '_bulkhead-log'])
         self.assertIn('systemd-sysusers', self.read(self.control, 'postinst'))
 
+    def test_folders_that_its_configuration_names_are_there(self):
+        conf = self.read(self.root, 'etc/bulkhead/bulkhead.conf')
+        for path in re.findall(r'(?m)^DocumentRoot (\S+)', conf) + [os.path.dirname(p) for p in re.findall(r'(?m)^(?:ErrorLog|CustomLog) (/\S+)', conf)]:
+            self.assertTrue(os.path.isdir(self.root + path), path)
+
     def test_nothing_is_started_unasked(self):
         self.assertNotRegex(self.read(self.control, 'postinst'), r'(?m)^[^#]*(deb-systemd-invoke|invoke-rc.d).*start')
         self.assertTrue(os.path.exists(os.path.join(self.root, 'lib/systemd/system/bulkhead.service')))
