@@ -395,6 +395,11 @@ class Real(Crash):
             self.assertIn(reported['build-id'], wrong.stderr)
             self.assertEqual(len(set(re.findall(r'[0-9a-f]{40}', wrong.stderr))), 2)
             self.assertEqual(wrong.stdout, '')
+        for args, words in (((core, s.path('none')), 'cannot be opened'), ((core, s.path('httpd.conf')), 'is no program'), ((), 'name the core'),
+                            ((core, copy, copy), 'a core and a program at most'), (('--frob', core), 'frob')):
+            wrong = tool('backtrace', *args)
+            self.assertNotEqual(wrong.returncode, 0, words)
+            self.assertIn(words, wrong.stderr)
 
     def test_backtrace_of_what_is_no_core(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -58,6 +58,8 @@ PAGES = {
     'command.shtml': 'x<!--#exec cmd="echo $$ >@DIR@/pids/cmd; exec sleep 60" -->y',
     'late/page.shtml': 'x<!--#exec cmd="echo first; exec sleep 60" -->y',
     'killed.shtml': 'x<!--#exec cmd="echo $$ >@DIR@/pids/killed; exec sleep 60" -->y',
+    'much.shtml': '<!--#exec cmd="head -c 8000000 /dev/zero | tr \'\\0\' x" -->end',
+    'full.shtml': '<!--#set var="x" value="0123456789" -->' + '<!--#set var="x" value="$x$x" -->' * 12 + ''.join('<!--#set var="%s" value="$x" -->' % c for c in 'abc') + '<!--#exec cmd="echo ran" -->',
     'vars.shtml': '<!--#set var="mine" value="two words" --><!--#exec cmd="echo \\"$mine:$OUTER:$DOCUMENT_NAME\\"; pwd" -->',
     'stderr.shtml': '<!--#exec cmd="echo the reason >&2" -->',
     'bomb.shtml': '<!--#set var="n" value="${n}1" --><!--#include virtual="/bomb.shtml?$n" -->' * 8,
@@ -152,6 +154,14 @@ class Pages(ServerTest):
         self.page('/stderr.shtml')
         self.s.logged('BH0738: the reason: said by a command of .*stderr.shtml')
         self.assertEqual(self.page('/noexec/page.shtml'), ERROR + '|' + ERROR + '|' + ERROR + '|near')
+
+    def test_commands_that_are_too_much(self):
+        self.assertEqual(self.page('/full.shtml'), ERROR)
+        self.s.logged('BH0734: a command of .*/full.shtml is not run: .*128 KiB')
+        with self.s.connect() as c:             # one that takes it slowly
+            c.send('GET /much.shtml HTTP/1.0\r\n\r\n')
+            time.sleep(0.3)
+            self.assertTrue(c.rest().endswith(b'\r\n\r\n' + b'x' * 8000000 + b'end'))
 
     def test_commands_that_come_to_no_end(self):
         self.assertEqual(self.page('/late/page.shtml'), 'xfirst\n' + ERROR + 'y')
