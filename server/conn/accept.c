@@ -1,8 +1,11 @@
 /*
  * accept.c - the listeners in a child. They are shared by all children and waited for with EPOLLEXCLUSIVE, which wakes
  * the first sleeper in the order of EPOLL_CTL_ADD, always the same one: so each child takes itself to the end of that
- * order every 16 accepts. It does so every second too: a wake-up that went to a child that died before its accept is
- * heard by whoever adds the listener next, since adding looks at the queue.
+ * order every 16 accepts.
+ *
+ * A wake-up may be lost: with a child that dies before its accept, or that becomes full in the turn in which two listeners
+ * woke it. Whoever adds a listener then hears of who waits there, since adding looks at the queue. So the master, or that
+ * child, rings (conn_options.look), and all children add their listeners anew; one that works does so every second besides. Nothing ticks.
  */
 #include "conn/internal.h"
 
@@ -21,7 +24,7 @@
 #include "request/openfiles.h"
 
 #define REQUEUE_ACCEPTS 16
-#define REQUEUE_MS 1000
+#define REQUEUE_MS 1000                 /* of a child that works */
 #define EMFILE_PAUSE_MS 100
 #define EMFILE_TELL_MS 60000            /* between two lines about it: descriptors come and go */
 #define MANY 64                         /* from so many open connections on a further one may have no more than … */
@@ -42,6 +45,28 @@ static void requeue(struct listener *l)
 	add(l);
 }
 
+static void requeue_all(struct conn_server *s)
+{
+	if (!s->listening)
+		return;
+	for (unsigned i = 0; i < s->o.nlisteners; i++)
+		requeue(&s->listeners[i]);
+	s->requeued = loop_now(s->loop);
+}
+
+void accept_worked(struct conn_server *s)
+{
+	if (loop_now(s->loop) - s->requeued >= REQUEUE_MS)
+		requeue_all(s);
+}
+
+/* Edges alone are heard, so that all hear each ring, and nobody has to read it. */
+static void look_rings(struct watch *w, uint32_t events)
+{
+	(void)events;
+	requeue_all((struct conn_server *)(void *)((char *)w - offsetof(struct conn_server, look)));
+}
+
 void accept_start(struct conn_server *s)
 {
 	if (s->listening || s->draining)
@@ -49,17 +74,21 @@ void accept_start(struct conn_server *s)
 	for (unsigned i = 0; i < s->o.nlisteners; i++)
 		add(&s->listeners[i]);
 	s->listening = true;
-	deadline_set(s->loop, &s->requeue, loop_now(s->loop) + REQUEUE_MS);
+	s->requeued = loop_now(s->loop);
 }
 
 static void pause_listeners(struct conn_server *s)
 {
+	static const uint64_t one = 1;
+	bool lost = false;
+
 	if (!s->listening)
 		return;
 	for (unsigned i = 0; i < s->o.nlisteners; i++)
-		loop_remove(s->loop, &s->listeners[i].watch);
+		lost |= loop_remove(s->loop, &s->listeners[i].watch);
 	s->listening = false;
-	deadline_clear(s->loop, &s->requeue);
+	if (lost && s->o.look >= 0 && write(s->o.look, &one, sizeof one) < 0 && errno != EAGAIN)
+		log_debugx(NULL, LOG_MPM, NULL, "other children could not be told that a client waits");
 }
 
 void accept_resume_if_room(struct conn_server *s)
@@ -111,17 +140,6 @@ static void resume_due(struct deadline *d)
 	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, resume));
 
 	accept_resume_if_room(s);
-}
-
-static void requeue_due(struct deadline *d)
-{
-	struct conn_server *s = (struct conn_server *)(void *)((char *)d - offsetof(struct conn_server, requeue));
-
-	if (!s->listening)
-		return;
-	for (unsigned i = 0; i < s->o.nlisteners; i++)
-		requeue(&s->listeners[i]);
-	deadline_set(s->loop, d, loop_now(s->loop) + REQUEUE_MS);
 }
 
 /*
@@ -206,10 +224,11 @@ int accept_init(struct conn_server *s, struct err *e)
 			.watch = { .fd = s->o.listeners[i].fd, .ready = ready, .first = true }, .server = s, .addr = s->o.listeners[i].addr };
 	for (unsigned i = 0; i < s->o.nlisteners; i++)
 		prepare(&s->listeners[i]);
-	s->requeue.due = requeue_due;
-	s->resume.due = resume_due;
+	s->look = (struct watch){ .fd = s->o.look, .ready = look_rings };
+	if (s->o.look >= 0)
+		loop_watch(s->loop, &s->look, EPOLLIN | EPOLLET);
+	s->resume = (struct deadline){ .due = resume_due, .at = INT64_MAX };
 	shed_init(s);
-	s->requeue.at = s->resume.at = INT64_MAX;
 	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	/* A descriptor is the lowest free number, so that it tells how many are left. */
 	s->most_fds = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < INT_MAX ? (int)files.rlim_cur - FDS_FOR_FILES : INT_MAX;

@@ -58,6 +58,7 @@ struct conn_options {
 	int control;                            /* readable when a signal handler wrote: self-pipe or eventfd; -1 = none */
 	int busy_wake;                          /* eventfd (or -1): add 1 when counters->open reaches 7/8 of limit, falls below it again, or
 						 * draining is set: the master then looks whether more or fewer children are needed */
+	int look;                               /* eventfd (or -1) of all children: whoever adds 1 has them look at their listeners anew */
 	int resolver;                           /* socket to the resolver, not blocking (conn/lookup.h); -1 = none */
 	lookup_now *lookup;                     /* -X: in its place; NULL = none */
 	int checker;                            /* socket to the checker, not blocking (conn/check.h); -1 = none */

@@ -197,12 +197,14 @@ struct conn_server {
 	struct list programs;           /* ordered, and not yet told to be over: spawn.c */
 	uint32_t orders;                /* to the spawner, ever: the id of the last */
 	struct deadline spawn_poll;     /* -X */
-	struct deadline requeue, resume, full, drain_end;
+	struct deadline resume, full, drain_end;
 	struct deadline untold;         /* when failed handshakes that had no line are summed up */
 	struct list conns;
 	unsigned open;
 	unsigned *free_slots, nfree;    /* of options->client_fds */
 	bool listening, draining, ended;
+	int64_t requeued;               /* ms: when the listeners were last added anew */
+	struct watch look;              /* options->look */
 	bool busy;                      /* as told to the master: open >= 7/8 of the limit */
 	int reserve;                    /* a descriptor kept for EMFILE */
 	int64_t emfile_told;            /* ms: before then no line says again that none is left */
@@ -231,6 +233,7 @@ int accept_init(struct conn_server *s, struct err *e);
 void accept_start(struct conn_server *s);
 /* A connection went: listens again below 7/8 of the limit. */
 void accept_resume_if_room(struct conn_server *s);
+void accept_worked(struct conn_server *s);      /* at the end of each turn */
 void accept_stop(struct conn_server *s);        /* for good: closes the listeners */
 
 /* shed.c: room for those who wait, where all connections are open. */

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define EVENTS 64               /* handled a turn */
+#define COARSEST 1024           /* ms, a power of two: deadlines that are far away are as late as that at most … */
+#define FINE 128                /* … and nearer ones than this come exactly */
 #define LONGEST 3600000         /* ms; an epoll_wait without a deadline is woken by events alone, this only bounds int */
 
 struct loop {
@@ -74,17 +76,22 @@ int loop_watch(struct loop *l, struct watch *w, uint32_t events)
 	return 0;
 }
 
-static void forget_events(struct loop *l, const struct watch *w)
+static bool forget_events(struct loop *l, const struct watch *w)
 {
+	bool any = false;
+
 	for (int i = 0; i < l->count; i++)
-		if (l->events[i].data.ptr == w)
+		if (l->events[i].data.ptr == w) {
 			l->events[i].data.ptr = NULL;
+			any = true;
+		}
+	return any;
 }
 
-void loop_remove(struct loop *l, struct watch *w)
+bool loop_remove(struct loop *l, struct watch *w)
 {
 	loop_watch(l, w, 0);
-	forget_events(l, w);
+	return forget_events(l, w);
 }
 
 void loop_close(struct loop *l, struct watch *w)
@@ -157,8 +164,24 @@ static void take_out(struct loop *l, struct deadline *d)
 	sift_down(l, last);
 }
 
+/*
+ * Thousands of connections that idle would wake the loop for each of them. So what is due is due together: at the end of a
+ * span of an eighth of its time, of a second at most, counted from the clock's zero.
+ */
+static int64_t together(int64_t at, int64_t left)
+{
+	int64_t span = COARSEST;
+
+	if (at == INT64_MAX || left < FINE)
+		return at;
+	if (left / 8 < COARSEST)
+		span = INT64_C(1) << (63 - __builtin_clzll((uint64_t)left / 8));
+	return (at + span - 1) & ~(span - 1);
+}
+
 int deadline_set(struct loop *l, struct deadline *d, int64_t at)
 {
+	at = together(at, at - l->now);
 	d->at = at;
 	if (!d->place)
 		return at == INT64_MAX ? 0 : insert(l, d);

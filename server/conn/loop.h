@@ -21,7 +21,8 @@ struct watch {
 };
 /* Sets what is waited for: EPOLLIN | EPOLLOUT …; 0 takes it out of the set. Costs no call when nothing changes. 0 or -1. */
 int loop_watch(struct loop *l, struct watch *w, uint32_t events);
-void loop_remove(struct loop *l, struct watch *w);
+/* Whether an event that came in this turn was not handled. */
+bool loop_remove(struct loop *l, struct watch *w);
 /* The same for a descriptor that this process alone has: it is closed, and so leaves the set without a call of its own. */
 void loop_close(struct loop *l, struct watch *w);
 
@@ -32,7 +33,7 @@ struct deadline {
 	int64_t sorted_at;              /* its place in the heap */
 	unsigned place;                 /* 1-based index in the heap; 0 = not in it */
 };
-/* 0, or -1 (ENOMEM: the deadline is not kept). */
+/* Comes at `at`, or later by an eighth of the time that is left now, a second at most. 0, or -1 (ENOMEM: the deadline is not kept). */
 int deadline_set(struct loop *l, struct deadline *d, int64_t at);
 void deadline_clear(struct loop *l, struct deadline *d);
 

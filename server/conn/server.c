@@ -226,6 +226,7 @@ int conn_run(struct conn_server *s)
 		}
 		atomic_store_explicit(&s->o.counters->turn, (uint64_t)loop_now(s->loop), memory_order_relaxed);
 		count_times(s->o.counters, loop_now(s->loop));
+		accept_worked(s);
 		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
 			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
 		if (s->o.stop && *s->o.stop)

@@ -170,6 +170,7 @@ static int make_server(struct err *e)
 			.checker = child.start->ends[SLOT_CHECKS],
 			.spawners = &child.start->ends[SLOT_PROGRAMS],
 			.busy_wake = shared.wake,
+			.look = shared.look,
 			.drain = &drain,
 			.stop = &stop,
 			.ready = ready,
@@ -223,7 +224,7 @@ static int give_up_rights(struct err *e)
 {
 	const struct generation *g = child.start->generation;
 	const struct process_settings *p = g->cfg->process;
-	unsigned n = 0, room = g->listens.n + 13 + SLOT_ACCOUNTS;
+	unsigned n = 0, room = g->listens.n + 14 + SLOT_ACCOUNTS;
 	int *keep = calloc(room, sizeof *keep), rc;
 
 	if (!keep)
@@ -236,6 +237,7 @@ static int give_up_rights(struct err *e)
 	keep[n++] = child.control;
 	keep[n++] = shared.wake;
 	keep[n++] = shared.log_wake;
+	keep[n++] = shared.look;
 	keep[n++] = shared.life[1];
 	keep[n++] = shared.master_pidfd;
 	shared_cache_fds(keep + n);

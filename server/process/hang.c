@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "log/log.h"
 #include "process/crash.h"
@@ -81,10 +82,12 @@ static void end_it(struct slot *s, unsigned i, int64_t now)
 static void leave_alone(struct slot *s, unsigned i)
 {
 	s->hang.stuck = 0;
-	if (!s->hang.said)
-		log_warnx(NULL, LOG_MPM, "BH0162", "child pid %d in slot %u is stopped, by a signal or a debugger: it is left alone, and its clients wait",
-			  (int)s->pid, i);
+	if (s->hang.said)
+		return;
 	s->hang.said = true;
+	eventfd_write(shared.look, 1);          /* it may have been told that a client waits */
+	log_warnx(NULL, LOG_MPM, "BH0162", "child pid %d in slot %u is stopped, by a signal or a debugger: it is left alone, and its clients wait",
+		  (int)s->pid, i);
 }
 
 static void look(struct slot *s, unsigned i, int64_t passed, int64_t now)

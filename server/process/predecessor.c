@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -240,6 +241,8 @@ bool predecessor_reaped(pid_t pid, int status)
 		if (m->pid != pid)
 			continue;
 		m->pid = 0;
+		if (m->child && status)
+			eventfd_write(shared.look, 1);
 		tallyover_count_again(m->counted);
 		tallyover_forget(m->counted);
 		m->counted = NULL;

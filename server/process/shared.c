@@ -52,6 +52,7 @@ _Static_assert(sizeof(struct slot_page) <= PAGE, "counters are a page");
 struct shared shared = { .master_pidfd = -1,
 			 .wake = -1,
 			 .log_wake = -1,
+			 .look = -1,
 			 .life = { -1, -1 },
 			 .slots_fd = -1,
 			 .crash_fd = -1,
@@ -221,7 +222,8 @@ static int make_descriptors(struct err *e)
 	}
 	shared.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	shared.log_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (shared.wake < 0 || shared.log_wake < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
+	shared.look = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (shared.wake < 0 || shared.log_wake < 0 || shared.look < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_sys(e, "no descriptors for the processes to wake each other");
 	return 0;
 }

@@ -70,6 +70,7 @@ struct shared {
 	int master_pidfd; /* becomes readable when the master is gone; -1 = no such system call */
 	int wake;                       /* eventfd: a child became ready, busy or spare */
 	int log_wake;                   /* eventfd: some ring has lines */
+	int look;                       /* eventfd that nobody reads: each child is to look at its listeners anew (conn/accept.c) */
 	int life[2]; /* pipe: children hold [1]; the logger reads the end of all of them from [0] */
 	int slots_fd;
 	unsigned nslots;

@@ -146,6 +146,7 @@ static int warm(void *ctx, struct err *e)
 			.master = -1,
 			.control = single.control,
 			.busy_wake = -1,
+			.look = -1,
 			.resolver = -1,
 			.spawn_direct = scripts_wanted(single.cfg->site) || single.cfg->site->programs ? &spawnrun_direct : NULL,
 			.lookup = single.cfg->site->asks_names ? names_look : NULL,

@@ -559,8 +559,10 @@ bool slots_reaped(pid_t pid, int status, int64_t now)
 		close_ends(s->ends);
 		if (!s->backoff.failures || g->state == GENERATION_DRAINING)
 			s->generation = NULL;
-		/* Its last lines are in its ring. */
+		/* Its last lines are in its ring. Its end may have taken along that a client waits. */
 		eventfd_write(shared.log_wake, 1);
+		if (status)
+			eventfd_write(shared.look, 1);
 		return true;
 	}
 	return false;

@@ -306,18 +306,22 @@ static bool is_checked(const struct proxy_worker *w)
 
 static void tick(struct deadline *d)
 {
-	int64_t now = loop_now(health.loop);
+	int64_t now = loop_now(health.loop), next = INT64_MAX;
 	const struct proxy_worker *w;
 
 	for (unsigned i = 0; (w = proxy_worker_at(health.site, i)); i++) {
-		int64_t due = LOAD(w->cell->check_due);
+		int64_t due = LOAD(w->cell->check_due), then = now + w->check.interval;
 
-		if (!is_checked(w) || (due > now && due <= now + w->check.interval))
+		if (!is_checked(w))
 			continue;
-		if (atomic_compare_exchange_strong(&w->cell->check_due, &due, now + w->check.interval))
-			begin(w);
+		if (due <= now || due > then) {
+			if (atomic_compare_exchange_strong(&w->cell->check_due, &due, then))
+				begin(w);
+			due = then;
+		}
+		next = due < next ? due : next;
 	}
-	deadline_set(health.loop, d, now + TICK_MS);
+	deadline_set(health.loop, d, next > now + TICK_MS ? next : now + TICK_MS);
 }
 
 void health_init(struct loop *l, const struct site *s)

@@ -196,6 +196,18 @@ class Processes(Faulty):
         self.assertEqual(s.get('/cgi-bin/x').body, b'hello\n')
         self.assertEqual(f.forks, 0)
 
+    def test_a_child_dies_before_its_accept(self):
+        """It alone was told that a client waits, and there is no other in its place: the master has the rest look."""
+        s, f = self.faulty(TWO + 'KeepAliveTimeout 60\n')
+        children = wait_for(lambda: len(s.workers()) == 2 and s.workers(), 'two children')
+        self.assertEqual(s.get().status, 200)
+        f.forks, f.accept_error, f.accepts = 1000, 0, 1
+        with s.connect(timeout=60) as c:
+            self.assertEqual(c.request().status, 200)
+            self.assertEqual(f.accepts, 0)
+            self.assertEqual(len(set(s.workers()) & set(children)), 1)
+            self.assertNotEqual(f.forks, 1000)
+
     def test_no_process_at_all_for_a_restart(self):
         """A restart that gets no process leaves what serves as it is."""
         s, f = self.faulty(TWO)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ enum what {
 	FAILED,         /* how many of them failed */
 	WALL,           /* s that the wall clock is ahead of the true one */
 	ACCEPTS,        /* accepts that fail, in whichever process */
-	ACCEPT_ERROR,   /* with this error */
+	ACCEPT_ERROR,   /* with this error; 0: the process is killed before it accepts */
 	FORKS,          /* forks that fail (EAGAIN) */
 	LANDLOCK,       /* the version that the kernel has of it; below 0: all its calls fail, with this error; 0: as it is */
 	RESTRICT,       /* landlock_restrict_self fails with this error */
@@ -142,6 +143,8 @@ int gettimeofday(struct timeval *restrict t, void *restrict zone)
 int accept4(int fd, struct sockaddr *restrict peer, socklen_t *restrict n, int flags)
 {
 	if (take(ACCEPTS)) {
+		if (!atomic_load(&set[ACCEPT_ERROR]))
+			syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGKILL);
 		errno = (int)atomic_load(&set[ACCEPT_ERROR]);
 		return -1;
 	}

@@ -1,5 +1,5 @@
 /*
- * loop_test.c - server/conn/loop.c: deadlines in order, moved lazily, cleared; descriptors removed within a turn, or gathered.
+ * loop_test.c - server/conn/loop.c: deadlines in order, moved lazily, together, cleared; descriptors removed within a turn, or gathered.
  */
 #include "conn/loop.h"
 
@@ -64,6 +64,32 @@ static void a_deadline_moves_both_ways_and_can_be_cleared(void **state)
 	assert_int_equal(order[0], 2);
 	assert_int_equal(order[1], 1);
 	assert_true(loop_now(l) >= now + 60);
+	loop_free(l);
+}
+
+/* Those of thousands of idle connections must not wake the loop one by one. */
+static void far_deadlines_come_together_and_never_early(void **state)
+{
+	struct loop *l = loop_new();
+	struct item items[60];
+	int64_t now = loop_now(l);
+	int turns = 0;
+
+	(void)state;
+	fired = 0;
+	for (int i = 0; i < 60; i++) {
+		items[i] = (struct item){ .d = { .due = due, .at = INT64_MAX }, .number = i };
+		deadline_set(l, &items[i].d, now + 400 + i);
+		assert_in_range(items[i].d.at, now + 400 + i, now + 400 + i + (400 + i) / 8);
+		deadline_set(l, &items[i].d, now + 3600000 + i);
+		assert_in_range(items[i].d.at, now + 3600000 + i, now + 3601024 + i);
+		deadline_set(l, &items[i].d, now + 400 + i);
+	}
+	for (; fired < 60; turns++)
+		loop_turn(l);
+	/* Spans of 32 ms; a turn that is due may find that the clock is not yet there. */
+	assert_true(turns <= 2 * 4);
+	assert_true(loop_now(l) >= now + 459);
 	loop_free(l);
 }
 
@@ -173,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deadlines_come_in_order),
 		cmocka_unit_test(a_deadline_moves_both_ways_and_can_be_cleared),
+		cmocka_unit_test(far_deadlines_come_together_and_never_early),
 		cmocka_unit_test(a_removed_descriptor_is_not_called_in_the_same_turn),
 		cmocka_unit_test(listeners_come_first),
 		cmocka_unit_test(all_are_gathered_before_one_is_handled),
