@@ -147,9 +147,8 @@ static void check_strength(const struct cert_check *c, unsigned at, struct cert_
 			 "have it made anew for a new key: bulkhead-cert csr NAME");
 	}
 	/* What a root signs itself with proves nothing, and so harms nothing. */
-	if (gnutls_x509_crt_check_issuer(crt, crt)
-	    || (sign >= 0
-		&& gnutls_sign_is_secure2((gnutls_sign_algorithm_t)sign, GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS)))
+	if ((sign >= 0 && gnutls_sign_is_secure2((gnutls_sign_algorithm_t)sign, GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS))
+	    || gnutls_x509_crt_check_issuer(crt, crt))
 		return;
 	one = cert_finding_add(f, CERT_WEAK_SIGNATURE, at);
 	name = sign < 0 ? NULL : gnutls_sign_get_name((gnutls_sign_algorithm_t)sign);

@@ -41,6 +41,7 @@
 #include "tls/keyproto.h"
 
 #define LOAD_WAIT_MS 10000
+#define LOAD_AHEAD 32                   /* keys handed over before the first is answered for: their answers have room in the socket */
 #define PATIENCE_PART 4                 /* of SSLKeyTimeout: how long one may finish nothing while a child complains */
 #define THROTTLE_TOLD_MS 60000          /* at most one line about children that ask too much in this time */
 
@@ -83,8 +84,18 @@ static void unshare(void *p, unsigned n, size_t size)
 
 /* ------------------------------------------------------------------------------------------------ the master's half */
 
-/* Hands over one key and takes the answer. 0, or -1 with *e. */
-static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struct err *e)
+static int give_key(const struct keyholders *k, const struct keyholder *h, unsigned i)
+{
+	const char *path = k->keys.files[i].path;
+
+	return ipc_send(h->control, KEY_MSG_LOAD, i, path, strlen(path) + 1, &k->keys.fds[i], k->keys.fds[i] >= 0);
+}
+
+/*
+ * Takes the answer about one key, having handed over *given of them, and further ones before: neither side waits for the other's turn
+ * a thousand times. Answers come in order. 0, or -1 with *e.
+ */
+static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, unsigned *given, struct err *e)
 {
 	static struct ipc_message m;
 	char shown[TOKEN_MAX_URI];
@@ -94,7 +105,9 @@ static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struc
 	int rc;
 
 	err_at(e, f->pos.file, f->pos.line);
-	if (ipc_send(h->control, KEY_MSG_LOAD, i, f->path, strlen(f->path) + 1, &k->keys.fds[i], k->keys.fds[i] >= 0) < 0)
+	while (*given < k->keys.n && *given < i + LOAD_AHEAD && give_key(k, h, *given) == 0)
+		++*given;
+	if (*given == i)
 		return err_sys(e, "the keyholder does not take the key %s", name);
 	rc = ipc_recv_wait(h->control, &m, LOAD_WAIT_MS);
 	if (rc <= 0)
@@ -107,7 +120,7 @@ static int load_key(struct keyholders *k, struct keyholder *h, unsigned i, struc
 		err_set(e, "%s", why.text);
 		return *why.remedy ? err_remedy(e, "%s", why.remedy) : -1;
 	}
-	if (!ipc_is(&m, KEY_MSG_LOADED, sizeof ref, sizeof ref)) {
+	if (m.head.id != i || !ipc_is(&m, KEY_MSG_LOADED, sizeof ref, sizeof ref)) {
 		ipc_drop_fds(&m);
 		return err_set(e, "the keyholder answers nonsense about the key %s", name);
 	}
@@ -153,6 +166,7 @@ static int load_certificates(struct keyholders *k, struct keyholder *h, struct e
 static int load_keys(struct keyholders *k, struct keyholder *h, bool report, struct err *e)
 {
 	static struct ipc_message m;
+	unsigned given = 0;
 	int result = 0;
 	size_t n;
 	const char *phrases = phrases_list(&n);
@@ -162,7 +176,7 @@ static int load_keys(struct keyholders *k, struct keyholder *h, bool report, str
 	for (unsigned i = 0; i < k->keys.n; i++) {
 		struct err why = { .text = "" };
 
-		if (load_key(k, h, i, &why) == 0)
+		if (load_key(k, h, i, &given, &why) == 0)
 			continue;
 		result = -1;
 		if (report)
