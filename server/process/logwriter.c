@@ -451,10 +451,7 @@ static int finish(struct ring *r, struct batch *b)
 	return 0;
 }
 
-/*
- * True when the ring is empty afterwards. *any: some line was there. No more than a full ring holds is taken at a look: a child that
- * was taken over could move its end for ever, and the other rings wait.
- */
+/* True when the ring is empty afterwards. *any: some line was there. A look ends: a child that was taken over could go on for ever. */
 static bool drain_ring(unsigned slot, enum ring_reader how, bool *any)
 {
 	static struct batch b;

@@ -1,5 +1,6 @@
 /*
- * core_fuzz.c - fuzzes crashdump/corefile.c (and symbols.c, report.c behind it) with a core file, which may come from anybody. Holds:
+ * core_fuzz.c - fuzzes crashdump/corefile.c (and symbols.c, report.c behind it) with a core file, which may come from
+ * anybody. Holds:
  * - what is no core is refused with the reason; of what is one a report can be made, of printable lines;
  * - what the snapshot says to be there lies within its rooms.
  */
@@ -23,7 +24,8 @@ static bool printable(const char *text)
 
 static void see_report(const struct crash_snapshot *s)
 {
-	static const struct crash_report_options options = { .kind = CRASH_KIND_CRASH, .dir_fd = -1, .dir = "/nonexistent", .status = 11, .core = "core", .version = "x" };
+	static const struct crash_report_options options = { .kind = CRASH_KIND_CRASH, .dir_fd = -1, .dir = "/nonexistent", .status = 11,
+							     .core = "core", .version = "x" };
 	static struct crash_trace trace;
 	char *text;
 
@@ -44,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (corefile_snapshot(fd, NULL, &s, &why) < 0) {
 		CHECK(why && *why);
 	} else {
-		CHECK(s.modules <= SNAPSHOT_MODULES && s.maps_length <= sizeof s.maps && s.stack_length <= sizeof s.stack && s.frames <= SNAPSHOT_FRAMES);
+		CHECK(s.modules <= SNAPSHOT_MODULES && s.frames <= SNAPSHOT_FRAMES);
+		CHECK(s.maps_length <= sizeof s.maps && s.stack_length <= sizeof s.stack);
 		CHECK(memchr(s.executable, '\0', sizeof s.executable));
 		for (unsigned i = 0; i < s.modules; i++)
 			CHECK(s.module[i].id_length <= SNAPSHOT_ID);

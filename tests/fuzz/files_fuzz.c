@@ -1,7 +1,8 @@
 /*
- * files_fuzz.c - fuzzes files that authors of sites write, and that requests read: users, digests and groups (server/auth/userfile.c, groupfile.c,
- * password.c), type maps and as-is files (handler/typemap.c, asis.c, request/negotiate.c), maps of rewriting (rewrite/map.c), the texts of listings and what
- * file() reads (handler/index*.c, request/varfile.c). The first byte of an input says which file the rest is. Holds:
+ * files_fuzz.c - fuzzes files that authors of sites write, and that requests read: users, digests and groups
+ * (server/auth/userfile.c, groupfile.c, password.c), type maps and as-is files (handler/typemap.c, asis.c,
+ * request/negotiate.c), maps of rewriting (rewrite/map.c), the texts of listings and what file() reads
+ * (handler/index*.c, request/varfile.c). The first byte of an input says which file the rest is. Holds:
  * - there is an answer, whatever the file says;
  * - nobody is let in whom the file does not name; a type map leads to nothing outside of the site.
  */
@@ -11,12 +12,15 @@
 
 /* The folder's name in place of each %s. */
 static const char conf[] =
-	"ServerName h.test\nDocumentRoot %s/s\nAddHandler type-map .var\nAddHandler send-as-is .asis\nAddLanguage en .en\nRewriteEngine on\nRewriteMap m txt:%s/map\n"
+	"ServerName h.test\nDocumentRoot %s/s\nAddHandler type-map .var\nAddHandler send-as-is .asis\n"
+	"AddLanguage en .en\nRewriteEngine on\nRewriteMap m txt:%s/map\n"
 	"RewriteMap r rnd:%s/map\nRewriteRule ^/map/(.*) /page.html?${m:$1|none}&${r:$1} [L]\n"
 	"<Directory %s/s>\nOptions Indexes\nIndexOptions FancyIndexing\nHeaderName head.html\n</Directory>\n"
 	"<Location /basic>\nSetHandler none\nAuthType Basic\nAuthName b\nAuthUserFile %s/users\nRequire valid-user\n</Location>\n"
-	"<Location /group>\nAuthType Basic\nAuthName b\nAuthUserFile %s/known\nAuthGroupFile %s/groups\nRequire group staff\n</Location>\n"
-	"<Location /digest>\nAuthType Basic\nAuthName d\nAuthBasicUseDigestAlgorithm MD5\nAuthUserFile %s/digests\nRequire valid-user\n</Location>\n"
+	"<Location /group>\nAuthType Basic\nAuthName b\nAuthUserFile %s/known\nAuthGroupFile %s/groups\n"
+	"Require group staff\n</Location>\n"
+	"<Location /digest>\nAuthType Basic\nAuthName d\nAuthBasicUseDigestAlgorithm MD5\nAuthUserFile %s/digests\n"
+	"Require valid-user\n</Location>\n"
 	"<Location /expr>\nRequire expr \"file('%s/text') =~ /^a+b/\"\n</Location>\n";
 
 static const struct { char letter; const char *file, *path, *name; } kinds[] = {

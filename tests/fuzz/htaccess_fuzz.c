@@ -1,7 +1,7 @@
 /*
- * htaccess_fuzz.c - fuzzes per-directory files through a whole child (server/request/htaccess.c, conf/, and every module's table and setters
- * for .htaccess), with all overrides allowed: the input up to its first line feed is the target of a request, the rest is the file. Each
- * file is asked twice, as it is read and as it is kept. Holds:
+ * htaccess_fuzz.c - fuzzes per-directory files through a whole child (server/request/htaccess.c, conf/, and every
+ * module's table and setters for .htaccess), with all overrides allowed: the input up to its first line feed is the
+ * target of a request, the rest is the file. Each file is asked twice, as it is read and as it is kept. Holds:
  * - there is an answer, whatever the file says, and it begins as one;
  * - the configuration of the server is what it was: the folder beside, which has no such file, answers 200.
  */

@@ -1,8 +1,11 @@
 /*
- * keyserve_fuzz.c - fuzzes what a child that was taken over can say to a keyholder (server/process/keyserve.c, tls/key.c). An input is
- * records, each a message over the child's socket: a byte of type and manner, a byte of length, so many bytes of data. Holds:
- * - each message has one answer, with its number, an error or a result no longer than it may be; or it is none, and the child is dropped;
- * - only hashes of their length, DigestInfo of TLS, and texts that a TLS server signs are signed, with algorithms of the key's kind;
+ * keyserve_fuzz.c - fuzzes what a child that was taken over can say to a keyholder (server/process/keyserve.c,
+ * tls/key.c). An input is records, each a message over the child's socket: a byte of type and manner, a byte of length,
+ * so many bytes of data. Holds:
+ * - each message has one answer, with its number, an error or a result no longer than it may be; or it is none, and the
+ *   child is dropped;
+ * - only hashes of their length, DigestInfo of TLS, and texts that a TLS server signs are signed, with algorithms of the
+ *   key's kind;
  * - nothing that only the master may say has an effect; no descriptor stays open.
  */
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,7 @@
 /*
- * ocsp_fuzz.c - fuzzes what OCSP responders and certificates say (server/process/fetch.c: addresses, answers of HTTP; cert/ocsp.c; tls/check.c: questions
- * of children). The first byte of an input says what the rest is: an HTTP answer, an OCSP answer, a certificate, an address, a child's question. Holds:
+ * ocsp_fuzz.c - fuzzes what OCSP responders and certificates say (server/process/fetch.c: addresses, answers of HTTP;
+ * cert/ocsp.c; tls/check.c: questions of children). The first byte of an input says what the rest is: an HTTP answer, an
+ * OCSP answer, a certificate, an address, a child's question. Holds:
  * - an HTTP answer that comes in parts is judged as if it came whole; the content lies inside of it;
  * - without the genuine, signed part of an answer there is no verdict but "bad" or "the responder has none";
  * - addresses that are taken have no blanks or controls, and make no second line of a request.

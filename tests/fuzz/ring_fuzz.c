@@ -1,6 +1,7 @@
 /*
- * ring_fuzz.c - fuzzes the logger's reading of a ring in memory that a child writes which was taken over (server/log/ring.c, process/logwriter.c).
- * An input is steps: a letter and what it wants, as below. Lines go to a file, a pipe, or a log that does not exist. Holds:
+ * ring_fuzz.c - fuzzes the logger's reading of a ring in memory that a child writes which was taken over
+ * (server/log/ring.c, process/logwriter.c). An input is steps: a letter and what it wants, as below. Lines go to a file,
+ * a pipe, or a log that does not exist. Holds:
  * - each look ends, and leaves the ring empty, whatever was in it;
  * - only what a child can mean is written: lines of the ring's bytes, no more than one ring's at a look;
  * - the next child in that slot finds room, and its line is the last of the file.

@@ -1,7 +1,8 @@
 /*
- * scoreboard_fuzz.c - fuzzes the reading of what children count and show of themselves, where one of them was taken over: the status page in all of
- * its forms (server/process/scoreboard.c, scorehosts.c, handler/status*.c), and the master's sums (process/tally.c, crashdump/activity.c). An input is
- * patches to the memory of two slots: three bytes of place, one of length, so many bytes. Holds:
+ * scoreboard_fuzz.c - fuzzes the reading of what children count and show of themselves, where one of them was taken
+ * over: the status page in all of its forms (server/process/scoreboard.c, scorehosts.c, handler/status*.c), and the
+ * master's sums (process/tally.c, crashdump/activity.c). An input is patches to the memory of two slots: three bytes of
+ * place, one of length, so many bytes. Holds:
  * - each form has an answer of 200 that is whole; the JSON is JSON, texts are escaped in it and in HTML;
  * - when the children are gone their memory is empty, and the page is there again.
  */

@@ -1,7 +1,8 @@
 /*
- * segment_fuzz.c - fuzzes the session cache's memory (shmcache/), which a child that was taken over may scribble over while others, and the
- * administrator's bulkhead-cache, go on with it. An input is a byte of manner, then patches: two bytes of place, one of length, so many bytes. Manner 0:
- * the shards of a living cache are patched, and a child works with it; 1: a saved copy is, header and all, and is looked at. Holds:
+ * segment_fuzz.c - fuzzes the session cache's memory (shmcache/), which a child that was taken over may scribble over
+ * while others, and the administrator's bulkhead-cache, go on with it. An input is a byte of manner, then patches: two
+ * bytes of place, one of length, so many bytes. Manner 0: the shards of a living cache are patched, and a child works
+ * with it; 1: a saved copy is, header and all, and is looked at. Holds:
  * - what is found is what was stored; what is stored now is found; each shard mends itself;
  * - a look at a copy ends, and never tells of more entries than there is room for.
  */

@@ -1,7 +1,8 @@
 /*
- * site_fuzz.c - fuzzes requests against a site of real files with the real handlers: server/request/ (negotiation, preconditions, ranges, the
- * meaning of fields), server/auth/ (Basic, Digest, groups), server/handler/ (files, listings, type maps, as-is), server/rewrite/, server/filter/.
- * The first byte of an input says how the rest is cut, the rest is what the client sends. Holds:
+ * site_fuzz.c - fuzzes requests against a site of real files with the real handlers: server/request/ (negotiation,
+ * preconditions, ranges, the meaning of fields), server/auth/ (Basic, Digest, groups), server/handler/ (files, listings,
+ * type maps, as-is), server/rewrite/, server/filter/. The first byte of an input says how the rest is cut, the rest is
+ * what the client sends. Holds:
  * - each answer begins as one does, and the connection ends when the client does;
  * - what lies outside of DocumentRoot, and what a password guards, is never sent.
  */
@@ -14,19 +15,29 @@ static const char SECRET[] = "Xyzzy-4711";
 /* The folder's name in place of each %s. The site lies in its folder s, users' files beside it. */
 static const char conf[] =
 	"ServerName h.test\nDocumentRoot %s/s\nKeepAlive on\n"
-	"AddType text/html .html\nAddType text/plain .txt\nAddLanguage en .en\nAddLanguage de .de\nAddLanguage pt-BR .br\nAddCharset utf-8 .u8\n"
-	"AddEncoding x-gzip .gz\nAddHandler type-map .var\nAddHandler send-as-is .asis\nLanguagePriority de en\nDirectoryIndex index.html index.var\n"
-	"<Directory %s/s>\nOptions Indexes MultiViews SymLinksIfOwnerMatch\nIndexOptions FancyIndexing HTMLTable VersionSort XHTML\nFileETag All\n"
-	"AddOutputFilterByType DEFLATE text/html\nCheckSpelling on\nExpiresActive on\nExpiresDefault \"access plus 1 day\"\n</Directory>\n"
+	"AddType text/html .html\nAddType text/plain .txt\nAddLanguage en .en\nAddLanguage de .de\n"
+	"AddLanguage pt-BR .br\nAddCharset utf-8 .u8\n"
+	"AddEncoding x-gzip .gz\nAddHandler type-map .var\nAddHandler send-as-is .asis\nLanguagePriority de en\n"
+	"DirectoryIndex index.html index.var\n"
+	"<Directory %s/s>\nOptions Indexes MultiViews SymLinksIfOwnerMatch\n"
+	"IndexOptions FancyIndexing HTMLTable VersionSort XHTML\nFileETag All\n"
+	"AddOutputFilterByType DEFLATE text/html\nCheckSpelling on\nExpiresActive on\n"
+	"ExpiresDefault \"access plus 1 day\"\n</Directory>\n"
 	"<Directory %s/s/basic>\nAuthType Basic\nAuthName b\nAuthUserFile %s/users\nAuthGroupFile %s/groups\n"
 	"<RequireAny>\nRequire group staff\nRequire user ann\n</RequireAny>\n</Directory>\n"
-	"<Directory %s/s/digest>\nAuthType Digest\nAuthName d\nAuthUserFile %s/digests\nAuthDigestNonceLifetime -1\nRequire valid-user\n</Directory>\n"
-	"<Directory %s/s/from>\n<RequireAll>\nRequire ip 192.0.2.0/24 2001:db8::/32\nRequire not ip 192.0.2.7\n</RequireAll>\nRequire expr \"%%{HTTP_COOKIE} =~ /(^|; )k=([a-z]+)/ && %%{req:X-A} -in { '1', '2' } || -n %%{QUERY_STRING}\"\n</Directory>\n"
+	"<Directory %s/s/digest>\nAuthType Digest\nAuthName d\nAuthUserFile %s/digests\nAuthDigestNonceLifetime -1\n"
+	"Require valid-user\n</Directory>\n"
+	"<Directory %s/s/from>\n<RequireAll>\nRequire ip 192.0.2.0/24 2001:db8::/32\nRequire not ip 192.0.2.7\n"
+	"</RequireAll>\n"
+	"Require expr \"%%{HTTP_COOKIE} =~ /(^|; )k=([a-z]+)/ && %%{req:X-A} -in { '1', '2' } || -n %%{QUERY_STRING}\"\n"
+	"</Directory>\n"
 	"RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 192.0.2.0/30\n"
-	"SetEnvIf User-Agent \"^(.*)/([0-9]+)\" agent=$1 v=$2\nSetEnvIfNoCase Cookie \"\\bs=(\\w+)\" session=$1\nBrowserMatch MSIE nokeepalive downgrade-1.0\n"
+	"SetEnvIf User-Agent \"^(.*)/([0-9]+)\" agent=$1 v=$2\nSetEnvIfNoCase Cookie \"\\bs=(\\w+)\" session=$1\n"
+	"BrowserMatch MSIE nokeepalive downgrade-1.0\n"
 	"RewriteEngine on\nRewriteCond %%{HTTP_COOKIE} l=(\\w+)\nRewriteRule ^/lang/(.*) /$1.%%1 [PT,CO=l:%%1:h.test]\n"
 	"RewriteRule ^/go/(.*) /$1 [R=302,NE]\nRewriteRule ^/a(\\d+)/(.*) /b/$2?n=$1 [QSA,L]\n"
-	"Header set X-Seen \"%%{agent}e %%{session}e\"\nHeader edit* Vary \",\" \";\"\nHeader always append X-All \"expr=%%{tolower:%%{HTTP_HOST}}\"\n"
+	"Header set X-Seen \"%%{agent}e %%{session}e\"\nHeader edit* Vary \",\" \";\"\n"
+	"Header always append X-All \"expr=%%{tolower:%%{HTTP_HOST}}\"\n"
 	"RequestHeader unset X-Drop\nRequestHeader edit Cookie \"a=(\\d)\" \"b=$1\"\n"
 	"Redirect gone /gone\nRedirectMatch 307 ^/r/(.*)\\.x$ /$1.y\nAlias /b %s/s/d\nErrorDocument 404 /page.html\n";
 

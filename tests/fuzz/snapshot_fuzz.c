@@ -1,8 +1,10 @@
 /*
- * snapshot_fuzz.c - fuzzes the reading of a crash slot, which a child that was taken over may have written: what the master tells of it at once
- * (crashdump/snapshot.c, cores.c), and what the job makes of it (symbols.c, scan.c, classify.c, report.c). An input is steps, a letter each: 'p' patches any
- * place (three bytes of place, one of length), 'm' is the map of memory and 's' the stack (two bytes of length), 'f' program counters (one byte of count). Holds:
- * - what the log gets is printable, one line; a report is printable lines of "key: value", whole, and its reader finds it so;
+ * snapshot_fuzz.c - fuzzes the reading of a crash slot, which a child that was taken over may have written: what the
+ * master tells of it at once (crashdump/snapshot.c, cores.c), and what the job makes of it (symbols.c, scan.c,
+ * classify.c, report.c). An input is steps, a letter each: 'p' patches any place (three bytes of place, one of length),
+ * 'm' is the map of memory and 's' the stack (two bytes of length), 'f' program counters (one byte of count). Holds:
+ * - what the log gets is printable, one line; a report is printable lines of "key: value", whole, and its reader finds
+ *   it so;
  * - what a process may say of itself adds no line to a report: it has one signal, one time and one end.
  */
 #include "tests/fuzz/fuzz.h"
@@ -103,7 +105,8 @@ static void see_summary(void)
 static void see_report(struct crash_snapshot *s, const struct crash_trace *t)
 {
 	static const char *const once[] = { "crash-report: ", "signal: ", "time: ", "end: " };
-	const struct crash_report_options options = { .kind = CRASH_KIND_CRASH, .dir_fd = -1, .dir = "/nonexistent", .status = 11, .core_reason = "none", .version = "x" };
+	const struct crash_report_options options = { .kind = CRASH_KIND_CRASH, .dir_fd = -1, .dir = "/nonexistent", .status = 11,
+						      .core_reason = "none", .version = "x" };
 	char *text = report_text(s, &options, t);
 	struct readreport r;
 

@@ -1,9 +1,12 @@
 /*
- * spawner_fuzz.c - fuzzes what a child that was taken over can say to the spawner (server/process/spawner.c, spawnrun.c, spawnmap.c, request/scripts.c). An
- * input is records, each a message over the child's socket: a byte of type and manner, two of length, so many bytes of data. No program is started:
- * where one would be, its path, words and variables are looked at. Holds:
- * - only what lies where the configuration lets programs run would be started, by its own name, with no variable that leads it astray;
- * - each order and each question has one answer, other messages none but PONG; no descriptor stays open, nothing of the child is left when it is gone.
+ * spawner_fuzz.c - fuzzes what a child that was taken over can say to the spawner (server/process/spawner.c, spawnrun.c,
+ * spawnmap.c, request/scripts.c). An input is records, each a message over the child's socket: a byte of type and
+ * manner, two of length, so many bytes of data. No program is started: where one would be, its path, words and variables
+ * are looked at. Holds:
+ * - only what lies where the configuration lets programs run would be started, by its own name, with no variable that
+ *   leads it astray;
+ * - each order and each question has one answer, other messages none but PONG; no descriptor stays open, nothing of the
+ *   child is left when it is gone.
  */
 #include "tests/fuzz/served.h"
 

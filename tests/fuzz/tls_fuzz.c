@@ -1,7 +1,8 @@
 /*
- * tls_fuzz.c - fuzzes connections of TLS from their first byte on: server/tls/ (the choice of host, version, suite and certificate from the ClientHello,
- * tickets, the session cache, OCSP stapling, client certificates) and conn/peek.c, around GnuTLS. The first byte of an input says what the rest is: 'h' the body of a
- * ClientHello, 'H' the same in records of 100 bytes, 'r' bytes as they come. Holds:
+ * tls_fuzz.c - fuzzes connections of TLS from their first byte on: server/tls/ (the choice of host, version, suite and
+ * certificate from the ClientHello, tickets, the session cache, OCSP stapling, client certificates) and conn/peek.c,
+ * around GnuTLS. The first byte of an input says what the rest is: 'h' the body of a ClientHello, 'H' the same in
+ * records of 100 bytes, 'r' bytes as they come. Holds:
  * - the connection ends when the client does; no request is handled without a handshake;
  * - what comes back is a record of TLS, or HTTP's answer to what was no TLS.
  */
@@ -18,10 +19,13 @@
 /* The folder's name in place of each %1$s. */
 static const char conf[] =
 	"ServerName h.test\nDocumentRoot /nonexistent\nDefaultRuntimeDir %1$s\nListen 127.0.0.1:443 https\nProtocols h2 http/1.1\n"
-	"SSLSessionCache shmcb:%1$s/cache(65536)\nErrorLog /dev/null\nLogLevel emerg\nSSLCertificateFile %1$s/a.pem\nSSLCertificateKeyFile %1$s/a.key\n"
+	"SSLSessionCache shmcb:%1$s/cache(65536)\nErrorLog /dev/null\nLogLevel emerg\nSSLCertificateFile %1$s/a.pem\n"
+	"SSLCertificateKeyFile %1$s/a.key\n"
 	"<VirtualHost *:443>\nServerName a.test\nSSLEngine on\n</VirtualHost>\n"
-	"<VirtualHost *:443>\nServerName b.test\nServerAlias *.b.test\nSSLEngine on\nSSLProtocol -all +TLSv1.2\nSSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384\nSSLHonorCipherOrder on\n</VirtualHost>\n"
-	"<VirtualHost *:443>\nServerName c.test\nSSLEngine on\nSSLVerifyClient require\nSSLCACertificateFile %1$s/a.pem\nSSLStrictSNIVHostCheck on\nSSLSessionTickets off\n</VirtualHost>\n";
+	"<VirtualHost *:443>\nServerName b.test\nServerAlias *.b.test\nSSLEngine on\nSSLProtocol -all +TLSv1.2\n"
+	"SSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384\nSSLHonorCipherOrder on\n</VirtualHost>\n"
+	"<VirtualHost *:443>\nServerName c.test\nSSLEngine on\nSSLVerifyClient require\n"
+	"SSLCACertificateFile %1$s/a.pem\nSSLStrictSNIVHostCheck on\nSSLSessionTickets off\n</VirtualHost>\n";
 
 static void start(void)
 {
