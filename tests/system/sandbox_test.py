@@ -441,6 +441,8 @@ class Chroot(Intruded):
         s.start_foreground('-DFOREGROUND', prefix=('unshare', '-m', 'sh', '-c', self.TOKYO + ' && exec "$@"', 'sh') if zone else ())
         self.assertEqual(s.get('/cgi/x').status, 500)
         s.logged('BH0663: .*: the interpreter /bin/sh of its first line does not exist here')
+        s.get('/a.shtml')
+        s.logged('BH0734: a command of .*/a.shtml is not run: /bin/sh cannot be executed: No such file or directory')
         self.into(s, '/bin/sh')
         for path, body in (('/cgi/x', b'x /cgi\n'), ('/none', b'gone /cgi\n'), ('/a.shtml', b'command\n x /cgi\n\n'), ('/a.php', b'/site/a.php')):
             self.assertEqual(s.get(path).body, body, path)
