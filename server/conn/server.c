@@ -219,6 +219,9 @@ int conn_run(struct conn_server *s)
 	if (s->o.ready)
 		s->o.ready(s->o.ready_ctx);
 	while (!s->ended && !(s->draining && !s->open)) {
+		/* Before it sleeps: nothing else would take what it has logged. */
+		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
+			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
 		openfile_turn();
 		if (loop_turn(s->loop) < 0) {
 			log_error(NULL, LOG_CORE, "BH0511", "the event loop failed");
@@ -227,8 +230,6 @@ int conn_run(struct conn_server *s)
 		atomic_store_explicit(&s->o.counters->turn, (uint64_t)loop_now(s->loop), memory_order_relaxed);
 		count_times(s->o.counters, loop_now(s->loop));
 		accept_worked(s);
-		if (s->o.ring && s->o.ring_wake >= 0 && ring_wants_wake(s->o.ring) && write(s->o.ring_wake, &one, sizeof one) < 0 && errno != EAGAIN)
-			log_debugx(NULL, LOG_CORE, NULL, "the logger could not be woken");
 		if (s->o.stop && *s->o.stop)
 			break;
 		if (s->o.drain && *s->o.drain)

@@ -15,7 +15,6 @@ struct part {
 	unsigned short statuses[MAX_STATUSES];
 	unsigned nstatuses;
 	bool status_not;                /* "!200,304" */
-	bool plain;                     /* nothing in its values is ever escaped */
 	struct part *next;
 };
 struct log_format { struct part *first; };
@@ -23,8 +22,6 @@ struct log_format { struct part *first; };
 /* What mod_log_config, mod_logio and mod_ssl know; a request's own values come from request/logline.c. */
 static const char known[] = "aAbBcCDefhHiIklLmnoOpPqrRsStTuUvVxX";
 #define TRAILER '^'                     /* %{name}^ti, %{name}^to */
-/* Numbers, addresses and the time, where no argument asks for more. */
-static const char never_escaped[] = "abBDhIkOpPsStTX";
 /* The items that speak of the original request unless '>' is written. */
 static const char of_original[] = "sUTDr";
 
@@ -123,7 +120,6 @@ static const char *parse_item(struct arena *a, struct part *part, const char *s,
 	}
 	part->item.code = *s;
 	part->item.final = which ? which == '>' : !strchr(of_original, *s);
-	part->plain = !part->item.arg && strchr(never_escaped, *s);
 	return s + 1;
 }
 
@@ -182,7 +178,7 @@ static void render_item(const struct part *part, const struct log_values *v, str
 		buf_putc(out, '-');
 	} else if (part->item.code == 'u' && !b.n) {    /* a user without a name: not nobody, and the line keeps its columns */
 		buf_puts(out, "\"\"");
-	} else if (in_place && (part->plain || text_is_plain((struct text){ b.p, b.n }))) {
+	} else if (in_place && text_is_plain((struct text){ b.p, b.n })) {
 		out->n += b.n;
 	} else {
 		if (in_place)
