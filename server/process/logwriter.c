@@ -529,7 +529,7 @@ static void recover(bool last)
 	if (!j.busy)
 		return;
 	t = j.slot < shared.nslots ? target_of(&b) : NULL;
-	if (t && t->file && j.start >= 0 && (fstat(t->fd, &st) < 0 || st.st_ino != j.inode || st.st_dev != j.device))
+	if (t && j.start >= 0 && (!t->file || fstat(t->fd, &st) < 0 || st.st_ino != j.inode || st.st_dev != j.device))
 		t = NULL;
 	if (!t && !last)
 		return;

@@ -137,8 +137,8 @@ static void wait_empty(int ms)
 
 static void test_lines_arrive(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" },
-				    { .kind = LOG_TARGET_FILE, .name = "access" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error", .previous = -1 },
+				    { .kind = LOG_TARGET_FILE, .name = "access", .previous = -1 } };
 	struct log_targets t = { at, 2, 2 };
 	size_t n;
 
@@ -167,8 +167,8 @@ static void test_lines_arrive(void **state)
 /* Kills at random moments while three writers go on: each line exactly once, in its writer's order, none torn. */
 static void test_kills(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error" },
-				    { .kind = LOG_TARGET_FILE, .name = "kills" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "error", .previous = -1 },
+				    { .kind = LOG_TARGET_FILE, .name = "kills", .previous = -1 } };
 	struct log_targets t = { at, 2, 2 };
 	unsigned next[SLOTS] = { 0 }, written = 0, kills = 0;
 	int64_t end = shared_now() + 4000;
@@ -178,6 +178,7 @@ static void test_kills(void **state)
 	(void)state;
 	at[0].fd = open_log("error");
 	at[1].fd = open_log("kills");
+	at[1].previous = open("/dev/null", O_WRONLY | O_CLOEXEC);       /* told first to each logger: what the last one was writing is not there */
 	assert_int_equal(logger_table(2, &t), 0);
 	while (shared_now() < end) {
 		for (int burst = 0; burst < 40; burst++, written++) {
@@ -213,13 +214,14 @@ static void test_kills(void **state)
 	logger_drop(2);
 	close(at[0].fd);
 	close(at[1].fd);
+	close(at[1].previous);
 }
 
 /* No room: the lines wait in the ring, other logs go on, and all is there once there is room again. */
 static void test_full_disk(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "full_error" },
-				    { .kind = LOG_TARGET_FILE, .name = "full" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "full_error", .previous = -1 },
+				    { .kind = LOG_TARGET_FILE, .name = "full", .previous = -1 } };
 	struct log_targets t = { at, 2, 2 };
 	size_t n;
 
@@ -246,8 +248,8 @@ static void test_full_disk(void **state)
 /* A program that does not read: its lines wait, whole lines leave, none is lost. */
 static void test_slow_program(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "slow_error" },
-				    { .kind = LOG_TARGET_PIPE, .name = "program" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "slow_error", .previous = -1 },
+				    { .kind = LOG_TARGET_PIPE, .name = "program", .previous = -1 } };
 	struct log_targets t = { at, 2, 2 };
 	unsigned expected = 0, got = 0;
 	char line[256], text[65536];
@@ -291,7 +293,7 @@ static void test_slow_program(void **state)
 /* Descriptors of a generation that is gone are closed in the logger: a program behind one sees the end of its input. */
 static void test_drop_closes(void **state)
 {
-	struct log_target at[1] = { { .kind = LOG_TARGET_PIPE, .name = "program" } };
+	struct log_target at[1] = { { .kind = LOG_TARGET_PIPE, .name = "program", .previous = -1 } };
 	struct log_targets t = { at, 1, 1 };
 	char c;
 	int fd[2];
@@ -340,7 +342,7 @@ static void kill_logger(void)
  */
 static void test_drop_outlives_loggers(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "last_error" }, { .kind = LOG_TARGET_PIPE, .name = "program" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "last_error", .previous = -1 }, { .kind = LOG_TARGET_PIPE, .name = "program", .previous = -1 } };
 	struct log_targets t = { at, 2, 2 };
 	char text[64] = "";
 	int fd[2];
@@ -391,7 +393,7 @@ static void test_drop_outlives_loggers(void **state)
 /* Generations come and go while none of their lines can be written: the newest work, the oldest are given up in the end. */
 static void test_many_drops(void **state)
 {
-	struct log_target at[1] = { { .kind = LOG_TARGET_FILE, .name = "many" } };
+	struct log_target at[1] = { { .kind = LOG_TARGET_FILE, .name = "many", .previous = -1 } };
 	struct log_targets t = { at, 1, 1 };
 	char *text;
 	size_t n;
@@ -441,7 +443,7 @@ static void limit_descriptors(pid_t logger)
 /* Descriptors that do not arrive: it ends, and its successor is told all tables. */
 static void test_lost_message(void **state)
 {
-	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "before" }, { .kind = LOG_TARGET_FILE, .name = "after" } };
+	struct log_target at[2] = { { .kind = LOG_TARGET_FILE, .name = "before", .previous = -1 }, { .kind = LOG_TARGET_FILE, .name = "after", .previous = -1 } };
 	struct log_targets t = { at, 1, 1 }, more = { at, 2, 2 };
 	pid_t first = logger_pid();
 	size_t n;
@@ -471,7 +473,7 @@ static void test_lost_message(void **state)
 /* The end of the server: what is in the rings is written before the logger goes. */
 static void test_stop(void **state)
 {
-	struct log_target at[1] = { { .kind = LOG_TARGET_FILE, .name = "last" } };
+	struct log_target at[1] = { { .kind = LOG_TARGET_FILE, .name = "last", .previous = -1 } };
 	struct log_targets t = { at, 1, 1 };
 	size_t n;
 
