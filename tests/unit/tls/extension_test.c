@@ -75,19 +75,29 @@ static int teardown(void **state)
 	return rig_teardown(state);
 }
 
+static struct tls_policy *policy;
+
 /* A connection of the client with that certificate. */
 static struct rig *connected(struct rig_env *env, const char *client)
 {
 	static const struct tls_cache_settings none = { .timeout_s = 300 };
-	struct rig_hosts hosts = { .at = { { "one.test", rig_host(env, "one.test", "one.test", "SSLVerifyClient optional_no_ca\n") } }, .n = 1 };
+	struct rig_hosts hosts = { .n = 1 };
 	struct rig *r;
 
+	policy = rig_host(env, "one.test", "one.test", "SSLVerifyClient optional_no_ca\n");
+	hosts.at[0] = (typeof(hosts.at[0])){ "one.test", policy };
 	tls_child_init(NULL, &none);
 	rig_client = client;
 	r = rig_new(&hosts, CLIENT13, "one.test");
 	if (rig_run(r) != TLS_DONE)
 		fail_msg("%s: %s", client, tls_failure(r->server));
 	return r;
+}
+
+static void ended(struct rig *r)
+{
+	rig_free(r);
+	tls_policy_free(policy);
 }
 
 static void test_extensions(void **state)
@@ -111,12 +121,12 @@ static void test_extensions(void **state)
 			fail_msg("%s: %.*s", rows[i].name, (int)t.n, t.p ? t.p : "(absent)");
 		assert_null(tls_extension(r->server, rows[i].name, 1, arena).p);
 	}
-	rig_free(r);
+	ended(r);
 	r = connected(env, "below");
 	assert_true(text_is(tls_extension(r->server, "basicConstraints", 0, arena), "CA:TRUE, pathlen:3"));
 	assert_true(text_is(tls_extension(r->server, "keyUsage", 0, arena), "Digital Signature, Certificate Sign, CRL Sign"));
 	assert_null(tls_extension(r->server, "extendedKeyUsage", 0, arena).p);
-	rig_free(r);
+	ended(r);
 	rig_env_free(env);
 }
 
@@ -137,7 +147,7 @@ static void test_names_in_other_strings(void **state)
 			fail_msg("%s: %s", rows[i].name, rig_variable(r, arena, rows[i].name));
 	tls_use_options(r->server, TLS_OPT_LEGACYDN);
 	assert_string_equal(rig_variable(r, arena, "SSL_CLIENT_S_DN"), "/C=DE/L=K\\xC3\\xB6\\xE2\\x82\\xACn/O=A\\xF0\\x9F\\x98\\x80/OU=a\\xC3\\xA9b/CN= a\\x09b,c /title=joe\\x00x");
-	rig_free(r);
+	ended(r);
 	rig_env_free(env);
 }
 
