@@ -11,7 +11,7 @@ import unittest
 
 import load
 from load import Load
-from server import ROOT, SANITIZED, SSL_ON, ServerTest, account, alive, certificate, context, needs_root, wait_for
+from server import ROOT, SANITIZED, SSL_ON, ServerTest, account, alive, certificate, context, needs_root, status_of, wait_for
 
 CRASH = ('StartServers 3\nMinSpareServers 3\nMaxSpareServers 3\nServerLimit 3\nMaxKeepAliveRequests 0\n'
          '<Location "/crash">\nSetHandler test-crash\n</Location>\n<Location "/forbidden">\nSetHandler test-forbidden\n</Location>\n'
@@ -181,6 +181,7 @@ class Reports(Crash):
         os.symlink('closed', s.path('link'))
         s.start()
         victim = wait_for(s.workers, 'children')[0]
+        wait_for(lambda: int(status_of(victim)['SigCgt'], 16) >> signal.SIGSEGV - 1 & 1, 'the child has its handlers')
         os.kill(victim, signal.SIGSEGV)
         s.logged(r'BH0125: child pid %d was sent signal 11 by process %d; a report follows' % (victim, os.getpid()))
         s.logged(r'BH0126: .*no report in \S+/closed \(Permission denied\); no core: ')

@@ -778,7 +778,8 @@ class Behind(ServerTest):
                     if at >= 0 and not Back.length(seen[at:]):
                         self.assertNotIn(b'/next', seen[at:])
                         wait_for(lambda i=i: self.back.closed[i], 'the connection behind is closed')
-        self.assertGreaterEqual(sum(seen.count(b'POST /short') for seen in self.back.seen), 4)
+        # What is reset at once may never have been handed on.
+        wait_for(lambda: sum(seen.count(b'POST /short') for seen in self.back.seen) >= 3, 'most of them came')
 
 
 if __name__ == '__main__':
