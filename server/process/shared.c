@@ -213,6 +213,9 @@ static int make_descriptors(struct err *e)
 	shared.master_pidfd = (int)syscall(SYS_pidfd_open, shared.master, 0);
 	if (shared.master_pidfd >= 0)
 		fcntl(shared.master_pidfd, F_SETFD, FD_CLOEXEC);
+	shared.look = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);   /* for this program's children: those of before take nothing more */
+	if (shared.look < 0)
+		return err_sys(e, "no descriptor for the children to be told that a client waits");
 	if (shared.adopted) {
 		shared.wake = given("wake");
 		shared.log_wake = given("logwake");
@@ -222,8 +225,7 @@ static int make_descriptors(struct err *e)
 	}
 	shared.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	shared.log_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	shared.look = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (shared.wake < 0 || shared.log_wake < 0 || shared.look < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (shared.wake < 0 || shared.log_wake < 0 || pipe2(shared.life, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_sys(e, "no descriptors for the processes to wake each other");
 	return 0;
 }
